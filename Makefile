@@ -1,0 +1,36 @@
+# The two commands of a newcomer: `make sweep` and `make test`. Both install into .venv first.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CHECK_STAMP := $(VENV)/.checked
+
+.PHONY: install sweep test check lock
+
+install: $(STAMP)
+
+# torch first and by itself, at the pinned version: no later resolution may bring another build of it.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	touch $@
+
+$(CHECK_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[check]'
+	touch $@
+
+sweep: install
+	$(BIN)/impray sweep
+
+test: install
+	$(BIN)/python -m pytest
+
+check: $(CHECK_STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# Pins what is installed now, after an upgrade by hand: plain name==version, local suffixes (+cpu) removed.
+lock: $(CHECK_STAMP)
+	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f > constraints.txt

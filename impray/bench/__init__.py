@@ -1,0 +1,61 @@
+"""This machine against reference loops, side by side in one run, on the same work; medians of several runs.
+
+`impray bench` prints the table. Never a test: nothing passes or fails on time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from importlib import import_module
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+# name -> module with `compare() -> {name, ours, reference, ratio, unit, note}`
+BENCHMARKS: dict[str, str] = {
+    "pack": "impray.bench.pack",
+    "rf_width": "impray.bench.rf_width",
+    "clone": "impray.bench.clone",
+    "overhead": "impray.bench.overhead",
+}
+
+
+def show(only: list[str] | None, console: Console) -> None:
+    """Run the benchmarks one after another and print their table."""
+    from impray.spec.errors import Problem, SweepError
+
+    unknown = [name for name in only or [] if name not in BENCHMARKS]
+    if unknown:
+        problems = [Problem("--only", repr(name), f"not one of {', '.join(BENCHMARKS)}") for name in unknown]
+        raise SweepError("impray bench", problems)
+    rows = []
+    for name in only or BENCHMARKS:
+        typer.echo(f"running {name} ...", err=True)
+        compare: Callable[[], dict] = import_module(BENCHMARKS[name]).compare
+        rows.append(compare())
+    table = Table(title=machine(), title_justify="left")
+    for column in ("what", "ours", "reference", "ratio"):
+        table.add_column(column, justify="left" if column == "what" else "right", overflow="fold")
+    for row in rows:
+        ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}x"
+        reference = "" if row["reference"] is None else f"{row['reference']:.4g}"
+        table.add_row(f"{row['name']} [{row['unit']}]", f"{row['ours']:.4g}", reference, ratio)
+    console.print(table)
+    for row in rows:
+        console.print(f"{row['name']}: {row['note']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def machine() -> str:
+    """Processor, cores and library versions."""
+    import torch
+
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"

@@ -1,0 +1,125 @@
+"""A pack of networks against a plain loop over them, sampling included: lineage-steps per second, one thread.
+
+32 networks 144:32:2, ReLU, batch 64, cross-entropy, SGD, a mask of 34 % on the first layer; inputs from the
+non-linear Gaussian process on a 12 x 12 torus, fresh in every step. A lineage-step is one update of one
+network.
+
+Ours: the pack's data and `impray.training.sgd.train`. The reference: one network at a time, as one would
+write it with nn.Sequential, torch.nn.utils.prune and optim.SGD; its samples come from the two classes'
+covariance roots, factorised once and not timed. Both run in this process, in turns, so that what else the
+machine does falls on both.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from impray.data import open_pack
+from impray.nets.mlp import architecture, initial
+from impray.spec.data import Nlgp
+from impray.spec.net import Mlp
+from impray.spec.train import Sgd
+from impray.training.sgd import train
+
+NETS = 32
+BATCH = 64
+LR = 0.1
+DENSITY = 0.34
+SIDE = 12
+XI = (1.0, 2.0)
+STEPS = 40  # per network and run, for both
+REFERENCE_NETS = 8  # of a run: networks of the loop cost the same, and a run stays near a second
+RUNS = 9
+
+
+def compare() -> dict[str, str | float]:
+    """Medians over alternating runs, on one thread.
+
+    Returns: name, ours and reference (lineage-steps per second), ratio, unit, note.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        ours, reference = _ours(), _reference()
+        _ = ours(), reference()  # warm
+        rates = [(ours(), reference()) for _ in range(RUNS)]
+    finally:
+        torch.set_num_threads(threads)
+    fast, slow = (statistics.median(side) for side in zip(*rates, strict=True))
+    return {
+        "name": "pack",
+        "ours": fast,
+        "reference": slow,
+        "ratio": fast / slow,
+        "unit": "lineage-steps/s",
+        "note": f"{NETS} networks {SIDE * SIDE}:32:2, batch {BATCH}, NLGP {SIDE} x {SIDE}, one thread; "
+        "against a torch loop per network",
+    }
+
+
+def _masks() -> Tensor:
+    """Kept weights [net, unit, input] of the first layers."""
+    return torch.rand(NETS, 32, SIDE * SIDE, generator=torch.Generator().manual_seed(0)) < DENSITY
+
+
+def _ours() -> Callable[[], float]:
+    """A run of the pack: its lineage-steps per second."""
+    cpu = torch.device("cpu")
+    spec = Nlgp(shape=(SIDE, SIDE), gain=1.0, xi=XI)
+    data = open_pack([spec] * NETS, range(NETS), batch=BATCH, dtype=torch.float32, device=cpu)
+    net = Mlp(hidden=(32,))
+    arch = architecture(net, spec.inputs, spec.classes)
+    params = initial(net, arch, range(NETS), torch.float32, cpu)
+    masks = {"weight1": _masks()}
+
+    def run() -> float:
+        begin = time.perf_counter()
+        data.start(0)
+        train(arch, [Sgd(lr=LR, batch=BATCH)] * NETS, params, masks, data, STEPS)
+        return NETS * STEPS / (time.perf_counter() - begin)
+
+    return run
+
+
+def _covariance_root(xi: float) -> Tensor:
+    """Symmetric root [input, input] of C = exp(-d^2 / xi^2) on the torus, negative eigenvalues clipped."""
+    along = torch.arange(SIDE)
+    apart = (along[:, None] - along).abs()
+    ring = torch.minimum(apart, SIDE - apart).double().square().neg().div(xi**2).exp()
+    values, vectors = torch.linalg.eigh(torch.kron(ring, ring))
+    return (vectors * values.clamp(min=0).sqrt() @ vectors.T).float()
+
+
+def _reference() -> Callable[[], float]:
+    """A run of the loop: its lineage-steps per second."""
+    roots = torch.stack([_covariance_root(xi) for xi in XI])
+    amplitude = math.sqrt(2 / math.pi * math.asin(2 / 3))  # Z(1)
+    masks = _masks()
+
+    def sample() -> tuple[Tensor, Tensor]:
+        # Half of the batch from each class: one product per class and no gathering is the cheapest way.
+        z = torch.randn(len(XI), BATCH // len(XI), SIDE * SIDE) @ roots
+        labels = torch.arange(len(XI)).repeat_interleave(BATCH // len(XI))
+        return torch.erf(z).div_(amplitude).view(BATCH, SIDE * SIDE), labels
+
+    def run() -> float:
+        begin = time.perf_counter()
+        for mask in masks[:REFERENCE_NETS]:
+            model = nn.Sequential(nn.Linear(SIDE * SIDE, 32), nn.ReLU(), nn.Linear(32, 2))
+            prune.custom_from_mask(model[0], "weight", mask)
+            optimizer = torch.optim.SGD(model.parameters(), lr=LR)
+            for _ in range(STEPS):
+                x, labels = sample()
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(x), labels).backward()
+                optimizer.step()
+        return REFERENCE_NETS * STEPS / (time.perf_counter() - begin)
+
+    return run

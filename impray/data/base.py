@@ -1,0 +1,122 @@
+"""What the stimuli of a pack are to the rest of the package: blocks of random numbers in, batches out.
+
+A net's numbers depend on its own data spec, seed, batch size and dtype only, bit for bit on one kind of CPU:
+never on its neighbours, the size of the pack or the way `draw` is called. Nets that share a seed share the
+drawn numbers.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impray.spec.trial import stream_seed
+
+Raw = dict[str, Tensor]
+Item = TypeVar("Item")
+
+
+@runtime_checkable
+class PackData(Protocol):
+    """Training batches and held-out samples for the nets of a pack; net i has its own data spec and seed.
+
+    Attributes: nets; inputs: length of one flattened input; classes; block: steps drawn at once, decided by
+    the data spec and the batch size only.
+    """
+
+    nets: int
+    inputs: int
+    classes: int
+    block: int
+
+    def start(self, round: int) -> None:
+        """Seeds the streams of every net anew: from its seed, the stream's name and the round."""
+        ...
+
+    def draw(self, steps: int) -> Raw:
+        """Draws the random numbers of the next `steps` steps, 1 or more; call `start` first.
+
+        Returns: tensors with the leading axes [seed, step]. draw(4), draw(4) have the numbers of draw(8).
+        """
+        ...
+
+    def batch(
+        self, raw: Raw, step: int
+    ) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+        """One batch per net, from the numbers of one step (0 to steps - 1) of `raw`.
+
+        Tensor operations on `raw` and constant buffers only, without host synchronisation: it can be captured
+        in a CUDA graph with `raw` as a static buffer.
+
+        Returns: inputs of the pack's dtype, variance near 1; labels, int64 from 0 to classes - 1.
+        """
+        ...
+
+    def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
+        """Samples training never sees, `held_out` per class, sorted by class; the same in every round."""
+        ...
+
+
+class Blocks(ABC):
+    """Random numbers drawn in whole blocks of steps, and handed out in any portions.
+
+    One long call of torch's `normal_` gives other numbers than two short ones (on the CPU when the length is
+    no multiple of 16, on CUDA always), so a block is always drawn whole: then a stream does not depend on the
+    portions.
+    """
+
+    block: int
+    _left = 0
+    _drawn: Raw | None = None
+
+    @abstractmethod
+    def _fill(self) -> Raw:
+        """The next whole block: tensors [seed, step = block, ...]."""
+
+    def _forget(self) -> None:
+        self._left, self._drawn = 0, None
+
+    def draw(self, steps: int) -> Raw:
+        """The random numbers of the next `steps` steps; see `PackData.draw`."""
+        assert steps >= 1, steps
+        parts: list[Raw] = []
+        while steps > 0:
+            if self._left == 0 or self._drawn is None:
+                self._drawn, self._left = self._fill(), self.block
+            first = self.block - self._left
+            taken = min(steps, self._left)
+            parts.append({name: numbers[:, first : first + taken] for name, numbers in self._drawn.items()})
+            self._left -= taken
+            steps -= taken
+        if len(parts) == 1:
+            return parts[0]
+        return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+
+
+def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
+    """Every different item once, in order of first appearance, and the place of each item among them."""
+    place: dict[Item, int] = {}
+    places = [place.setdefault(item, len(place)) for item in items]
+    return list(place), places
+
+
+def selection(places: Sequence[int], among: int, device: torch.device) -> Int[Tensor, " place"] | None:
+    """Places as a tensor to select by, or None where they are 0, 1, ... among - 1: nothing to select."""
+    if list(places) == list(range(among)):
+        return None
+    return torch.tensor(places, device=device)
+
+
+def select(x: Tensor, places: Int[Tensor, " place"] | None) -> Tensor:
+    """Entries of the leading axis, by `selection`."""
+    return x if places is None else x.index_select(0, places)
+
+
+def generator(device: torch.device, seed: int, stream: str, round: int = 0) -> torch.Generator:
+    """A generator on `device` at the start of a named stream."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, stream, round))

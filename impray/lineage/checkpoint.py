@@ -1,0 +1,109 @@
+"""State <-> bytes: safetensors, no pickle. The sink chooses where the bytes go.
+
+A trunk holds the dense round 0: its trained weights and a snapshot per rewind step. A record holds one later round of one lineage:
+its mask (one bit per parameter) and, if the network was trained, its kept weights (pruned ones are zero).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from impray.spec.errors import LineageError
+
+Params = dict[str, Tensor]
+
+
+@dataclass
+class Trunk:
+    """The dense round 0 of one network (no net axis): trained weights, batch-norm statistics, snapshots by step."""
+
+    end: Params
+    stats: Params
+    snapshots: dict[int, Params]
+
+    @property
+    def finite(self) -> bool:
+        return all(bool(torch.isfinite(value).all()) for value in (*self.end.values(), *self.stats.values()))
+
+
+@dataclass
+class Record:
+    """One round of one lineage (no net axis): its mask, and the trained weights unless the network did not train."""
+
+    masks: Params
+    end: Params | None = None
+    stats: Params = field(default_factory=dict)
+
+    @property
+    def finite(self) -> bool:
+        return self.end is None or all(bool(torch.isfinite(v).all()) for v in (*self.end.values(), *self.stats.values()))
+
+
+def trunk_to_bytes(trunk: Trunk) -> bytes:
+    parts = {"end": trunk.end, "stats": trunk.stats} | {f"at{step}": params for step, params in trunk.snapshots.items()}
+    return safetensors.torch.save({f"{part}.{name}": _plain(v) for part, params in parts.items() for name, v in params.items()})
+
+
+def trunk_from_bytes(content: bytes, place: str) -> Trunk:
+    """Raises:  LineageError: the bytes are not a trunk; `place` names them."""
+    parts = _parts(_load(content, place))
+    snapshots = {int(name[2:]): params for name, params in parts.items() if name.startswith("at")}
+    return Trunk(end=parts["end"], stats=parts.get("stats", {}), snapshots=snapshots)
+
+
+def record_to_bytes(record: Record) -> bytes:
+    tensors = {}
+    for name, mask in record.masks.items():
+        tensors[f"mask.{name}"] = torch.from_numpy(np.packbits(mask.cpu().numpy().reshape(-1)))
+        tensors[f"shape.{name}"] = torch.tensor(mask.shape)
+    for name, value in (record.end or {}).items():
+        mask = record.masks.get(name)
+        tensors[f"end.{name}"] = _plain(value if mask is None else value[mask])
+    tensors |= {f"stats.{name}": _plain(value) for name, value in record.stats.items()}
+    return safetensors.torch.save(tensors)
+
+
+def record_from_bytes(content: bytes, place: str) -> Record:
+    """Raises:  LineageError: the bytes are not a record; `place` names them."""
+    parts = _parts(_load(content, place))
+    masks = {name: _unpack(bits, parts["shape"][name]) for name, bits in parts["mask"].items()}
+    if "end" not in parts:
+        return Record(masks)
+    end = {}
+    for name, value in parts["end"].items():
+        end[name] = value
+        if name in masks:
+            end[name] = torch.zeros(masks[name].shape, dtype=value.dtype)
+            end[name][masks[name]] = value
+    return Record(masks, end, parts.get("stats", {}))
+
+
+def _plain(value: Tensor) -> Tensor:
+    return value.detach().cpu().contiguous().clone()
+
+
+def _unpack(bits: Tensor, shape: Tensor) -> Tensor:
+    count = int(shape.prod())
+    flat = np.unpackbits(bits.numpy(), count=count).astype(bool)
+    return torch.from_numpy(flat).reshape(tuple(shape.tolist()))
+
+
+def _load(content: bytes, place: str) -> Params:
+    try:
+        return safetensors.torch.load(content)
+    except SafetensorError as error:
+        raise LineageError(f"{place}: not a checkpoint ({error}); delete the file and run again") from error
+
+
+def _parts(tensors: Params) -> dict[str, Params]:
+    parts: dict[str, Params] = {}
+    for key, value in tensors.items():
+        part, name = key.split(".", 1)
+        parts.setdefault(part, {})[name] = value
+    return parts

@@ -1,0 +1,333 @@
+"""The rounds of a pack: train, prune, rewind, train again.
+
+    round 0:  train theta(0) -> theta(T); keep theta(rewind)                      (the trunk)
+    round n:  m(n) from theta(T) * m(n-1) of round n-1 (imp), of round 0 (oneshot), or at random;  train theta(rewind) * m(n)
+
+Frankle et al. (2020), Redman et al. (2025), section 2.1. All methods keep the same numbers of weights. What is finished is not run
+again: `memory` knows the rows and holds the checkpoints; a finished round whose rows lack a measure is measured again from them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impray.data import open_pack
+from impray.lineage.checkpoint import (
+    Params,
+    Record,
+    Trunk,
+    record_from_bytes,
+    record_to_bytes,
+    trunk_from_bytes,
+    trunk_to_bytes,
+)
+from impray.masks import Scope, counts, density, full, magnitude, random, scopes
+from impray.measures import RoundState
+from impray.nets import NETS
+from impray.spec.pack import Pack
+from impray.spec.trial import Lineage, stream_seed
+from impray.training import OPTIMIZERS
+
+
+class Memory(Protocol):
+    """What rounds need of the world: which rows exist, and a place for checkpoints."""
+
+    def done(self, lineage: Lineage, round: int) -> bool: ...
+
+    def diverged(self, lineage: Lineage) -> int | None:
+        """The round in which an earlier run saw it diverge."""
+        ...
+
+    def load_trunk(self, trunk: str) -> bytes | None: ...
+
+    def save_trunk(self, trunk: str, content: bytes) -> None: ...
+
+    def locked_trunks(self, trunks: Sequence[str]) -> AbstractContextManager[None]: ...
+
+    def load_record(self, lineage: str, round: int) -> bytes | None: ...
+
+    def save_record(self, lineage: str, round: int, content: bytes) -> None: ...
+
+
+@dataclass
+class Finished:
+    """A round that is trained and saved, to be measured. `state` holds the lineages with status `done`, in order."""
+
+    round: int
+    lineages: list[Lineage]
+    status: list[str]
+    density: list[float]
+    state: RoundState | None
+    wall_s: float
+
+
+def rounds(pack: Pack, memory: Memory, device: torch.device) -> Iterator[Finished | None]:
+    """Run every round of the pack that is not done; yields once per round, None where nothing was left to do."""
+    chain = Chain(pack, memory, device)
+    for round in range(pack.rounds + 1):
+        start = time.perf_counter()
+        todo = [lineage for lineage in pack.lineages if chain.wants(lineage, round)]
+        if not todo:
+            yield None
+            continue
+        records = chain.records(todo, round)
+        yield chain.finished(todo, records, round, time.perf_counter() - start)
+
+
+class Chain:
+    """The lineages of a pack on their way through the rounds, with what the next round needs of the last."""
+
+    def __init__(self, pack: Pack, memory: Memory, device: torch.device) -> None:
+        self.pack, self.memory, self.device = pack, memory, device
+        trial = pack.lineages[0].trial
+        self.net = NETS[type(trial.net)]
+        self.arch = self.net.architecture(trial.net, trial.data.inputs, trial.outputs)
+        self.dtype = getattr(torch, trial.train.dtype)
+        self.trunks: dict[str, Trunk] = {}
+        self.recent: dict[str, tuple[int, Record]] = {}  # lineage -> (round, record) of the last round seen
+        self.ended: dict[str, int] = {}  # lineage -> round in which it diverged
+        for lineage in pack.lineages:
+            round = memory.diverged(lineage)
+            if round is not None:
+                self.ended[lineage.id] = round
+
+    def wants(self, lineage: Lineage, round: int) -> bool:
+        return self.ended.get(lineage.id, round) >= round and not self.memory.done(lineage, round)
+
+    # -- records ------------------------------------------------------------------------------------------------------
+
+    def records(self, lineages: Sequence[Lineage], round: int) -> list[Record]:
+        """The records of a round: from the checkpoints where they are, else masked, trained and saved now."""
+        if round == 0:
+            self.grow_trunks(lineages)
+            found = {lineage.id: self._dense(lineage) for lineage in lineages}
+        else:
+            found = {lineage.id: self._stored(lineage, round) for lineage in lineages}
+            missing = [lineage for lineage in lineages if not self._usable(found[lineage.id], lineage, round)]
+            found |= self._run(missing, round)
+        for lineage in lineages:
+            self.recent[lineage.id] = (round, found[lineage.id])
+        return [found[lineage.id] for lineage in lineages]
+
+    def _usable(self, record: Record | None, lineage: Lineage, round: int) -> bool:
+        return record is not None and (record.end is not None or not self.pack.trains(lineage, round))
+
+    def _run(self, lineages: Sequence[Lineage], round: int) -> dict[str, Record]:
+        """Mask, rewind and train `lineages`; save their records."""
+        if not lineages:
+            return {}
+        self.grow_trunks(lineages)
+        self._end_of_previous(lineages, round)
+        masks = {lineage.id: self._mask(lineage, round) for lineage in lineages}
+        records = {lineage.id: Record(masks[lineage.id]) for lineage in lineages}
+        training = [lineage for lineage in lineages if self.pack.trains(lineage, round)]
+        records |= self._trained(training, masks, round)
+        for lineage in lineages:
+            self.memory.save_record(lineage.id, round, record_to_bytes(records[lineage.id]))
+        return records
+
+    def _end_of_previous(self, lineages: Sequence[Lineage], round: int) -> None:
+        """Train what an earlier, shorter sweep left untrained in its last round: imp's next mask needs its weights."""
+        behind = [
+            lineage
+            for lineage in lineages
+            if lineage.method == "imp" and round > 1 and self._previous(lineage, round).end is None
+        ]
+        masks = {lineage.id: self._previous(lineage, round).masks for lineage in behind}
+        for lineage, record in zip(behind, self._trained(behind, masks, round - 1).values(), strict=True):
+            self.memory.save_record(lineage.id, round - 1, record_to_bytes(record))
+            self.recent[lineage.id] = (round - 1, record)
+
+    def _trained(self, lineages: Sequence[Lineage], masks: Mapping[str, Params], round: int) -> dict[str, Record]:
+        if not lineages:
+            return {}
+        starts = [self.rewound(lineage, masks[lineage.id]) for lineage in lineages]
+        prune, train = lineages[0].trial.prune, lineages[0].trial.train
+        steps = train.steps - (prune.rewind_step if prune.after_rewind == "remaining" else 0)
+        stacked = self._stack([masks[lineage.id] for lineage in lineages])
+        trained, _ = self._train(lineages, self._stack(starts), stacked, steps, round, ())
+        return {
+            lineage.id: Record(masks[lineage.id], *_of_net(trained.params, trained.stats, index))
+            for index, lineage in enumerate(lineages)
+        }
+
+    def _train(self, lineages, params, masks, steps: int, round: int, snapshots):  # noqa: ANN001, ANN202
+        data = open_pack(
+            [lineage.trial.data for lineage in lineages],
+            [lineage.seed for lineage in lineages],
+            batch=lineages[0].trial.train.batch,
+            dtype=self.dtype,
+            device=self.device,
+        )
+        data.start(round)
+        optimise = OPTIMIZERS[type(lineages[0].trial.train)]
+        specs = [lineage.trial.train for lineage in lineages]
+        return optimise(self.arch, specs, params, masks, data, steps, snapshots)
+
+    # -- masks --------------------------------------------------------------------------------------------------------
+
+    def _mask(self, lineage: Lineage, round: int) -> Params:
+        """m(n) of one lineage, exact counts in every scope."""
+        prune = lineage.trial.prune
+        groups = scopes(prune, self.arch.layers)
+        trunk = self.trunks[lineage.trunk]
+        generator = torch.Generator().manual_seed(stream_seed(lineage.seed, "prune"))
+        whole = full(groups, trunk.end)
+        masks: Params = {}
+        for scope in groups:
+            everything = scope.flat(whole)
+            keep = counts(everything.numel(), prune.fraction, round)[round]
+            if lineage.method == "random":
+                flat = random(everything.numel(), keep, generator)
+            elif lineage.method == "oneshot":
+                flat = magnitude(scope.flat(trunk.end), everything, keep)
+            else:
+                flat = self._next_of_imp(lineage, scope, round, keep)
+            masks |= scope.unflat(flat, whole)
+        return masks
+
+    def _next_of_imp(self, lineage: Lineage, scope: Scope, round: int, keep: int) -> Tensor:
+        previous = self._previous(lineage, round)
+        assert previous.end is not None
+        return magnitude(scope.flat(previous.end), scope.flat(previous.masks), keep)
+
+    # -- what is remembered -------------------------------------------------------------------------------------------
+
+    def _previous(self, lineage: Lineage, round: int) -> Record:
+        at, record = self.recent.get(lineage.id, (-1, None))
+        if record is not None and at == round - 1:
+            return record
+        found = self._dense(lineage) if round == 1 else self._stored(lineage, round - 1)
+        if found is None:  # rows without their checkpoint: someone deleted it; the round before can be run again
+            found = self._run([lineage], round - 1)[lineage.id]
+        self.recent[lineage.id] = (round - 1, found)
+        return found
+
+    def _stored(self, lineage: Lineage, round: int) -> Record | None:
+        content = self.memory.load_record(lineage.id, round)
+        return None if content is None else record_from_bytes(content, f"checkpoint of {lineage.id}, round {round}")
+
+    def _dense(self, lineage: Lineage) -> Record:
+        """Round 0 of a lineage: its trunk under a mask of ones."""
+        self.grow_trunks([lineage])
+        trunk = self.trunks[lineage.trunk]
+        return Record(full(scopes(lineage.trial.prune, self.arch.layers), trunk.end), trunk.end, trunk.stats)
+
+    def rewound(self, lineage: Lineage, masks: Params) -> Params:
+        """theta(rewind) * mask."""
+        self.grow_trunks([lineage])
+        snapshot = self.trunks[lineage.trunk].snapshots[lineage.trial.prune.rewind_step]
+        return {name: value * masks[name] if name in masks else value for name, value in snapshot.items()}
+
+    # -- trunks -------------------------------------------------------------------------------------------------------
+
+    def grow_trunks(self, lineages: Sequence[Lineage]) -> None:
+        """Load or train the trunks of `lineages` with every snapshot asked for. Each is trained by one process only."""
+        missing: dict[str, Lineage] = {}
+        for lineage in lineages:
+            if not self._has_snapshot(lineage):
+                missing.setdefault(lineage.trunk, lineage)
+        if not missing:
+            return
+        with self.memory.locked_trunks(sorted(missing)):
+            for trunk in missing:
+                content = self.memory.load_trunk(trunk)
+                if content is not None:
+                    self.trunks[trunk] = trunk_from_bytes(content, f"trunk {trunk}")
+            absent = [lineage for lineage in missing.values() if not self._has_snapshot(lineage)]
+            for lineage, trunk in zip(absent, self._grown(absent), strict=True):
+                known = self.trunks.get(lineage.trunk)
+                trunk.snapshots |= known.snapshots if known else {}
+                self.trunks[lineage.trunk] = trunk
+                self.memory.save_trunk(lineage.trunk, trunk_to_bytes(trunk))
+
+    def _has_snapshot(self, lineage: Lineage) -> bool:
+        trunk = self.trunks.get(lineage.trunk)
+        return trunk is not None and all(step in trunk.snapshots for step in self._snapshots_of(lineage.trunk))
+
+    @cached_property
+    def _asked_snapshots(self) -> dict[str, tuple[int, ...]]:
+        """Trunk -> rewind steps that this pack's lineages, or others of the sweep, ask of it."""
+        steps: dict[str, set[int]] = {}
+        for lineage in self.pack.lineages:
+            limit = lineage.trial.train.steps
+            asked = steps.setdefault(lineage.trunk, {step for step in self.pack.snapshots if step <= limit})
+            asked.add(lineage.trial.prune.rewind_step)
+        return {trunk: tuple(sorted(asked)) for trunk, asked in steps.items()}
+
+    def _snapshots_of(self, trunk: str) -> tuple[int, ...]:
+        return self._asked_snapshots[trunk]
+
+    def _grown(self, lineages: Sequence[Lineage]) -> list[Trunk]:
+        if not lineages:
+            return []
+        nets, seeds = [lineage.trial.net for lineage in lineages], [lineage.seed for lineage in lineages]
+        params = self.net.initial(nets, self.arch, seeds, self.dtype, self.device)
+        asked = sorted({step for lineage in lineages for step in self._snapshots_of(lineage.trunk)})
+        steps = lineages[0].trial.train.steps
+        trained, snapshots = self._train(lineages, params, None, steps, 0, asked)
+        trunks = []
+        for index in range(len(lineages)):
+            end, stats = _of_net(trained.params, trained.stats, index)
+            at = {step: _of_net(snapshots[step], {}, index)[0] for step in asked}
+            trunks.append(Trunk(end, stats, at))
+        return trunks
+
+    # -- what is measured ---------------------------------------------------------------------------------------------
+
+    def finished(self, lineages: list[Lineage], records: list[Record], round: int, wall_s: float) -> Finished:
+        status = ["done" if record.finite else "diverged" for record in records]
+        for lineage, how in zip(lineages, status, strict=True):
+            if how == "diverged":
+                self.ended[lineage.id] = round
+        well = [index for index, how in enumerate(status) if how == "done"]
+        state = self._state([lineages[i] for i in well], [records[i] for i in well], round) if well else None
+        kept = [density(record.masks) for record in records]
+        return Finished(round, lineages, status, kept, state, wall_s)
+
+    def _state(self, lineages: list[Lineage], records: list[Record], round: int) -> RoundState:
+        ends = [record.end for record in records if record.end is not None]
+        trained = len(ends) == len(records)
+        trial = lineages[0].trial
+        places = [self.pack.lineages.index(lineage) for lineage in lineages]
+        return RoundState(
+            round=round,
+            arch=self.arch,
+            masks=self._stack([record.masks for record in records]),
+            start=self._stack([self.rewound(lineage, r.masks) for lineage, r in zip(lineages, records, strict=True)]),
+            end=self._stack(ends) if trained else None,
+            end_stats=self._stack([record.stats for record in records]) if trained else None,
+            held_out=lambda net: self._data.held_out(places[net]),
+            input_shape=trial.data.input_shape,
+            loss=trial.train.loss,
+        )
+
+    @cached_property
+    def _data(self):  # noqa: ANN202
+        """Held-out samples of every lineage of the pack."""
+        return open_pack(
+            [lineage.trial.data for lineage in self.pack.lineages],
+            [lineage.seed for lineage in self.pack.lineages],
+            batch=self.pack.lineages[0].trial.train.batch,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    def _stack(self, of_nets: Sequence[Params]) -> Params:
+        return {name: torch.stack([params[name].to(self.device) for params in of_nets]) for name in of_nets[0]}
+
+
+def _of_net(params: Params, stats: Params, index: int) -> tuple[Params, Params]:
+    """One net's parameters and statistics, on the CPU: they wait there for the next round."""
+    return (
+        {name: value[index].detach().cpu().clone() for name, value in params.items()},
+        {name: value[index].detach().cpu().clone() for name, value in stats.items()},
+    )

@@ -1,0 +1,12 @@
+"""Rules: pure functions from a lineage's weights to its next mask, one file each.
+
+`NEXT_MASK[method](...)` gives the mask of round n. All methods keep the same number of weights in every scope and round.
+"""
+
+from impray.masks.magnitude import magnitude
+from impray.masks.random import random
+from impray.masks.scope import Masks, Scope, counts, density, full, scopes
+
+RULES = {"magnitude": magnitude, "random": random}
+
+__all__ = ["RULES", "Masks", "Scope", "counts", "density", "full", "magnitude", "random", "scopes"]

@@ -1,0 +1,67 @@
+"""Scopes: the parameters that are ranked together, and how many of them each round keeps.
+
+    kept_0 = prunable        kept_n = kept_(n-1) - round(fraction kept_(n-1))
+
+(round half to even). A mask is a dict from parameter name (`weight1`, `bias1`) to a boolean tensor; parameters without an
+entry are never pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impray.spec.prune import Prune
+
+Masks = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Names of the parameters that are ranked together, in the order in which they are laid end to end."""
+
+    names: tuple[str, ...]
+
+    def flat(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """All elements of this scope's parameters as one vector, [prunable]."""
+        return torch.cat([tensors[name].reshape(-1) for name in self.names])
+
+    def unflat(self, flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The inverse of `flat`: one tensor per parameter, shaped as in `like`."""
+        parts = torch.split(flat, [like[name].numel() for name in self.names])
+        return {name: part.reshape(like[name].shape) for name, part in zip(self.names, parts, strict=True)}
+
+
+def scopes(prune: Prune, layers: int) -> list[Scope]:
+    """One scope per pruned layer, or a single one over all of them (`scope: global`)."""
+    per_layer = [
+        (f"weight{layer}", f"bias{layer}") if prune.biases == "ranked" else (f"weight{layer}",)
+        for layer in prune.pruned_layers(layers)
+    ]
+    if prune.scope == "global":
+        return [Scope(tuple(name for names in per_layer for name in names))]
+    return [Scope(names) for names in per_layer]
+
+
+def counts(prunable: int, fraction: float, rounds: int) -> list[int]:
+    """Kept parameters of a scope of `prunable` in rounds 0 to `rounds`."""
+    kept = [prunable]
+    for _ in range(rounds):
+        kept.append(kept[-1] - round(fraction * kept[-1]))
+    return kept
+
+
+def full(prune_scopes: Sequence[Scope], params: Mapping[str, Tensor]) -> Masks:
+    """The mask of round 0: everything is kept."""
+    return {
+        name: torch.ones_like(params[name], dtype=torch.bool) for scope in prune_scopes for name in scope.names
+    }
+
+
+def density(masks: Mapping[str, Tensor]) -> float:
+    """Kept over prunable parameters."""
+    prunable = sum(mask.numel() for mask in masks.values())
+    return sum(int(mask.sum()) for mask in masks.values()) / prunable

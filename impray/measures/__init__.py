@@ -1,0 +1,25 @@
+"""Measures: a round's state -> numbers per lineage and per unit, one measure per file.
+
+To add one: a class in `impray/spec/measure.py` (parameters, what it reads, its columns), a file here, a line in MEASURES.
+"""
+
+from collections.abc import Callable
+
+from impray.measures import accuracy, density, ipr, kurtosis, on_image
+from impray.measures.state import Readings, RoundState
+from impray.spec import measure as spec
+
+MEASURES: dict[type[spec.MeasureSpec], Callable[..., Readings]] = {
+    spec.Accuracy: accuracy.accuracy,
+    spec.Loss: accuracy.loss,
+    spec.Density: density.density,
+    spec.FanIn: density.fan_in,
+    spec.RfWidth: on_image.measure_rf_width,
+    spec.Clustering: on_image.measure_clustering,
+    spec.Spread: on_image.measure_spread,
+    spec.Kurtosis: kurtosis.measure,
+    spec.Ipr: ipr.measure,
+    spec.Masks: on_image.measure_masks,
+}
+
+__all__ = ["MEASURES", "Readings", "RoundState"]

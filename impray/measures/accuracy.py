@@ -1,0 +1,47 @@
+"""Accuracy and loss on held-out data after the round's training, at the batch-norm statistics of evaluation."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from impray.measures.state import Readings, RoundState
+from impray.nets import mlp
+from impray.spec import measure as spec
+
+
+def accuracy(asked: spec.Accuracy, state: RoundState) -> Readings:
+    """Share of held-out inputs whose largest output is their class (a single output: nearer to 0 or to 1)."""
+    return Readings(lineage={"accuracy": _per_net(state, _share_right)})
+
+
+def loss(asked: spec.Loss, state: RoundState) -> Readings:
+    """Mean held-out loss, the same function that trained the network."""
+    function = _cross_entropy if state.loss == "cross_entropy" else _squared_error
+    return Readings(lineage={"loss": _per_net(state, function)})
+
+
+def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
+    """One net at a time: its number then cannot depend on its neighbours, and memory stays small."""
+    values = []
+    for net in range(state.nets):
+        inputs, labels = state.held_out(net)
+        params, stats = state.one(net, "end")
+        outputs = mlp.preactivations(state.arch, params, inputs[None], stats)[-1][0]
+        values.append(function(outputs, labels).double())
+    return torch.stack(values).cpu()
+
+
+def _share_right(outputs: Tensor, labels: Tensor) -> Tensor:
+    guess = (outputs[:, 0] > 0.5).long() if outputs.shape[1] == 1 else outputs.argmax(dim=1)
+    return (guess == labels).double().mean()
+
+
+def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(outputs.double(), labels)
+
+
+def _squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
+    target = labels[:, None] if outputs.shape[1] == 1 else F.one_hot(labels, outputs.shape[1])
+    return (outputs.double() - target).square().mean()

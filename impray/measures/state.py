@@ -1,0 +1,68 @@
+"""What a measure reads: the state of one finished round, for the lineages of a pack that are to be measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from impray.nets.mlp import Architecture, Params
+
+
+@dataclass
+class RoundState:
+    """One round of `nets` lineages. Tensors have a leading `net` axis.
+
+    masks holds pruned parameters only (`weight1` [net, unit, input], bool); start is theta(rewind) * mask, end the trained
+    weights (None where no measure reads them); held_out(net) gives inputs [sample, input] and labels [sample].
+    """
+
+    round: int
+    arch: Architecture
+    masks: Params
+    start: Params
+    end: Params | None
+    end_stats: Params | None
+    held_out: Callable[[int], tuple[Tensor, Tensor]]
+    input_shape: tuple[int, ...]
+    loss: str
+
+    @property
+    def nets(self) -> int:
+        return self.start["weight1"].shape[0]
+
+    def one(self, net: int, at: str) -> tuple[Params, Params | None]:
+        """Parameters and batch-norm statistics of one net, its net axis kept: [1, ...].
+
+        Copies: a slice starts anywhere in memory, and products round by where a matrix starts (`impray.nets.layout`).
+        """
+        params = self.start if at == "start" else self.trained
+        stats = self.end_stats if at == "end" and self.end_stats else None
+        cut = {name: value[net : net + 1].clone() for name, value in params.items()}
+        return cut, {name: value[net : net + 1].clone() for name, value in stats.items()} if stats else None
+
+    @property
+    def trained(self) -> Params:
+        assert self.end is not None, "a measure that reads `end` makes every network train"
+        return self.end
+
+    def layer_mask(self, layer: int) -> Tensor:
+        """[net, unit, input] of a layer, all ones where that layer is not pruned."""
+        name = f"weight{layer}"
+        if name in self.masks:
+            return self.masks[name]
+        return self.start[name].new_ones(self.start[name].shape).bool()
+
+
+@dataclass
+class Readings:
+    """What a measure returns. Everything has a leading net axis; NaN = undefined, a missing column = not measured.
+
+    lineage: column -> [net] (or a list of lists). units: layer -> column -> [net, unit].
+    images: layer -> one (unit, {column: value}) list per net.
+    """
+
+    lineage: dict[str, Tensor | list] = field(default_factory=dict)
+    units: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    images: dict[int, list[list[tuple[int, dict]]]] = field(default_factory=dict)

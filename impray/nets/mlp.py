@@ -1,0 +1,207 @@
+"""Multilayer perceptrons stacked along a leading `net` axis.
+
+    h_0 = x        z_l = W_l n(h_{l-1}) + b_l        h_l = f(z_l)        outputs = z_L
+
+n is the identity or, with batch norm, gamma (h - mean) / sqrt(var + 1e-10) + beta: before every product, the
+first one on the inputs included. var is the population variance over the samples.
+
+Layer l of L is named by its number from 1; layer L is the output layer. A net's numbers do not depend on the
+nets beside it, bit for bit on one kind of CPU: where that takes care: `padded`, `impray.nets.layout`.
+
+Source: Pellegrini & Biroli (2022), the code that Redman et al. (2025) build on: place of the batch norm and
+its eps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import pad
+
+from impray.nets import layout
+from impray.spec.net import Init, Mlp
+from impray.spec.trial import stream_seed
+
+Params = dict[str, Tensor]
+"""`weight1` [net, unit, input], `bias1` [net, unit], with batch norm `gamma1`, `beta1` [net, input]; ..."""
+
+BATCH_NORM_EPS = 1e-10
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the nets of a pack share.
+
+    Args:
+        sizes: units of every layer, inputs first, outputs last.
+        activation: `relu`, `sigmoid`, `erf`, `tanh` or `linear`, after every layer but the last.
+        batch_norm: whether the inputs of every product are normalised.
+        bias: whether the layers have biases.
+    """
+
+    sizes: tuple[int, ...]
+    activation: str
+    batch_norm: bool
+    bias: bool
+
+    @property
+    def layers(self) -> int:
+        """Number of weight matrices."""
+        return len(self.sizes) - 1
+
+
+def architecture(net: Mlp, inputs: int, outputs: int) -> Architecture:
+    """The shared form of `net` on data with that many inputs and (already resolved) outputs."""
+    return Architecture((inputs, *net.hidden, outputs), net.activation, net.batch_norm, net.bias)
+
+
+def initial(
+    net: Mlp | Sequence[Mlp],
+    arch: Architecture,
+    seeds: Sequence[int],
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> Params:
+    """Parameters before the first update: weights as `net.init` says, biases and beta 0, gamma 1.
+
+    Args:
+        net: one for all, or one per net (they may differ in `init`).
+        seeds: one per net; a net's draw depends on its own only (stream `init`, on the CPU, in float64, layer
+            by layer).
+    """
+    nets = [net] * len(seeds) if isinstance(net, Mlp) else list(net)
+    if len(nets) != len(seeds):
+        raise ValueError(f"{len(nets)} nets for {len(seeds)} seeds")
+    drawn = [_draw(one.init, arch, seed) for one, seed in zip(nets, seeds, strict=True)]
+    params: Params = {}
+    for layer, (fan_in, fan_out) in enumerate(zip(arch.sizes, arch.sizes[1:], strict=False), start=1):
+        params[f"weight{layer}"] = torch.stack([weights[layer - 1] for weights in drawn])
+        if arch.bias:
+            params[f"bias{layer}"] = torch.zeros(len(seeds), fan_out)
+        if arch.batch_norm:
+            params[f"gamma{layer}"] = torch.ones(len(seeds), fan_in)
+            params[f"beta{layer}"] = torch.zeros(len(seeds), fan_in)
+    return {name: value.to(device, dtype) for name, value in params.items()}
+
+
+def _draw(init: Init, arch: Architecture, seed: int) -> list[Float[Tensor, "unit input"]]:
+    generator = torch.Generator().manual_seed(stream_seed(seed, "init"))
+    weights = []
+    for layer, (fan_in, fan_out) in enumerate(zip(arch.sizes, arch.sizes[1:], strict=False), start=1):
+        std = _std(init, fan_in, fan_out) * init.scale_of(layer)
+        if init.kind.endswith("uniform"):
+            unit = (
+                torch.rand(fan_out, fan_in, generator=generator, dtype=torch.float64) * 2 - 1
+            ) * math.sqrt(3)
+        else:
+            unit = torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
+        weights.append(unit * std)
+    return weights
+
+
+def _std(init: Init, fan_in: int, fan_out: int) -> float:
+    """Standard deviation of a weight before `scale`; see `Init`."""
+    if init.kind.startswith("glorot"):
+        return math.sqrt(2 / (fan_in + fan_out))
+    return 1 / math.sqrt(fan_in) if init.kind.startswith("fan_in") else 1.0
+
+
+def activation(name: str, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """f(x) elementwise; `erf` is erf(x), without Goldt's 1/sqrt(2) in the argument."""
+    return _ACTIVATIONS[name](x)
+
+
+def _sigmoid(x: Tensor) -> Tensor:
+    # Not torch.sigmoid: its CPU kernel rounds the last few elements differently, so a net's place in the pack
+    # would show.
+    return (1 + (-x).exp()).reciprocal()
+
+
+_ACTIVATIONS = {
+    "relu": torch.relu,
+    "sigmoid": _sigmoid,
+    "erf": torch.erf,
+    "tanh": torch.tanh,
+    "linear": lambda x: x,
+}
+
+
+def padded(params: Mapping[str, Tensor], arch: Architecture) -> tuple[Params, Architecture]:
+    """The same nets with every one-unit layer given a second unit, with zero weights in and out.
+
+    A product with one output column takes another path (matrix times vector) when the pack has one net, and
+    rounds differently. Tensors of layers that need no padding are passed on as they are.
+    """
+    sizes = (arch.sizes[0], *(max(size, 2) for size in arch.sizes[1:]))
+    if sizes == arch.sizes:
+        return dict(params), arch
+    wide: Params = {}
+    for name, value in params.items():
+        kind, layer = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        more_in, more_out = sizes[layer - 1] - arch.sizes[layer - 1], sizes[layer] - arch.sizes[layer]
+        widths = {"weight": (0, more_in, 0, more_out), "bias": (0, more_out)}.get(kind, (0, more_in))
+        wide[name] = pad(value, widths) if any(widths) else value
+    return wide, Architecture(sizes, arch.activation, arch.batch_norm, arch.bias)
+
+
+def preactivations(
+    arch: Architecture,
+    params: Params,
+    x: Float[Tensor, "net sample input"],
+    stats: Mapping[str, Tensor] | None = None,
+) -> list[Float[Tensor, "net sample unit"]]:
+    """z_l of every layer, first to last; the last one are the outputs.
+
+    Args:
+        stats: with batch norm, `mean1` and `var1` [net, input] and so on, as trained nets carry them;
+            None (or empty): the mean and population variance of each layer's inputs over these samples.
+            Without batch norm unused.
+    """
+    wide_params, wide = padded(params, arch)
+    wide_stats = padded(stats or {}, arch)[0]
+    outputs = []
+    h = x
+    for layer in range(1, arch.layers + 1):
+        if layer > 1:
+            h = activation(arch.activation, outputs[-1])
+        if arch.batch_norm:
+            h = _normalised(h, wide_params, wide_stats, layer)
+        outputs.append(
+            _product(layout.aligned(h), wide_params[f"weight{layer}"], wide_params.get(f"bias{layer}"))
+        )
+    return [z[..., :size] for z, size in zip(outputs, arch.sizes[1:], strict=True)]
+
+
+def _product(
+    h: Float[Tensor, "net sample input"],
+    weight: Float[Tensor, "net unit input"],
+    bias: Float[Tensor, "net unit"] | None,
+) -> Float[Tensor, "net sample unit"]:
+    weight = layout.aligned(weight).mT
+    if torch.is_grad_enabled() and (h.requires_grad or weight.requires_grad):
+        return torch.bmm(h, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), h, weight)
+    out = layout.empty(h, len(h), h.shape[1], weight.shape[2])
+    return (
+        torch.bmm(h, weight, out=out)
+        if bias is None
+        else torch.baddbmm(bias.unsqueeze(1), h, weight, out=out)
+    )
+
+
+def _normalised(
+    h: Float[Tensor, "net sample input"], params: Params, stats: Params, layer: int
+) -> Float[Tensor, "net sample input"]:
+    if stats:
+        mean, var = stats[f"mean{layer}"].unsqueeze(1), stats[f"var{layer}"].unsqueeze(1)
+        centred = h - mean
+    else:
+        centred = h - h.mean(1, keepdim=True)
+        var = centred.square().mean(1, keepdim=True)
+    return centred / (var + BATCH_NORM_EPS).sqrt() * params[f"gamma{layer}"].unsqueeze(1) + params[
+        f"beta{layer}"
+    ].unsqueeze(1)

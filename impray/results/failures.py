@@ -1,0 +1,23 @@
+"""The table `failures`: what went wrong in a pack, so that nothing is lost in an actor's log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from impray.results import tables
+from impray.results.paths import Paths
+from impray.spec.pack import Pack
+
+
+def write(folder: str | Path, pack: Pack, round: int, error: BaseException | str, trace: str = "") -> None:
+    """One row for one failure."""
+    row = {
+        "pack": pack.id,
+        "round": round,
+        "trials": sorted({lineage.trial.id for lineage in pack.lineages}),
+        "lineages": [lineage.id for lineage in pack.lineages],
+        "error": error if isinstance(error, str) else f"{type(error).__name__}: {error}",
+        "trace": trace,
+    }
+    tables.write(Paths(Path(folder)), "failures", f"{pack.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}", [row], pack.axes)

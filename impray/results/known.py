@@ -1,0 +1,46 @@
+"""What a sweep's folder already knows: which rounds have rows, which lineages are complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from impray.results import tables
+from impray.results.rows import covers
+from impray.spec.trial import Lineage
+
+
+@dataclass(frozen=True)
+class Known:
+    """Rows of earlier runs: lineage -> round -> (status, measured), and lineage -> last round its fates know."""
+
+    rounds: Mapping[str, Mapping[int, tuple[str, str]]]
+    fates: Mapping[str, int]
+
+    def has_rows(self, lineage: Lineage) -> bool:
+        return lineage.id in self.rounds
+
+    def complete(self, lineage: Lineage, rounds: int, asked: Mapping[str, str]) -> bool:
+        """Whether nothing of this lineage is left to do: all rounds measured as asked, or diverged, and fates written."""
+        of_lineage = self.rounds.get(lineage.id, {})
+        diverged = [round for round, (status, _) in of_lineage.items() if status == "diverged"]
+        last = min(diverged) if diverged else rounds
+        wanted = range(last + 1)
+        measured = all(round in of_lineage and covers(of_lineage[round][1], asked) for round in wanted)
+        # A lineage that diverged in round n has fates up to round n - 1; in round 0, none at all.
+        return measured and self.fates.get(lineage.id, -1) >= (last - 1 if diverged else last)
+
+
+def known(folder: str | Path) -> Known:
+    """Read it from the tables; an absent folder knows nothing."""
+    if not Path(folder).is_dir():
+        return Known({}, {})
+    rounds: dict[str, dict[int, tuple[str, str]]] = {}
+    found = tables.scan("rounds", folder).select("lineage", "round", "status", "measured").collect()
+    for lineage, round, status, measured in found.iter_rows():
+        rounds.setdefault(lineage, {})[round] = (status, measured)
+    last = tables.scan("fates", folder).group_by("lineage").agg(pl.col("round").max()).collect()
+    return Known(rounds, dict(last.iter_rows()))

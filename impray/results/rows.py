@@ -1,0 +1,123 @@
+"""Rows from readings: tensors with a net axis become dicts with column names."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+from torch import Tensor
+
+from impray.lineage.rounds import Finished
+from impray.measures import Readings
+from impray.spec.axes import value as axis_value
+from impray.spec.measure import MEASURE_KINDS
+from impray.spec.pack import Pack
+from impray.spec.trial import Lineage, Trial
+
+Rows = dict[str, list[dict]]
+
+
+def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
+    """The rows of one round: tables `rounds`, `units` and `masks`."""
+    found: Rows = {"rounds": [], "units": [], "masks": []}
+    well = [lineage for lineage, how in zip(finished.lineages, finished.status, strict=True) if how == "done"]
+    place = {lineage.id: net for net, lineage in enumerate(well)}
+    for lineage, how, density in zip(finished.lineages, finished.status, finished.density, strict=True):
+        shared = keys(pack, lineage) | {"round": finished.round}
+        net = place.get(lineage.id)
+        of_units = [] if net is None else _units(readings, net)
+        found["units"] += [{**shared, **unit} for unit in of_units]
+        if net is not None:
+            found["masks"] += [{**shared, **image} for image in _images(readings, net)]
+        found["rounds"].append(
+            shared
+            | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how, "density": density}
+            | (_nan(pack) if net is None else _of_lineage(readings, net) | summaries(of_units))
+            | {"measured": measured(pack.asked), "wall_s": finished.wall_s / len(finished.lineages)}
+        )
+    return found
+
+
+def keys(pack: Pack, lineage: Lineage) -> dict:
+    """Columns that every table of a lineage has: its names and its axis values."""
+    axes = {path: axis_value_of_column(kind, lineage.trial, path) for path, kind in pack.axes.items()}
+    return {"lineage": lineage.id, "method": lineage.method, "seed": lineage.seed, **axes}
+
+
+def measured(asked: Mapping[str, str]) -> str:
+    return " ".join(f"{name}:{digest}" for name, digest in sorted(asked.items()))
+
+
+def covers(written_with: str, asked: Mapping[str, str]) -> bool:
+    """Whether a row that was written with `written_with` has everything that is asked for."""
+    return set(measured(asked).split()) <= set(written_with.split())
+
+
+def axis_value_of_column(kind: str, trial: Trial, path: str) -> object:
+    """A trial's value on an axis, as its column stores it; None where this kind of data or net has no such field."""
+    value = axis_value(trial, path)
+    if value is None:
+        return None
+    if kind == "json":
+        return json.dumps(value)
+    return float(value) if kind == "float" else value  # type: ignore[arg-type]
+
+
+def _of_lineage(readings: Sequence[Readings], net: int) -> dict:
+    return {name: _number(values[net]) for reading in readings for name, values in reading.lineage.items()}
+
+
+def _units(readings: Sequence[Readings], net: int) -> list[dict]:
+    """One dict per (layer, unit) with the columns of all measures."""
+    layers: dict[int, dict[str, list]] = {}
+    for reading in readings:
+        for layer, columns in reading.units.items():
+            for name, values in columns.items():
+                layers.setdefault(layer, {})[name] = values[net].tolist()
+    found = []
+    for layer in sorted(layers):
+        columns = layers[layer]
+        for unit, values in enumerate(zip(*columns.values(), strict=True)):
+            found.append({"layer": layer, "unit": unit, **dict(zip(columns, values, strict=True))})
+    return found
+
+
+def _images(readings: Sequence[Readings], net: int) -> list[dict]:
+    return [
+        {"layer": layer, "unit": unit, **columns}
+        for reading in readings
+        for layer, of_nets in reading.images.items()
+        for unit, columns in of_nets[net]
+    ]
+
+
+def summaries(units: Sequence[Mapping]) -> dict:
+    """Mean and median over layer 1's units of each measured column; units where it is NaN do not count."""
+    first = [unit for unit in units if unit["layer"] == 1]
+    if not first:
+        return {}
+    found = {}
+    for name in (name for name in first[0] if name not in ("layer", "unit")):
+        # polars' mean and median add in one fixed order, so that they do not depend on the pack.
+        values = pl.Series([unit[name] for unit in first], dtype=pl.Float64).drop_nans().drop_nulls()
+        found[f"{name}_mean"] = values.mean() if len(values) else math.nan
+        found[f"{name}_median"] = values.median() if len(values) else math.nan
+        if name == "rf_width_x_px":
+            found["units_counted"] = len(values)
+    return found
+
+
+def _nan(pack: Pack) -> dict:
+    """NaN for every number that a diverged lineage would have had."""
+    names = {}
+    for kind in MEASURE_KINDS:
+        if any(isinstance(measure, kind) for measure in pack.measures):
+            names |= {column.name: math.nan for column in kind.lineage_columns if column.type == "float"}
+            names |= {f"{column.name}_{how}": math.nan for column in kind.unit_columns for how in ("mean", "median")}
+    return names
+
+
+def _number(value: object) -> object:
+    return value.item() if isinstance(value, Tensor) else value

@@ -1,0 +1,140 @@
+"""The tables: the one owner of every column's name, type, unit and sentence. `impray tables` prints this.
+
+A sweep's axes become columns of the same dotted name. Null = not measured; NaN = measured and undefined. Rows are identified by
+their key; of two rows with one key the one written later counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from impray.spec.measure import MEASURE_KINDS, Column
+
+VERSION = 1
+
+TYPES: dict[str, pl.DataType] = {
+    "int": pl.Int64(),
+    "float": pl.Float64(),
+    "str": pl.String(),
+    "json": pl.String(),
+    "bool": pl.Boolean(),
+    "bytes": pl.Binary(),
+    "time": pl.Datetime("us", "UTC"),
+    "list[float]": pl.List(pl.Float64()),
+    "list[int]": pl.List(pl.Int64()),
+    "list[str]": pl.List(pl.String()),
+}
+
+TABLES: dict[str, str] = {
+    "rounds": "one row per lineage and round",
+    "units": "one row per lineage, round, layer and unit",
+    "fates": "one row per lineage, round, layer and fate; complete when the lineage is",
+    "masks": "one row per stored mask (measure `masks`)",
+    "trials": "one row per trial: a point of all axes",
+    "failures": "one row per failure of a pack",
+}
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "rounds": ("lineage", "round"),
+    "units": ("lineage", "round", "layer", "unit"),
+    "fates": ("lineage", "round", "layer", "fate"),
+    "masks": ("lineage", "round", "layer", "unit"),
+    "trials": ("trial",),
+    "failures": ("pack", "written_at"),
+}
+
+_LINEAGE = (
+    Column("lineage", "str", "", "id of the lineage: a hash of all that decides its numbers"),
+    Column("round", "int", "prunings", "0 is the dense round"),
+    Column("method", "str", "", "imp, oneshot or random"),
+    Column("seed", "int", "", "the lineage's seed"),
+)
+_LAYER = (Column("layer", "int", "", "1 is the first weight matrix"),)
+_UNIT = (*_LAYER, Column("unit", "int", "", "row of the weight matrix, from 0"))
+_STATUS = Column("status", "str", "", "done, or diverged: a non-finite loss ended the lineage in this round")
+
+# Columns that a second run of the same sweep may fill differently; everything else is the same bit for bit.
+PROVENANCE = (
+    Column("wall_s", "float", "s", "the pack's wall time in this round divided by its lineages"),
+    Column("version", "str", "", "impray's version"),
+    Column("git_sha", "str", "", "commit of the source, if it is a checkout"),
+    Column("host", "str", "", "machine that computed the row"),
+    Column("device", "str", "", "cpu, or the name of the accelerator"),
+    Column("written_at", "time", "UTC", "when the row was written"),
+)
+
+
+def _of_measures(kind: str) -> tuple[Column, ...]:
+    seen: dict[str, Column] = {}
+    for measure in MEASURE_KINDS:
+        for column in getattr(measure, kind):
+            seen.setdefault(column.name, column)
+    return tuple(seen.values())
+
+
+def _summaries() -> tuple[Column, ...]:
+    return tuple(
+        Column(f"{column.name}_{how}", "float", column.unit, f"{how} over layer 1's units of: {column.sentence}")
+        for column in _of_measures("unit_columns")
+        for how in ("mean", "median")
+    )
+
+
+def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
+    """Every column of a table. `axes` maps a sweep's axis paths to their types (`float`, `int`, `str`, `bool`, `json`)."""
+    of_axes = tuple(Column(path, kind, "", "axis value") for path, kind in (axes or {}).items())
+    tables: dict[str, tuple[Column, ...]] = {
+        "rounds": (
+            *_LINEAGE,
+            Column("trunk", "str", "", "id of the dense round 0 that this lineage shares with others"),
+            Column("trial", "str", "", "id of the trial"),
+            *of_axes,
+            _STATUS,
+            Column("density", "float", "share", "kept / prunable parameters, over all pruned layers"),
+            *_of_measures("lineage_columns"),
+            Column("units_counted", "int", "units", "units of layer 1 with a defined rf_width_x_px"),
+            *_summaries(),
+            Column("measured", "str", "", "measures, parameters and axes that this row was written with"),
+            *PROVENANCE,
+        ),
+        "units": (*_LINEAGE, *_UNIT, *of_axes, *_of_measures("unit_columns"), *PROVENANCE[1:]),
+        "fates": (
+            *_LINEAGE,
+            *_LAYER,
+            Column("fate", "int", "round", "the round whose mask first lacks the weight; 0 means it survives the last one"),
+            *of_axes,
+            Column("weights", "int", "weights", "kept weights of this fate in this round"),
+            Column("abs_weight_start_mean", "float", "1", "their mean |w| at theta(rewind)"),
+            Column("abs_weight_end_mean", "float", "1", "their mean |w| after the round's training; null if not trained"),
+            *PROVENANCE[1:],
+        ),
+        "masks": (*_LINEAGE, *_UNIT, *of_axes, *_of_measures("image_columns"), *PROVENANCE[1:]),
+        "trials": (
+            Column("trial", "str", "", "id of the trial: a hash of data, net, training and pruning"),
+            Column("number", "int", "", "order in which the search asked for it, from 0"),
+            *of_axes,
+            Column("status", "str", "", "done, stopped (early), or failed"),
+            Column("rounds", "int", "prunings", "the last round reached"),
+            Column("goals", "list[float]", "", "values of the sweep's goals"),
+            Column("lineages", "list[str]", "", "its lineages' ids"),
+            Column("description", "json", "", "the trial's canonical form"),
+            *PROVENANCE[1:],
+        ),
+        "failures": (
+            Column("pack", "str", "", "id of the pack"),
+            Column("round", "int", "", "round that was being run"),
+            Column("trials", "list[str]", "", "trials with a lineage in the pack"),
+            Column("lineages", "list[str]", "", "lineages of the pack"),
+            Column("error", "str", "", "type and message"),
+            Column("trace", "str", "", "where in the code"),
+            *PROVENANCE[1:],
+        ),
+    }
+    return list(tables[table])
+
+
+def schema(table: str, axes: Mapping[str, str] | None = None) -> dict[str, pl.DataType]:
+    """Column name -> polars type, in order."""
+    return {column.name: TYPES[column.type] for column in columns(table, axes)}

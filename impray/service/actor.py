@@ -1,0 +1,63 @@
+"""The actor: one Tune trainable that owns a device slot and runs one pack after another; one `step()` is one round."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from ray import tune
+
+from impray.results import failures, goals
+from impray.run import run_pack, use_device
+from impray.spec.pack import Pack
+from impray.spec.search import Reading
+
+
+class PackTrainable(tune.Trainable):
+    """Tune's class trainable. Its checkpoint is an empty pointer: a restarted one replays finished rounds from the tables."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.device = use_device(config["cpu"], config["gpu"])
+        self._open(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Reuse this process, its imports and its data for the next pack."""
+        self._open(new_config)
+        return True
+
+    def _open(self, config: Mapping[str, Any]) -> None:
+        self.pack = Pack.model_validate_json(config["pack"])
+        self.folder = config["folder"]
+        self.stop_early = Reading.model_validate(config["stop_early"]) if config["stop_early"] else None
+        self.rounds = run_pack(self.pack, self.folder, self.device)
+
+    def step(self) -> dict[str, Any]:
+        """Run the next round. A Python error is a row in `failures` and ends this pack only; trying again would repeat it."""
+        try:
+            round = next(self.rounds)
+            if round == self.pack.rounds:
+                for _ in self.rounds:  # what comes after the last round: the fates
+                    pass
+            return {"round": round, "done": round == self.pack.rounds, "failed": "", **self._progress(round)}
+        except Exception as error:
+            failures.write(self.folder, self.pack, self.iteration, error, traceback.format_exc())
+            return {"round": self.iteration, "done": True, "failed": f"{type(error).__name__}: {error}", **self._worst()}
+
+    def _progress(self, round: int) -> dict[str, float]:
+        if self.stop_early is None:
+            return {}
+        value = goals.value(self.stop_early, self.folder, [lineage.id for lineage in self.pack.lineages], round)
+        return {"progress": value if value == value else self._worst()["progress"]}
+
+    def _worst(self) -> dict[str, float]:
+        """Early stopping compares numbers: what is undefined counts as the worst."""
+        if self.stop_early is None:
+            return {}
+        return {"progress": float("inf") if self.stop_early.direction == "min" else float("-inf")}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: tables and checkpoints of the sweep's folder are the state."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:  # noqa: ANN401
+        """Nothing: `run_pack` skips what is done."""

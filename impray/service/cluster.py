@@ -1,0 +1,110 @@
+"""Packs on Ray: Tune gives each to an actor that owns a device slot, reuses the actor, and starts it again when it dies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from impray.service.proposals import Proposals, Watcher
+from impray.spec.sweep import Sweep
+
+# Set before ray is imported: quiet, no loggers of its own, no usage report, none of it listening beyond this machine.
+ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_SYNCER": "1",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # actors inherit them; torch is pinned again in each
+
+
+def connect(address: str | None, sweep: Sweep) -> int:
+    """Start a local Ray, or join the one at `address`; returns how many packs can run at once (at least 1)."""
+    threads = {name: str(max(1, int(sweep.resources.cpu))) for name in THREADS}
+    for name, value in {**ENVIRONMENT, **threads}.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    if not ray.is_initialized():
+        local = {"include_dashboard": False} if address is None else {}
+        # "local" and not None: without it ray joins whatever stale cluster a file on disk still names.
+        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
+    return slots(ray.cluster_resources(), sweep)
+
+
+def slots(resources: dict[str, float], sweep: Sweep) -> int:
+    """Packs that fit at once."""
+    asked = sweep.resources
+    fit = [resources.get("CPU", 0) / asked.cpu]
+    if asked.gpu > 0:
+        fit.append(resources.get("GPU", 0) / asked.gpu)
+    return max(1, int(min(fit) + 1e-9))
+
+
+def disconnect() -> None:
+    import ray
+
+    ray.shutdown()
+
+
+def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> None:
+    """Run every pack that `proposals` has. Returns when all ended, or early after Ctrl-C: the caller compares."""
+    from ray import tune
+
+    from impray.service.actor import PackTrainable
+    from impray.service.search import RETRIES, Events, PackSearcher
+
+    scratch = tempfile.mkdtemp(prefix="impray-tune-")  # Tune's own files: thrown away, the tables are the truth
+    try:
+        resources = {"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu}
+        trainable: Any = tune.with_resources(PackTrainable, tune.PlacementGroupFactory([{k.upper(): v for k, v in resources.items() if v}]))
+        settings = {
+            **resources,
+            "folder": str(folder.resolve()),
+            "stop_early": sweep.search.stop_early.model_dump(exclude={"grace", "factor"}) if sweep.search.stop_early else None,
+        }
+        searcher = PackSearcher(proposals, watcher, folder)
+        tuner = tune.Tuner(
+            trainable,
+            param_space=settings,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=10**9,  # the proposals say when it is enough
+                scheduler=_scheduler(sweep),
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+                trial_name_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="packs",
+                storage_path=scratch,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=RETRIES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                callbacks=[Events(searcher, watcher)],
+            ),
+        )
+        tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scheduler(sweep: Sweep) -> Any:  # noqa: ANN401
+    from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
+
+    stop = sweep.search.stop_early
+    if stop is None:
+        return FIFOScheduler()
+    return AsyncHyperBandScheduler(
+        metric="progress",
+        mode=stop.direction,
+        grace_period=stop.grace + 1,  # training_iteration counts round 0 as 1
+        reduction_factor=stop.factor,
+        max_t=sweep.rounds + 1,
+    )

@@ -1,0 +1,307 @@
+"""A sweep from its file to its figures: prepare the folder, run what is left, tell how each trial ended, tidy up."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from rich.console import Console
+
+import impray
+from impray.results import failures, files, mlflow, tables
+from impray.results.paths import Paths
+from impray.service.plan import axis_types, packs
+from impray.service.progress import Progress
+from impray.service.proposals import Asked, Listed, Outcome, Proposals
+from impray.service.trials import Trials, told
+from impray.spec.errors import Problem, SweepError
+from impray.spec.pack import Pack
+from impray.spec.sweep import Sweep, Where
+
+EXPORT_EVERY_S = 30.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `impray sweep` was asked: the sweep, its folder, and where to run it."""
+
+    sweep: Sweep
+    name: str
+    folder: Path
+    where: Where = "ray"
+    address: str | None = None
+    mlflow: str | None = None  # a store's URI; None is the sqlite file in the folder, "off" is none
+    figures: bool = True
+
+
+@dataclass
+class Report:
+    """How a sweep ended."""
+
+    trials: int
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    ran: int = 0  # packs that were run now; 0 means that there was nothing to do
+    interrupted: bool = False
+    figures: list[Path] = field(default_factory=list)
+    broken_figures: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part
+
+    def count(self, outcome: Outcome) -> int:
+        return sum(value == outcome for value in self.outcomes.values())
+
+
+def run(request: Request, console: Console) -> Report:
+    """Run what is left of a sweep; safe to call again after any interruption.
+
+    Raises:  SweepError, DataError: before anything has started, with every problem.
+    """
+    paths = Paths(request.folder)
+    with files.locked(paths.running, wait=False) as free:
+        if not free:
+            text = "another impray sweep is working in this folder; wait for it, or choose another folder with --out"
+            raise SweepError(str(request.folder), [Problem("--out", None, text)])
+        tables.check(request.folder)
+        describe(request, paths)
+        trials = Trials(request.sweep, paths)
+        if not trials.nothing_left():
+            watcher = Watcher(trials, console, request.name)
+            seconds: dict[str, float] = {}
+            with watcher.progress, exporting(request):
+                _run_packs(request, trials, watcher, seconds)
+            report = watcher.report()
+            report.seconds = seconds
+            if not report.interrupted:
+                with timed(report.seconds, "tables"):
+                    tables.compact(request.folder)
+        else:
+            report = Report(_budget(trials), dict(trials.outcomes))
+        if not report.interrupted:
+            with timed(report.seconds, "figures"):
+                _draw(request, report)
+            with timed(report.seconds, "mlflow"):
+                _export(request, report)
+    return report
+
+
+@contextmanager
+def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    """Add the wall time of a part."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
+
+
+def _budget(trials: Trials) -> int:
+    return (trials.sweep.search.trials or 0) if trials.asks else len(trials.planned)
+
+
+# -- the folder -------------------------------------------------------------------------------------------------------
+
+
+def describe(request: Request, paths: Paths) -> None:
+    """Write sweep.yaml (as run, overrides included) and provenance.json where they would change."""
+    document = request.sweep.model_dump(mode="json", exclude_defaults=True)
+    text = "# The sweep as it was run, overrides included.\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    _write_if_new(paths.sweep, text)
+    description = {
+        "sweep": request.name,
+        # Axes of earlier runs in this folder stay columns: their rows are still here.
+        "axes": {**tables.axes_of(paths), **axis_types(request.sweep)},
+        "version": impray.__version__,
+        "git_sha": tables.git_sha(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    _write_if_new(paths.provenance, json.dumps(description, indent=2) + "\n")
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text() != text:
+        files.write(path, text.encode())
+
+
+# -- running ----------------------------------------------------------------------------------------------------------
+
+
+class Watcher:
+    """Hears of packs as they run; keeps the live view and the table `trials` up to date."""
+
+    def __init__(self, trials: Trials, console: Console, name: str) -> None:
+        self.trials, self.ran, self.open = trials, 0, 0
+        over = sum(outcome == "done" for outcome in trials.outcomes.values())
+        lineages = len(trials.sweep.methods) * len(trials.sweep.seeds)
+        left = (_budget(trials) - len(trials.outcomes)) * lineages * (trials.sweep.rounds + 1)
+        self.progress = Progress(console, name, _budget(trials), over, left)
+        self.best: tuple[float, str] | None = None
+        self.cut_short = False
+
+    def proposed(self, pack: Pack) -> None:
+        self.open += 1
+        self.trials.waits_for(pack)
+
+    def started(self, pack: Pack) -> None:
+        self.progress.started(pack)
+
+    def finished_round(self, pack: Pack, round: int) -> None:
+        self.progress.finished_round(pack, round)
+
+    def ended(self, pack: Pack, outcome: Outcome, error: str) -> None:
+        self.open -= 1
+        self.ran += 1
+        self.progress.pack_ended(pack, outcome, error)
+        for trial, how in self.trials.pack_ended(pack, outcome):
+            values = self.trials.goals_of(trial) if how == "done" else []
+            self.progress.trial_ended(trial.number, how, told(self.trials.sweep, values) if values else "")
+            self._compare(trial.number, values)
+
+    def _compare(self, number: int, values: list[float]) -> None:
+        """Best so far, by the first goal."""
+        if not values or values[0] != values[0]:
+            return
+        value = values[0] if self.trials.sweep.search.goals[0].direction == "min" else -values[0]
+        if self.best is None or value < self.best[0]:
+            self.best = (value, f"trial {number}: {told(self.trials.sweep, values)}")
+            self.progress.best = self.best[1]
+
+    def report(self) -> Report:
+        interrupted = self.cut_short or self.open > 0 or (not self.trials.asks and bool(self.trials.left()))
+        return Report(_budget(self.trials), dict(self.trials.outcomes), self.ran, interrupted)
+
+
+def _run_packs(request: Request, trials: Trials, watcher: Watcher, seconds: dict[str, float]) -> None:
+    """Where the packs run is all that differs: in this process, or in Ray's actors."""
+    if request.where == "here":
+        with timed(seconds, "packs"):
+            _here(request, _proposals(request, trials, watcher, slots=1), watcher)
+        return
+    from impray.service import cluster
+
+    with timed(seconds, "ray start"):
+        slots = cluster.connect(request.address, request.sweep)
+    try:
+        with timed(seconds, "packs"):
+            cluster.run(request.sweep, request.folder, _proposals(request, trials, watcher, slots), watcher)
+    finally:
+        with timed(seconds, "ray stop"):
+            cluster.disconnect()
+
+
+class _Announced:
+    """Proposals whose packs the watcher hears of before they run."""
+
+    def __init__(self, inner: Proposals, watcher: Watcher) -> None:
+        self.inner, self.watcher, self.ended = inner, watcher, inner.ended
+
+    def next(self) -> Pack | Literal["finished"]:
+        pack = self.inner.next()
+        if isinstance(pack, Pack):
+            self.watcher.proposed(pack)
+        return pack
+
+
+def _proposals(request: Request, trials: Trials, watcher: Watcher, slots: int) -> Proposals:
+    sweep = request.sweep
+    if trials.asks:
+        inner: Proposals = Asked(sweep, trials.known, trials.columns, trials.earlier, trials.goals_of, trials.add)
+        return _Announced(inner, watcher)
+    left = packs(sweep, trials.left(), trials.known, trials.columns, slots)
+    for pack in left:
+        trials.waits_for(pack)
+    for trial in trials.left():
+        if trial.trial.id not in trials.waiting:  # its rows were complete, but it was killed before it was told as done
+            trials.outcomes[trial.trial.id] = "done"
+            trials.write(trial, "done")
+    return _Announced(Listed(left), watcher)
+
+
+def _here(request: Request, proposals: Proposals, watcher: Watcher) -> None:
+    """Run packs one after another in this process."""
+    import traceback
+
+    from impray.run import run_pack, use_device
+
+    device = use_device(request.sweep.resources.cpu, request.sweep.resources.gpu)
+    while isinstance(pack := proposals.next(), Pack):
+        watcher.started(pack)
+        outcome: Outcome = "done"
+        error, round = "", -1
+        try:
+            for round in run_pack(pack, request.folder, device):
+                watcher.finished_round(pack, round)
+        except KeyboardInterrupt:
+            watcher.cut_short = True
+            return
+        except Exception as caught:  # recorded with its trace, told as failed: other packs go on
+            outcome, error = "failed", f"{type(caught).__name__}: {caught}"
+            failures.write(request.folder, pack, round + 1, caught, traceback.format_exc())
+        proposals.ended(pack, outcome)
+        watcher.ended(pack, outcome, error)
+
+
+# -- views ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def exporting(request: Request) -> Iterator[None]:
+    """Export finished rounds to MLflow every now and then while packs run, from one thread of this process."""
+    if request.mlflow == "off":
+        yield
+        return
+    stop = threading.Event()
+
+    def export() -> None:
+        mlflow.prepare(request.folder, request.mlflow)
+        while not stop.wait(EXPORT_EVERY_S):
+            mlflow.sync(request.folder, request.mlflow, figures=False)
+
+    thread = threading.Thread(target=export, name="mlflow-export", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _export(request: Request, report: Report) -> None:
+    if request.mlflow != "off" and (report.ran or not Paths(request.folder).mlflow.is_file()):
+        mlflow.sync(request.folder, request.mlflow)
+
+
+def analysis_folder() -> Path:
+    """Where the scripts of `analysis/` lie: beside the package, in the checkout."""
+    return Path(impray.__file__).parent.parent / "analysis"
+
+
+def _draw(request: Request, report: Report) -> None:
+    """Draw the sweep's figures, two at a time; a script that fails is named with its last line, the sweep is not lost."""
+    figures = Paths(request.folder).figures
+    wanted = [name for name in request.sweep.figures if report.ran or not (figures / f"{name}.png").is_file()]
+    running: list[tuple[str, subprocess.Popen]] = []
+    for name in wanted if request.figures else []:
+        if len(running) == 2:
+            _await(*running.pop(0), figures, report)
+        command = [sys.executable, str(analysis_folder() / f"{name}.py"), str(request.folder)]
+        running.append((name, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
+    for item in running:
+        _await(*item, figures, report)
+
+
+def _await(name: str, process: subprocess.Popen, figures: Path, report: Report) -> None:
+    output, _ = process.communicate()
+    if process.returncode == 0:
+        report.figures.append(figures / f"{name}.png")
+    else:
+        report.broken_figures.append(f"{name}: {(output.strip().splitlines() or ['no output'])[-1]}")

@@ -1,0 +1,85 @@
+"""From a sweep to packs: trials, their lineages, which of them are left to do, and who shares a pack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from impray.results.known import Known
+from impray.spec import axes
+from impray.spec.pack import Pack, stackable
+from impray.spec.sweep import Sweep
+from impray.spec.trial import Lineage, Trial
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial with its place in the search, its axis values and its lineages."""
+
+    number: int
+    values: Mapping[str, object]
+    trial: Trial
+    lineages: tuple[Lineage, ...]
+
+
+def planned(sweep: Sweep, number: int, values: Mapping[str, object], trial: Trial) -> Planned:
+    return Planned(number, values, trial, tuple(trial.lineages(sweep.methods, sweep.seeds)))
+
+
+def listed(sweep: Sweep) -> list[Planned]:
+    """Every trial of a grid or random search, each once, in order."""
+    found: dict[str, Planned] = {}
+    for values, trial in axes.trials(sweep):
+        found.setdefault(trial.id, planned(sweep, len(found), values, trial))
+    return list(found.values())
+
+
+def axis_types(sweep: Sweep) -> dict[str, str]:
+    return {path: axes.axis_type(sweep, path) for path in sweep.search.space}
+
+
+def pack_of(
+    sweep: Sweep, lineages: Sequence[Lineage], known: Known, columns: Mapping[str, str], snapshots: Sequence[int] = ()
+) -> Pack:
+    """A pack; `columns` are the folder's axis columns and their types (an earlier run may have had other axes)."""
+    return Pack(
+        lineages=tuple(lineages),
+        rounds=sweep.rounds,
+        measures=sweep.measures,
+        axes=dict(columns),
+        snapshots=tuple(sorted(set(snapshots))),
+        known=any(known.has_rows(lineage) for lineage in lineages),
+    )
+
+
+def packs(
+    sweep: Sweep, trials: Sequence[Planned], known: Known, columns: Mapping[str, str], slots: int
+) -> list[Pack]:
+    """Packs of what is left to do, enough of them to fill `slots` device slots.
+
+    Trials that differ only along `search.pack` share one; a pack is split between seeds (then trials) if there are fewer packs
+    than slots. A lineage is in one pack only.
+    """
+    asked = pack_of(sweep, trials[0].lineages, known, columns).asked if trials else {}
+    groups: dict[tuple, list[Lineage]] = {}
+    for trial in trials:
+        shared = tuple(repr(value) for path, value in trial.values.items() if path not in sweep.search.pack)
+        for lineage in trial.lineages:
+            if not known.complete(lineage, sweep.rounds, asked):
+                groups.setdefault((shared, stackable(lineage)), []).append(lineage)
+    parts = max(1, math.ceil(slots / max(1, len(groups)))) if sweep.search.stop_early is None else 1
+    # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
+    snapshots = [trial.trial.prune.rewind_step for trial in trials]
+    return [pack_of(sweep, part, known, columns, snapshots) for group in groups.values() for part in split(group, parts)]
+
+
+def split(lineages: Sequence[Lineage], parts: int) -> list[list[Lineage]]:
+    """Nearly equal parts; lineages with one seed and one trial stay together, since they share a trunk and their data."""
+    units: dict[tuple[int, str], list[Lineage]] = {}
+    for lineage in lineages:
+        units.setdefault((lineage.seed, lineage.trial.id), []).append(lineage)
+    ordered = [units[key] for key in sorted(units, key=lambda key: key[0])]
+    parts = min(parts, len(ordered))
+    cuts = [round(index * len(ordered) / parts) for index in range(parts + 1)]
+    return [[lineage for unit in ordered[a:b] for lineage in unit] for a, b in zip(cuts, cuts[1:], strict=False)]

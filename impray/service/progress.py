@@ -1,0 +1,112 @@
+"""What a person sees while a sweep runs: a live view on a terminal, one plain line per event elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from impray.service.proposals import Outcome
+from impray.spec.pack import Pack
+
+
+class Progress:
+    """Counts packs and lineage-rounds, and shows them.
+
+    Trials are what the user asked for, so they are what is counted; `trials_ended` is told from outside as they end.
+    """
+
+    def __init__(self, console: Console, name: str, trials: int, done: int, rounds_left: int) -> None:
+        self.console, self.name = console, name
+        self.trials, self.done, self.failed, self.stopped = trials, done, 0, 0
+        self.rounds_left, self.rounds_run = rounds_left, 0
+        self.running: dict[str, tuple[Pack, int]] = {}
+        self.best = ""
+        self.start = time.monotonic()
+        self.live: Live | None = None
+        self.clock: Callable[[], float] = time.monotonic
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live = Live(self.view(), console=self.console, refresh_per_second=2, get_renderable=self.view)
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def started(self, pack: Pack) -> None:
+        self.running.setdefault(pack.id, (pack, -1))
+        self.line(f"pack {pack.id} started: {len(pack.lineages)} lineages")
+
+    def finished_round(self, pack: Pack, round: int) -> None:
+        self.running[pack.id] = (pack, round)
+        self.rounds_run += len(pack.lineages)
+        self.line(f"pack {pack.id} round {round}/{pack.rounds} done; {self.summary()}")
+
+    def pack_ended(self, pack: Pack, outcome: Outcome, error: str) -> None:
+        _, round = self.running.pop(pack.id, (pack, -1))
+        if outcome != "done":
+            # What will not be run any more must not keep the estimate of the time left up.
+            self.rounds_left -= (pack.rounds - round) * len(pack.lineages)
+            self.line(f"pack {pack.id} {outcome}" + (f": {error}" if error else ""), always=outcome == "failed")
+
+    def trial_ended(self, number: int, outcome: Outcome, goals: str) -> None:
+        self.done += outcome == "done"
+        self.stopped += outcome == "stopped"
+        self.failed += outcome == "failed"
+        self.line(f"trial {number} {outcome}" + (f": {goals}" if goals else ""))
+
+    def line(self, text: str, always: bool = False) -> None:
+        """One plain line per event; on a terminal the live view shows it instead."""
+        if self.live is None:
+            self.console.print(f"{time.strftime('%H:%M:%S')} {text}", highlight=False, markup=False, soft_wrap=True)
+        elif always:
+            self.live.console.print(text, highlight=False, markup=False)
+
+    # -- view ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def per_minute(self) -> float:
+        elapsed = self.clock() - self.start
+        return 60 * self.rounds_run / elapsed if elapsed > 0 else 0.0
+
+    def time_left(self) -> str:
+        left = max(0, self.rounds_left - self.rounds_run)
+        if not self.per_minute:
+            return "?" if left else "0 s"
+        return duration(60 * left / self.per_minute)
+
+    def summary(self) -> str:
+        parts = [f"{self.done}/{self.trials} trials done"]
+        parts += [f"{self.stopped} stopped early"] if self.stopped else []
+        parts += [f"{self.failed} failed"] if self.failed else []
+        parts += [f"{self.per_minute:.0f} rounds/min", f"about {self.time_left()} left"]
+        return ", ".join(parts)
+
+    def view(self) -> Table:
+        table = Table(title=f"{self.name}: {self.summary()}", title_justify="left", box=None, pad_edge=False)
+        table.add_column("pack")
+        table.add_column("lineages", justify="right")
+        table.add_column("round", justify="right")
+        for pack, round in list(self.running.values())[:16]:
+            table.add_row(pack.id, str(len(pack.lineages)), f"{max(round, 0)}/{pack.rounds}")
+        if len(self.running) > 16:
+            table.add_row(f"and {len(self.running) - 16} more", "", "")
+        if self.best:
+            table.caption = f"best so far: {self.best}"
+            table.caption_justify = "left"
+        return table
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

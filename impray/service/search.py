@@ -1,0 +1,77 @@
+"""Tune's view of the proposals and of the watcher. Imports ray: reach it through `cluster`.
+
+Both objects hold the driver's live state (a console, a study, threads). Tune pickles its arguments into a folder that is thrown away;
+their state stays out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.search import Searcher
+
+from impray.results import failures
+from impray.service.proposals import Outcome, Proposals, Watcher
+from impray.spec.pack import Pack
+
+RETRIES = 3  # of a pack whose actor or machine died; a Python error is not tried again
+
+
+class PackSearcher(Searcher):
+    """Hands Tune one pack after another. Tune would tell a stopped trial as complete; this says how it really ended."""
+
+    def __init__(self, proposals: Proposals, watcher: Watcher, folder: Path) -> None:
+        super().__init__()
+        self.proposals, self.watcher, self.folder = proposals, watcher, folder
+        self.packs: dict[str, Pack] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        proposed = self.proposals.next()
+        if proposed == "finished":
+            return Searcher.FINISHED
+        self.packs[trial_id] = proposed
+        return {"pack": proposed.model_dump_json()}
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        pack = self.packs[trial_id]
+        outcome, why = self._outcome(pack, result or {}, error)
+        self.proposals.ended(pack, outcome)
+        self.watcher.ended(pack, outcome, why)
+
+    def _outcome(self, pack: Pack, result: dict, error: bool) -> tuple[Outcome, str]:
+        if error:
+            why = f"its actor died {RETRIES + 1} times"
+            failures.write(self.folder, pack, result.get("round", -1), why)
+            return "failed", why
+        if result.get("failed"):
+            return "failed", result["failed"]
+        return ("done", "") if result.get("round", -1) >= pack.rounds else ("stopped", "")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the tables are the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Never restored."""
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return (Searcher, ())
+
+
+class Events(Callback):
+    """Tells the watcher what Tune sees."""
+
+    def __init__(self, searcher: PackSearcher, watcher: Watcher) -> None:
+        self.searcher, self.watcher = searcher, watcher
+
+    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self.watcher.started(self.searcher.packs[trial.trial_id])
+
+    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+        if not result.get("failed"):
+            self.watcher.finished_round(self.searcher.packs[trial.trial_id], result["round"])
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        return (Callback, ())

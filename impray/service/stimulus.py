@@ -1,0 +1,90 @@
+"""`impray data`: the statistics of a kind of data, and a picture of samples."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+import yaml
+from torch import Tensor
+
+from impray.spec.data import DataSpec
+from impray.spec.load import validate
+from impray.spec.sweep import Sweep
+
+PER_CLASS = 8  # samples shown of each class
+
+
+def data_of(file: str | None, sets: list[str], load_sweep: Callable[[str, list[str]], tuple[Sweep, Path]]) -> DataSpec:
+    """The data of a sweep file, overrides applied; without a file, of the overrides alone."""
+    if file is not None:
+        return load_sweep(file, sets)[0].trial.data
+    document: dict = {"question": "what does this stimulus look like?", "trial": {"data": {}}, "seeds": 1, "rounds": 0}
+    kinds = [item.split("=", 1)[1] for item in sets if item.startswith("data.kind=")]
+    document["trial"]["data"]["kind"] = kinds[-1] if kinds else "nlgp"
+    return validate(document, "impray data", {}, sets).trial.data
+
+
+def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path | None) -> None:
+    """Print the description and draw the picture."""
+    from impray.data import sample
+    from impray.data.describe import describe
+
+    found = describe(spec, samples, seed)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, default=_plain))
+    else:
+        _table(spec, found)
+    target = picture or Path(f"{spec.kind}.png")  # type: ignore[attr-defined]
+    inputs, labels = sample(spec, PER_CLASS, seed)
+    draw(spec, inputs, labels, target)
+    typer.echo(f"picture: {target}", err=as_json)
+
+
+def _plain(value: object) -> object:
+    return value.tolist() if isinstance(value, Tensor) else str(value)
+
+
+def _table(spec: DataSpec, found: dict) -> None:
+    typer.echo(f"{yaml.safe_dump(spec.model_dump(mode='json'), default_flow_style=True, width=1000).strip()}")
+    typer.echo(f"{found['samples']} samples per class; excess kurtosis of a Gaussian is 0")
+    typer.echo(f"{'class':>5} {'mean':>9} {'variance':>9} {'kurtosis':>9} {'excess':>9} {'+-':>8}   covariance at distance (px)")
+    for row in found["classes"]:
+        near = "  ".join(f"{p['distance_px']:g}: {p['covariance']:.3f}" for p in row["covariance_by_distance"][:6])
+        numbers = [row["mean"], row["variance"], row["kurtosis"], row["excess_kurtosis"]]
+        shown = " ".join(f"{value:9.4f}" if math.isfinite(value) else f"{value!s:>9}" for value in numbers)
+        typer.echo(f"{row['label']:>5} {shown} {row['standard_error']:8.4f}   {near}")
+
+
+def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:
+    """Samples as images (or as lines on a ring), one row per class."""
+    import io
+
+    from matplotlib.figure import Figure
+
+    from impray.results.files import write
+
+    classes = int(labels.max()) + 1
+    figure = Figure(figsize=(1.2 * PER_CLASS, 1.25 * classes + 0.4), layout="constrained")
+    axes = figure.subplots(classes, PER_CLASS, squeeze=False)
+    limit = float(inputs.abs().max())
+    for label in range(classes):
+        for place, one in enumerate(inputs[labels == label][:PER_CLASS]):
+            panel = axes[label][place]
+            if one.dim() == 1:
+                panel.plot(one.numpy(), linewidth=0.8)
+                panel.set_ylim(-limit, limit)
+            elif one.dim() == 2:
+                panel.imshow(one.numpy(), cmap="gray", vmin=-limit, vmax=limit)
+            else:
+                panel.imshow((0.5 + one / (2 * limit)).permute(1, 2, 0).numpy())
+            panel.set_xticks([])
+            panel.set_yticks([])
+        axes[label][0].set_ylabel(f"class {label}", fontsize=8)
+    figure.suptitle(f"{spec.kind}: samples of each class", fontsize=9)  # type: ignore[attr-defined]
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120)
+    write(target, buffer.getvalue())

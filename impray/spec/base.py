@@ -1,0 +1,88 @@
+"""The base of every class that can be written in a sweep YAML: frozen, strict about names, and canonical.
+
+The canonical form of a description leaves out every field at its default, writes whole floats as integers (1 and 1.0
+ask for the same thing) and sorts its keys. Ids hash it, so a released default must never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Spec(BaseModel):
+    """One frozen part of a sweep's vocabulary; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # Fields whose values may differ between the lineages of one pack: they change numbers, never tensor shapes.
+    packable: ClassVar[frozenset[str]] = frozenset()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed. Pydantic's own would also copy cached properties, such as another pack's id."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_construct(**{**fields, **(update or {})})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _true_is_no_number(cls, values: Any) -> Any:
+        # Pydantic would read `lr: yes` as 1.0; a YAML 1.1 boolean is a slip wherever a number is wanted. In its place
+        # goes an object that no field takes, so that the error is the field's own, beside those of other fields.
+        # (A validator of each field would be plainer, but pydantic allows none before a discriminator.)
+        if not isinstance(values, dict):
+            return values
+        return {name: _no_bools(value) if _wants_number(cls, name) else value for name, value in values.items()}
+
+
+@cache
+def plain_types(spec: type[Spec], name: str) -> frozenset[Any]:
+    """The types that a field's annotation is made of, through unions, literals and tuples."""
+    return frozenset(_types(spec.model_fields[name].annotation)) if name in spec.model_fields else frozenset()
+
+
+def _types(annotation: Any) -> set[Any]:
+    if get_origin(annotation) is Literal:
+        return {type(member) for member in get_args(annotation)}
+    if get_origin(annotation) is Annotated:
+        return _types(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType, tuple, list):
+        return set().union(*(_types(part) for part in get_args(annotation) if part is not ...))
+    return {annotation}
+
+
+def _wants_number(spec: type[Spec], name: str) -> bool:
+    types = plain_types(spec, name)
+    return bool(types & {int, float}) and bool not in types
+
+
+def _no_bools(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return [_no_bools(item) for item in value]
+    return object() if isinstance(value, bool) else value
+
+
+def canonical(value: Any) -> Any:
+    """The JSON-ready canonical form of a spec, list or number; see the module's first words."""
+    if isinstance(value, Spec):
+        fields = type(value).model_fields
+        return {
+            name: canonical(getattr(value, name))
+            for name in sorted(fields)
+            if fields[name].is_required() or is_tag(value, name) or getattr(value, name) != fields[name].default
+        }
+    if isinstance(value, (tuple, list)):
+        return [canonical(item) for item in value]
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def is_tag(value: Spec, name: str) -> bool:
+    """Whether `name` says which member of a family `value` is (`kind`): such a field is never left out."""
+    return name in ("kind", "optimizer", "name") and isinstance(getattr(value, name), str)

@@ -1,0 +1,325 @@
+"""A sweep file and `--set path=value` -> `Sweep`, or one `SweepError` with every problem and its line.
+
+YAML here is the safe subset that PyYAML reads, with two traps of YAML 1.1 closed: `1e-3` is a number, and
+`010` and `1:30` are not octal or base 60. `yes`, `no`, `on`, `off` stay booleans, and where something else
+is wanted the message says so.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from impray.spec import axes
+from impray.spec.errors import Problem, SweepError
+from impray.spec.sweep import Sweep
+from impray.spec.trial import Trial
+from impray.spec.wording import dotted, near, problems, show, vocabulary
+
+Key = tuple[str | int, ...]
+
+_TOO_MANY = 100_000  # values in a file: aliases of aliases would otherwise fill the memory
+_UNLIKE_WORDS = {"yes", "no", "on", "off"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Scalars as YAML 1.2 reads them, and the booleans of 1.1."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[-1] in ("bool", "null", "merge")]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9][0-9_]*$"), list("-+0123456789")
+)
+_FLOAT = r"""^(?: [-+]? (?: \.[0-9]+ | [0-9][0-9_]*\.[0-9]* ) (?: [eE][-+]?[0-9]+ )?
+              | [-+]? [0-9]+ [eE][-+]?[0-9]+
+              | [-+]? \.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN) )$"""
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(_FLOAT, re.VERBOSE), list("-+.0123456789")
+)
+
+
+def load(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
+    """The sweep in a YAML file, with `--set` overrides applied.
+
+    Args:    path: a YAML file.
+             sets: `data.gain=3` (below `trial`) or `rounds=3` (a key of the sweep), values in YAML; a list or
+             mapping replaces what is there.
+    Raises:  SweepError: with all problems of the file, the overrides and the axes.
+    """
+    source = str(path)
+    reader = _Reader(source)
+    document = reader.document(_text(Path(path), source))
+    for item in sets:
+        reader.override(document, item)
+    sweep, found = _checked(document)
+    if sweep is None or found or reader.problems:
+        raise SweepError(
+            source, _in_order([*reader.problems, *_placed(found, reader.places, reader.written)])
+        )
+    return sweep
+
+
+def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> Sweep:
+    """The sweep that `document` (a read YAML file) describes.
+
+    Args:    lines: of each path in the document, its line, or other words for where it was written.
+    Raises:  SweepError: with all problems, those of the axes included.
+    """
+    sweep, found = _checked(document)
+    if sweep is None or found:
+        raise SweepError(
+            source, _in_order(_placed(found, {dotted(path): line for path, line in lines.items()}, {}))
+        )
+    return sweep
+
+
+def _checked(document: dict) -> tuple[Sweep | None, list[Problem]]:
+    try:
+        sweep = Sweep.model_validate(document)
+    except ValidationError as error:
+        return None, [*problems(error, Sweep, document), *_axes_alone(document)]
+    return sweep, axes.check(sweep)
+
+
+def _axes_alone(document: dict) -> list[Problem]:
+    """Problems of the axes, told in the same go where trial and search are sound and other keys are wrong."""
+    try:
+        sweep = Sweep.model_validate(
+            {
+                "question": "?",
+                "seeds": 1,
+                "rounds": 0,
+                "trial": document.get("trial"),
+                "search": document.get("search", {}),
+            }
+        )
+    except ValidationError:
+        return []
+    return [problem for problem in axes.check(sweep) if problem.path.startswith("search.space")]
+
+
+def _placed(
+    found: list[Problem], places: Mapping[str, int | str], written: Mapping[str, str]
+) -> list[Problem]:
+    """The problems with their lines; a missing key has its parent's."""
+    return [_at(problem, _nearest(problem.path, places), written.get(problem.path)) for problem in found]
+
+
+def _in_order(found: list[Problem]) -> list[Problem]:
+    """As they stand in the file, those of `--set` last; told once (a repeated key may be wrong twice)."""
+    return sorted(
+        dict.fromkeys(found), key=lambda problem: math.inf if problem.line is None else problem.line
+    )
+
+
+def _at(problem: Problem, place: int | str | None, written: str | None) -> Problem:
+    value, right = problem.value, problem.right
+    if written is not None and written.lower() in _UNLIKE_WORDS and value in ("true", "false"):
+        right = f"{right} (YAML reads {written} as {value}; in quotes it is text)"
+        value = written
+    line, words = (place, None) if isinstance(place, int) else (None, place)
+    return Problem(problem.path, value, right, line, words)
+
+
+def _nearest(path: str, places: Mapping[str, int | str]) -> int | str | None:
+    while path and path not in places:
+        path = path[: max(path.rfind("."), path.rfind("["), 0)]
+    return places.get(path)
+
+
+def _text(path: Path, source: str) -> str:
+    if path.is_dir():
+        raise SweepError(source, [Problem("file", None, "this is a folder; a sweep is one YAML file")])
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        beside = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        raise SweepError(
+            source, [Problem("file", None, f"there is no such file{near(source, beside)}")]
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: bytes that are not UTF-8, or a null byte in the path
+        reason = (
+            "it is not text in UTF-8"
+            if isinstance(error, UnicodeDecodeError)
+            else getattr(error, "strerror", error)
+        )
+        raise SweepError(source, [Problem("file", None, f"cannot be read: {reason}")]) from None
+
+
+class _Reader:
+    """YAML text -> plain values, with the place and the writing of each."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+        self.places: dict[str, int | str] = {}
+        self.written: dict[str, str] = {}
+        self._loader = _Loader("")
+        self._open: list[yaml.Node] = []
+        self._count = 0
+
+    def document(self, text: str) -> dict[str, Any]:
+        node = self._composed(text)
+        if node is None:
+            raise SweepError(
+                self.source,
+                [Problem("file", None, "is empty; a sweep needs question, trial, seeds and rounds")],
+            )
+        if not isinstance(node, yaml.MappingNode):
+            right = "must be a mapping with the keys question, trial, seeds, rounds ..."
+            raise SweepError(self.source, [Problem("file", None, right, node.start_mark.line + 1)])
+        return self._value(node, ())
+
+    def override(self, document: dict[str, Any], item: str) -> None:
+        """Applies one `path=value` to the document, or notes what is wrong with it."""
+        name, equals, text = item.partition("=")
+        place = f"--set {item}" if len(item) <= 60 else f"--set {item[:57]}..."
+        path, wrong = _override_path(name.strip(), bool(equals))
+        if wrong:
+            self.problems.append(Problem(name.strip() or "--set", None, wrong, place=place))
+            return
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+        except (yaml.YAMLError, RecursionError) as error:
+            right = f"the value is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}"
+            self.problems.append(Problem(dotted(path), repr(text), right, place=place))
+            return
+        here = document
+        for depth, key in enumerate(path[:-1], start=1):
+            if here.get(key) is None:
+                here[key] = {}
+            here = here[key]
+            if not isinstance(here, dict):
+                right = "has no keys of its own to set; a list is replaced whole"
+                self.problems.append(Problem(dotted(path[:depth]), show(here), right, place=place))
+                return
+        self._forget(dotted(path))
+        here[path[-1]] = None if node is None else self._value(node, path, place)
+        self.places[dotted(path)] = place
+
+    def _composed(self, text: str) -> yaml.Node | None:
+        try:
+            return yaml.compose(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            hint = " (indent with spaces, not tabs)" if "\\t" in str(error.problem) else ""
+            context = f"{error.context}: " if error.context else ""
+            right = f"is not valid YAML: {context}{error.problem}{hint}"
+            raise SweepError(
+                self.source, [Problem("file", None, right, mark.line + 1 if mark else None)]
+            ) from None
+        except (yaml.YAMLError, RecursionError) as error:
+            reason = (
+                "nested too deeply"
+                if isinstance(error, RecursionError)
+                else getattr(error, "reason", "it cannot be read")
+            )
+            raise SweepError(self.source, [Problem("file", None, f"is not valid YAML: {reason}")]) from None
+
+    def _forget(self, path: str) -> None:
+        for known in [known for known in self.places if known.startswith((f"{path}.", f"{path}["))]:
+            del self.places[known]
+        for known in [
+            known for known in self.written if known.startswith((f"{path}.", f"{path}[")) or known == path
+        ]:
+            del self.written[known]
+
+    def _note(self, node: yaml.Node, path: Key, value: str | None, right: str, place: str | None) -> None:
+        line = None if place else node.start_mark.line + 1
+        self.problems.append(Problem(dotted(path) or "file", value, right, line, place))
+
+    def _value(self, node: yaml.Node, path: Key, place: str | None = None) -> Any:
+        self.places.setdefault(dotted(path), place or node.start_mark.line + 1)
+        self._count += 1
+        if any(node is outer for outer in self._open):
+            self._note(node, path, None, "this alias holds itself", place)
+            return None
+        if self._count > _TOO_MANY:
+            raise SweepError(
+                self.source,
+                [Problem("file", None, f"holds more than {_TOO_MANY} values (aliases of aliases?)")],
+            )
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path, place)
+        self._open.append(node)
+        if isinstance(node, yaml.MappingNode):
+            value = self._mapping(node, path, place)
+        else:
+            value = [self._value(item, (*path, position), place) for position, item in enumerate(node.value)]
+        self._open.pop()
+        return value
+
+    def _mapping(self, node: yaml.MappingNode, path: Key, place: str | None) -> dict[str, Any]:
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                self._note(key, path, None, "a key must be a word, not a list or mapping", place)
+            elif key.value in first:
+                where = "" if place else f" (first on line {first[key.value]})"
+                self._note(key, (*path, key.value), None, f"is written twice{where}; keep one", place)
+            else:
+                first[key.value] = line
+        try:
+            self._loader.flatten_mapping(node)
+        except yaml.YAMLError as error:
+            self._note(node, path, None, f"cannot be merged: {getattr(error, 'problem', error)}", place)
+            return {}
+        value = {}
+        for key, item in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                self.places[dotted((*path, key.value))] = place or key.start_mark.line + 1
+                value[key.value] = self._value(item, (*path, key.value), place)
+        return value
+
+    def _scalar(self, node: yaml.ScalarNode, path: Key, place: str | None) -> Any:
+        kind = node.tag.rsplit(":", 1)[-1]
+        try:
+            if kind == "int":
+                return int(node.value.replace("_", ""))
+            if kind in ("float", "bool", "null", "str"):
+                self.written[dotted(path)] = node.value
+                return self._loader.construct_object(node)
+        except (ValueError, LookupError, yaml.YAMLError):
+            pass  # an explicit tag that its value belies: told below
+        self._note(
+            node,
+            path,
+            repr(node.value),
+            f"cannot be read as {node.tag}; write the value without a tag",
+            place,
+        )
+        return None
+
+
+def _override_path(name: str, has_value: bool) -> tuple[tuple[str, ...], str | None]:
+    """The document's path of a `--set` name, and what is wrong with the name."""
+    if not has_value or not name:
+        return (), "write path=value, such as data.gain=3"
+    keys = name.split(".")
+    if keys[:2] == ["search", "space"] and len(keys) > 2:
+        return ("search", "space", ".".join(keys[2:])), None  # an axis is one key with dots in it
+    if not all(keys):
+        return (), "a path is keys with dots between them, such as data.gain"
+    if keys[0] in Trial.model_fields:
+        return ("trial", *keys), None
+    if keys[0] in Sweep.model_fields:
+        return tuple(keys), None
+    known = (*Trial.model_fields, *Sweep.model_fields)
+    return (), f"starts with none of {', '.join(known)}{_near_path(name, known)}"
+
+
+def _near_path(name: str, known: Sequence[str]) -> str:
+    ends = {dotted(path[1:]): path for path in vocabulary() if path[0] == "trial" and len(path) > 2}
+    inner = [path for path in ends if path.rsplit(".", 1)[-1] == name]
+    return f"; did you mean {inner[0]!r}?" if inner else near(name.split(".")[0], known)

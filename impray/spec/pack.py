@@ -1,0 +1,63 @@
+"""A pack: lineages whose tensors stack, run as one batched program on one device."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+
+from pydantic import Field
+
+from impray.spec.base import Spec, canonical
+from impray.spec.measure import Measure, MeasureSpec
+from impray.spec.trial import Lineage, _digest
+
+
+class Pack(Spec):
+    """What one actor is handed. Nothing here but the lineages decides their numbers."""
+
+    lineages: tuple[Lineage, ...] = Field(min_length=1)
+    rounds: int = Field(ge=0)
+    measures: tuple[Measure, ...]
+    axes: dict[str, str] = Field(default_factory=dict, description="axis path -> column type")
+    snapshots: tuple[int, ...] = Field(default=(), description="rewind steps that other packs of the sweep ask of the same trunks")
+    known: bool = Field(default=False, description="an earlier run left rows of some of these lineages")
+
+    @cached_property
+    def id(self) -> str:
+        """Names the pack's files; the same lineages in any order have the same one."""
+        text = " ".join(sorted(lineage.id for lineage in self.lineages))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def reads_end(self) -> bool:
+        """Whether some measure reads trained weights: then every network trains in every round."""
+        return any("end" in measure.needs for measure in self.measures)
+
+    @cached_property
+    def asked(self) -> dict[str, str]:
+        """What a row must have been written with to count as done: measure (and `axes`) -> hash of its parameters."""
+        return {measure.name: measure_hash(measure) for measure in self.measures} | {"axes": _digest({"axes": sorted(self.axes)})}
+
+    def trains(self, lineage: Lineage, round: int) -> bool:
+        """Whether this lineage's network must be trained in this round."""
+        return round == 0 or self.reads_end or (lineage.method == "imp" and round < self.rounds)
+
+
+def measure_hash(measure: MeasureSpec) -> str:
+    return _digest(canonical(measure))[:8]
+
+
+def stackable(lineage: Lineage) -> str:
+    """Two lineages may share a pack exactly if this is equal: same shapes, steps and batch size."""
+    trial = lineage.trial
+    data = canonical(trial.data.model_copy(update={f: _default(trial.data, f) for f in trial.data.packable}))
+    net = canonical(trial.net.model_copy(update={"init": trial.net.init.model_copy(update={"scale": 1.0})}))
+    train = canonical(trial.train.model_copy(update={f: _default(trial.train, f) for f in trial.train.packable}))
+    prune = {"layers": trial.prune.layers, "biases": trial.prune.biases, "scope": trial.prune.scope}
+    steps = trial.prune.rewind_step if trial.prune.after_rewind == "remaining" else None
+    return _digest({"data": data, "net": net, "train": train, "prune": canonical(list(prune.values())), "steps": steps,
+                    "classes": trial.data.classes})
+
+
+def _default(spec: Spec, field: str) -> object:
+    return type(spec).model_fields[field].default

@@ -1,0 +1,57 @@
+"""JSON schema of a sweep YAML as people write it: editors complete keys and underline what is misspelt.
+
+Derived from the classes, then adapted to the short forms that validation takes: `seeds: 3`, `hidden: 100`,
+measures by name. What depends on several fields at once (a rewind step beyond the steps) is for `load` to
+tell.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from impray.spec.measure import MEASURE_KINDS
+from impray.spec.sweep import Sweep
+from impray.spec.wording import tag_of, vocabulary
+
+
+def schema() -> dict[str, Any]:
+    """The schema, draft 2020-12."""
+    made = Sweep.model_json_schema()
+    definitions, keys = made["$defs"], made["properties"]
+    keys["seeds"] = _or({"type": "integer", "minimum": 1}, keys["seeds"])
+    hidden = definitions["Mlp"]["properties"]["hidden"]
+    definitions["Mlp"]["properties"]["hidden"] = _or({"type": "integer", "minimum": 1}, hidden)
+    keys["measures"]["items"] = _measure(definitions)
+    for kind in ("Nlgp", "Photographs"):
+        definitions[kind]["required"] = sorted({"kind", *definitions[kind].get("required", ())})
+    paths = [".".join(map(str, path[1:])) for path in vocabulary() if path[0] == "trial" and len(path) > 1]
+    definitions["Search"]["properties"]["space"]["propertyNames"] = {"enum": paths}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "impray sweep"}
+
+
+def _or(short: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
+    """Either form; what describes the field stays outside."""
+    outside = {key: full[key] for key in ("description", "default", "title") if key in full}
+    return {**outside, "anyOf": [short, {key: part for key, part in full.items() if key not in outside}]}
+
+
+def _measure(definitions: dict[str, Any]) -> dict[str, Any]:
+    """`rf_width`, `{rf_width: {offset: true}}` or `{name: rf_width, offset: true}`."""
+    names = [str(tag_of(kind)) for kind in MEASURE_KINDS]
+    by_name: dict[str, Any] = {}
+    full = []
+    for kind, name in zip(MEASURE_KINDS, names, strict=True):
+        whole = definitions[kind.__name__]
+        whole["required"] = ["name"]
+        full.append({"$ref": f"#/$defs/{kind.__name__}"})
+        parameters = {key: part for key, part in whole["properties"].items() if key != "name"}
+        bare = {"type": "object", "additionalProperties": False, "properties": parameters}
+        by_name[name] = {"anyOf": [{"type": "null"}, bare], "description": whole.get("description", "")}
+    one = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": by_name,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    return {"anyOf": [{"enum": names}, one, *full]}

@@ -1,0 +1,70 @@
+"""What is explored: axes over a trial's fields, how they are searched, when a trial stops early."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from impray.spec.base import Spec
+from impray.spec.prune import Method
+
+
+class Range(Spec):
+    """An interval to draw from; whole numbers where the field takes only those, both ends included."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Range:
+        if not self.low < self.high:
+            raise ValueError("low must be below high")
+        if self.log and self.low <= 0:
+            raise ValueError("low must be positive for a log scale")
+        return self
+
+
+class AtDensity(Spec):
+    """The first round whose density is at or below this: compares prune fractions fairly."""
+
+    density: Annotated[float, Field(gt=0, le=1)]
+
+
+class Reading(Spec):
+    """One number of a trial: a measure's column, for one method, reduced over units, then averaged over seeds."""
+
+    measure: Annotated[str, Field(description="a measure's name (its first column is read) or a column")]
+    method: Method = "imp"
+    layer: Annotated[int, Field(ge=1)] = 1
+    reduce: Annotated[Literal["mean", "median"], Field(description="over units")] = "median"
+    direction: Literal["min", "max"]
+
+
+class Goal(Reading):
+    """What the search makes small or large."""
+
+    at: Annotated[Literal["last"] | Annotated[int, Field(ge=0)] | AtDensity, Field(description="last, a round, or {density: 0.1}")] = "last"
+
+
+class StopEarly(Reading):
+    """Asynchronous successive halving between rounds: of the trials that reached a rung, the best 1/factor go on."""
+
+    grace: Annotated[int, Field(ge=1, description="rounds that every trial gets")] = 2
+    factor: Annotated[float, Field(gt=1)] = 3.0
+
+
+Axis = Range | Annotated[tuple[JsonValue, ...], Field(min_length=1)]
+
+
+class Search(Spec):
+    """How trials come from axes. Paths start below `trial`: `data.gain`, `prune.fraction`, `train.lr`."""
+
+    algorithm: Literal["grid", "random", "optuna"] = "grid"
+    space: dict[str, Axis] = Field(default_factory=dict)
+    trials: Annotated[int | None, Field(ge=1, description="how many, for random and optuna")] = None
+    seed: Annotated[int, Field(ge=0, description="of the search itself, not of a lineage")] = 0
+    goals: tuple[Goal, ...] = ()
+    stop_early: StopEarly | None = None
+    pack: Annotated[tuple[str, ...], Field(description="axes whose values share one pack")] = ()

@@ -1,0 +1,85 @@
+"""A sweep: one question, a base trial, axes, methods, seeds, rounds, measures."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from impray.spec.base import Spec
+from impray.spec.measure import Accuracy, Loss, Measure
+from impray.spec.prune import Method
+from impray.spec.search import Search
+from impray.spec.trial import Trial
+
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Resources(Spec):
+    """What one pack of lineages is given; fractions of a device are shared between packs."""
+
+    cpu: Annotated[float, Field(gt=0)] = 1.0
+    gpu: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Sweep(Spec):
+    """The whole of a sweep YAML."""
+
+    question: Annotated[str, Field(min_length=1, description="what this sweep asks, in one sentence")]
+    trial: Trial
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("imp", "oneshot", "random")
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, description="how many (3 means 0, 1, 2), or a list")]
+    rounds: Annotated[int, Field(ge=0, description="prunings: rounds 0 (dense) to this are trained")]
+    measures: tuple[Measure, ...] = (Accuracy(), Loss())
+    search: Search = Search()
+    figures: Annotated[tuple[str, ...], Field(description="scripts of analysis/ to draw at the end")] = ()
+    resources: Resources = Resources()
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count_or_list(cls, seeds: object) -> object:
+        if isinstance(seeds, bool):
+            return seeds
+        if isinstance(seeds, int):
+            if seeds < 1:
+                raise ValueError("must be at least 1, or a list of seeds such as [0, 1, 2]")
+            if seeds > 100_000:
+                raise ValueError("must be at most 100000, or a list of seeds such as [0, 1, 2]")
+            return list(range(seeds))
+        return seeds
+
+    @field_validator("measures", mode="before")
+    @classmethod
+    def _name_or_parameters(cls, measures: object) -> object:
+        """`rf_width` and `{rf_width: {offset: true}}` both become `{"name": "rf_width", ...}`."""
+        return [_named(item) for item in measures] if isinstance(measures, (list, tuple)) else measures
+
+    @field_validator("methods", "seeds", "figures", mode="after")
+    @classmethod
+    def _each_once(cls, values: tuple) -> tuple:
+        if len(set(values)) != len(values):
+            raise ValueError("names something twice; each counts once")
+        return values
+
+    @model_validator(mode="after")
+    def _measures_once(self) -> Sweep:
+        names = [measure.name for measure in self.measures]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"measures: asked for twice: {', '.join(twice)}; columns would collide")
+        return self
+
+
+def _named(item: object) -> object:
+    if isinstance(item, str):
+        return {"name": item}
+    if isinstance(item, dict) and len(item) == 1 and "name" not in item:
+        (name, parameters), *_ = item.items()
+        if parameters is None:
+            return {"name": name}
+        if isinstance(parameters, dict):
+            return {"name": name, **parameters}
+    return item
+
+
+Where = Literal["here", "ray"]

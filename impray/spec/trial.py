@@ -1,0 +1,109 @@
+"""A trial (one point of all axes) and a lineage (one network's chain of rounds), with the ids that name them on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from impray.spec.base import Spec, canonical
+from impray.spec.data import Data
+from impray.spec.net import Mlp
+from impray.spec.prune import Method, Prune
+from impray.spec.train import Sgd
+
+
+class Impossible(ValueError):
+    """Fields that are fine one by one but cannot be together: (path below `trial`, what would be right) of each."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.pairs = pairs
+        super().__init__(" | ".join(f"{path}: {why}" for path, why in pairs))
+
+
+class Trial(Spec):
+    """Everything that decides a network's numbers but its method and seed."""
+
+    data: Data
+    net: Mlp = Mlp()
+    train: Sgd = Sgd()
+    prune: Prune = Prune()
+
+    @model_validator(mode="after")
+    def _possible(self) -> Trial:
+        wrong = list(self.impossible())
+        if wrong:
+            raise Impossible(wrong)
+        return self
+
+    def impossible(self) -> list[tuple[str, str]]:
+        """(path, what would be right) of every combination that cannot be."""
+        wrong = []
+        prune, train, net = self.prune, self.train, self.net
+        if prune.rewind_step > train.steps:
+            wrong.append(("prune.rewind_step", f"must be at most train.steps = {train.steps}: it rewinds to a point of round 0"))
+        if prune.after_rewind == "remaining" and prune.rewind_step == train.steps:
+            wrong.append(("prune.after_rewind", "remaining leaves no step after rewind_step = train.steps; use full"))
+        if isinstance(prune.layers, tuple) and any(layer > net.layers for layer in prune.layers):
+            wrong.append(("prune.layers", f"this network has the layers 1 to {net.layers}"))
+        if not prune.pruned_layers(net.layers):
+            wrong.append(("prune.layers", "hidden leaves nothing to prune in a network without hidden layers; use all"))
+        if prune.biases == "ranked" and not net.bias:
+            wrong.append(("prune.biases", "this network has no biases (net.bias = false)"))
+        if net.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
+            wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
+        if isinstance(net.init.scale, tuple) and len(net.init.scale) != net.layers:
+            wrong.append(("net.init.scale", f"must be one number, or {net.layers}: one per layer, the output layer last"))
+        return wrong
+
+    @property
+    def outputs(self) -> int:
+        return 1 if self.net.outputs == 1 else self.data.classes
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of every layer, inputs first, outputs last."""
+        return (self.data.inputs, *self.net.hidden, self.outputs)
+
+    @cached_property
+    def id(self) -> str:
+        return _digest({"trial": canonical(self)})
+
+    def lineages(self, methods: tuple[Method, ...], seeds: tuple[int, ...]) -> list[Lineage]:
+        return [Lineage(trial=self, method=method, seed=seed) for method in methods for seed in seeds]
+
+
+class Lineage(Spec):
+    """One chain train -> prune -> rewind -> train ... of one network."""
+
+    trial: Trial
+    method: Method
+    seed: int = Field(ge=0)
+
+    @cached_property
+    def id(self) -> str:
+        """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
+        return _digest({**canonical(self.trial), "method": self.method, "seed": self.seed})
+
+    @cached_property
+    def trunk(self) -> str:
+        """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
+        shared = {key: value for key, value in canonical(self.trial).items() if key != "prune"}
+        return _digest({**shared, "seed": self.seed})
+
+
+def stream_seed(seed: int, stream: str, round: int = 0) -> int:
+    """Seed of a named random stream (`init`, `data`, `order`, `prune`, `held_out`): a hash, 0 to 2^63 - 1.
+
+    It knows neither trial nor pack, so trials share their random numbers and neighbours do not matter.
+    """
+    digest = hashlib.blake2b(f"{seed}/{stream}/{round}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def _digest(description: dict[str, Any]) -> str:
+    text = json.dumps(description, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

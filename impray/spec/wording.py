@@ -1,0 +1,360 @@
+"""Pydantic's complaints in plain words: the path as written, the value, what would be right, near misses.
+
+Pydantic puts the tags of unions into its paths and answers one wrong value of a union once per member; here
+a path is what stands in the document, and one wrong value is one problem.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from impray.spec.base import Spec
+from impray.spec.errors import Problem
+from impray.spec.sweep import Sweep
+from impray.spec.trial import Impossible
+
+Path = tuple[str | int, ...]
+
+TAGS = ("kind", "name", "optimizer")  # the fields that say which member of a family a mapping is
+
+_NOUNS = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+_MAPPINGS = ("dict_type", "model_type", "model_attributes_type")
+
+
+@dataclass(frozen=True)
+class _Complaint:
+    """One of pydantic's errors: the path as written, and words, or (for a wrong type) nouns to join."""
+
+    path: Path
+    words: str | None = None
+    noun: str | None = None
+    options: tuple[str, ...] = ()
+    described: bool = True  # whether the field's description helps here
+    value: str | None = None
+
+
+def problems(error: ValidationError, root: type[Spec], document: object) -> list[Problem]:
+    """Every problem of `document` as a `root`, without lines: one for each wrong value."""
+    complaints = [c for item in error.errors(include_url=False) for c in _complaints(item, root, document)]
+    paths = {c.path for c in complaints}
+    found = []
+    for path in dict.fromkeys(c.path for c in complaints):
+        # A list with a wrong entry is also "not a number" to other members of a union: the entry says it all.
+        if any(len(other) > len(path) and other[: len(path)] == path for other in paths):
+            continue
+        found.append(_problem(path, [c for c in complaints if c.path == path], root, document))
+    return found
+
+
+def dotted(path: Iterable[str | int]) -> str:
+    """`search.goals[0].measure` of ("search", "goals", 0, "measure")."""
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+
+
+def show(value: object) -> str:
+    """A value as YAML would write it, text in quotes, cut when long."""
+    text = _shown(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_shown(item)}" for key, item in value.items()) + "}"
+    return repr(value)
+
+
+def near(word: object, options: Iterable[str]) -> str:
+    """`; did you mean 'nlgp'?`, or nothing when no option is close."""
+    lower = {option.lower(): option for option in options}
+    close = get_close_matches(str(word).lower(), lower, n=1, cutoff=0.6)
+    return f"; did you mean {lower[close[0]]!r}?" if close else ""
+
+
+def at_path(document: Any, path: Path, absent: object = None) -> Any:
+    """The value at `path`, or `absent`."""
+    for key in path:
+        if isinstance(document, dict) and key in document:
+            document = document[key]
+        elif isinstance(document, list) and isinstance(key, int) and key < len(document):
+            document = document[key]
+        else:
+            return absent
+    return document
+
+
+@cache
+def vocabulary() -> dict[Path, tuple[type[Spec], ...]]:
+    """Every path of a sweep, without positions in lists, and the classes that have it."""
+    found: dict[Path, tuple[type[Spec], ...]] = {}
+    for path, owner in _walk(Sweep, ()):
+        found[path] = (*found.get(path, ()), owner)
+    return found
+
+
+def _walk(spec: type[Spec], path: Path) -> Iterator[tuple[Path, type[Spec]]]:
+    for name, field in spec.model_fields.items():
+        yield (*path, name), spec
+        for part in specs_in(field.annotation):
+            yield from _walk(part, (*path, name))
+
+
+def specs_in(annotation: Any) -> tuple[type[Spec], ...]:
+    """The classes in an annotation: both kinds of `Nlgp | Photographs`, the `Goal` of `tuple[Goal, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
+        return (annotation,)
+    if get_origin(annotation) is Annotated:
+        return specs_in(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType, tuple, dict):
+        return tuple(spec for part in get_args(annotation) for spec in specs_in(part))
+    return ()
+
+
+def tag_of(spec: type[Spec]) -> str | None:
+    """The name by which YAML asks for this class, where it is one of a family."""
+    tags = [spec.model_fields[tag].default for tag in TAGS if tag in spec.model_fields]
+    return next((tag for tag in tags if isinstance(tag, str)), None)
+
+
+def owners(root: type[Spec], document: object, path: Path) -> tuple[tuple[type[Spec], ...], FieldInfo | None]:
+    """The classes the value at `path` may be of, and the field it fills (None in an open mapping)."""
+    specs: tuple[type[Spec], ...] = (root,)
+    field = None
+    for depth, key in enumerate(path):
+        if isinstance(key, int):
+            continue
+        holders = [
+            spec for spec in _chosen(specs, at_path(document, path[:depth])) if key in spec.model_fields
+        ]
+        if holders:
+            field = holders[0].model_fields[key]
+            specs = tuple(
+                part for holder in holders for part in specs_in(holder.model_fields[key].annotation)
+            )
+        else:
+            field = None
+            specs = (
+                tuple(spec for spec in specs if tag_of(spec) == key) or specs
+            )  # `- rf_width: {...}` names its class
+    return _chosen(specs, at_path(document, path)), field
+
+
+def _chosen(specs: tuple[type[Spec], ...], value: object) -> tuple[type[Spec], ...]:
+    named = [value.get(tag) for tag in TAGS if tag in value] if isinstance(value, dict) else []
+    return tuple(spec for spec in specs if tag_of(spec) in named) or specs
+
+
+def _problem(path: Path, complaints: list[_Complaint], root: type[Spec], document: object) -> Problem:
+    value = at_path(document, path)
+    said = next((c for c in complaints if c.words is not None), None)
+    words = said.words if said and said.words else _joined(complaints)
+    options = () if said else tuple(option for c in complaints for option in c.options)
+    closest = near(value, options) if isinstance(value, str) else ""
+    field = owners(root, document, path)[1]
+    if closest:
+        words += closest
+    elif field is not None and field.description and (said is None or said.described):
+        words += f": {field.description}"
+    written = (
+        show(value) if at_path(document, path, absent=...) is not ... else None
+    )  # a default has no writing
+    return Problem(dotted(path), said.value if said and said.value else written, words)
+
+
+def _joined(complaints: list[_Complaint]) -> str:
+    """`must be a number or a list`; for a single literal, what the value is none of."""
+    nouns = list(dict.fromkeys(c.noun for c in complaints if c.noun))
+    options = tuple(option for c in complaints for option in c.options)
+    if not nouns:
+        return f"not one of {', '.join(options)}" if len(options) > 1 else f"must be {''.join(options)}"
+    alternatives = [*options, *nouns]
+    if len(alternatives) == 1:
+        return f"must be {alternatives[0]}"
+    return f"must be {', '.join(alternatives[:-1])} or {alternatives[-1]}"
+
+
+def _complaints(item: Any, root: type[Spec], document: object) -> list[_Complaint]:
+    """What one of pydantic's errors says, about the document as written."""
+    kind, context, loc = item["type"], item.get("ctx", {}), item["loc"]
+    path = _as_written(loc, document, kind)
+    if kind == "missing" and isinstance(loc[-1], int):
+        field = owners(root, document, path)[1]
+        return [_Complaint(path, f"must have {len(get_args(field.annotation)) if field else 'more'} entries")]
+    if kind == "missing":
+        return [_Complaint(path, "is missing")]
+    if kind == "value_error":
+        return _raised(context["error"], path, root, document)
+    if kind == "extra_forbidden":
+        return [_unknown_key(path, root, document)]
+    if kind in ("union_tag_invalid", "union_tag_not_found") or (
+        kind in _MAPPINGS and _is_family(path, root, document)
+    ):
+        return [_wrong_member(path, root, document)]
+    if kind == "literal_error":
+        return [_Complaint(path, options=_options(context["expected"]))]
+    if kind in _NOUNS:
+        return [_Complaint(path, noun=_NOUNS[kind])]
+    if kind in _MAPPINGS:
+        specs = owners(root, document, path)[0]
+        keys = ", ".join(dict.fromkeys(name for spec in specs for name in spec.model_fields))
+        return [_Complaint(path, noun=f"a mapping with the keys {keys}" if keys else "a mapping")]
+    return [_Complaint(path, _limits(kind, context, owners(root, document, path)[1]) or item["msg"].lower())]
+
+
+def _as_written(loc: Path, document: object, kind: str) -> Path:
+    """`loc` without the tags of unions: what is left are keys and positions of the document."""
+    path: Path = ()
+    for key in loc:
+        here = at_path(document, path)
+        is_key = isinstance(here, dict) and key in here
+        is_position = isinstance(here, list) and isinstance(key, int) and key < len(here)
+        if is_key or is_position:
+            path = (*path, key)
+    if kind == "missing" and isinstance(loc[-1], str):
+        path = (*path, loc[-1])
+    return path
+
+
+def _options(expected: str) -> tuple[str, ...]:
+    """The members in pydantic's "'a', 'b' or 1"."""
+    return tuple(
+        quoted or bare for quoted, bare in re.findall(r"'([^']*)'|([^\s,']+)", expected) if bare != "or"
+    )
+
+
+def _raised(error: Exception, path: Path, root: type[Spec], document: object) -> list[_Complaint]:
+    """A validator's own words; those of a whole class begin with the field that is to blame."""
+    if isinstance(error, Impossible):
+        return [_Complaint((*path, *where.split(".")), why, described=False) for where, why in error.pairs]
+    name, colon, words = str(error).partition(": ")
+    if colon and any(name in spec.model_fields for spec in owners(root, document, path)[0]):
+        return [_Complaint((*path, name), words, described=False)]
+    return [_Complaint(path, str(error), described=False)]
+
+
+def _is_family(path: Path, root: type[Spec], document: object) -> bool:
+    specs = owners(root, document, path)[0]
+    return len(specs) > 1 and all(tag_of(spec) for spec in specs)
+
+
+def _wrong_member(path: Path, root: type[Spec], document: object) -> _Complaint:
+    """An unknown kind of data, an unknown measure, or one that does not say what it is."""
+    value = at_path(document, path)
+    specs = owners(root, document, path)[0]
+    members = [str(tag_of(spec)) for spec in specs]
+    listed = ", ".join(members)
+    if (
+        "name" in specs[0].model_fields
+    ):  # a measure: `rf_width`, `{rf_width: {...}}` or `{name: rf_width, ...}`
+        named = isinstance(value, dict) and ("name" in value or len(value) == 1)
+        name = (value.get("name") or next(iter(value))) if isinstance(value, dict) and named else value
+        if (
+            not isinstance(name, str)
+            or name in members
+            or (isinstance(value, dict) and not _has_parameters(value))
+        ):
+            return _Complaint(
+                path, f"must be a name, or {{name: {{parameter: value}}}}; the names are {listed}"
+            )
+        return _Complaint(path, f"not one of {listed}{near(name, members)}", value=repr(name))
+    if isinstance(value, dict) and "kind" not in value:
+        return _Complaint((*path, "kind"), f"is missing: one of {listed}", described=False)
+    if isinstance(value, dict):
+        return _Complaint(
+            (*path, "kind"), f"not one of {listed}{near(value['kind'], members)}", described=False
+        )
+    return _Complaint(
+        path, f"must be a mapping such as {{kind: {members[0]}}}; the kinds are {listed}", described=False
+    )
+
+
+def _has_parameters(measure: dict) -> bool:
+    return "name" in measure or isinstance(next(iter(measure.values())), (dict, type(None)))
+
+
+def _unknown_key(path: Path, root: type[Spec], document: object) -> _Complaint:
+    specs = owners(root, document, path[:-1])[0]
+    key = str(path[-1])
+    fields = [name for spec in specs for name in spec.model_fields]
+    below = _plain(path[:-1]) if root is Sweep else ("trial", *_plain(path[:-1]))
+    homes = {home: kinds for home, kinds in vocabulary().items() if home[-1] == key and key not in TAGS}
+    siblings = homes.pop((*below, key), ())
+    if siblings:
+        tags = " and ".join(str(tag_of(spec)) for spec in siblings)
+        return _Complaint(path, f"a parameter of {tags}, not of {tag_of(specs[0])}", described=False)
+    words = f"not a key of {_place_name(below, specs)}"
+    if homes:
+        words += (
+            f"; it belongs to {' or '.join(dotted(home[:-1]) or 'the top level' for home in list(homes)[:3])}"
+        )
+    elif not near(key, fields):
+        words += f"; its keys are {', '.join(fields)}"
+    return _Complaint(path, words + near(key, fields), described=False)
+
+
+def _plain(path: Path) -> Path:
+    return tuple(key for key in path if isinstance(key, str))
+
+
+def _place_name(path: Path, specs: tuple[type[Spec], ...]) -> str:
+    tag = tag_of(specs[0]) if len(specs) == 1 else None
+    place = dotted(path) or "a sweep"
+    return f"{place} ({tag})" if tag and tag not in path else place
+
+
+def _limits(kind: str, context: dict[str, Any], field: FieldInfo | None) -> str | None:
+    """`must be in (0, 1)`, `must be at least 1`, `must have at least 2 entries`."""
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind == "too_short":
+        least = context["min_length"]
+        return "must not be empty" if least == 1 else f"must have at least {least} entries"
+    if kind == "too_long":
+        return f"must have {context['max_length']} entries"
+    limits = {name: context[name] for name in ("gt", "ge", "lt", "le") if name in context}
+    of_field = {
+        name: getattr(rule, name) for rule in (field.metadata if field else ()) for name in limits_of(rule)
+    }  # both ends of an interval are told, though only one is passed
+    if limits.keys() <= of_field.keys():
+        limits = of_field
+    low, high = limits.get("gt", limits.get("ge")), limits.get("lt", limits.get("le"))
+    if low is not None and high is not None:
+        opening, closing = "(" if "gt" in limits else "[", ")" if "lt" in limits else "]"
+        return f"must be in {opening}{_short(low)}, {_short(high)}{closing}"
+    if low is not None:
+        return f"must be {'above' if 'gt' in limits else 'at least'} {_short(low)}"
+    return f"must be {'below' if 'lt' in limits else 'at most'} {_short(high)}" if high is not None else None
+
+
+def limits_of(rule: object) -> tuple[str, ...]:
+    """Which of gt, ge, lt, le a field's constraint sets."""
+    return tuple(name for name in ("gt", "ge", "lt", "le") if getattr(rule, name, None) is not None)
+
+
+def _short(number: Any) -> str:
+    return f"{number:g}"

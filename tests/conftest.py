@@ -1,0 +1,90 @@
+"""Shared by all tests: one thread, tiny sweeps, one local Ray per session."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+
+import polars as pl
+import pytest
+import torch
+
+from impray.results.schema import PROVENANCE
+from impray.results.tables import scan
+from impray.spec.pack import Pack
+from impray.spec.sweep import Sweep
+
+torch.set_num_threads(1)
+
+TINY = {
+    "question": "is a tiny sweep a sweep?",
+    "trial": {
+        "data": {"kind": "nlgp", "shape": [6, 6], "xi": [1, 2], "held_out": 40},
+        "net": {"hidden": [5]},
+        "train": {"steps": 20, "batch": 8, "lr": 0.2},
+        "prune": {"fraction": 0.3, "rewind_step": 3},
+    },
+    "seeds": 2,
+    "rounds": 3,
+    "measures": [
+        "accuracy",
+        "loss",
+        "density",
+        "fan_in",
+        {"rf_width": {"min_fan_in": 4}},
+        {"clustering": {"min_fan_in": 4}},
+        "spread",
+        {"kurtosis": {"at": ["start", "end"]}},
+        {"ipr": {"at": ["start", "end"]}},
+        {"masks": {"most_connected": 2}},
+    ],
+    "search": {"space": {"data.gain": [0.1, 3.0]}, "pack": ["data.gain"]},
+}
+
+
+def tiny(**changes):
+    """The tiny sweep as a dict, with dotted changes: tiny(**{"trial.train.lr": 1})."""
+    import copy
+
+    document = copy.deepcopy(TINY)
+    for path, value in changes.items():
+        place = document
+        *outer, last = path.split(".")
+        for word in outer:
+            place = place.setdefault(word, {})
+        place[last] = value
+    return document
+
+
+def tiny_sweep(**changes) -> Sweep:
+    return Sweep.model_validate(tiny(**changes))
+
+
+def tiny_pack(**changes) -> Pack:
+    """All lineages of the tiny sweep's base trial, as one pack."""
+    sweep = tiny_sweep(**changes)
+    lineages = tuple(sweep.trial.lineages(sweep.methods, sweep.seeds))
+    return Pack(lineages=lineages, rounds=sweep.rounds, measures=sweep.measures)
+
+
+def rows_of(folder, table: str) -> pl.DataFrame:
+    """A table without the columns that may differ between two runs of one sweep."""
+    return scan(table, folder).drop([column.name for column in PROVENANCE], strict=False).collect()
+
+
+def assert_same_tables(one, other, tables=("rounds", "units", "fates", "masks")) -> None:
+    for table in tables:
+        a, b = rows_of(one, table), rows_of(other, table)
+        assert a.height > 0, table
+        assert a.equals(b, null_equal=True), table
+
+
+@pytest.fixture(scope="session")
+def local_ray():
+    """One local Ray for the whole session, as `impray sweep` starts it."""
+    from impray.service import cluster
+
+    cluster.connect(None, tiny_sweep())
+    yield
+    cluster.disconnect()

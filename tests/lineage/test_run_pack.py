@@ -1,0 +1,221 @@
+"""Laws of a pack's journey: neighbours, interruptions and later measures change no number."""
+
+import json
+
+import polars as pl
+import pytest
+import torch
+from conftest import assert_same_tables, rows_of, tiny_pack
+
+import impray.lineage.rounds as rounds_module
+from impray.lineage.checkpoint import record_from_bytes
+from impray.lineage.fates import fate_of
+from impray.masks import counts
+from impray.results.paths import Paths
+from impray.results.tables import scan
+from impray.run import run_pack
+
+
+def run(pack, folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
+    return list(run_pack(pack, folder))
+
+
+def only(pack, *lineages):
+    return pack.model_copy(update={"lineages": tuple(lineages)})
+
+
+def no_training(*_, **__):
+    raise AssertionError("nothing is left to train")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"trial.net": {"hidden": [5, 3], "batch_norm": True, "activation": "tanh"}, "trial.prune.biases": "ranked"},
+        {"trial.data": {"kind": "nlgp", "shape": [9, 5], "gain": 3.0, "gaussian_blend": 0.5, "held_out": 33}, "trial.train.batch": 7},
+        {"trial.train": {"steps": 20, "batch": 8, "loss": "mse", "momentum": 0.9, "weight_decay": 1e-3}, "trial.prune.scope": "global"},
+    ],
+    ids=["plain", "batch_norm", "odd", "mse"],
+)
+def test_a_pack_equals_packs_of_one(tmp_path, changes):
+    pack = tiny_pack(**changes)
+    run(pack, tmp_path / "together")
+    for lineage in pack.lineages:
+        run(only(pack, lineage), tmp_path / "alone")
+    assert_same_tables(tmp_path / "together", tmp_path / "alone")
+
+
+def test_counts_densities_and_nesting(tmp_path):
+    pack = tiny_pack()
+    run(pack, tmp_path)
+    kept = counts(36 * 5, 0.3, 3)
+    rounds = rows_of(tmp_path, "rounds")
+    for (round,), group in rounds.group_by("round"):
+        assert group["density"].to_list() == [kept[round] / kept[0]] * len(pack.lineages)
+    fan_in = rows_of(tmp_path, "units").filter(pl.col("layer") == 1).group_by("lineage", "round").agg(pl.col("fan_in").sum())
+    assert all(row["fan_in"] == kept[row["round"]] for row in fan_in.iter_rows(named=True))
+    for lineage in pack.lineages:
+        masks = [record_of(tmp_path, lineage, round).masks["weight1"] for round in range(1, 4)]
+        assert all(not (after & ~before).any() for before, after in zip(masks, masks[1:], strict=False))
+
+
+def record_of(folder, lineage, round):
+    return record_from_bytes(Paths(folder).lineage(lineage.id, round).read_bytes(), "test")
+
+
+def test_methods_share_round_0(tmp_path):
+    pack = tiny_pack()
+    run(pack, tmp_path)
+    dense = rows_of(tmp_path, "rounds").filter(pl.col("round") == 0)
+    assert dense.group_by("seed").agg(pl.col("accuracy", "loss", "kurtosis_mean").n_unique()).drop("seed").rows() == [(1, 1, 1)] * 2
+    assert len(list((tmp_path / "checkpoints" / "trunks").glob("*.safetensors"))) == 2
+
+
+def test_pruned_weights_stay_zero(tmp_path):
+    pack = tiny_pack()
+    run(pack, tmp_path)
+    for lineage in pack.lineages:
+        record = record_of(tmp_path, lineage, 3)
+        assert record.end is not None
+        assert (record.end["weight1"][~record.masks["weight1"]] == 0).all()
+
+
+def test_three_rounds_equal_one_then_two_more(tmp_path):
+    pack = tiny_pack()
+    run(pack, tmp_path / "at_once")
+    run(pack.model_copy(update={"rounds": 1}), tmp_path / "bit_by_bit")
+    run(pack.model_copy(update={"known": True}), tmp_path / "bit_by_bit")
+    assert_same_tables(tmp_path / "at_once", tmp_path / "bit_by_bit")
+
+
+def test_rounds_extend_also_where_the_last_round_did_not_train(tmp_path):
+    pack = tiny_pack(measures=["fan_in", "kurtosis"])
+    assert not pack.reads_end
+    run(pack, tmp_path / "at_once")
+    run(pack.model_copy(update={"rounds": 2}), tmp_path / "bit_by_bit")
+    run(pack, tmp_path / "bit_by_bit")
+    assert_same_tables(tmp_path / "at_once", tmp_path / "bit_by_bit", ("rounds", "units", "fates"))
+
+
+def test_a_finished_pack_trains_nothing_and_writes_nothing(tmp_path, monkeypatch):
+    pack = tiny_pack()
+    run(pack, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "provenance.json"}
+    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    run(pack, tmp_path)
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "provenance.json"}
+    assert before == after
+
+
+def test_lost_rows_are_measured_again_without_training(tmp_path, monkeypatch):
+    pack = tiny_pack()
+    run(pack, tmp_path / "whole")
+    run(pack, tmp_path / "hurt")
+    for path in (tmp_path / "hurt" / "tables" / "rounds").glob("*-002-*"):
+        path.unlink()
+    for path in (tmp_path / "hurt" / "tables" / "fates").glob("*"):
+        path.unlink()
+    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    run(pack, tmp_path / "hurt")
+    assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
+
+
+def test_a_lost_checkpoint_is_computed_again(tmp_path):
+    pack = tiny_pack()
+    run(pack.model_copy(update={"rounds": 2}), tmp_path / "hurt")
+    for path in (tmp_path / "hurt" / "checkpoints" / "lineages").rglob("round-002*"):
+        path.unlink()
+    run(pack, tmp_path / "hurt")
+    run(pack, tmp_path / "whole")
+    assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
+
+
+def test_a_measure_added_later_needs_no_training_and_loses_nothing(tmp_path, monkeypatch):
+    whole = tiny_pack()
+    run(whole, tmp_path / "at_once")
+    first = tiny_pack(measures=["accuracy", {"masks": {"most_connected": 2}}])
+    run(first, tmp_path / "later")
+    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    rest = [m for m in whole.measures if m.name not in ("accuracy", "masks")]
+    run(whole.model_copy(update={"measures": tuple(rest)}), tmp_path / "later")
+    assert_same_tables(tmp_path / "at_once", tmp_path / "later")
+
+
+def test_networks_train_only_where_something_reads_their_end(tmp_path):
+    pack = tiny_pack(measures=["fan_in", "kurtosis"])
+    run(pack, tmp_path)
+    for lineage in pack.lineages:
+        trained = [record_of(tmp_path, lineage, round).end is not None for round in (1, 2, 3)]
+        assert trained == ([True, True, False] if lineage.method == "imp" else [False] * 3)
+    assert_same_masks(tmp_path, pack)
+
+
+def assert_same_masks(folder, pack):
+    """Masks do not depend on what is measured."""
+    other = folder.parent / "other"
+    run(tiny_pack(), other)
+    for lineage in pack.lineages:
+        for round in (1, 2, 3):
+            mine, theirs = record_of(folder, lineage, round), record_of(other, lineage, round)
+            assert torch.equal(mine.masks["weight1"], theirs.masks["weight1"])
+
+
+def test_a_diverged_lineage_ends_and_its_neighbours_go_on(tmp_path):
+    # MSE with a linear net and a huge rate overflows within a few steps.
+    calm = {"trial.net": {"hidden": [5], "activation": "linear"}, "trial.train": {"steps": 20, "batch": 8, "loss": "mse"}}
+    well = tiny_pack(**{**calm, "trial.train": {**calm["trial.train"], "lr": 0.01}})
+    wild = tiny_pack(**{**calm, "trial.train": {**calm["trial.train"], "lr": 1e9}})
+    run(only(well, *well.lineages, *wild.lineages), tmp_path / "together")
+    run(well, tmp_path / "alone")
+    rounds = rows_of(tmp_path / "together", "rounds")
+    diverged = rounds.filter(pl.col("status") == "diverged")
+    assert set(diverged["lineage"]) == {lineage.id for lineage in wild.lineages}
+    assert diverged.height == len(wild.lineages) and (diverged["round"] == 0).all()
+    assert diverged["accuracy"].is_nan().all()
+    healthy = rounds.filter(pl.col("status") == "done")
+    assert healthy.equals(rows_of(tmp_path / "alone", "rounds"), null_equal=True)
+
+
+def test_fates_add_up(tmp_path):
+    pack = tiny_pack()
+    run(pack, tmp_path)
+    kept = counts(36 * 5, 0.3, 3)
+    fates = rows_of(tmp_path, "fates")
+    for (_, round), group in fates.group_by("lineage", "round"):
+        by_fate = dict(group.select("fate", "weights").iter_rows())
+        assert by_fate == {**{n: kept[n - 1] - kept[n] for n in range(round + 1, 4)}, 0: kept[3]}
+
+
+def test_imp_removes_the_smallest_of_each_round(tmp_path):
+    """The mean |w| at the end of round n of those pruned next is below that of every other fate."""
+    pack = tiny_pack()
+    run(pack, tmp_path)
+    fates = rows_of(tmp_path, "fates").filter(pl.col("method") == "imp")
+    for (_, round), group in fates.group_by("lineage", "round"):
+        sizes = dict(group.select("fate", "abs_weight_end_mean").iter_rows())
+        if round < 3:
+            assert sizes[round + 1] == min(sizes.values())
+
+
+def test_fate_of():
+    masks = [torch.tensor(m, dtype=torch.bool) for m in ([1, 1, 1], [1, 0, 1], [1, 0, 0])]
+    assert fate_of(masks).tolist() == [0, 1, 2]
+
+
+def test_remaining_steps_are_fewer(tmp_path):
+    full, rest = tiny_pack(), tiny_pack(**{"trial.prune.after_rewind": "remaining"})
+    run(full, tmp_path / "full")
+    run(rest, tmp_path / "rest")
+    a, b = (rows_of(tmp_path / name, "rounds").sort("method", "seed", "round") for name in ("full", "rest"))
+    same = (a["loss"] == b["loss"]).to_list()
+    assert same == [round == 0 for round in a["round"]]
+
+
+def test_rows_carry_provenance(tmp_path):
+    run(tiny_pack(), tmp_path)
+    rounds = scan("rounds", tmp_path).collect()
+    for column in ("version", "host", "device", "written_at", "wall_s"):
+        assert rounds[column].null_count() == 0

@@ -1,0 +1,99 @@
+"""Laws of every rule: exact counts, nothing comes back, ties by position; scopes and counts."""
+
+import pytest
+import torch
+
+from impray.masks import Scope, counts, density, full, magnitude, random, scopes
+from impray.spec.prune import Prune
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def weights(size, ties):
+    values = torch.randn(size, generator=generator())
+    return (values * 2).round() / 2 if ties else values
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 37, 1000])
+def test_magnitude_keeps_the_asked_number_and_revives_nothing(size, ties):
+    w, mask = weights(size, ties), torch.ones(size, dtype=torch.bool)
+    for keep in counts(size, 0.3, 12)[1:]:
+        following = magnitude(w, mask, keep)
+        assert following.sum() == keep
+        assert not (following & ~mask).any()
+        # Every kept weight is at least as large as every weight removed now.
+        removed = mask & ~following
+        if removed.any() and keep:
+            assert w[following].abs().min() >= w[removed].abs().max()
+        mask = following
+
+
+def test_ties_go_by_position():
+    mask = magnitude(torch.tensor([1.0, -1.0, 2.0, 1.0]), torch.ones(4, dtype=torch.bool), 2)
+    assert mask.tolist() == [False, False, True, True]
+
+
+def test_a_pruned_weight_stays_pruned_however_large():
+    mask = magnitude(torch.tensor([9.0, 1.0, 2.0]), torch.tensor([False, True, True]), 1)
+    assert mask.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("size", [1, 37, 1000])
+def test_random_masks_nest_and_count(size):
+    masks = [random(size, keep, generator(5)) for keep in counts(size, 0.2, 8)]
+    assert [int(mask.sum()) for mask in masks] == counts(size, 0.2, 8)
+    assert all(not (after & ~before).any() for before, after in zip(masks, masks[1:], strict=False))
+
+
+def test_random_keeps_every_place_equally_often():
+    draws, size, keep = 4000, 20, 5
+    kept = sum(random(size, keep, generator(seed)).double() for seed in range(draws)) / draws
+    p = keep / size
+    assert ((kept - p).abs() < 4.5 * (p * (1 - p) / draws) ** 0.5).all()  # 20 places at 4.5 standard errors
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.2, 0.3, 0.9])
+def test_counts_follow_the_fraction(fraction):
+    kept = counts(24576, fraction, 10)
+    assert kept[0] == 24576
+    for before, after in zip(kept, kept[1:], strict=False):
+        assert abs(before - after - fraction * before) <= 0.5
+
+
+def test_ten_rounds_at_30_percent_leave_what_the_paper_says():
+    assert counts(3072 * 1024, 0.3, 10)[10] / (3072 * 1024) == pytest.approx(0.7**10, abs=1e-6)
+
+
+def params():
+    shapes = {"weight1": (4, 6), "bias1": (4,), "weight2": (3, 4), "bias2": (3,), "weight3": (2, 3), "bias3": (2,)}
+    return {name: torch.randn(shape, generator=generator(len(name))) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("prune", "expected"),
+    [
+        (Prune(), [("weight1",), ("weight2",)]),
+        (Prune(layers="all"), [("weight1",), ("weight2",), ("weight3",)]),
+        (Prune(layers=(2,)), [("weight2",)]),
+        (Prune(biases="ranked"), [("weight1", "bias1"), ("weight2", "bias2")]),
+        (Prune(scope="global", biases="ranked"), [("weight1", "bias1", "weight2", "bias2")]),
+    ],
+)
+def test_scopes(prune, expected):
+    assert [scope.names for scope in scopes(prune, 3)] == expected
+
+
+def test_flat_and_unflat_are_inverse():
+    scope, tensors = Scope(("weight1", "bias1", "weight2")), params()
+    back = scope.unflat(scope.flat(tensors), tensors)
+    assert all(torch.equal(back[name], tensors[name]) for name in scope.names)
+
+
+def test_density_of_a_full_mask_is_one_and_counts_all_scopes():
+    masks = full(scopes(Prune(), 3), params())
+    assert density(masks) == 1
+    masks["weight2"][:] = False
+    assert density(masks) == 24 / 36

@@ -1,0 +1,69 @@
+"""Kurtosis, IPR, density, accuracy: closed forms, invariances, independent slow versions."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+
+from impray.measures import MEASURES
+from impray.measures.ipr import ipr
+from impray.measures.kurtosis import kurtosis, per_class
+from impray.spec.measure import MEASURE_KINDS
+
+
+def gen(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_every_kind_of_measure_has_its_implementation():
+    assert set(MEASURES) == set(MEASURE_KINDS)
+    names = [c.name for kind in MEASURE_KINDS for c in (*kind.lineage_columns, *kind.unit_columns)]
+    assert len(names) == len(set(names))
+
+
+def test_kurtosis_is_scipys():
+    values = torch.randn(500, 7, generator=gen(), dtype=torch.float64) ** 3
+    expected = scipy.stats.kurtosis(values.numpy(), axis=0, fisher=False)
+    np.testing.assert_allclose(kurtosis(values), expected, rtol=1e-12)
+
+
+def test_kurtosis_of_two_equal_values_is_one_and_of_a_gaussian_three():
+    assert kurtosis(torch.tensor([[1.0], [-1.0]])).item() == 1
+    n = 2**18
+    value = kurtosis(torch.randn(n, 1, generator=gen(3), dtype=torch.float64)).item()
+    assert abs(value - 3) < 4 * (24 / n) ** 0.5
+
+
+def test_kurtosis_ignores_scale_and_shift():
+    values = torch.randn(300, 3, generator=gen(1), dtype=torch.float64)
+    np.testing.assert_allclose(kurtosis(5 - 3e-4 * values), kurtosis(values), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e4])
+def test_kurtosis_of_a_constant_is_undefined(constant, dtype):
+    assert kurtosis(torch.full((50, 1), constant, dtype=dtype)).isnan().all()
+
+
+def test_per_class_is_the_mean_of_the_classes_own():
+    values, labels = torch.randn(90, 4, generator=gen(2), dtype=torch.float64), torch.arange(90) % 3
+    slow = torch.stack([kurtosis(values[labels == c]) for c in range(3)]).mean(0)
+    assert torch.equal(per_class(values, labels), slow)
+
+
+@pytest.mark.parametrize("n", [1, 4, 40])
+def test_ipr_of_n_equal_weights_is_one_over_n(n):
+    w = torch.zeros(2, 40)
+    w[:, :n] = torch.tensor([[3.0], [-1e-12]])
+    np.testing.assert_allclose(ipr(w), 1 / n, rtol=1e-12)
+
+
+def test_ipr_of_a_gaussian_vector_is_three_over_n():
+    n = 2**16
+    value = ipr(torch.randn(1, n, generator=gen(4), dtype=torch.float64)).item()
+    # m4/m2^2 has variance 24/n for a Gaussian
+    assert abs(n * value - 3) < 4 * (24 / n) ** 0.5
+
+
+def test_ipr_without_weights_is_undefined():
+    assert ipr(torch.zeros(1, 5)).isnan().all()

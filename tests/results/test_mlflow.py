@@ -1,0 +1,381 @@
+"""Exporting is idempotent, adds only what is new, and equals what `rebuild` makes from nothing."""
+
+import json
+import logging
+import math
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from impray.results import files, mlflow, tables
+from impray.results.paths import Paths
+from impray.spec.base import canonical
+from impray.spec.data import Nlgp
+from impray.spec.errors import DataError, ImprayError
+from impray.spec.trial import Trial
+
+AXES = {"data.gain": "float"}
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass
+class Fake:
+    """A sweep's folder whose tables are written by hand."""
+
+    folder: Path
+    gains: tuple[float, ...] = (0.5, 2.0)
+    methods: tuple[str, ...] = ("imp", "random")
+    seeds: int = 2
+    rounds: int = 2
+
+    def __post_init__(self):
+        self.paths = Paths(self.folder)
+        self.trials = [Trial(data=Nlgp(gain=gain)) for gain in self.gains]
+        self.describe()
+        files.write(self.paths.provenance, json.dumps({"sweep": "fake", "axes": AXES}).encode())
+        for number in range(len(self.trials)):
+            self.trial(number, "running")
+
+    def describe(self):
+        text = f"""
+question: Does the exporter tell the truth?
+trial: {{data: {{kind: nlgp}}}}
+methods: [{", ".join(self.methods)}]
+seeds: {self.seeds}
+rounds: {self.rounds}
+measures: [accuracy, loss]
+search: {{space: {{data.gain: {list(self.gains)}}}}}
+"""
+        files.write(self.paths.sweep, text.encode())
+
+    def lineages(self, number):
+        return self.trials[number].lineages(self.methods, tuple(range(self.seeds)))
+
+    def trial(self, number, status):
+        trial = self.trials[number]
+        row = {
+            "trial": trial.id,
+            "number": number,
+            "data.gain": trial.data.gain,
+            "status": status,
+            "rounds": self.rounds,
+            "lineages": [lineage.id for lineage in self.lineages(number)],
+            "description": json.dumps(canonical(trial)),
+        }
+        tables.write(self.paths, "trials", f"{number}-{trial.id}", [row], AXES)
+
+    def round(self, number, round, *, skip=(), file="", **columns):
+        """Rows of a round: `columns` are functions of (method, seed), or values; `skip` names lineages without a row."""
+        rows = []
+        for lineage in self.lineages(number):
+            if (lineage.method, lineage.seed) in skip:
+                continue
+            row = {
+                "lineage": lineage.id,
+                "round": round,
+                "method": lineage.method,
+                "seed": lineage.seed,
+                "trial": lineage.trial.id,
+                "data.gain": lineage.trial.data.gain,
+                "status": "done",
+                "density": 0.8**round,
+                "accuracy": 0.5 + 0.1 * lineage.seed,
+                "wall_s": 1.0,
+            }
+            for name, value in columns.items():
+                row[name] = value(lineage.method, lineage.seed) if callable(value) else value
+            rows.append(row)
+        tables.write(self.paths, "rounds", f"{number}-{round}-{file}", rows, AXES)
+
+
+def client(fake, uri=None):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=mlflow.store_uri(fake.paths, uri))
+
+
+def runs(fake, uri=None):
+    """trial -> run; the sweep's own run is None."""
+    there = client(fake, uri)
+    experiment = there.get_experiment_by_name(fake.folder.name)
+    return {run.data.tags.get("impray.trial"): run for run in there.search_runs([experiment.experiment_id])}
+
+
+def histories(fake, uri=None):
+    """(trial, metric) -> [(step, value, timestamp)], from the store."""
+    there = client(fake, uri)
+    return {
+        (trial, key): sorted((m.step, m.value, m.timestamp) for m in there.get_metric_history(run.info.run_id, key))
+        for trial, run in runs(fake, uri).items()
+        for key in run.data.metrics
+    }
+
+
+def contents(fake):
+    """All that a reader of the store sees, but MLflow's own ids."""
+    mine = {}
+    for trial, run in runs(fake).items():
+        tags = {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"}
+        mine[trial] = (run.info.run_name, run.info.status, run.info.end_time, run.data.params, tags)
+    return mine
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """An empty store: making one takes seconds, copying it does not."""
+    fake = Fake(tmp_path_factory.mktemp("empty") / "fake")
+    mlflow.prepare(fake.folder)
+    return fake.paths.mlflow
+
+
+@pytest.fixture
+def fake(tmp_path, store):
+    """A fake sweep with one of three rounds; its store has MLflow's tables already."""
+    fake = Fake(tmp_path / "fake")
+    shutil.copy(store, fake.paths.mlflow)
+    with sqlite3.connect(fake.paths.mlflow) as database:
+        database.execute("delete from experiment_tags")
+        database.execute("delete from experiments where name = 'fake'")
+    fake.round(0, 0)
+    fake.round(1, 0)
+    return fake
+
+
+def test_a_second_export_changes_nothing(fake):
+    assert mlflow.sync(fake.folder) == mlflow.Counts(trials=2, metrics=8)  # 2 trials, 2 methods, density and accuracy
+    before, ids = histories(fake), {trial: run.info.run_id for trial, run in runs(fake).items()}
+    assert mlflow.sync(fake.folder) == mlflow.Counts(trials=2, metrics=0)
+    assert histories(fake) == before
+    assert {trial: run.info.run_id for trial, run in runs(fake).items()} == ids
+    assert len(ids) == 3
+
+
+def test_a_new_round_is_all_that_is_added(fake):
+    mlflow.sync(fake.folder)
+    before, ids = histories(fake), {run.info.run_id for run in runs(fake).values()}
+    fake.round(0, 1)
+    assert mlflow.sync(fake.folder).metrics == 4
+    after = histories(fake)
+    assert {run.info.run_id for run in runs(fake).values()} == ids
+    for key, points in before.items():
+        assert after[key][: len(points)] == points
+    assert [step for step, _, _ in after[fake.trials[0].id, "accuracy/imp"]] == [0, 1]
+    assert [step for step, _, _ in after[fake.trials[1].id, "accuracy/imp"]] == [0]
+
+
+def test_a_round_waits_for_all_its_lineages(fake):
+    fake.round(0, 1, skip=[("imp", 1)])
+    mlflow.sync(fake.folder)
+    after = histories(fake)
+    assert len(after[fake.trials[0].id, "accuracy/imp"]) == 1
+    assert len(after[fake.trials[0].id, "accuracy/random"]) == 2
+
+
+def test_a_method_waits_for_a_lineage_that_has_no_row_at_all(tmp_path, store):
+    fake = Fake(tmp_path / "fake", gains=(1.0,))
+    shutil.copy(store, fake.paths.mlflow)
+    fake.round(0, 0, skip=[("imp", 1)])
+    mlflow.sync(fake.folder)
+    assert {key for _, key in histories(fake)} == {"accuracy/random", "density/random"}
+
+
+def test_means_leave_out_nan_and_log_nothing_where_nothing_is_finite(fake):
+    accuracy = {("imp", 0): math.nan, ("imp", 1): 0.75, ("random", 0): math.nan, ("random", 1): math.inf}
+    fake.round(0, 1, accuracy=lambda method, seed: accuracy[method, seed], loss=lambda method, seed: 1.0 + seed)
+    mlflow.sync(fake.folder)
+    after, trial = histories(fake), fake.trials[0].id
+    assert [value for _, value, _ in after[trial, "accuracy/imp"]] == [0.55, 0.75]
+    assert [step for step, _, _ in after[trial, "accuracy/random"]] == [0]
+    assert [(step, value) for step, value, _ in after[trial, "loss/imp"]] == [(1, 1.5)]
+
+
+def test_diverged_lineages_are_counted_and_not_waited_for(fake):
+    lost = ("imp", 1)
+    fake.round(
+        0,
+        1,
+        status=lambda *of: "diverged" if of == lost else "done",
+        accuracy=lambda *of: math.nan if of == lost else 0.9,
+    )
+    fake.round(0, 2, skip=[lost], accuracy=0.8)
+    mlflow.sync(fake.folder)
+    after, trial = histories(fake), fake.trials[0].id
+    assert [(step, value) for step, value, _ in after[trial, "diverged/imp"]] == [(1, 1), (2, 1)]
+    assert [value for _, value, _ in after[trial, "accuracy/imp"]] == [0.55, 0.9, 0.8]
+    assert (trial, "diverged/random") not in after
+
+
+def test_a_column_measured_later_is_added_to_the_same_run(fake):
+    mlflow.sync(fake.folder)
+    before, ids = histories(fake), {run.info.run_id for run in runs(fake).values()}
+    fake.round(0, 0, file="again", loss=lambda method, seed: 2.0 if method == "imp" else None)
+    assert mlflow.sync(fake.folder).metrics == 1
+    after = histories(fake)
+    added = {key: after.pop(key) for key in set(after) - set(before)}
+    assert after == before
+    assert [value for _, value, _ in added[fake.trials[0].id, "loss/imp"]] == [2.0]
+    assert {run.info.run_id for run in runs(fake).values()} == ids
+    assert mlflow.sync(fake.folder).metrics == 0
+
+
+def test_a_run_whose_numbers_changed_is_made_again_and_the_others_stay(fake):
+    mlflow.sync(fake.folder)
+    before = {trial: run.info.run_id for trial, run in runs(fake).items()}
+    fake.round(0, 0, file="again", accuracy=0.25)
+    mlflow.sync(fake.folder)
+    after = {trial: run.info.run_id for trial, run in runs(fake).items()}
+    changed = fake.trials[0].id
+    assert {trial for trial in after if after[trial] != before[trial]} == {changed}
+    assert [value for _, value, _ in histories(fake)[changed, "accuracy/imp"]] == [0.25]
+    assert mlflow.sync(fake.folder).metrics == 0
+
+
+def test_more_rounds_asked_for_make_runs_with_the_new_parameter(fake):
+    mlflow.sync(fake.folder)
+    fake.rounds = 5
+    fake.describe()
+    mlflow.sync(fake.folder)
+    found = runs(fake)
+    assert {run.data.params["rounds"] for run in found.values()} == {"5"}
+    parent = found.pop(None).info.run_id
+    assert {run.data.tags["mlflow.parentRunId"] for run in found.values()} == {parent}
+
+
+def test_rebuild_equals_sync(fake):
+    for round in (1, 2):
+        mlflow.sync(fake.folder)
+        fake.round(0, round)
+    fake.trial(0, "done")
+    mlflow.sync(fake.folder)
+    points, seen = histories(fake), contents(fake)
+    assert mlflow.rebuild(fake.folder).metrics == sum(len(of_key) for of_key in points.values())
+    assert histories(fake) == points
+    assert contents(fake) == seen
+
+
+def test_runs_say_what_was_run(fake):
+    fake.trial(0, "done")
+    fake.trial(1, "failed")
+    mlflow.sync(fake.folder)
+    found = runs(fake)
+    done, failed, parent = found[fake.trials[0].id], found[fake.trials[1].id], found[None]
+    assert (done.info.status, failed.info.status, parent.info.status) == ("FINISHED", "FAILED", "FAILED")
+    assert done.info.run_name == "gain=0.5"
+    assert done.info.start_time <= done.info.end_time
+    wanted = {"data.gain": "0.5", "data.shape": "[40]", "net.hidden": "[100]", "rounds": "2", "seeds": "2"}
+    assert wanted.items() <= (done.data.params | {"net.hidden": "[100]"}).items()
+    assert "net.hidden" in done.data.params  # a default, written out
+    assert done.data.tags["mlflow.note.content"] == "Does the exporter tell the truth?"
+    assert parent.data.tags["impray.trials"] == "1 done, 1 failed"
+
+
+def test_a_trial_that_ends_later_ends_in_the_view_too(fake):
+    mlflow.sync(fake.folder)
+    assert {run.info.status for run in runs(fake).values()} == {"RUNNING"}
+    fake.trial(0, "done")
+    fake.trial(1, "stopped")
+    mlflow.sync(fake.folder)
+    status = {trial: run.info.status for trial, run in runs(fake).items()}
+    assert status == {fake.trials[0].id: "FINISHED", fake.trials[1].id: "KILLED", None: "FINISHED"}
+
+
+def test_a_figure_is_logged_once_and_again_when_it_changes(fake, monkeypatch):
+    from mlflow import MlflowClient
+
+    logged = []
+    log = MlflowClient.log_artifact
+    monkeypatch.setattr(MlflowClient, "log_artifact", lambda *a, **k: (logged.append(Path(a[2]).name), log(*a, **k))[1])
+    files.write(fake.paths.figures / "width.png", PNG)
+    mlflow.sync(fake.folder, figures=False)
+    assert logged == ["sweep.yaml"]
+    mlflow.sync(fake.folder)
+    mlflow.sync(fake.folder)
+    assert logged == ["sweep.yaml", "width.png"]
+    files.write(fake.paths.figures / "width.png", PNG + b"new")
+    mlflow.sync(fake.folder)
+    assert logged == ["sweep.yaml", "width.png", "width.png"]
+    parent = runs(fake)[None].info.run_id
+    assert [file.path for file in client(fake).list_artifacts(parent, "figures")] == ["figures/width.png"]
+    assert [path.read_bytes() for path in fake.paths.mlflow_artifacts.rglob("width.png")] == [PNG + b"new"]
+
+
+def test_a_folder_that_was_moved_gets_a_store_of_its_own_place(fake):
+    mlflow.sync(fake.folder)
+    moved = Fake(fake.folder.rename(fake.folder.parent / "elsewhere"))
+    mlflow.sync(moved.folder)
+    experiment = client(moved).get_experiment_by_name("elsewhere")
+    assert experiment.artifact_location == moved.paths.mlflow_artifacts.resolve().as_uri()
+    assert client(moved).get_experiment_by_name("fake") is None
+    assert not list(moved.folder.parent.glob("fake"))
+
+
+def test_two_sweeps_share_a_store_and_rebuilding_one_leaves_the_other(fake, tmp_path, store):
+    shared = tmp_path / "shared.db"
+    shutil.copy(store, shared)
+    uri = f"sqlite:///{shared}"
+    other = Fake(tmp_path / "other" / "fake", gains=(0.5,))
+    other.round(0, 0)
+    mlflow.sync(fake.folder, uri)
+    mlflow.sync(other.folder, uri)
+    there = client(fake, uri)
+    experiment = there.get_experiment_by_name("fake").experiment_id
+    before = {run.info.run_id for run in there.search_runs([experiment])}
+    assert len(before) == 5
+    assert mlflow.rebuild(other.folder, uri).metrics == 4
+    after = {run.info.run_id for run in there.search_runs([experiment])}
+    assert len(after) == 5
+    assert len(after & before) == 3
+
+
+def test_a_store_that_does_not_answer_is_an_error_of_ours(fake, monkeypatch):
+    with socket.socket() as taken:  # bound, not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://someone:secret@127.0.0.1:{taken.getsockname()[1]}"
+        for call in (mlflow.prepare, mlflow.sync):
+            with pytest.raises(ImprayError, match="does not answer") as caught:
+                call(fake.folder, uri)
+            assert "secret" not in str(caught.value)
+
+
+def test_a_store_that_is_no_database_is_an_error_of_ours(fake):
+    fake.paths.mlflow.write_bytes(b"this is no database" * 100)
+    with pytest.raises(DataError, match=r"mlflow\.db"):
+        mlflow.sync(fake.folder)
+    mlflow.rebuild(fake.folder)
+    assert len(runs(fake)) == 3
+
+
+def test_no_folder_is_an_error_of_ours(tmp_path):
+    for call in (mlflow.prepare, mlflow.sync, mlflow.rebuild, mlflow.ui_command):
+        with pytest.raises(DataError, match="no such folder"):
+            call(tmp_path / "nowhere")
+
+
+def test_exporting_prints_and_logs_nothing(tmp_path, capfd, caplog):
+    with caplog.at_level(logging.INFO):
+        fake = Fake(tmp_path / "fresh", gains=(1.0,))
+        fake.round(0, 0)
+        mlflow.sync(fake.folder)
+    assert capfd.readouterr() == ("", "")
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def test_importing_the_exporter_loads_no_mlflow():
+    code = "import sys, impray.results.mlflow; print([name for name in sys.modules if name.split('.')[0] == 'mlflow'])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_the_ui_listens_on_this_machine_only(fake):
+    command = mlflow.ui_command(fake.folder, port=5001)
+    assert command[:4] == [sys.executable, "-m", "mlflow", "ui"]
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert command[command.index("--port") + 1] == "5001"
+    with pytest.raises(DataError, match="own UI"):
+        mlflow.ui_command(fake.folder, "http://127.0.0.1:5000")

@@ -1,0 +1,106 @@
+"""Ids name what decides a lineage's numbers only. Pinned ids are released: changing one orphans results."""
+
+import pytest
+
+from impray.spec.base import canonical
+from impray.spec.load import load
+from impray.spec.trial import Lineage, Trial
+
+DEFAULT = {"data": {"kind": "nlgp"}}
+IMAGE = {
+    "data": {"kind": "nlgp", "shape": [28, 28], "gain": 3},
+    "prune": {"fraction": 0.5, "rewind_step": 100},
+}
+PHOTOGRAPHS = {
+    "data": {"kind": "photographs", "colour": True},
+    "net": {"hidden": [1024]},
+    "train": {"lr": 0.05},
+}
+
+
+def lineage(described=DEFAULT, method="imp", seed=0):
+    return Lineage(trial=Trial.model_validate(described), method=method, seed=seed)
+
+
+def with_field(described, part, **fields):
+    return {**described, part: {**described.get(part, {}), **fields}}
+
+
+PINNED = [
+    (lineage(), "f0e069be07a8aaee"),
+    (lineage(IMAGE, "oneshot", 3), "2665ef2fdef40bc7"),
+    (lineage(PHOTOGRAPHS, "random", 7), "a554d6a2780d3686"),
+]
+
+
+@pytest.mark.parametrize("made, known", PINNED, ids=[known for _, known in PINNED])
+def test_known_lineages_keep_their_ids(made, known):
+    assert made.id == known
+
+
+def test_a_known_trunk_and_a_known_trial_keep_their_ids():
+    assert lineage(IMAGE, "oneshot", 3).trunk == "a24b234c7f8ef2d7"
+    assert lineage(IMAGE).trial.id == "9ab6ca4f08e44608"
+
+
+def test_whole_floats_and_integers_ask_for_the_same():
+    assert lineage(with_field(IMAGE, "data", gain=3.0)).id == lineage(IMAGE).id
+    assert (
+        lineage(with_field(IMAGE, "data", xi=[1, 3])).id
+        == lineage(with_field(IMAGE, "data", xi=[1.0, 3.0])).id
+    )
+
+
+def test_defaults_are_left_out():
+    written = with_field(
+        with_field(IMAGE, "train", lr=0.1, steps=2000), "net", hidden=[100], init={"scale": 1}
+    )
+    assert lineage(written).id == lineage(IMAGE).id
+    assert canonical(lineage().trial) == {"data": {"kind": "nlgp"}}
+
+
+def test_the_order_of_keys_does_not_matter():
+    turned = {part: dict(reversed(fields.items())) for part, fields in reversed(IMAGE.items())}
+    assert lineage(turned).id == lineage(IMAGE).id
+
+
+CHANGES = [
+    ("data", {"gain": 2.0}),
+    ("data", {"gaussian_blend": 0.5}),
+    ("net", {"hidden": [101]}),
+    ("net", {"init": {"scale": 2}}),
+    ("train", {"dtype": "float64"}),
+    ("train", {"steps": 2001}),
+]
+
+
+@pytest.mark.parametrize("part, fields", CHANGES)
+def test_data_net_and_training_change_lineage_and_trunk(part, fields):
+    changed = lineage(with_field(IMAGE, part, **fields))
+    assert changed.id != lineage(IMAGE).id
+    assert changed.trunk != lineage(IMAGE).trunk
+
+
+@pytest.mark.parametrize("fields", [{"fraction": 0.3}, {"rewind_step": 5}, {"scope": "global"}])
+def test_pruning_changes_the_lineage_but_not_the_trunk(fields):
+    changed = lineage(with_field(IMAGE, "prune", **fields))
+    assert changed.id != lineage(IMAGE).id
+    assert changed.trunk == lineage(IMAGE).trunk
+
+
+def test_method_changes_the_lineage_only_and_seed_changes_both():
+    assert lineage(method="random").id != lineage().id
+    assert lineage(method="random").trunk == lineage().trunk
+    assert lineage(seed=1).id != lineage().id
+    assert lineage(seed=1).trunk != lineage().trunk
+
+
+def test_an_override_with_the_default_keeps_the_id(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text("{question: q, trial: {data: {kind: nlgp}}, seeds: 1, rounds: 1}")
+    plain = load(path).trial.id
+    assert (
+        load(path, ["prune.fraction=0.2", "train.lr=1e-1", "data.gain=1", "net.hidden=100"]).trial.id == plain
+    )
+    assert load(path, ["rounds=5", "seeds=[4]"]).trial.id == plain
+    assert load(path, ["prune.fraction=0.3"]).trial.id != plain

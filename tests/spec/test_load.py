@@ -1,0 +1,411 @@
+"""Every kind of wrong input is a `Problem` at its place, all of them at once, and never a traceback."""
+
+import subprocess
+import sys
+
+import pytest
+
+from impray.spec.errors import SweepError
+from impray.spec.load import load, validate
+from impray.spec.sweep import Sweep
+
+GOOD = """\
+question: does it load?
+trial:
+  data: {kind: nlgp, shape: [12, 12], gain: 1e-1}
+  train: {lr: 1e-3, steps: 1e3}
+seeds: 2
+rounds: 3
+measures: [accuracy, rf_width, {kurtosis: {at: [start, end]}}]
+search:
+  space: {data.gain: [1e-1, 3]}
+"""
+
+
+@pytest.fixture
+def sweep_file(tmp_path):
+    def write(text=GOOD):
+        path = tmp_path / "sweep.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+@pytest.fixture
+def wrong(sweep_file):
+    """What `load` says of a text, `--set`s included."""
+
+    def say(text=GOOD, *sets):
+        with pytest.raises(SweepError) as caught:
+            load(sweep_file(text), sets)
+        return [str(problem) for problem in caught.value.problems]
+
+    return say
+
+
+def replaced(old, new):
+    assert old in GOOD
+    return GOOD.replace(old, new)
+
+
+def test_a_good_file_loads(sweep_file):
+    sweep = load(sweep_file())
+    assert sweep.trial.train.lr == 1e-3
+    assert sweep.trial.train.steps == 1000
+    assert sweep.seeds == (0, 1)
+    assert [measure.name for measure in sweep.measures] == ["accuracy", "rf_width", "kurtosis"]
+    assert sweep.search.space["data.gain"] == (0.1, 3)
+
+
+# --- places, values and what would be right ---
+
+FIELDS = [
+    (
+        "gain: 1e-1",
+        "gain: -1",
+        "line 3: trial.data.gain = -1    must be above 0: slope of the error function",
+    ),
+    (
+        "kind: nlgp",
+        "kind: nlpg",
+        "line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs; did you mean 'nlgp'?",
+    ),
+    ("kind: nlgp, ", "", "line 3: trial.data.kind    is missing: one of nlgp, photographs"),
+    (
+        "gain: 1e-1",
+        "gian: 1",
+        "line 3: trial.data.gian = 1    not a key of trial.data (nlgp); did you mean 'gain'?",
+    ),
+    ("gain: 1e-1", "crops: 5", "line 3: trial.data.crops = 5    a parameter of photographs, not of nlgp"),
+    (
+        "shape: [12, 12]",
+        "shape: [3, 3, 3]",
+        "trial.data.shape = [3, 3, 3]    must be [n] (a ring) or [rows, cols]",
+    ),
+    ("shape: [12, 12]", "shape: 12", "trial.data.shape = 12    must be a list: [40] is a ring"),
+    ("shape: [12, 12]", "shape: [12, 1.5]", "trial.data.shape[1] = 1.5    must be a whole number"),
+    (
+        "kind: nlgp, shape: [12, 12], gain: 1e-1",
+        "kind: photographs, shape: [9]",
+        "shape = [9]    must have 2 entries",
+    ),
+    (
+        "kind: nlgp, shape: [12, 12], gain: 1e-1",
+        "kind: photographs, shape: [2, 9]",
+        "trial.data.shape = [2, 9]    each side",
+    ),
+    ("lr: 1e-3", "lr: fast", "line 4: trial.train.lr = 'fast'    must be a number"),
+    (
+        "lr: 1e-3",
+        "lr: yes",
+        "trial.train.lr = yes    must be a number (YAML reads yes as true; in quotes it is text)",
+    ),
+    ("lr: 1e-3", "lr: .nan", "trial.train.lr = nan    must be a finite number"),
+    (
+        "lr: 1e-3",
+        "loss: no",
+        "loss = no    not one of cross_entropy, mse (YAML reads no as false; in quotes it is text)",
+    ),
+    (
+        "lr: 1e-3",
+        "fraction: 0.2",
+        "trial.train.fraction = 0.2    not a key of trial.train (sgd); it belongs to trial.prune",
+    ),
+    ("seeds: 2", "lr: 1", "line 5: lr = 1    not a key of a sweep; it belongs to trial.train"),
+    (
+        "seeds: 2",
+        "seed: 2",
+        "line 5: seed = 2    not a key of a sweep; it belongs to search; did you mean 'seeds'?",
+    ),
+    ("seeds: 2", "seeds: 0", "line 5: seeds = 0    must be at least 1, or a list of seeds such as [0, 1, 2]"),
+    ("seeds: 2", "seeds: 1_000_000_000_000", "must be at most 100000, or a list of seeds"),
+    ("seeds: 2", "seeds: [1, 1]", "line 5: seeds = [1, 1]    names something twice"),
+    ("seeds: 2", "", "line 1: seeds    is missing: how many (3 means 0, 1, 2), or a list"),
+    (
+        "does it load?",
+        "on",
+        "line 1: question = on    must be text: what this sweep asks, in one sentence (YAML reads on as true",
+    ),
+    (
+        "rounds: 3",
+        "rounds: -1",
+        "line 6: rounds = -1    must be at least 0: prunings: rounds 0 (dense) to this are trained",
+    ),
+    ("rounds: 3", "rounds: 3\nmethods: imp", "line 7: methods = 'imp'    must be a list"),
+    (
+        "rounds: 3",
+        "rounds: 3\nmethods: [impp]",
+        "line 7: methods[0] = 'impp'    not one of imp, oneshot, random; did you mean 'imp'?",
+    ),
+    ("rf_width", "rf_widht", "line 7: measures[1] = 'rf_widht'    not one of accuracy, loss,"),
+    (
+        "rf_width",
+        "{rf_width: {ofset: 1}}",
+        "measures[1].rf_width.ofset = 1    not a key of measures.rf_width; did you mean 'offset'?",
+    ),
+    (
+        "rf_width",
+        "{rf_width: {min_fan_in: 0}}",
+        "measures[1].rf_width.min_fan_in = 0    must be at least 1: units with fewer",
+    ),
+    (
+        "rf_width",
+        "{name: rf_width, offset: 7}",
+        "measures[1].offset = 7    must be true or false: whether a constant",
+    ),
+    ("rf_width", "{width: {offset: true}}", "measures[1] = 'width'    not one of accuracy"),
+    ("rf_width", "7", "measures[1] = 7    must be a name, or {name: {parameter: value}}"),
+    (
+        "rf_width",
+        "accuracy",
+        "]    asked for twice: accuracy; columns would collide",
+    ),
+    ("data.gain: [1e-1, 3]", "data.gain: []", "line 9: search.space.data.gain = []    must not be empty"),
+    (
+        "data.gain: [1e-1, 3]",
+        "data.gain: 3",
+        "search.space.data.gain = 3    must be a mapping with the keys low, high, log or a list",
+    ),
+    ("data.gain: [1e-1, 3]", "data.gain: {low: 1}", "line 9: search.space.data.gain.high    is missing"),
+    (
+        "data.gain: [1e-1, 3]",
+        "data.gain: {low: 3, high: 1}",
+        "search.space.data.gain = {low: 3, high: 1}    low must be below high",
+    ),
+    (
+        "search:",
+        "search:\n  algorithm: grd",
+        "line 9: search.algorithm = 'grd'    not one of grid, random, optuna; did you mean 'grid'?",
+    ),
+    (
+        "search:",
+        "search:\n  goals: [{measure: loss, direction: up, at: lats}]",
+        "search.goals[0].direction = 'up'    not one of min, max",
+    ),
+    (
+        "search:",
+        "search:\n  goals: [{measure: loss, direction: min, at: lats}]",
+        "goals[0].at = 'lats'    must be last, a whole number or a mapping",
+    ),
+    (
+        "trial:",
+        "trial:\n  prune: {layers: hiden}",
+        "trial.prune.layers = 'hiden'    must be hidden, all or a list; did you mean 'hidden'?",
+    ),
+    (
+        "trial:",
+        "trial:\n  prune: {fraction: 20}",
+        "trial.prune.fraction = 20    must be in (0, 1): share of the remaining weights removed",
+    ),
+    (
+        "trial:",
+        "trial:\n  net: {init: {scale: [1, -1]}}",
+        "trial.net.init.scale[1] = -1    must be at least 0",
+    ),
+    (
+        "trial:",
+        "trial:\n  net: mlp",
+        "line 3: trial.net = 'mlp'    must be a mapping with the keys kind, hidden, activation",
+    ),
+    (
+        "trial:",
+        "trial:\n  prune: {rewind_step: 3000}",
+        "line 3: trial.prune.rewind_step = 3000    must be at most train.steps = 1000",
+    ),
+    ("trial:", "trial:\n  net: {hidden: []}", "trial.prune.layers    hidden leaves nothing to prune"),
+]
+
+
+@pytest.mark.parametrize("old, new, message", FIELDS, ids=[message[:60] for *_, message in FIELDS])
+def test_a_wrong_value_is_one_problem_with_place_value_and_what_would_be_right(wrong, old, new, message):
+    said = wrong(replaced(old, new))
+    assert any(message in line for line in said), said
+    assert len({line.split("    ")[0] for line in said}) == len(said), "a place is told once"
+
+
+def test_all_problems_come_at_once_in_the_order_of_the_file(wrong):
+    text = replaced("gain: 1e-1", "gian: 1").replace("lr: 1e-3", "lr: yes").replace("rounds: 3", "rounds: x")
+    said = wrong(text.replace("rf_width", "rf_widht").replace("seeds: 2", "seeds: 2\nseeds: 3"))
+    lines = [line.split(":")[0] for line in said]
+    assert lines == ["line 3", "line 4", "line 6", "line 7", "line 8"]
+    assert "seeds    is written twice (first on line 5); keep one" in said[2]
+
+
+def test_fields_that_cannot_be_together_are_told_beside_problems_elsewhere(wrong):
+    said = wrong(
+        GOOD.replace("trial:", "trial:\n  prune: {rewind_step: 3000, layers: [5]}").replace("rounds: 3", "")
+    )
+    assert [line.split("    ")[0] for line in said] == [
+        "line 1: rounds",
+        "line 3: trial.prune.rewind_step = 3000",
+        "line 3: trial.prune.layers = [5]",
+    ]
+
+
+def test_axes_are_checked_though_other_keys_are_wrong(wrong):
+    said = wrong(replaced("data.gain", "data.gian").replace("rounds: 3", "rounds: x"))
+    assert ["rounds = 'x'" in said[0], "search.space.data.gian" in said[1]] == [True, True]
+
+
+def test_the_message_has_the_form_of_the_style_guide(sweep_file):
+    path = sweep_file(replaced("kind: nlgp", "kind: nlpg").replace("rounds: 3", "rounds: -1"))
+    with pytest.raises(SweepError) as caught:
+        load(path)
+    assert str(caught.value).splitlines() == [
+        f"{path}: 2 problems",
+        "  line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs; did you mean 'nlgp'?",
+        "  line 6: rounds = -1    must be at least 0: prunings: rounds 0 (dense) to this are trained",
+    ]
+
+
+# --- files ---
+
+FILES = [
+    ("", "file    is empty"),
+    ("# nothing\n", "file    is empty"),
+    ("- 1", "line 1: file    must be a mapping with the keys question, trial"),
+    ("a: [1", "line 1: file    is not valid YAML: while parsing a flow sequence: expected ',' or ']'"),
+    ("a:\n\tb: 1", "line 2: file    is not valid YAML: "),
+    ("a:\n\tb: 1", "(indent with spaces, not tabs)"),
+    ("a: 1\n  b: 2", "line 2: file    is not valid YAML: mapping values are not allowed here"),
+    ("--- 1\n--- 2", "line 2: file    is not valid YAML: expected a single document"),
+    ("a: *b", "is not valid YAML: found undefined alias 'b'"),
+    ("[" * 5000, "file    is not valid YAML: nested too deeply"),
+    (b"\x00\x01", "file    is not valid YAML: special characters are not allowed"),
+    (b"\xff\xfe\x00", "file    cannot be read: it is not text in UTF-8"),
+    ("? [1]\n: 2", "line 1: file    a key must be a word, not a list or mapping"),
+    ("a: &x [*x]", "line 1: a[0]    this alias holds itself"),
+    ("a: !!python/object:os.system x", "line 1: a = 'x'    cannot be read as"),
+    ("a: !!int x", "line 1: a = 'x'    cannot be read as"),
+    ("<<: 3", "line 1: file    cannot be merged"),
+    (
+        "trial: {data: {kind: nlgp, gain: 1, gain: 2}}",
+        "line 1: trial.data.gain    is written twice (first on line 1)",
+    ),
+    ("on: 3", "line 1: on = 3    not a key of a sweep"),
+]
+
+
+@pytest.mark.parametrize("text, message", FILES, ids=[str(text)[:20] for text, _ in FILES])
+def test_a_file_that_is_no_sweep_is_told_not_raised(wrong, text, message):
+    assert any(message in line for line in wrong(text)), wrong(text)
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(wrong):
+    text = "a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+    text += "".join(f"b{n}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(8))
+    assert "holds more than" in wrong(text)[0]
+
+
+def test_a_file_that_is_not_there_names_its_neighbour(sweep_file):
+    path = sweep_file()
+    with pytest.raises(SweepError, match=r"there is no such file; did you mean '.*sweep\.yaml'"):
+        load(path.with_name("swep.yaml"))
+    with pytest.raises(SweepError, match="this is a folder"):
+        load(path.parent)
+    with pytest.raises(SweepError, match="cannot be read"):
+        load("a\0b.yaml")
+
+
+def test_anchors_and_merges_work(sweep_file):
+    text = replaced("gain: 1e-1}", "gain: 1}\n  train: &t {lr: 2}").replace(
+        "  train: {lr: 1e-3, steps: 1e3}\n", ""
+    )
+    assert load(sweep_file(text)).trial.train.lr == 2
+    merged = text.replace("&t {lr: 2}", "{<<: {lr: 5, batch: 3}, lr: 2}")
+    assert load(sweep_file(merged)).trial.train.lr == 2
+    assert load(sweep_file(merged)).trial.train.batch == 3
+
+
+@pytest.mark.parametrize("written, read", [("010", 10), ("1_000", 1000), ("1e3", 1000), ("2.", 2)])
+def test_numbers_are_decimal(sweep_file, written, read):
+    assert load(sweep_file(replaced("steps: 1e3", f"steps: {written}"))).trial.train.steps == read
+
+
+def test_base_60_is_no_number(wrong):
+    assert (
+        "trial.train.steps = '1:30'    must be a whole number"
+        in wrong(replaced("steps: 1e3", "steps: 1:30"))[0]
+    )
+
+
+# --- --set ---
+
+
+def test_sets_override_in_order(sweep_file):
+    sets = [
+        "data.gain=2",
+        "rounds=5",
+        "seeds=[3, 4]",
+        "search.space.data.gain=[1, 1e1]",
+        "prune.fraction=0.5",
+    ]
+    sweep = load(
+        sweep_file(), [*sets, "search.algorithm=random", "search.trials=4", "measures=[loss]", "rounds=6"]
+    )
+    assert (sweep.trial.data.gain, sweep.rounds, sweep.seeds) == (2, 6, (3, 4))  # pyright: ignore
+    assert (sweep.search.space["data.gain"], sweep.search.trials, sweep.trial.prune.fraction) == (
+        (1, 10),
+        4,
+        0.5,
+    )
+    assert [measure.name for measure in sweep.measures] == ["loss"]
+
+
+def test_a_set_mapping_replaces_what_was_there(sweep_file):
+    sweep = load(sweep_file(), ["data={kind: photographs}", "search.space={}"])
+    assert sweep.trial.data.kind == "photographs"
+
+
+SETS = [
+    ("data.gain=x", "--set data.gain=x: trial.data.gain = 'x'    must be a number"),
+    (
+        "data.gian=1",
+        "--set data.gian=1: trial.data.gian = 1    not a key of trial.data (nlgp); did you mean 'gain'?",
+    ),
+    ("trial.train.lr=0", "--set trial.train.lr=0: trial.train.lr = 0    must be above 0"),
+    ("train.lr=no", "--set train.lr=no: trial.train.lr = no    must be a number (YAML reads no as false"),
+    ("rounds", "--set rounds: rounds    write path=value, such as data.gain=3"),
+    ("=3", "--set =3: --set    write path=value"),
+    ("roundss=3", "--set roundss=3: roundss    starts with none of data, net,"),
+    ("roundss=3", "did you mean 'rounds'?"),
+    ("gain=3", "did you mean 'data.gain'?"),
+    ("data..gain=3", "a path is keys with dots between them"),
+    ("rounds={", "--set rounds={: rounds = '{'    the value is not YAML"),
+    ("rounds=", "--set rounds=: rounds = null    must be a whole number"),
+    ("measures.rf_width.offset=true", "has no keys of its own to set; a list is replaced whole"),
+    ("rounds.x=3", "--set rounds.x=3: rounds = 3    has no keys of its own to set"),
+    (
+        "search.space.data.gain=[x]",
+        "search.space.data.gain=[x]: search.space.data.gain[0] = 'x'    must be a number",
+    ),
+    (
+        "search.space.data.gian=[1]",
+        "search.space.data.gian    is not a field of this trial; did you mean 'data.gain'?",
+    ),
+    ("data={gain: 1, gain: 2, kind: nlgp}", "trial.data.gain    is written twice; keep one"),
+    ("data.kind=photographs", "line 3: trial.data.gain = 0.1    a parameter of nlgp, not of photographs"),
+]
+
+
+@pytest.mark.parametrize("item, message", SETS, ids=[item for item, _ in SETS])
+def test_a_wrong_override_names_itself_as_the_place(wrong, item, message):
+    said = wrong(GOOD, item)
+    assert any(message in line for line in said), said
+
+
+def test_validate_takes_a_document_and_its_lines():
+    document = {"question": "?", "trial": {"data": {"kind": "nlgp", "gain": 0}}, "seeds": 1, "rounds": 1}
+    with pytest.raises(SweepError, match="line 7: trial.data.gain = 0    must be above 0"):
+        validate(document, "here", {("trial", "data"): 6, ("trial", "data", "gain"): 7})
+    document["trial"]["data"]["gain"] = 1
+    assert isinstance(validate(document, "here", {}), Sweep)
+
+
+def test_importing_is_light():
+    code = "import sys, impray.spec.load, impray.spec.schema; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"torch", "ray", "polars", "mlflow", "numpy", "optuna"} & set(loaded)

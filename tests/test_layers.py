@@ -1,0 +1,110 @@
+"""Imports go one way: spec < theory < data, nets < training, masks, measures < lineage < results < run < service < bench < cli."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "impray"
+LEVEL = {
+    "spec": 0,
+    "theory": 1,
+    "data": 2,
+    "nets": 2,
+    "training": 3,
+    "masks": 3,
+    "measures": 3,
+    "lineage": 4,
+    "results": 5,
+    "run": 6,
+    "service": 7,
+    "bench": 8,
+    "cli": 9,
+}
+ONLY_IN = {
+    "torch": {"data", "nets", "training", "masks", "measures", "lineage", "results", "run", "service", "bench"},
+    "ray": {"service"},
+    "optuna": {"service"},
+    "polars": {"results", "service", "bench"},
+    "mlflow": {"results"},
+    "typer": {"cli", "service", "bench"},
+}
+SPEC_FREE_OF = {"torch", "ray", "polars", "mlflow", "numpy", "scipy"}
+
+
+def imports_of(path: Path) -> list[tuple[str, bool]]:
+    """(module, whether only for type checking) of every import in a file."""
+    tree = ast.parse(path.read_text())
+    typed = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, id(node) in typed) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide the arrow"
+            module = node.module or ""
+            # `from impray.results import mlflow` names the module impray.results.mlflow, not the package mlflow.
+            found.append((module, id(node) in typed))
+    return found
+
+
+def part_of(module: str) -> str | None:
+    words = module.split(".")
+    return words[1] if words[0] == "impray" and len(words) > 1 else None
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_arrow_points_up(path):
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if here == "__init__":
+        return
+    for module, only_types in imports_of(path):
+        there = part_of(module)
+        if there is not None and not only_types:
+            assert there in LEVEL, f"{module}: not a part of the layout"
+            assert LEVEL[there] <= LEVEL[here], f"{here} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_each_library_has_its_home(path):
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module, only_types in imports_of(path):
+        library = module.split(".")[0]
+        if library in ONLY_IN and not only_types:
+            assert here in ONLY_IN[library], f"{here} imports {library}"
+        if here == "spec":
+            assert library not in SPEC_FREE_OF
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "analysis").glob("*.py")), ids=lambda p: p.name)
+def test_analysis_reads_tables_only(path):
+    for module, _ in imports_of(path):
+        assert part_of(module) in (None, "results", "theory", "spec")
+        assert module.split(".")[0] not in ("torch", "ray")
+
+
+def test_no_pickle_and_no_unguarded_torch_load():
+    for path in FILES:
+        text = path.read_text()
+        text = text.replace("safetensors.torch.", "")
+        assert "import pickle" not in text and "torch.save(" not in text, path
+        assert "torch.load(" not in text or "weights_only=True" in text, path
+        assert "0.0.0.0" not in text, path
+
+
+def test_importing_the_command_line_loads_nothing_heavy():
+    import subprocess
+    import sys
+
+    code = "import sys, impray.cli; print([m for m in ('torch', 'ray', 'mlflow', 'polars', 'numpy') if m in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
