@@ -187,9 +187,10 @@ def _at_rounds(frame: pl.DataFrame, round: int | None, every_round: bool) -> pl.
     done, diverged = pl.col("status") == "done", pl.col("status") == "diverged"
     last, ends = pl.col("round").max().over("lineage"), diverged.any().over("lineage")
     frame = frame.with_columns(last.alias("last"), ends.alias("ends"))
-    furthest = pl.col("last").max().over("trial")
-    slowest = pl.when(~pl.col("ends")).then(pl.col("last")).min().over("trial")
-    target = pl.coalesce(slowest, furthest)
+    alive = pl.when(~pl.col("ends")).then(pl.col("last"))
+    furthest, slowest = alive.max().over("trial"), alive.min().over("trial")
+    # A trial whose lineages all diverged has no slowest one; it is kept, to be counted.
+    target = pl.coalesce(slowest, pl.col("last").max().over("trial"))
     if round is not None:
         target = pl.min_horizontal(target, pl.lit(round)) if every_round else pl.lit(round, dtype=pl.Int64)
     frame = frame.with_columns(furthest.alias("furthest"), target.alias("target"))
@@ -442,10 +443,10 @@ def _missing(table: pl.DataFrame) -> list[str]:
     found = [f"{len(diverged)} of {lineages} lineages diverged{f' ({listed}); not in the means' if listed else ''}."]
     for name in in_order(part(table, status="undefined"), "measure"):
         count = part(table, status="undefined", measure=name)["lineage"].n_unique()
-        found.append(f"{name} is undefined for {count} lineages (too few inputs left in every unit).")
+        found.append(f"{name} is undefined for {_lineages(count)} (too few inputs left in every unit).")
     behind = part(table, status="behind")["lineage"].n_unique()
     if behind:
-        found.append(f"{behind} lineages have not reached this round; not in the means.")
+        found.append(f"{_lineages(behind)} short of this round; not in the means.")
     last = part(table, status="done").group_by("furthest").agg(pl.col("round").max())
     running = last.filter(pl.col("round") < pl.col("furthest"))
     if len(running) and not behind:
@@ -454,6 +455,10 @@ def _missing(table: pl.DataFrame) -> list[str]:
             "lineage of a trial has reached."
         )
     return found
+
+
+def _lineages(count: int) -> str:
+    return f"{count} lineage{'s' if count != 1 else ''}"
 
 
 # --- looks -----------------------------------------------------------------------------------------------------------
@@ -498,7 +503,7 @@ def canvas(
 def finish(figure: Figure, title: str, words: Sequence[str], handles: Mapping[str, Artist]) -> Figure:
     """Title above, legend beside the panels, headline and caption below."""
     width = figure.get_figwidth()
-    figure.suptitle(textwrap.fill(title, int(width * 9), break_on_hyphens=False), fontsize=11.5, fontweight="bold")
+    figure.suptitle(textwrap.fill(title, int(width * 10.2), break_on_hyphens=False), fontsize=11, fontweight="bold")
     if handles:
         figure.legend(list(handles.values()), list(handles), loc="outside right center", fontsize=9, frameon=False)
     below = "\n".join(textwrap.fill(sentence, int(width * 15)) for sentence in words)
@@ -586,7 +591,9 @@ def run(main: Callable[[Path, int | None, Mapping[str, str] | None], None], abou
     first = (about or "").strip().splitlines()[0]
     parser = argparse.ArgumentParser(description=first)
     parser.add_argument("out", type=Path, help="the sweep's own folder, such as runs/quickstart")
-    parser.add_argument("--round", type=int, help="this round, not the last that every lineage of a trial has reached")
+    parser.add_argument(
+        "--round", type=int, help="at (or up to) this round, not the last that every lineage of a trial has"
+    )
     parser.add_argument(
         "--only", action="append", default=[], metavar="AXIS=VALUE", help="only trials with this axis value"
     )

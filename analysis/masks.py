@@ -30,8 +30,10 @@ PER_LINE = 8  # masks in one line of a mosaic
 # --- table -----------------------------------------------------------------------------------------------------------
 
 
-def table(rows: pl.LazyFrame, axes: list[str], round: int | None = None) -> pl.DataFrame:
+def table(rows: pl.LazyFrame, axes: list[str], round: int | None = None, diverged: int = 0) -> pl.DataFrame:
     """One row per mask, those with the most inputs first, with its place in the panel, `touching`, and `bits` in hex.
+
+    Args:    diverged: lineages of the sweep that diverged and so may lack masks; for the caption.
 
     Raises:  DataError: no mask is an image, or none was stored at the round.
     """
@@ -46,9 +48,24 @@ def table(rows: pl.LazyFrame, axes: list[str], round: int | None = None) -> pl.D
     )
     shapes = ["x".join(map(str, shape)) for shape in ordered["shape"].to_list()]
     bits = [bits.hex() for bits in ordered["bits"].to_list()]
+    ordered = ordered.with_columns(pl.lit(diverged).alias("diverged"))
     found = ordered.with_columns(pl.Series("shape", shapes, dtype=pl.String), pl.Series("bits", bits, dtype=pl.String))
     near = [touching(picture(*pair)) for pair in zip(bits, shapes, strict=True)]
-    names = ["axis", "x", "at", "method", "round", "seed", "place", "unit", "fan_in", "shape", "touching", "bits"]
+    names = [
+        "axis",
+        "x",
+        "at",
+        "method",
+        "round",
+        "seed",
+        "place",
+        "unit",
+        "fan_in",
+        "shape",
+        "touching",
+        "diverged",
+        "bits",
+    ]
     return found.with_columns(pl.Series("touching", near, dtype=pl.Float64)).select(names)
 
 
@@ -218,14 +235,15 @@ def _caption(table: pl.DataFrame) -> str:
     return (
         f"Up to {MOST_UNITS} units with the most inputs, of one seed ({table['seed'][0]}), at round "
         f"{table['round'][0]}; black is pruned, no error bars. "
-        f"Diverged lineages have no masks and leave their panel empty.{at}"
+        f"{table['diverged'][0]} lineages of the sweep diverged; the seed is the lowest that most panels have.{at}"
     )
 
 
 def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("masks", folder, only)
-    found = table(rows, list(axes), round)
+    lineages = common.rows("rounds", folder, only)[0].filter(pl.col("status") == "diverged").collect()
+    found = table(rows, list(axes), round, lineages["lineage"].n_unique())
     common.save("masks", folder, found, draw(found), text(found))
 
 

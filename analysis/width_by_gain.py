@@ -114,7 +114,7 @@ def text(table: pl.DataFrame) -> str:
 
 
 def _caption(table: pl.DataFrame) -> str:
-    rounds = table["round"].unique().to_list()
+    rounds = common.part(table, status="done")["round"].unique().to_list()
     dots = "Faint dots: single lineages. Width and clustering: median over units per lineage; kurtosis: mean."
     differ = "; trials at different rounds are not compared, give --round" if len(rounds) > 1 else ""
     at = f"At {common.spans(rounds)}{differ}."
@@ -139,6 +139,10 @@ def verdict(panel: pl.DataFrame) -> Verdict:
     sentence = found[0].sentence
     if len(found) == 2 and found[0].word != found[1].word:
         sentence += f" By clustering the answer is another: {found[1].word} ({MEANT[found[1].word]})."
+    if panel["pooled"][0]:
+        sentence += (
+            f" The trials compared differ in {panel['pooled'][0]} too: fair only if both ends have the same ones."
+        )
     return Verdict(found[0].word, sentence + (" One seed only: an anecdote." if panel["seeds"].max() == 1 else ""))
 
 

@@ -1,4 +1,4 @@
-"""Receptive-field widths of a layer against a Python loop of scipy.optimize.curve_fit, side by side in one process and one thread."""
+"""Receptive-field widths of a layer against a Python loop of scipy.optimize.curve_fit: one process, one thread."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNITS, COMPARED, SIDE, DENSITY, REPEATS = 1024, 48, 32, 0.03, 7
 
 
 def structured_masks(units: int, side: int, fan_in: int, seed: int) -> torch.Tensor:
-    """[unit, input] bool: half to all inputs from a Gaussian bump of random place and width, the others anywhere."""
+    """[unit, input] bool: half to all inputs from a Gaussian bump of random place and width, others anywhere."""
     draw = np.random.default_rng(seed)
     y, x = np.mgrid[:side, :side]
     masks = np.zeros((units, side * side), dtype=bool)
@@ -31,7 +31,7 @@ def structured_masks(units: int, side: int, fan_in: int, seed: int) -> torch.Ten
 
 
 def curve_fit_widths(counts: np.ndarray) -> tuple[float, float]:
-    """Widths of A exp(-x^2/2sx^2 - y^2/2sy^2) fitted to one S [2 side - 1, 2 side - 1], from its second moments."""
+    """Widths of A exp(-x^2/2sx^2 - y^2/2sy^2) fitted to one S [2 side - 1, 2 side - 1], from its moments."""
     lag = np.arange(counts.shape[0]) - counts.shape[0] // 2
     x, y = (axis.ravel().astype(float) for axis in np.meshgrid(lag, lag))
     s = counts.ravel()
@@ -51,7 +51,7 @@ def _wall_s(call: Callable[[], Any]) -> float:
 
 
 def compare() -> dict[str, Any]:
-    """Median seconds per 1,024 units, ours from masks to widths, theirs from S to widths, and how far the widths differ."""
+    """Median seconds per 1,024 units, ours from masks to widths, theirs from S to widths; and how they differ."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -75,10 +75,11 @@ def compare() -> dict[str, Any]:
         "ratio": theirs_s / ours_s,
         "unit": f"s per {UNITS} units",
         "note": (
-            f"{UNITS} units of {round(DENSITY * SIDE * SIDE)} inputs on {SIDE} x {SIDE} (97 % sparse; half to all of the inputs in a "
-            f"Gaussian bump of random place and width); median of {REPEATS}, one thread. Ours: masks to widths. Reference: "
-            f"scipy.optimize.curve_fit on S, same model, started from its second moments, timed on {COMPARED} of these units drawn at "
-            f"random (S ready made) and scaled to {UNITS}; widths compared on those {COMPARED}, both axes, none left out."
+            f"{UNITS} units of {round(DENSITY * SIDE * SIDE)} inputs on {SIDE} x {SIDE} (97 % sparse): half to all "
+            "of the inputs in a Gaussian bump of random place and width, the others anywhere. Median of "
+            f"{REPEATS}, one thread. Ours: masks to widths. Reference: scipy.optimize.curve_fit of the same model "
+            f"to S (ready made, not timed), started from its second moments, on {COMPARED} of these units drawn at "
+            f"random, scaled to {UNITS}. Widths are compared on these {COMPARED}, both axes, none left out."
         ),
         "max_relative_width_difference": float(np.abs(widths / reference - 1).max()),
     }

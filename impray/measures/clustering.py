@@ -2,9 +2,10 @@
 
     clustering = sum_{0 < |d| <= r} S(d) / (sum_{0 < |d| <= r} N(d) * k (k - 1) / (P (P - 1)))
 
-S(d) counts a unit's pairs of kept inputs at displacement d within a channel (Redman et al. 2025, eq. 1), N(d) the pairs of places that the image
-has there (open border), k is the number of kept inputs and P that of all inputs. The denominator is what k inputs placed
-uniformly at random among all P give on average, so that 1 is chance whatever the density.
+S(d) counts a unit's pairs of kept inputs at displacement d within a channel (Redman et al. 2025, eq. 1), N(d)
+the pairs of places that the image has there (open border), k is the number of kept inputs and P that of all
+inputs. The denominator is what k inputs placed uniformly at random among all P give on average: 1 is chance
+at any density.
 
 Source: ours; pair counts relative to chance, as Ripley's K function has them at one radius.
 Blind spot: nothing beyond the radius is seen: one large cluster and many small ones can read the same.
@@ -26,13 +27,13 @@ _UNITS = 1024  # at a time: S is four times as large as the mask
 def clustering(
     mask: Shaped[Tensor, "*pack unit input"], shape: Shape, radius_px: float = 2.0
 ) -> Float[Tensor, "*pack unit"]:
-    """Number of pairs of kept inputs within a distance, relative to that expected by chance at the same fan-in.
+    """Number of pairs of kept inputs within a distance, relative to what chance gives at the same fan-in.
 
     Args:    mask: bool or real; an input is kept if it is not 0.
              shape: (row, col) or (channel, row, col) of the inputs; pairs of different channels do not count.
              radius_px: Euclidean distance in pixels up to which (inclusive) a pair counts; d = 0 does not.
-    Returns: a ratio >= 0 (float64): 1 is chance, 0 no such pair. NaN for fewer than 2 kept inputs, and where the image has no
-             pair that close (`radius_px` below 1).
+    Returns: a ratio >= 0 (float64): 1 is chance, 0 no such pair. NaN for fewer than 2 kept inputs, and where
+             the image has no pair that close (`radius_px` below 1).
     Raises:  ShapeError: `shape` does not multiply to the last axis.
     """
     flat = mask.reshape(-1, mask.shape[-1]) if mask.ndim > 1 else mask[None]
@@ -45,13 +46,9 @@ def clustering(
     return torch.where(fan_in >= 2, ratio, math.nan).reshape(mask.shape[:-1])
 
 
-def _pairs_within(
-    mask: Shaped[Tensor, "unit input"], shape: Shape, radius_px: float
-) -> Float[Tensor, " unit"]:
+def _pairs_within(mask: Shaped[Tensor, "unit input"], shape: Shape, radius_px: float) -> Float[Tensor, " unit"]:
     """Ordered pairs at 0 < |d| <= radius_px."""
     counts = autocorrelation(mask, shape)
-    row, col = (
-        torch.arange(1 - side, side, device=mask.device, dtype=torch.float64).square() for side in shape[-2:]
-    )
+    row, col = (torch.arange(1 - side, side, device=mask.device, dtype=torch.float64).square() for side in shape[-2:])
     square = row[:, None] + col
     return counts[:, (square > 0) & (square <= radius_px**2)].sum(-1)

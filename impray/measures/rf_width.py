@@ -1,34 +1,39 @@
 """Receptive-field width: a Gaussian fitted to how a unit's kept inputs correlate in space, in pixels.
 
-    S_i(d) = sum_z sum_z' delta(d_zz' - d) m_iz m_iz'                                  (Redman et al. 2025, eq. 1)
-    S_i(d) ~ A exp(-dx^2 / (2 sx^2) - dy^2 / (2 sy^2)) [+ B]                           (their section 2.2, appendix A)
+    S_i(d) = sum_z sum_z' delta(d_zz' - d) m_iz m_iz'                 (Redman et al. 2025, eq. 1)
+    S_i(d) ~ A exp(-dx^2 / (2 sx^2) - dy^2 / (2 sy^2)) [+ B]          (their section 2.2, appendix A)
 
-m_i is the mask of unit i on the image, d a displacement in pixels; x runs along columns, y along rows. The Gaussian is centred
-at d = 0 with axes along rows and columns, and fitted by least squares over all displacements. The paper reports sx.
+m_i is the mask of unit i on the image, d a displacement in pixels; x runs along columns, y along rows. The
+Gaussian is centred at d = 0 with axes along rows and columns, and fitted by least squares over all
+displacements. The paper reports sx.
 
-Source: Redman, Wang, Ingrosso & Goldt (2025), eq. (1). S(0) is in the fit and there is no offset, as eq. (1) has it
-(`include_zero`, `offset`): the paper leaves amplitude and offset open, and the notebook it builds on leaves S(0) out.
-Borders are open (no pairs across the image's edge).
+Source: Redman, Wang, Ingrosso & Goldt (2025), eq. (1). S(0) is in the fit and there is no offset, as eq. (1)
+has it (`include_zero`, `offset`): the paper leaves amplitude and offset open, and the notebook it builds on
+leaves S(0) out. Borders are open (no pairs across the image's edge).
 
-Which minimum. Masks with few inputs have two: a spike at d = 0 (S(0) alone, width below a pixel) and the bump that is meant.
-With S(0) in, the spike is often the deeper one (for every random mask of 31 inputs on 32 x 32 that was tried). We
-start from the moments of S without S(0), which are wide, and return the minimum below that start: the bump where there is one,
-as `scipy.optimize.curve_fit` does from there; it is not the deepest minimum.
-Blind spot: below about 25 inputs per unit the bump often vanishes from S with S(0) in, and the spike is fitted: widths of 0.1 to 0.5 px
-that mean nothing, in random masks first. Ask for `min_fan_in`, or leave S(0) out, there.
+Which minimum. With S(0) in, masks with few inputs have two: a spike at d = 0 (a width below a pixel, which
+fits S(0) alone) and the bump that is meant. The spike is often the deeper one (it was for every random mask
+of 31 inputs on 32 x 32 that was tried). We start from the second moments of S without S(0), which are wide,
+and return the minimum below that start: the bump where there is one. `scipy.optimize.curve_fit` from there
+does the same.
+Blind spot: below about 25 inputs per unit S(0) outweighs the rest, and the bump vanishes from some units (of random
+masks of 15 inputs on 32 x 32: from 3 %, with an offset from 29 %). The spike is then fitted: 0.2 to 0.5 px that
+mean nothing, and a random mask looks narrow. Ask for `min_fan_in`, or leave S(0) out, there.
 
-How it is fitted. The Gaussian is even in dx and in dy, so S enters only through its sum over the four signs: one quadrant is enough.
-A >= 0 (and B) are linear and eliminated in closed form; Levenberg-Marquardt with exact second derivatives (Gauss-Newton's where
-those are not positive definite) moves the logarithms of sx and sy. The Gaussian is a product of a row and a
-column factor, so that every sum is a product of two short ones, save the six in which S itself stands. Units are the last axis,
-padded to full vectors: a unit's arithmetic does not depend on its neighbours, and it stops moving when it has converged.
+How it is fitted. The Gaussian is even in dx and in dy, so S enters only through its sum over the four signs:
+one quadrant is enough. A >= 0 (and B) are linear and eliminated in closed form, so that of the 3 or 4 normal
+equations 2 remain: Levenberg-Marquardt moves the logarithms of sx and sy, with exact second derivatives
+(Gauss-Newton's where those are not positive definite). The Gaussian is a product of a row and a column
+factor: all sums are products of small matrices, one set per unit. A unit stands still once it has converged,
+and on the CPU its numbers are bit for bit the same in any batch (units and lags are padded, so that no kernel
+meets a remainder).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -41,22 +46,24 @@ from impray.spec.errors import ShapeError
 Colours = Literal["same", "different", "all"]
 Shape = tuple[int, int] | tuple[int, int, int]
 
-NARROWEST_PX = 0.1  # exp(-1 / (2 * 0.1^2)) = 2e-22: a spike at d = 0; nothing narrower can be told apart
+# A spike at d = 0: exp(-1 / (2 * 0.2^2)) = 4e-6 of it is left a pixel away, less than a single pair ever is.
+# Narrower still, and with d = 0 left out, all that is left of the Gaussian would be rounding.
+NARROWEST_PX = 0.2
 WIDEST_SIDES = 4.0  # in image sides: with an offset, all that is wider is the same parabola
-_LANES = 64  # units are padded to a multiple: no vector of the CPU's is ever part full (a tail can round differently)
-# Units at a time. Many where the arithmetic is on a few numbers per unit; few where it is on images, so that these stay in a
-# CPU's cache and in memory that the allocator keeps (fresh pages cost more than the arithmetic).
+_LANES = 64  # units are padded to a multiple: no CPU vector is part full (a tail may round differently)
+_ALIGNED = 8  # lags are padded to a multiple: every unit's matrices start on a cache line
+# Units at a time. Many where the arithmetic is on a few numbers per unit; few where it is on images, so that
+# these stay in a CPU's cache and in memory that the allocator keeps (fresh pages cost more than the
+# arithmetic).
 _MANY = {"cpu": 1024, "cuda": 8192}
 _FEW = {"cpu": 128, "cuda": 8192}
 _LAST_STEP = 1e-5  # in the logarithm of a width; the error after such a step is about its square
 _NO_STEP = 1e-7  # the same, where convergence is slower
-_MAX_STEPS = 200
+_MAX_STEPS = 200  # some 10 are usual; a unit that needs more is returned where it stands
 
 
-def _as_images(
-    mask: Shaped[Tensor, "*pack unit input"], shape: Shape
-) -> Float[Tensor, "flat channel row col"]:
-    """Kept inputs (anything but 0) as images of 0 and 1; raises ShapeError if `shape` is not that of the last axis."""
+def _as_images(mask: Shaped[Tensor, "*pack unit input"], shape: Shape) -> Bool[Tensor, "flat channel row col"]:
+    """Kept inputs (anything but 0) as images; raises ShapeError if `shape` does not multiply to the last axis."""
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ShapeError(f"shape {shape}: must be (row, col) or (channel, row, col), each at least 1")
     if mask.ndim < 1 or mask.shape[-1] != math.prod(shape):
@@ -65,59 +72,64 @@ def _as_images(
             f"shape {shape} has {math.prod(shape)}"
         )
     channel, row, col = shape if len(shape) == 3 else (1, *shape)
-    return (mask != 0).reshape(-1, channel, row, col)
+    kept = mask if mask.dtype == torch.bool else mask != 0
+    return kept.reshape(-1, channel, row, col)
 
 
 def _half_planes(
     kept: Bool[Tensor, "flat channel row col"], colours: Colours
 ) -> Iterator[Float[Tensor, "few row lag_col"]]:
-    """S(dy, dx) for dy = 0 .. row - 1 and dx = -(col - 1) .. col - 1, exact, some units at a time; the rest is S(-d) = S(d)."""
+    """S(dy, dx) for dy = 0 .. row - 1 and all dx, some units at a time; the rest is S(-d) = S(d)."""
     if colours not in ("same", "different", "all"):
         raise ValueError(f"colours = {colours!r}: must be 'same', 'different' or 'all'")
     for few in kept.split(_FEW.get(kept.device.type, 128)):
-        most = int(few.sum((1, 2, 3)).max()) if len(few) else 0
-        # Both are exact; counting pairs is about three times as fast at 3 % density, the transforms do not care about density.
+        most = int(few.flatten(1).sum(1, dtype=torch.int32).max()) if len(few) else 0
+        # Both are exact. At 3 % density counting is about three times as fast; transforms do not see the
+        # density.
         count_pairs = colours == "same" and most * (most - 1) // 2 <= kept.shape[1:].numel()
         yield _counted(few, most) if count_pairs else _transformed(few, colours)
 
 
 def _counted(kept: Bool[Tensor, "flat channel row col"], most: int) -> Float[Tensor, "flat row lag_col"]:
-    """Same-colour S by counting the pairs of units with at most `most` inputs; in memory, units are the last axis."""
+    """Same-colour S by counting the pairs of units with at most `most` inputs."""
     count, channel, row, col = kept.shape
     lag_col = 2 * col - 1
     unit, place = kept.reshape(count, channel * row * col).nonzero().unbind(1)
     fan_in = torch.bincount(unit, minlength=count)
     rank = torch.arange(len(unit), device=unit.device) - (fan_in.cumsum(0) - fan_in)[unit]
-    # With rows spaced for all lags, one subtraction gives dy and dx; channels and empty places lie so far apart
-    # that theirs is out of range. The unit goes in too, so that the difference is the slot to count in.
+    # With rows spaced for all lags, one subtraction gives dy and dx; channels and empty places lie so far
+    # apart that theirs is out of range.
     line = place.div(col, rounding_mode="floor")  # over all channels
     code = (line + line.div(row, rounding_mode="floor") * row) * lag_col + (place - line * col)
-    codes = unit.new_full((most, count), 4 * channel * row * lag_col * count)
-    codes[rank, unit] = code * count
-    later = codes + torch.arange((col - 1) * count, col * count, device=unit.device)
+    codes = unit.new_full((most, count), 4 * channel * row * lag_col)
+    codes[rank, unit] = code
     first, second = torch.triu_indices(most, most, 1, device=unit.device)
-    slot = later.index_select(0, second).sub_(codes.index_select(0, first)).clamp_max_(row * lag_col * count)
-    counts = torch.zeros(row * lag_col * count + 1, dtype=torch.float32, device=unit.device)
+    slot = codes.index_select(0, second).sub_(codes.index_select(0, first)).add_(col - 1)
+    slot.clamp_max_(row * lag_col)  # a slot for what is out of range
+    slot += torch.arange(count, device=unit.device) * (row * lag_col + 1)
+    # The sum of S^2, which is at most inputs^3, is to be exact too.
+    dtype = torch.float32 if most**3 <= 2**24 else torch.float64
+    counts = torch.zeros(count * (row * lag_col + 1), dtype=dtype, device=unit.device)
     counts.scatter_add_(0, slot.flatten(), counts.new_ones(1).expand(slot.numel()))
-    counts = counts[:-1].view(row * lag_col, count)
-    counts[: col - 1] = counts[col:lag_col].flip(0)  # dy = 0: places are in order, only dx > 0 was counted
-    counts[col - 1] = fan_in
-    return counts.view(row, lag_col, count).permute(2, 0, 1)
+    counts = counts.view(count, row * lag_col + 1)
+    # At dy = 0 only dx > 0 was counted, as places are in order.
+    counts[:, : col - 1] = counts[:, col:lag_col].flip(1)
+    counts[:, col - 1] = fan_in
+    return counts[:, :-1].unflatten(1, (row, lag_col))
 
 
-def _transformed(
-    kept: Bool[Tensor, "flat channel row col"], colours: Colours
-) -> Float[Tensor, "flat row lag_col"]:
+def _transformed(kept: Bool[Tensor, "flat channel row col"], colours: Colours) -> Float[Tensor, "flat row lag_col"]:
     """S by Fourier transforms, rounded to integers."""
     channel, row, col = kept.shape[1:]
-    # The error of the transforms is below eps log2(lags) |S|, and |S|^2 <= S(0) sum S <= inputs^3 in each channel. Up to 1e5 that
-    # is 0.1 in float32, and rounding mends it.
+    # The error of the transforms is about eps log2(lags) |S|, and |S|^2 <= S(0) sum S <= inputs^3 in each
+    # channel. With |S| up to 1e5 that is 0.1 in float32, and rounding mends it.
     worst = channel * (1 if colours == "same" else channel) * (row * col) ** 1.5
     images = kept.to(torch.float32 if worst <= 1e5 else torch.float64)
     if colours != "same":
         images = torch.cat([images, images.sum(1, keepdim=True)], 1)
-    # Zero padding to 2 n - 1 makes the border open. Columns first and only the rows needed: a third of the work less.
-    high, wide = next_fast_len(2 * row - 1, real=True), next_fast_len(2 * col - 1, real=True)
+    # Zero padding to 2 n - 1 makes the border open. Padded rows are never transformed along columns, and lags
+    # that are not wanted neither: a third of the work less.
+    high, wide = (int(next_fast_len(2 * side - 1, real=True) or 0) for side in (row, col))
     spectrum = torch.fft.fft(torch.fft.rfft(images, wide), high, dim=-2)
     power = spectrum.real.square() + spectrum.imag.square()
     if colours == "same":
@@ -125,7 +137,7 @@ def _transformed(
     else:
         power = power[:, -1] if colours == "all" else power[:, -1] - power[:, :-1].sum(1)
     counts = torch.fft.irfft(torch.fft.ifft(power, dim=-2)[:, :row], wide).round_()
-    return torch.cat([counts[..., wide - col + 1 :], counts[..., :col]], -1)
+    return torch.cat([counts[..., wide - col + 1 :], counts[..., :col]], -1).to(torch.float64)
 
 
 def autocorrelation(
@@ -135,11 +147,11 @@ def autocorrelation(
 
     Args:    mask: bool or real; an input is kept if it is not 0.
              shape: (row, col) or (channel, row, col) of the inputs.
-             colours: "same": pairs within a channel, summed over channels (the paper's); "different": pairs of different
-             channels; "all": both.
-    Returns: counts (float64, exact integers >= 0), [..., 2 row - 1, 2 col - 1], d = 0 in the middle. S(d) = S(-d).
-             S(0) counts each input with itself (the number of inputs left) for "same".
-    Raises:  ShapeError: `shape` does not multiply to the last axis.
+             colours: "same": pairs within a channel, summed over channels (the paper's); "different": pairs
+             of different channels; "all": both.
+    Returns: counts (float64, exact integers >= 0), [..., 2 row - 1, 2 col - 1], d = 0 in the middle.
+             S(d) = S(-d); for "same", S(0) counts each input with itself: the number of inputs left.
+    Raises:  ShapeError: `shape` does not multiply to the last axis. ValueError: unknown `colours`.
     """
     half = torch.cat(list(_half_planes(_as_images(mask, shape), colours))).to(torch.float64)
     full = torch.cat([half[:, 1:].flip(-1, -2), half], -2)
@@ -148,99 +160,87 @@ def autocorrelation(
 
 @dataclass(frozen=True)
 class _Quadrant:
-    """One least-squares problem per unit, the units last."""
+    """One least-squares problem per unit."""
 
-    total: Float[
-        Tensor, "row col unit"
-    ]  # S summed over the signs of dy and dx; 0 at d = 0 if that is left out
-    square: Float[Tensor, " unit"]  # sum of S^2 over all displacements fitted, about the mean with an offset
+    total: Float[Tensor, "unit row col"]  # S summed over the signs of dy and dx; 0 at d = 0 if left out; padded
+    mean: Float[Tensor, " unit"]  # of S over all displacements fitted
+    square: Float[Tensor, " unit"]  # sum of S^2 over these, about the mean with an offset
+    shape: tuple[int, int]  # row, col, without the padding
     include_zero: bool
     offset: bool
-    work: Float[Tensor, "row col few"]  # scratch for products with `total`
 
     @property
     def points(self) -> int:
-        row, col, _ = self.total.shape
-        return (2 * row - 1) * (2 * col - 1) - (not self.include_zero)
-
-    def along_col(self, factor: Float[Tensor, "col unit"]) -> Float[Tensor, "row unit"]:
-        parts = [
-            torch.mul(total, part, out=self.work[..., : total.shape[2]]).sum(1)
-            for total, part in zip(
-                self.total.split(self.work.shape[2], 2), factor.split(self.work.shape[2], 1), strict=True
-            )
-        ]
-        return torch.cat(parts, 1)
+        return (2 * self.shape[0] - 1) * (2 * self.shape[1] - 1) - (not self.include_zero)
 
     def take(self, units: Int[Tensor, " some"]) -> _Quadrant:
-        return _Quadrant(self.total[..., units], self.square[units], self.include_zero, self.offset, self.work)
+        return replace(self, total=self.total.index_select(0, units), mean=self.mean[units], square=self.square[units])
 
 
 def _quadrant(
     halves: Iterable[Float[Tensor, "few row lag_col"]],
     like: Tensor,
-    size: tuple[int, int, int],
+    shape: tuple[int, int],
     include_zero: bool,
     offset: bool,
 ) -> _Quadrant:
-    """Fold the half planes of `size` = (row, col, units); pads the units to whole vectors with empty ones."""
-    row, col, count = size
-    lanes = -(-count // _LANES) * _LANES
-    total = torch.empty((row, col, lanes), dtype=torch.float64, device=like.device)
-    square = torch.zeros(lanes, dtype=torch.float64, device=like.device)
+    """Fold the half planes of as many units as `like` has, on its device; units and lags are padded with zeros."""
+    (row, col), count = shape, len(like)
+    units, rows, cols = (
+        -(-count // _LANES) * _LANES,
+        -(-row // _ALIGNED) * _ALIGNED,
+        -(-col // _ALIGNED) * _ALIGNED,
+    )
+    total = torch.zeros((units, rows, cols), dtype=torch.float64, device=like.device)
+    square = torch.zeros(units, dtype=torch.float64, device=like.device)
     done = 0
     for half in halves:
-        units = slice(done, done + len(half))
+        few = slice(done, done + len(half))
         done += len(half)
-        unfolded = half.permute(1, 2, 0)
-        total[..., units] = unfolded[:, col - 1 :] + unfolded[:, :col].flip(1)
-        # Twice the half plane, less the row dy = 0 that it has whole.
-        squares = unfolded.square().sum((1,), dtype=torch.float64)
-        square[units] = 2 * squares.sum(0) - squares[0]
-    total[..., count:] = 0.0
-    total[1:] *= 2  # S(dy, dx) + S(dy, -dx), and the same again at -dy; on the axes the two are one value
-    total[:, 0] *= 0.5
+        folded = half[..., col - 1 :] + half[..., :col].flip(2)
+        folded[:, 1:] *= 2  # S(dy, dx) + S(dy, -dx), and the same again at -dy; on the axes the two are one
+        folded[..., 0] *= 0.5
+        total[few, :row, :col] = folded
+        squares = half.square().sum(2)
+        square[few] = 2 * squares.sum(1) - squares[:, 0]  # the row dy = 0 is there whole
     if not include_zero:
-        square -= total[0, 0].square()
-        total[0, 0] = 0.0
+        square -= total[:, 0, 0].square()
+        total[:, 0, 0] = 0.0
+    points = (2 * row - 1) * (2 * col - 1) - (not include_zero)
+    mean = total.sum((1, 2)) / points
     if offset:
-        square -= total.sum((0, 1)).square() / ((2 * row - 1) * (2 * col - 1) - (not include_zero))
-    work = total.new_empty((row, col, min(lanes, _FEW.get(like.device.type, 128))))
-    return _Quadrant(total, square, include_zero, offset, work)
+        square -= mean * mean * points
+    return _Quadrant(total, mean, square, shape, include_zero, offset)
 
 
 class _Axis(NamedTuple):
-    """A factor g(d) = exp(-t/2), t = d^2 / s^2, on d = 0 .. n - 1, and its sums over d = -(n - 1) .. n - 1."""
+    """A factor g(d) = exp(-t/2), t = d^2 / s^2, on d = 0 .. n - 1, and its first two derivatives by log s."""
 
-    g: Float[Tensor, "lag unit"]
-    g1: Float[Tensor, "lag unit"]  # first derivative by log s: g t
-    g2: Float[Tensor, "lag unit"]  # second: g (t^2 - 2 t)
-    gg: Float[Tensor, " unit"]  # sum g g, sum g g1 and so on
-    gg1: Float[Tensor, " unit"]
-    g1g1: Float[Tensor, " unit"]
-    gg2: Float[Tensor, " unit"]
-
-    def sums(self) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Float[Tensor, " unit"]]:
-        """Of g, g1 and g2 alone, which only an offset asks for."""
-        return 2 * self.g.sum(0) - 1, 2 * self.g1.sum(0), 2 * self.g2.sum(0)
+    factors: Float[Tensor, "unit 3 lag"]  # g, g t, g (t^2 - 2 t)
+    products: Float[Tensor, "3 3 unit"]  # their inner products over d = -(n - 1) .. n - 1
+    sums: Float[Tensor, "3 unit"]  # their sums
 
 
-def _axis(log_width: Float[Tensor, " unit"], lags: int) -> _Axis:
-    square = torch.arange(lags, dtype=torch.float64, device=log_width.device).square()[:, None]
-    t = square * torch.exp(-2 * log_width)
+def _axis(log_width: Float[Tensor, " unit"], lags: int, padded: int, offset: bool) -> _Axis:
+    square = torch.arange(padded, dtype=torch.float64, device=log_width.device).square()
+    square[lags:] = 2000 * (WIDEST_SIDES * lags) ** 2  # exp(-1000) is 0: in the padding, all three are 0
+    t = square * torch.exp(-2 * log_width)[:, None]
+    factors = t.new_empty((len(t), 3, padded))
     g = torch.exp(-0.5 * t)
-    g1 = g * t
-    g2 = g1 * (t - 2)
-    gg, gg1, g1g1 = (
-        2 * (g * g).sum(0) - 1,
-        2 * (g * g1).sum(0),
-        2 * (g1 * g1).sum(0),
-    )  # d and -d, but d = 0 once
-    return _Axis(g, g1, g2, gg, gg1, g1g1, g1g1 - 2 * gg1)
+    factors[:, 0] = g
+    factors[:, 1] = g.mul_(t)
+    torch.mul(g, t.sub_(2), out=factors[:, 2])
+    # Twice the sum over d >= 0, less what d = 0 gives: 1 for g g and for g, else 0.
+    products = 2 * torch.bmm(factors, factors.mT).permute(1, 2, 0)
+    products[0, 0] -= 1
+    sums = 2 * factors.sum(2).T if offset else products[0]
+    if offset:
+        sums[0] -= 1
+    return _Axis(factors, products, sums)
 
 
 class _Sums(NamedTuple):
-    """What a step needs at given widths, after the best A (and B) are put in. G = g_x g_y; its derivatives are by the log widths."""
+    """What a step needs at given widths, the best A (and B) put in. G = g_x g_y, derived by the log widths."""
 
     explained: Float[Tensor, " unit"]  # (S.G)^2 / G.G: what A G takes off the sum of squares
     slope_x: Float[Tensor, " unit"]  # derivatives of explained / (2 A^2) at fixed A
@@ -251,30 +251,26 @@ class _Sums(NamedTuple):
     exact: Bool[Tensor, " unit"]  # which of the two
 
 
+# Orders by y and by x of G, G_x, G_y, G_xx, G_xy, G_yy.
+_DERIVATIVES = ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0))
+
+
 def _sums(quadrant: _Quadrant, log_x: Float[Tensor, " unit"], log_y: Float[Tensor, " unit"]) -> _Sums:
-    x, y = _axis(log_x, quadrant.total.shape[1]), _axis(log_y, quadrant.total.shape[0])
-    along, along1, along2 = (quadrant.along_col(factor) for factor in (x.g, x.g1, x.g2))
-    s = [
-        (a * b).sum(0)
-        for a, b in ((along, y.g), (along1, y.g), (along, y.g1), (along2, y.g), (along1, y.g1), (along, y.g2))
-    ]  # S.G, S.G_x, S.G_y, S.G_xx, S.G_xy, S.G_yy
-    zero = float(not quadrant.include_zero)  # at d = 0, G = 1 and its derivatives are 0
-    g = [
-        x.gg * y.gg - zero,
-        x.gg1 * y.gg,
-        x.gg * y.gg1,
-        x.gg2 * y.gg,
-        x.gg1 * y.gg1,
-        x.gg * y.gg2,
-    ]  # G.G, G.G_x ...
-    xx, xy, yy = x.g1g1 * y.gg, x.gg1 * y.gg1, x.gg * y.g1g1  # G_x.G_x, G_x.G_y, G_y.G_y
+    (row, col), (_, rows, cols) = quadrant.shape, quadrant.total.shape
+    x, y = _axis(log_x, col, cols, quadrant.offset), _axis(log_y, row, rows, quadrant.offset)
+    with_s = torch.bmm(torch.bmm(y.factors, quadrant.total), x.factors.mT).permute(1, 2, 0).contiguous()
+    s = [with_s[i, j] for i, j in _DERIVATIVES]  # S.G, S.G_x ...
+    g = [y.products[0, i] * x.products[0, j] for i, j in _DERIVATIVES]  # G.G, G.G_x ...
+    g[0] -= float(not quadrant.include_zero)  # at d = 0, G = 1 and its derivatives are 0
+    xx = x.products[1, 1] * y.products[0, 0]  # G_x.G_x, G_x.G_y, G_y.G_y
+    xy = x.products[0, 1] * y.products[0, 1]
+    yy = x.products[0, 0] * y.products[1, 1]
     if quadrant.offset:  # the best B centres all functions
-        (a, a1, a2), (b, b1, b2) = x.sums(), y.sums()
-        sums = [a * b - zero, a1 * b, a * b1, a2 * b, a1 * b1, a * b2]
-        mean_s, mean_g = quadrant.total.sum((0, 1)) / quadrant.points, sums[0] / quadrant.points
-        s = [product - mean_s * total for product, total in zip(s, sums, strict=True)]
+        sums = [y.sums[i] * x.sums[j] for i, j in _DERIVATIVES]
+        sums[0] -= float(not quadrant.include_zero)
+        mean_g, mean_x, mean_y = (total / quadrant.points for total in sums[:3])
+        s = [product - quadrant.mean * total for product, total in zip(s, sums, strict=True)]
         g = [product - mean_g * total for product, total in zip(g, sums, strict=True)]
-        mean_x, mean_y = sums[1] / quadrant.points, sums[2] / quadrant.points
         xx, xy, yy = xx - mean_x * sums[1], xy - mean_x * sums[2], yy - mean_y * sums[2]
     return _eliminate(s, g, (xx, xy, yy))
 
@@ -315,33 +311,30 @@ class _Bounds(NamedTuple):
 def _start(
     quadrant: _Quadrant, bounds: _Bounds
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Bool[Tensor, " unit"]]:
-    """Log widths from the second moments of S without S(0), and whether there is anything at d != 0 to fit."""
-    row, col, _ = quadrant.total.shape
-    by_row, by_col = quadrant.total.sum(1), quadrant.total.sum(0)
-    pairs = by_row.sum(0) - quadrant.total[0, 0]
-    lags = torch.arange(max(row, col), dtype=torch.float64, device=pairs.device).square()[:, None]
-    square_x = (by_col * lags[:col]).sum(0) / pairs.clamp_min(1e-200)
-    square_y = (by_row * lags[:row]).sum(0) / pairs.clamp_min(1e-200)
-    # By log, not by power: a width of 0 (all on a line) becomes -inf and then the lower bound.
-    x, y = (
-        (0.5 * torch.log(square_x)).clamp(bounds.low, bounds.high_x),
-        (0.5 * torch.log(square_y)).clamp(bounds.low, bounds.high_y),
-    )
-    return x, y, pairs > 0
+    """Log widths from the second moments of S without S(0), and whether there is a pair at d != 0."""
+    by_row, by_col = quadrant.total.sum(2), quadrant.total.sum(1)
+    pairs = by_row.sum(1) - quadrant.total[:, 0, 0]
+
+    def log_width(total: Float[Tensor, "unit lag"], high: float) -> Float[Tensor, " unit"]:
+        square = torch.arange(total.shape[1], dtype=total.dtype, device=total.device).square()
+        # A width of 0 (all inputs in a line) is -inf here, and then the lower bound.
+        return (0.5 * torch.log((total * square).sum(1) / pairs.clamp_min(1))).clamp(bounds.low, high)
+
+    return log_width(by_col, bounds.high_x), log_width(by_row, bounds.high_y), pairs > 0
 
 
 def _move(
     sums: _Sums, x: Tensor, y: Tensor, damping: Float[Tensor, " unit"], bounds: _Bounds
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"]]:
-    """The widths after one damped step of the reduced normal equations; at most a factor 1.6, and within the bounds."""
+    """Log widths after a damped step of the reduced normal equations, by at most a factor 1.6 and within bounds."""
     # A width at its bound that wants beyond it is held, and the other one moves alone.
     held_x = ((x <= bounds.low) & (sums.slope_x < 0)) | ((x >= bounds.high_x) & (sums.slope_x > 0))
     held_y = ((y <= bounds.low) & (sums.slope_y < 0)) | ((y >= bounds.high_y) & (sums.slope_y > 0))
     slope_x, slope_y = torch.where(held_x, 0.0, sums.slope_x), torch.where(held_y, 0.0, sums.slope_y)
     xy = torch.where(held_x | held_y, 0.0, sums.xy)
-    # A side of one pixel has no width and all zeros here; so has nothing else within the bounds.
+    # A side of one pixel has no width, and only zeros here.
     xx, yy = (sums.xx * (1 + damping)).clamp_min(1e-200), (sums.yy * (1 + damping)).clamp_min(1e-200)
-    # Solved with unit diagonal: at narrow widths the curvatures are as small as 1e-40 and their product smaller still.
+    # Solved with a unit diagonal: at narrow widths the curvatures are tiny and their product tinier.
     root_x, root_y = xx.sqrt(), yy.sqrt()
     cross = xy / root_x / root_y
     slope_x, slope_y = slope_x / root_x, slope_y / root_y
@@ -354,14 +347,15 @@ def _move(
 def _levenberg_marquardt(
     quadrant: _Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: _Bounds
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Float[Tensor, " unit"]]:
-    """Log widths of the least squares and what they explain, from a start. Each unit has its own damping and stands still once converged."""
+    """Log widths of the least squares, from a start, and what they explain. Each unit has its own damping."""
     final = torch.empty((3, len(x)), dtype=x.dtype, device=x.device)
     sums, damping = _sums(quadrant, x, y), torch.full_like(x, 1e-3)
     moving = sums.explained > 0
     units = torch.arange(len(x), device=x.device)
     for _ in range(_MAX_STEPS):
         new_x, new_y = _move(sums, x, y, damping, bounds)
-        # The last step is taken without looking back: after a step of Newton's the error is the step's square.
+        # The last step is taken without looking back: after a step of Newton's the error is the step's
+        # square.
         step = torch.maximum((new_x - x).abs(), (new_y - y).abs())
         last = moving & (step < torch.where(sums.exact & (damping <= 1e-3), _LAST_STEP, _NO_STEP))
         x, y = torch.where(last, new_x, x), torch.where(last, new_y, y)
@@ -369,13 +363,13 @@ def _levenberg_marquardt(
         busy = int(moving.sum())
         if busy == 0:
             break
-        if -(-busy // _LANES) * _LANES <= 0.7 * len(x):  # go on with the moving units only
+        if -(-busy // _LANES) * _LANES <= 0.5 * len(x):  # go on with the moving units only
             final[:, units] = torch.stack([x, y, sums.explained])
             keep = _padded(moving.nonzero()[:, 0])
             units, x, y, new_x, new_y, damping, moving = (v[keep] for v in (units, x, y, new_x, new_y, damping, moving))
             sums, quadrant = _Sums(*(value[keep] for value in sums)), quadrant.take(keep)
         new = _sums(quadrant, new_x, new_y)
-        # Near the end two values differ by rounding only: equal to a few units in the last place counts as no worse.
+        # Near the end two values differ by rounding only: some units in the last place count as no worse.
         accept = moving & (new.explained >= sums.explained * (1 - 1e-15))
         x, y = torch.where(accept, new_x, x), torch.where(accept, new_y, y)
         sums = _Sums(*(torch.where(accept, a, b) for a, b in zip(new, sums, strict=True)))
@@ -390,8 +384,8 @@ def _padded(units: Int[Tensor, " some"]) -> Int[Tensor, " more"]:
 
 
 def _fit(quadrant: _Quadrant) -> Float[Tensor, "3 unit"]:
-    """sx, sy (px), mean squared residual; NaN where nothing can be fitted, and the width along a side of one pixel."""
-    row, col, _ = quadrant.total.shape
+    """sx, sy (px), mean squared residual; NaN where nothing can be fitted, and the width of a one-pixel side."""
+    row, col = quadrant.shape
     high_x, high_y = math.log(WIDEST_SIDES * col), math.log(WIDEST_SIDES * row)
     bounds = _Bounds(math.log(NARROWEST_PX), high_x, high_y)
     start_x, start_y, pairs = _start(quadrant, bounds)
@@ -422,21 +416,23 @@ def rf_width(
              shape: (row, col) or (channel, row, col) of the inputs.
              include_zero: whether d = 0, where S counts the inputs themselves, is fitted.
              offset: whether a constant B is fitted too.
-             min_fan_in: units with fewer kept inputs (over all channels) are NaN. Never less than what the fit needs: as many pairs (one
-             more value with S(0)) as parameters, that is 3 inputs, or 4 with an offset and without S(0).
+             min_fan_in: units with fewer kept inputs (over all channels) are NaN. Never less than what the fit
+             needs: as many pairs as parameters, S(0) counted as one, that is 3 inputs, or 4 with an offset and
+             without S(0). That determines a fit; about 25 make it worth reading (see the blind spot above).
              colours: which pairs S counts, see `autocorrelation`.
-    Returns: (width_x, width_y, fit_error), float64. Widths in px in [0.1, 4 sides]: standard deviations along columns (x, the
-             paper's) and rows (y). A value at a bound is the bound itself: 0.1 means no correlation beyond a single pixel in
-             that direction, 4 sides none that falls off. fit_error: mean squared residual over the displacements fitted, in
-             counts squared. NaN, all three: too few inputs, or no pair at a displacement that is fitted (or, with an offset,
-             none but a dip at 0); a width: its side has a single pixel.
-    Raises:  ShapeError: `shape` does not multiply to the last axis.
+    Returns: (width_x, width_y, fit_error), float64. Widths are standard deviations in px along columns (x, the
+             paper's) and rows (y), in [0.2, 4 sides]. A value at a bound is the bound itself: 0.2 means no
+             correlation beyond a single pixel in that direction, 4 sides none that falls off. fit_error is the
+             mean squared residual over the displacements fitted, in counts squared, to about 1e-9.
+             NaN: all three with too few inputs, with no pair at d != 0, or where only A < 0 would explain S
+             (a dip at 0, with an offset); a width if its side is a single pixel.
+    Raises:  ShapeError: `shape` does not multiply to the last axis. ValueError: unknown `colours`.
     """
-    needed = 4 if offset and not include_zero else 3
+    needed = max(4 if offset and not include_zero else 3, min_fan_in or 0)
     parts = []
     for kept in _as_images(mask, shape).split(_MANY.get(mask.device.type, 1024)):
-        size = (kept.shape[2], kept.shape[3], len(kept))
-        fit = _fit(_quadrant(_half_planes(kept, colours), kept, size, include_zero, offset))[:, : len(kept)]
-        parts.append(fit.masked_fill(kept.sum((1, 2, 3)) < max(needed, min_fan_in or 0), math.nan))
+        quadrant = _quadrant(_half_planes(kept, colours), kept, (kept.shape[2], kept.shape[3]), include_zero, offset)
+        few = kept.flatten(1).sum(1, dtype=torch.int32) < needed
+        parts.append(_fit(quadrant)[:, : len(kept)].masked_fill(few, math.nan))
     width_x, width_y, error = torch.cat(parts, 1).reshape(3, *mask.shape[:-1])
     return width_x, width_y, error

@@ -14,6 +14,7 @@ their MLflow ids. One process at a time: several that open a fresh sqlite store 
 
 from __future__ import annotations
 
+import colorsys
 import hashlib
 import json
 import logging
@@ -44,15 +45,16 @@ if TYPE_CHECKING:
 
 STATUS = {"done": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}  # all else is RUNNING
 PARAM_LENGTH = 500
+DIGITS = 12  # of a mean
 _NO_METRICS = {"round", "seed", "wall_s"}
 
-# Set for this process unless the user has set them. That a server does not answer is told within a minute, not many.
+# Set for this process unless the user has set them. A server that does not answer is told within 20 s, not minutes.
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
 
 Point = tuple[str, int]  # metric, step
@@ -150,6 +152,15 @@ def ui_command(folder: str | Path, uri: str | None = None, port: int = 5000) -> 
     return [sys.executable, "-m", "mlflow", "ui", *stores, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
+def ui_page(experiment: str, port: int = 5000) -> str:
+    """Address of the page that draws all trials of an experiment (`prepare` gives its id) as lines over the rounds.
+
+    Sorted by number: in MLflow's own order, by time, trials are folded away below the sweep's run and nothing is drawn.
+    """
+    query = "workflowType=machine_learning&compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
+    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?{query}"
+
+
 def ui_environment() -> dict[str, str]:
     """Additions to the environment of the UI's command: no telemetry, and no job runners (8 processes, 2 GB)."""
     return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
@@ -190,7 +201,7 @@ def _answering(paths: Paths, given: str | None) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, ModuleNotFoundError, OSError) as error:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300].replace(uri, _shown(uri))
         how = "is it running, and the URI right?" if given else "delete it: it is made again from the tables"
         raise DataError(f"{_shown(uri)}: the MLflow store does not answer as it should ({said}); {how}") from error
@@ -215,7 +226,7 @@ def _experiment(client: MlflowClient, paths: Paths, uri: str | None) -> Experime
     """The sweep's experiment, made if it is not there."""
     name, server = paths.folder.resolve().name, uri is not None and uri.startswith(("http:", "https:"))
     artifacts = None if server else paths.mlflow_artifacts.resolve().as_uri()
-    mine = {"impray.sweep": _identity(paths)}
+    mine = {"impray.sweep": _identity(paths), "mlflow.experimentKind": "custom_model_development"}
     if uri is None:
         before = client.search_experiments(filter_string=f"tags.`impray.sweep` = '{mine['impray.sweep']}'")
         # The folder was moved, copied or renamed: MLflow keeps absolute places of artifacts, so its file is made anew.
@@ -327,7 +338,7 @@ def _parts(exported: str) -> list[list[str]]:
 
 
 def _digest(points: Mapping[Point, tuple[float, int]], method: str, last: int) -> str:
-    # Nine digits: a mean's last bits depend on the order in which threads add. Without timestamps: rows that were
+    # Fewer digits than `_mean` keeps, where a last bit could round either way. Without timestamps: rows that were
     # written again with the same numbers are nothing new.
     mine = sorted((at, value) for at, (value, _) in points.items() if at[1] <= last and _method(at[0]) == method)
     text = " ".join(f"{key}@{step}={value:.9g}" for (key, step), value in mine)
@@ -385,7 +396,8 @@ def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
             "mlflow.runName": _name(row, axes),
             "mlflow.note.content": sweep.question,
             "impray.trial": row["trial"],
-            "impray.number": _text(row["number"]),
+            "impray.number": f"{row['number']:05d}",  # MLflow sorts tags as text
+            "mlflow.runColor": _colour(row["number"]),
             "impray.status": row["status"],
             **{f"impray.{name}": row[name] for name in ("version", "host", "device") if row[name]},
             **({"mlflow.source.git.commit": row["git_sha"]} if row["git_sha"] else {}),
@@ -404,6 +416,13 @@ def _name(row: Mapping[str, Any], axes: Mapping[str, str]) -> str:
     words = given if len(set(last)) < len(last) else last
     shown = [f"{row[path]:.4g}" if isinstance(row[path], float) else str(row[path]) for path in given]
     return " ".join(f"{word}={value}" for word, value in zip(words, shown, strict=True))[:200] or row["trial"]
+
+
+def _colour(number: int) -> str:
+    """Of a trial's lines: the golden ratio keeps hues apart however many there are. MLflow's own, by run id, repeat."""
+    hue = (0.6 + number * 0.618034) % 1
+    red, green, blue = (round(255 * part) for part in colorsys.hls_to_rgb(hue, 0.4 + 0.15 * (number % 2), 0.65))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _trial_params(row: Mapping[str, Any], axes: Mapping[str, str]) -> dict[str, str]:
@@ -464,7 +483,9 @@ def _mean(column: str, diverged: pl.Expr) -> pl.Expr:
     """Over finite values; null where a row of a lineage that has not diverged was written without the column."""
     numbers = pl.col(column).cast(pl.Float64)
     lacks = (numbers.is_null() & ~diverged).any()
-    return pl.when(lacks).then(None).otherwise(numbers.filter(numbers.is_finite()).mean()).alias(column)
+    # A mean's last bits depend on the order in which threads add: a flat line would be drawn as a step of 1e-16.
+    mean = numbers.filter(numbers.is_finite()).mean().round_sig_figs(DIGITS)
+    return pl.when(lacks).then(None).otherwise(mean).alias(column)
 
 
 def _complete(

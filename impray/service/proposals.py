@@ -83,6 +83,7 @@ class Asked:
         self._trials: dict[str, Any] = {}  # pack id -> (optuna trial, planned)
         self._seen: set[str] = set()  # ids of trials already handed out
         self._handed = 0
+        self._numbers: dict[str, int] = {row["trial"]: row["number"] for row in earlier}
         for row in earlier:
             self._recall(row)
 
@@ -98,7 +99,8 @@ class Asked:
                 self._repeat(asked, trial.id)
                 continue
             self._seen.add(trial.id)
-            found = planned(self._sweep, self._handed, values, trial)
+            number = self._numbers.setdefault(trial.id, 1 + max(self._numbers.values(), default=-1))
+            found = planned(self._sweep, number, values, trial)
             self._handed += 1
             pack = pack_of(self._sweep, found.lineages, self._known, self._columns)
             self._trials[pack.id] = (asked, found)

@@ -14,15 +14,10 @@ torch.set_num_threads(1)
 
 def by_loops(mask: torch.Tensor, shape: tuple[int, int, int], radius_px: float) -> float:
     def near(places: list[list[int]]) -> int:
-        return sum(
-            a[0] == b[0] and math.dist(a[1:], b[1:]) <= radius_px
-            for a, b in itertools.combinations(places, 2)
-        )
+        return sum(a[0] == b[0] and math.dist(a[1:], b[1:]) <= radius_px for a, b in itertools.combinations(places, 2))
 
     kept = mask.reshape(shape).nonzero().tolist()
-    expected = (
-        near(torch.ones(shape).nonzero().tolist()) * math.comb(len(kept), 2) / math.comb(math.prod(shape), 2)
-    )
+    expected = near(torch.ones(shape).nonzero().tolist()) * math.comb(len(kept), 2) / math.comb(math.prod(shape), 2)
     return near(kept) / expected
 
 

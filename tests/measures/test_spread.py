@@ -18,9 +18,7 @@ def test_a_flat_field_has_its_closed_form_anywhere(side, dtype):
     images[0, :side, :side] = images[1, 12 - side :, 2 : 2 + side] = 1
     found = spread(images.flatten(1).to(dtype), (12, 12))
     expected = torch.full((2,), math.sqrt((side**2 - 1) / 12), dtype=torch.float64)
-    torch.testing.assert_close(
-        found, expected, rtol=1e-14, atol=0
-    )  # a few roundings; 0 exactly for one input
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=0)  # a few roundings; 0 exactly for one input
 
 
 def test_a_gaussian_bump_of_weights_has_its_own_width_whatever_sign_and_scale():
@@ -35,9 +33,7 @@ def test_a_gaussian_bump_of_weights_has_its_own_width_whatever_sign_and_scale():
 def test_two_far_inputs_reach_the_largest_value_and_channels_add_up():
     mask = torch.zeros(2, 5, 9)
     mask[0, 0, 0] = mask[1, 4, 8] = 1
-    assert spread(mask.flatten(), (2, 5, 9)).item() == pytest.approx(
-        math.sqrt(4**2 + 8**2) / math.sqrt(8), rel=1e-15
-    )
+    assert spread(mask.flatten(), (2, 5, 9)).item() == pytest.approx(math.sqrt(4**2 + 8**2) / math.sqrt(8), rel=1e-15)
 
 
 def test_none_is_nan_one_is_zero_and_axes_are_kept():

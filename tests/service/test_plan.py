@@ -1,0 +1,138 @@
+"""Who shares a pack, what is left to do, and what an Optuna study is told."""
+
+import json
+import math
+
+import pytest
+from conftest import tiny_sweep
+
+from impray.results.known import Known
+from impray.service.plan import axis_types, listed, packs, planned, split
+from impray.service.proposals import Asked, Listed
+
+NOTHING = Known({}, {})
+
+
+def plan(sweep, slots, known=NOTHING):
+    return packs(sweep, listed(sweep), known, axis_types(sweep), slots)
+
+
+def test_packed_axes_share_a_pack_and_others_do_not():
+    sweep = tiny_sweep(**{"search.space": {"data.gain": [0.1, 1, 3], "prune.fraction": [0.2, 0.3]}})
+    found = plan(sweep, slots=1)
+    assert len(found) == 2
+    assert all(len(pack.lineages) == 3 * 3 * 2 for pack in found)
+    assert all(len({lineage.trial.prune.fraction for lineage in pack.lineages}) == 1 for pack in found)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 4, 7, 100])
+def test_packs_fill_the_slots_and_hold_each_lineage_once(slots):
+    sweep = tiny_sweep(seeds=3)
+    found = plan(sweep, slots)
+    ids = [lineage.id for pack in found for lineage in pack.lineages]
+    assert len(ids) == len(set(ids)) == 2 * 3 * 3
+    # The smallest part is the three methods of one seed and trial, which share a trunk.
+    assert len(found) == min(slots, 2 * 3)
+
+
+def test_splitting_keeps_trunks_together():
+    sweep = tiny_sweep(seeds=4)
+    parts = split(listed(sweep)[0].lineages, 3)
+    trunks = [{lineage.trunk for lineage in part} for part in parts]
+    assert all(not (a & b) for i, a in enumerate(trunks) for b in trunks[i + 1 :])
+
+
+def test_finished_lineages_are_in_no_pack():
+    sweep = tiny_sweep()
+    first = plan(sweep, 1)[0]
+    measured = " ".join(f"{name}:{digest}" for name, digest in first.asked.items())
+    done = first.lineages[0]
+    known = Known({done.id: {round: ("done", measured) for round in range(4)}}, {done.id: 3})
+    assert done.id not in {lineage.id for pack in plan(sweep, 1, known) for lineage in pack.lineages}
+    # ... but they are if a measure, a round or the fates are missing.
+    for rounds, fates in (({0: ("done", measured)}, 3), ({r: ("done", "") for r in range(4)}, 3), (dict(known.rounds[done.id]), 2)):
+        again = Known({done.id: rounds}, {done.id: fates})
+        assert done.id in {lineage.id for pack in plan(sweep, 1, again) for lineage in pack.lineages}
+
+
+def test_axes_that_change_shapes_do_not_stack():
+    sweep = tiny_sweep(**{"search.space": {"data.shape": [[6, 6], [4, 9]]}, "search.pack": []})
+    assert len(plan(sweep, 1)) == 2
+
+
+def test_listed_ends():
+    sweep = tiny_sweep()
+    proposals = Listed(plan(sweep, 1))
+    assert proposals.next() is not None and proposals.next() == "finished"
+
+
+SEARCH = {
+    "search": {
+        "algorithm": "optuna",
+        "trials": 6,
+        "seed": 3,
+        "space": {"prune.fraction": {"low": 0.1, "high": 0.6}, "train.batch": {"low": 4, "high": 64, "log": True}, "data.xi": [[1, 2], [1, 3]]},
+        "goals": [{"measure": "loss", "direction": "min"}, {"measure": "accuracy", "direction": "max"}],
+    }
+}
+
+
+def asked(sweep, earlier=(), values=None):
+    seen = []
+    proposals = Asked(sweep, NOTHING, axis_types(sweep), earlier, values or (lambda t: [t.trial.prune.fraction, 1.0]), seen.append)
+    return proposals, seen
+
+
+def test_optuna_asks_within_the_space_and_never_twice():
+    sweep = tiny_sweep(**SEARCH)
+    proposals, seen = asked(sweep)
+    while (pack := proposals.next()) != "finished":
+        proposals.ended(pack, "done")
+    assert [trial.number for trial in seen] == list(range(6))
+    assert len({trial.trial.id for trial in seen}) == 6
+    for trial in seen:
+        assert 0.1 <= trial.trial.prune.fraction <= 0.6
+        assert isinstance(trial.trial.train.batch, int) and 4 <= trial.trial.train.batch <= 64
+        assert trial.trial.data.xi in ((1, 2), (1, 3))
+
+
+def test_optuna_is_told_what_happened():
+    from optuna.trial import TrialState
+
+    sweep = tiny_sweep(**SEARCH)
+    proposals, _ = asked(sweep, values=lambda t: [math.nan, 1.0] if t.number == 3 else [0.5, 0.5])
+    for outcome in ("done", "stopped", "failed", "done"):
+        pack = proposals.next()
+        proposals.ended(pack, outcome)
+    states = [trial.state for trial in proposals._study.trials]
+    assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
+
+
+def test_an_exhausted_space_ends_the_search():
+    small = {**SEARCH["search"], "space": {"prune.fraction": [0.2, 0.3]}, "trials": 50}
+    proposals, seen = asked(tiny_sweep(search=small))
+    while (pack := proposals.next()) != "finished":
+        proposals.ended(pack, "done")
+    assert len(seen) == 2
+
+
+def test_earlier_trials_are_asked_again_first():
+    sweep = tiny_sweep(**SEARCH)
+    first, seen = asked(sweep)
+    for _ in range(3):
+        first.ended(first.next(), "done")
+    states = ["done", "running", "stopped"]
+    rows = [{**trial.values, "trial": trial.trial.id, "number": trial.number, "status": state} for trial, state in zip(seen, states, strict=True)]
+    rows = [{**row, "data.xi": json.dumps(row["data.xi"])} for row in rows]
+    again, heard = asked(sweep, earlier=rows)
+    while (pack := again.next()) != "finished":
+        again.ended(pack, "done")
+    # The stopped one counts, but is not run; the other two come first, then new ones up to the budget.
+    assert [trial.trial.id for trial in heard[:2]] == [seen[0].trial.id, seen[1].trial.id]
+    assert sorted(trial.number for trial in heard) == [0, 1, 3, 4, 5]
+    assert len(heard) == 5 and seen[2].trial.id not in {trial.trial.id for trial in heard}
+
+
+def test_planned_trials_have_a_lineage_per_method_and_seed():
+    sweep = tiny_sweep()
+    assert len(planned(sweep, 0, {}, sweep.trial).lineages) == 3 * 2

@@ -1,0 +1,257 @@
+"""A tiny sweep through the service: here and on Ray, twice, packed or not, killed and interrupted."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+from conftest import assert_same_tables, rows_of, tiny, tiny_sweep
+from rich.console import Console
+
+from impray.results.tables import scan
+from impray.service import driver
+from impray.service.trials import Trials
+
+ALL = ("rounds", "units", "fates", "masks", "trials")
+
+
+def sweep_into(folder, sweep, where="here", **more):
+    request = driver.Request(sweep, folder.name, folder, where, mlflow="off", figures=False, **more)
+    output = io.StringIO()
+    report = driver.run(request, Console(file=output, width=200))
+    return report, output.getvalue()
+
+
+@pytest.mark.ray
+def test_here_and_on_ray_give_the_same_tables(tmp_path, keep_ray):
+    sweep = tiny_sweep()
+    report, _ = sweep_into(tmp_path / "here", sweep)
+    assert report.count("done") == 2 and not report.interrupted
+    sweep_into(tmp_path / "ray", sweep, "ray")
+    assert_same_tables(tmp_path / "here", tmp_path / "ray", ALL)
+
+
+@pytest.fixture
+def keep_ray(local_ray, monkeypatch):
+    """The driver finds the session's Ray and leaves it running."""
+    from impray.service import cluster
+
+    monkeypatch.setattr(cluster, "disconnect", lambda: None)
+
+
+def test_packed_or_not_the_tables_are_the_same(tmp_path):
+    sweep_into(tmp_path / "packed", tiny_sweep())
+    sweep_into(tmp_path / "alone", tiny_sweep(**{"search.pack": []}))
+    assert_same_tables(tmp_path / "packed", tmp_path / "alone", ALL)
+
+
+def test_the_second_time_changes_nothing_and_says_so(tmp_path):
+    sweep_into(tmp_path / "s", tiny_sweep())
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    report, _ = sweep_into(tmp_path / "s", tiny_sweep())
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").rglob("*") if path.is_file()}
+    assert report.ran == 0 and before == after
+
+
+def test_more_seeds_rounds_and_axis_values_extend_what_is_there(tmp_path):
+    sweep_into(tmp_path / "grown", tiny_sweep(seeds=1, rounds=1, **{"search.space": {"data.gain": [3.0]}}))
+    sweep_into(tmp_path / "grown", tiny_sweep(seeds=2, rounds=2, **{"search.space": {"data.gain": [3.0]}}))
+    sweep_into(tmp_path / "grown", tiny_sweep())
+    sweep_into(tmp_path / "at_once", tiny_sweep())
+    assert_same_tables(tmp_path / "grown", tmp_path / "at_once", ALL)
+
+
+def test_a_new_axis_fills_the_rows_that_were_there(tmp_path):
+    sweep_into(tmp_path / "s", tiny_sweep())
+    sweep_into(tmp_path / "s", tiny_sweep(**{"search.space": {"data.gain": [0.1, 3.0], "prune.fraction": [0.2, 0.3]}}))
+    rounds = rows_of(tmp_path / "s", "rounds")
+    assert rounds["prune.fraction"].null_count() == 0 and rounds["prune.fraction"].n_unique() == 2
+
+
+def test_a_pack_that_fails_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
+    import impray.run as run
+
+    def breaks(pack, finished, real=run.measure):
+        if pack.lineages[0].trial.data.gain == 3.0 and finished.round == 1:
+            raise RuntimeError("broken on purpose")
+        return real(pack, finished)
+
+    sweep = tiny_sweep(**{"search.pack": []})
+    with monkeypatch.context() as patched:
+        patched.setattr(run, "measure", breaks)
+        report, output = sweep_into(tmp_path / "s", sweep)
+    assert report.count("done") == 1 and report.count("failed") == 1 and "broken on purpose" in output
+    failures = scan("failures", tmp_path / "s").collect()
+    assert failures["round"].to_list() == [1] and "RuntimeError: broken on purpose" in failures["error"][0]
+    # Running again, mended, completes it.
+    report, _ = sweep_into(tmp_path / "s", sweep)
+    assert report.count("done") == 2
+    sweep_into(tmp_path / "whole", sweep)
+    assert_same_tables(tmp_path / "s", tmp_path / "whole", ALL)
+
+
+def test_a_sweep_that_was_killed_before_its_trials_were_told(tmp_path):
+    sweep_into(tmp_path / "s", tiny_sweep())
+    whole = rows_of(tmp_path / "s", "trials")
+    for path in (tmp_path / "s" / "tables" / "trials").glob("*"):
+        path.unlink()
+    sweep_into(tmp_path / "s", tiny_sweep())
+    assert rows_of(tmp_path / "s", "trials").equals(whole, null_equal=True)
+
+
+def test_one_driver_at_a_time(tmp_path):
+    from impray.results.files import locked
+    from impray.results.paths import Paths
+    from impray.spec.errors import SweepError
+
+    with locked(Paths(tmp_path / "s").running), pytest.raises(SweepError, match="another impray sweep"):
+        sweep_into(tmp_path / "s", tiny_sweep())
+
+
+def test_random_search(tmp_path):
+    search = {"algorithm": "random", "trials": 3, "space": {"data.gain": {"low": 0.1, "high": 10, "log": True}}}
+    sweep_into(tmp_path / "s", tiny_sweep(search=search))
+    trials = rows_of(tmp_path / "s", "trials")
+    assert trials.height == 3 and trials["data.gain"].is_between(0.1, 10).all()
+
+
+OPTUNA = {
+    "search": {
+        "algorithm": "optuna",
+        "trials": 5,
+        "space": {"prune.fraction": {"low": 0.2, "high": 0.6}, "prune.rewind_step": {"low": 0, "high": 20}},
+        "goals": [
+            {"measure": "loss", "at": {"density": 0.6}, "direction": "min"},
+            {"measure": "kurtosis", "reduce": "mean", "direction": "max"},
+        ],
+        "stop_early": {"measure": "loss", "direction": "min", "grace": 1, "factor": 2},
+    }
+}
+
+
+@pytest.mark.ray
+def test_optuna_with_two_goals_and_early_stopping(tmp_path, keep_ray):
+    sweep = tiny_sweep(**OPTUNA)
+    report, _ = sweep_into(tmp_path / "s", sweep, "ray")
+    assert not report.interrupted and len(report.outcomes) == 5 and report.count("failed") == 0
+    trials = rows_of(tmp_path / "s", "trials")
+    done = trials.filter(pl.col("status") == "done")
+    assert set(trials["status"]) <= {"done", "stopped"} and done.height >= 1
+    assert done["goals"].list.len().unique().to_list() == [2]
+    assert trials.filter(pl.col("status") == "stopped")["rounds"].is_between(1, 2).all()
+    loss, kurtosis = done["goals"][0]
+    of_trial = rows_of(tmp_path / "s", "rounds").filter(pl.col("lineage").is_in(done["lineages"][0]), pl.col("method") == "imp")
+    assert kurtosis == pytest.approx(of_trial.filter(pl.col("round") == 3)["kurtosis_mean"].mean(), rel=1e-12)
+    reached = of_trial.filter(pl.col("density") <= 0.6)["round"].min()
+    assert loss == pytest.approx(of_trial.filter(pl.col("round") == reached)["loss"].mean(), rel=1e-12)
+    # Again: nothing is left to do. With a larger budget: only the new ones are added.
+    report, _ = sweep_into(tmp_path / "s", sweep, "ray")
+    assert report.ran == 0
+    more = {**OPTUNA["search"], "trials": 7}
+    sweep_into(tmp_path / "s", tiny_sweep(search=more), "ray")
+    assert rows_of(tmp_path / "s", "trials")["number"].to_list() == list(range(7))
+
+
+# -- kill it on purpose -----------------------------------------------------------------------------------------------
+
+LONG = {"rounds": 12, "trial.train": {"steps": 400, "batch": 8}, "search.pack": [], "measures": ["accuracy", "kurtosis", {"spread": {"min_fan_in": 2}}]}
+
+
+def start(folder, file):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "impray.cli", "sweep", str(file), "--out", str(folder), "--mlflow", "off"]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def wait_for_rounds(folder, count, process):
+    deadline = time.monotonic() + 90
+    while len(list(folder.rglob("tables/rounds/*.parquet"))) < count:
+        assert process.poll() is None and time.monotonic() < deadline, "the sweep ended before it could be killed"
+        time.sleep(0.01)
+
+
+def actors():
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::PackTrainable" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "long"
+    sweep_into(folder, tiny_sweep(**LONG))
+    return folder
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "long.yaml"
+    path.write_text(yaml.safe_dump(tiny(**LONG)))
+    return path
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_killing_the_driver_loses_nothing(tmp_path, file, uninterrupted):
+    first = start(tmp_path, file)
+    wait_for_rounds(tmp_path, 3, first)
+    first.kill()
+    first.wait()
+    done = len(list(tmp_path.rglob("tables/rounds/*.parquet")))
+    assert done < 26, "it was killed too late to show anything"
+    second = start(tmp_path, file)
+    output, _ = second.communicate(timeout=120)
+    assert second.returncode == 0, output
+    assert_same_tables(tmp_path / "long", uninterrupted, ("rounds", "units", "fates", "trials"))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_killing_an_actor_loses_nothing(tmp_path, file, uninterrupted):
+    process = start(tmp_path, file)
+    wait_for_rounds(tmp_path, 2, process)
+    killed = None
+    while killed is None and process.poll() is None:
+        for pid in actors():
+            os.kill(pid, signal.SIGKILL)
+            killed = pid
+            break
+    output, _ = process.communicate(timeout=120)
+    assert killed is not None and process.returncode == 0, output
+    assert_same_tables(tmp_path / "long", uninterrupted, ("rounds", "units", "fates", "trials"))
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, file, uninterrupted):
+    process = start(tmp_path, file)
+    wait_for_rounds(tmp_path, 3, process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output and "go on with: impray sweep" in output and "trials done" in output
+    second = start(tmp_path, file)
+    output, _ = second.communicate(timeout=120)
+    assert second.returncode == 0, output
+    assert_same_tables(tmp_path / "long", uninterrupted, ("rounds", "units", "fates", "trials"))
+
+
+def test_trials_know_what_is_left(tmp_path):
+    sweep = tiny_sweep()
+    sweep_into(tmp_path / "s", sweep)
+    from impray.results.paths import Paths
+
+    trials = Trials(sweep, Paths(tmp_path / "s"))
+    assert trials.nothing_left() and list(trials.outcomes.values()) == ["done", "done"]
+    assert not Trials(tiny_sweep(seeds=3), Paths(tmp_path / "s")).nothing_left()
