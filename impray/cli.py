@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -33,11 +33,17 @@ mlflow_app = typer.Typer(help="The MLflow view of a sweep's tables.", no_args_is
 app.add_typer(mlflow_app, name="mlflow")
 
 DEFAULT_SWEEP = "sweeps/quickstart.yaml"
-Sets = Annotated[list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override, such as prune.fraction=0.2 or rounds=3.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override, such as prune.fraction=0.2 or rounds=3."),
+]
 File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one in sweeps/.")]
 Out = Annotated[Path, typer.Option("--out", help="Where sweeps' folders go.")]
 Folder = Annotated[Path, typer.Argument(help="A sweep's own folder.")]
-Store = Annotated[str | None, typer.Option("--mlflow", help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder.")]
+Store = Annotated[
+    str | None,
+    typer.Option("--mlflow", help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder."),
+]
 
 
 def main() -> None:
@@ -75,9 +81,13 @@ def sweep(
     file: File = DEFAULT_SWEEP,
     sets: Sets = None,
     out: Out = Path("runs"),
-    plan: Annotated[bool, typer.Option("--plan", help="Print trials, lineages, packs and an estimated time; run nothing.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print trials, lineages, packs and an estimated time; run nothing.")
+    ] = False,
     where: Annotated[str, typer.Option(help="`ray` (actors) or `here` (this process; grid and random only).")] = "ray",
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster, such as auto; default: a local one.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster, such as auto; default: a local one.")
+    ] = None,
     mlflow: Store = None,
     figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
 ) -> None:
@@ -129,7 +139,9 @@ def check_call(found: Sweep, path: Path, where: str) -> None:
     if where not in ("here", "ray"):
         problems.append(Problem("--where", repr(where), "must be here or ray"))
     elif where == "here" and (found.search.algorithm == "optuna" or found.search.stop_early):
-        problems.append(Problem("--where", "'here'", "runs grid and random searches without stop_early; use --where ray"))
+        problems.append(
+            Problem("--where", "'here'", "runs grid and random searches without stop_early; use --where ray")
+        )
     if problems:
         raise SweepError(str(path), problems)
 
@@ -157,12 +169,14 @@ def finish(request: Request, report: Report, console: Console, sets: list[str], 
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False)
     if report.count("failed"):
-        console.print(f"{report.count('failed')} trials failed; next: impray failures {folder}", markup=False, highlight=False)
+        console.print(
+            f"{report.count('failed')} trials failed; next: impray failures {folder}", markup=False, highlight=False
+        )
         raise typer.Exit(1)
     console.print(f"next: impray mlflow ui {folder}", markup=False, highlight=False)
 
 
-def _interrupted(request: Request, sets: list[str], file: str) -> None:
+def _interrupted(request: Request, sets: list[str], file: str) -> NoReturn:
     from impray.results import status
 
     typer.echo(f"stopped: {status.sentence(request.folder)}", err=True)
@@ -192,7 +206,9 @@ def schema(file: Annotated[Path | None, typer.Argument(help="Where to write it; 
         from impray.results.files import write
 
         write(file, text.encode() + b"\n")
-    typer.echo(f"written: {file}; a first line `# yaml-language-server: $schema={file}` in a sweep makes editors use it")
+    typer.echo(
+        f"written: {file}; a first line `# yaml-language-server: $schema={file}` in a sweep makes editors use it"
+    )
 
 
 # -- looking ----------------------------------------------------------------------------------------------------------
@@ -235,7 +251,10 @@ def print_frame(frame: pl.DataFrame, console: Console, rows: int) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
-    cells = [[f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row] for row in frame.head(rows).iter_rows()]
+    cells = [
+        [f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row]
+        for row in frame.head(rows).iter_rows()
+    ]
     for place, name in enumerate(frame.columns):
         # Numbers never wrap, headings do.
         widest = max((len(row[place]) for row in cells), default=1)
@@ -266,7 +285,9 @@ def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the 
 
 @app.command()
 def data(
-    file: Annotated[str | None, typer.Argument(help="A sweep whose data to describe; default: --set data.kind=... alone.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(help="A sweep whose data to describe; default: --set data.kind=... alone.")
+    ] = None,
     sets: Sets = None,
     samples: Annotated[int, typer.Option(min=8, help="Samples per class.")] = 2000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -296,11 +317,15 @@ def tables(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
         for row in (row for row in rows if row["table"] == table):
             unit = f" [{row['unit']}]" if row["unit"] else ""
             typer.echo(f"  {row['column']:<30} {row['type']:<12} {row['sentence']}{unit}")
-    typer.echo("\nnext: python -c 'from impray.results.tables import scan; print(scan(\"rounds\", \"runs/quickstart\").collect())'")
+    typer.echo(
+        '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
+    )
 
 
 @app.command()
-def bench(only: Annotated[str | None, typer.Option(help="Comma-separated: pack, rf_width, clone, overhead.")] = None) -> None:
+def bench(
+    only: Annotated[str | None, typer.Option(help="Comma-separated: pack, rf_width, clone, overhead.")] = None,
+) -> None:
     """This machine against reference loops, side by side; medians."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with answered():
@@ -312,7 +337,9 @@ def bench(only: Annotated[str | None, typer.Option(help="Comma-separated: pack, 
 
 
 @mlflow_app.command("sync")
-def mlflow_sync(folder: Folder, mlflow: Store = None, rebuild: Annotated[bool, typer.Option(help="Delete and export anew.")] = False) -> None:
+def mlflow_sync(
+    folder: Folder, mlflow: Store = None, rebuild: Annotated[bool, typer.Option(help="Delete and export anew.")] = False
+) -> None:
     """Export the tables to MLflow; doing it twice changes nothing."""
     with answered():
         from impray.results import mlflow as exporter
@@ -323,7 +350,9 @@ def mlflow_sync(folder: Folder, mlflow: Store = None, rebuild: Annotated[bool, t
 
 
 @mlflow_app.command("ui")
-def mlflow_ui(folder: Folder, mlflow: Store = None, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000) -> None:
+def mlflow_ui(
+    folder: Folder, mlflow: Store = None, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000
+) -> None:
     """Open the MLflow UI on 127.0.0.1."""
     with answered():
         from impray.results import mlflow as exporter
@@ -331,7 +360,8 @@ def mlflow_ui(folder: Folder, mlflow: Store = None, port: Annotated[int, typer.O
 
         scan("rounds", folder)
         command = exporter.ui_command(folder, mlflow, port)
-        typer.echo(f"http://127.0.0.1:{port}  (Ctrl-C ends it)")
+        page = exporter.ui_page(exporter.prepare(folder, mlflow), port)
+        typer.echo(f"{page}\n(ready in a few seconds; Ctrl-C ends it)")
         code = subprocess.call(command, env={**os.environ, **exporter.ui_environment()})
     raise typer.Exit(code if code >= 0 else 130)
 

@@ -105,6 +105,8 @@ def test_importing_the_command_line_loads_nothing_heavy():
     import subprocess
     import sys
 
-    code = "import sys, impray.cli; print([m for m in ('torch', 'ray', 'mlflow', 'polars', 'numpy') if m in sys.modules])"
+    code = (
+        "import sys, impray.cli; print([m for m in ('torch', 'ray', 'mlflow', 'polars', 'numpy') if m in sys.modules])"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"

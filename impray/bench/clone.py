@@ -47,9 +47,7 @@ def compare() -> dict[str, str | float]:
 
 def _images() -> torch.Tensor:
     """Correlated images [class, sample, channel, pixel]: smoothed noise."""
-    noise = torch.randn(
-        _CLASSES * _IMAGES, _CHANNELS, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0)
-    )
+    noise = torch.randn(_CLASSES * _IMAGES, _CHANNELS, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
     smooth = torch.nn.functional.avg_pool2d(noise, 5, stride=1, padding=2)
     return smooth.view(_CLASSES, _IMAGES, _CHANNELS, -1)
 
@@ -60,9 +58,7 @@ def _ours(images: torch.Tensor) -> torch.Tensor:
 
 def _reference(images: np.ndarray) -> np.ndarray:
     covariance = np.cov(images, rowvar=False)
-    return np.random.default_rng(1).multivariate_normal(
-        images.mean(axis=0), covariance, size=_DRAWS, method="eigh"
-    )
+    return np.random.default_rng(1).multivariate_normal(images.mean(axis=0), covariance, size=_DRAWS, method="eigh")
 
 
 def _median_s(call: Callable[[int], object], runs: int) -> float:

@@ -50,7 +50,9 @@ def compare() -> dict[str, str | float]:
 def compare_methods() -> dict[str, str | float]:
     """As a sweep packs them: the lineages imp, oneshot and random of one seed see the same inputs, which are drawn once."""
     seeds = [place // 3 for place in range(NETS)]
-    return _compare("pack, 3 methods x 11 seeds", seeds, "imp, oneshot and random of a seed share its inputs, as in every sweep")
+    return _compare(
+        "pack, 3 methods x 11 seeds", seeds, "imp, oneshot and random of a seed share its inputs, as in every sweep"
+    )
 
 
 def _compare(name: str, seeds: Sequence[int], what: str) -> dict[str, str | float]:

@@ -49,18 +49,12 @@ def open_pack(
         )
     kinds = {(type(spec), spec.input_shape, spec.classes) for spec in specs}
     if len(kinds) > 1:
-        shown = ", ".join(
-            sorted(f"{kind.__name__} {shape} with {classes} classes" for kind, shape, classes in kinds)
-        )
-        raise ShapeError(
-            f"the nets of a pack share one kind of data, input shape and number of classes, not {shown}"
-        )
+        shown = ", ".join(sorted(f"{kind.__name__} {shape} with {classes} classes" for kind, shape, classes in kinds))
+        raise ShapeError(f"the nets of a pack share one kind of data, input shape and number of classes, not {shown}")
     return PACKS[type(specs[0])](specs, seeds, batch=batch, dtype=dtype, device=device)
 
 
-def sample(
-    spec: DataSpec, per_class: int, seed: int = 0
-) -> tuple[Float[Tensor, "sample ..."], Int[Tensor, " sample"]]:
+def sample(spec: DataSpec, per_class: int, seed: int = 0) -> tuple[Float[Tensor, "sample ..."], Int[Tensor, " sample"]]:
     """Fresh draws of the (blended) data as inputs of spec.input_shape, sorted by class; float32."""
     x, labels = SAMPLES[type(spec)](spec, per_class, seed)
     return x.view(-1, *spec.input_shape), labels

@@ -45,9 +45,7 @@ class PackData(Protocol):
         """
         ...
 
-    def batch(
-        self, raw: Raw, step: int
-    ) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         """One batch per net, from the numbers of one step (0 to steps - 1) of `raw`.
 
         Tensor operations on `raw` and constant buffers only, without host synchronisation: it can be captured

@@ -39,9 +39,7 @@ def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
         distances, covariances = covariance_by_distance(of_class, circular=isinstance(spec, Nlgp))
         pairs = zip(distances.tolist(), covariances.tolist(), strict=True)
         rows = [{"distance_px": distance, "covariance": covariance} for distance, covariance in pairs]
-        classes.append(
-            {"label": label, **moments(of_class.reshape(per_class, -1)), "covariance_by_distance": rows}
-        )
+        classes.append({"label": label, **moments(of_class.reshape(per_class, -1)), "covariance_by_distance": rows})
     return {"classes": classes, "samples": len(x), "shape": list(spec.input_shape)}
 
 

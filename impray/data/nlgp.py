@@ -117,9 +117,7 @@ class Field:
             self._clone_roots = self._table([_clone_roots(spec) for spec in specs[self.plain :]]).to(**to)
             self._clone_first = self._offsets(len(specs) - self.plain).to(device)
 
-    def _table(
-        self, roots: list[Float[np.ndarray, "class row col"]]
-    ) -> Float[Tensor, "stream_row_class col"]:
+    def _table(self, roots: list[Float[np.ndarray, "class row col"]]) -> Float[Tensor, "stream_row_class col"]:
         # A row's classes side by side: the noise is laid out [stream, row, sample, col], where both products
         # are long.
         return torch.from_numpy(np.stack(roots)).transpose(1, 2).reshape(-1, self.cols)
@@ -161,9 +159,7 @@ class Field:
         x = z.transpose(1, 2)[:, :samples].contiguous()
         if clone_noise is not None:
             index = labels[self.plain :, None] + self._clone_first
-            x[self.plain :] += self._colour(clone_noise, self._clone_roots, index).transpose(1, 2)[
-                :, :samples
-            ]
+            x[self.plain :] += self._colour(clone_noise, self._clone_roots, index).transpose(1, 2)[:, :samples]
         return x.flatten(2)
 
 
@@ -222,9 +218,7 @@ class NlgpPack(Blocks):
             raw[name] = numbers
         return raw
 
-    def batch(
-        self, raw: Raw, step: int
-    ) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         noise = select(raw["noise"][:, step], self._seed_of_stream)
         labels = select(raw["labels"][:, step], self._seed_of_stream)
         clone = select(raw["clone"][:, step], self._clone_of_stream) if self._clone_seeds else None
@@ -235,9 +229,7 @@ class NlgpPack(Blocks):
         key = self._specs[net], self._seeds[net]
         if key not in self._held_out:
             spec, seed = key
-            self._held_out[key] = draw_samples(
-                spec, spec.held_out, seed, "held_out", self._dtype, self._device
-            )
+            self._held_out[key] = draw_samples(spec, spec.held_out, seed, "held_out", self._dtype, self._device)
         return self._held_out[key]
 
 

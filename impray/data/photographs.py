@@ -90,9 +90,7 @@ def _read(name: str) -> Float[np.ndarray, "row col colour"]:
     path = (of_sklearn if name in _FROM_SKLEARN else of_skimage) / PHOTOGRAPHS[name]
     if not path.exists():
         package = "scikit-learn" if name in _FROM_SKLEARN else "scikit-image"
-        raise DataError(
-            f"photograph {name}: the installed {package} has no file {path.name}; reinstall the package"
-        )
+        raise DataError(f"photograph {name}: the installed {package} has no file {path.name}; reinstall the package")
     pixels = imread(path) / 255.0
     return pixels[..., None] if pixels.ndim == 2 else pixels[..., :3]
 
@@ -152,9 +150,7 @@ class Crops:
     scale: float  # what the centred crops were divided by
 
 
-def _raw_crops(
-    spec: Photographs, count: int, held_out: bool, seed: int, stream: str
-) -> Float[Tensor, "class ..."]:
+def _raw_crops(spec: Photographs, count: int, held_out: bool, seed: int, stream: str) -> Float[Tensor, "class ..."]:
     found = []
     for label, name in enumerate(names(spec.colour)):
         part = split(photograph(name, spec.colour, spec.reduce), spec.shape, name)[held_out]
@@ -172,9 +168,7 @@ def _natural_key(spec: Photographs) -> Photographs:
 def _natural(key: Photographs) -> Crops:
     train = _raw_crops(key, key.crops, False, key.draw, "crops")
     held_out = _raw_crops(key, key.held_out, True, key.draw, "held_out_crops")
-    removed = train.mean(dim=(0, 1) if key.center == "global" else 1, keepdim=True).expand(
-        len(train), -1, -1, -1
-    )
+    removed = train.mean(dim=(0, 1) if key.center == "global" else 1, keepdim=True).expand(len(train), -1, -1, -1)
     train, held_out = train.sub_(removed), held_out.sub_(removed)
     scale = _standard_deviation(train)
     train, held_out = train.div_(scale), held_out.div_(scale)
@@ -201,9 +195,7 @@ def _clones(key: Photographs, joint: bool) -> tuple[Tensor, Tensor]:
 
 
 @_kept(8)
-def _table(
-    key: Photographs, kind: str, dtype: torch.dtype, device: torch.device
-) -> Float[Tensor, "row input"]:
+def _table(key: Photographs, kind: str, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "row input"]:
     """Training crops (`natural`) or their clones (`channel`, `joint`), sorted by class; shared by packs."""
     x = _natural(key).train if kind == "natural" else _clones(key, kind == "joint")[0]
     return _rows(x).to(dtype=dtype, device=device)
@@ -246,17 +238,13 @@ class PhotographsPack(Blocks):
         self._specs, self._batch, self._dtype, self._device = specs, batch, dtype, device
         self._held_out: dict[Photographs, tuple[Tensor, Tensor]] = {}
         # Lineages of one seed see the same crops at the same step.
-        self._orders, places = distinct(
-            [(seed, s.classes * s.crops) for s, seed in zip(specs, seeds, strict=True)]
-        )
+        self._orders, places = distinct([(seed, s.classes * s.crops) for s, seed in zip(specs, seeds, strict=True)])
         self._order_of_net = torch.tensor(places, device=device)
         self._crops = torch.tensor([[s.crops] for s in specs], device=device)
         self._natural = self._sources([(_natural_key(s), "natural") for s in specs])
         readers = [source.nets for source in self._natural if source.nets is not None]
         self._place = torch.cat(readers).argsort() if readers else None
-        self._clones = self._sources(
-            [(_natural_key(s), s.clone) if s.gaussian_blend > 0 else None for s in specs]
-        )
+        self._clones = self._sources([(_natural_key(s), s.clone) if s.gaussian_blend > 0 else None for s in specs])
         factors = torch.tensor([weights(s.gaussian_blend) for s in specs], dtype=torch.float64)
         self._factors = factors.to(dtype=dtype, device=device).T[:, :, None, None]
         self._means = self._mean_images() if self._clones and specs[0].center == "global" else None
@@ -279,23 +267,17 @@ class PhotographsPack(Blocks):
         self._streams = [generator(self._device, seed, "order", round) for seed, _ in self._orders]
 
     def _fill(self) -> Raw:
-        order = torch.empty(
-            len(self._orders), self.block, self._batch, dtype=torch.int64, device=self._device
-        )
+        order = torch.empty(len(self._orders), self.block, self._batch, dtype=torch.int64, device=self._device)
         for row, stream, (_, crops) in zip(order, self._streams, self._orders, strict=True):
             row.random_(0, crops, generator=stream)
         return {"order": order}
 
-    def batch(
-        self, raw: Raw, step: int
-    ) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         places = raw["order"][:, step].index_select(0, self._order_of_net)
         labels = places // self._crops
         x = self._natural[0].rows(places)
         if self._place is not None:
-            x = torch.cat([x, *(source.rows(places) for source in self._natural[1:])]).index_select(
-                0, self._place
-            )
+            x = torch.cat([x, *(source.rows(places) for source in self._natural[1:])]).index_select(0, self._place)
         return (self._blended(x, places, labels) if self._clones else x), labels
 
     def _blended(self, x: Tensor, places: Tensor, labels: Tensor) -> Float[Tensor, "net sample input"]:
@@ -319,9 +301,7 @@ class PhotographsPack(Blocks):
             key = _natural_key(spec)
             natural, b = _natural(key), spec.gaussian_blend
             clone = _clones(key, spec.clone == "joint")[1] if b > 0 else natural.held_out
-            x = _rows(blend(natural.held_out, clone, natural.mean, b)).to(
-                dtype=self._dtype, device=self._device
-            )
+            x = _rows(blend(natural.held_out, clone, natural.mean, b)).to(dtype=self._dtype, device=self._device)
             self._held_out[spec] = x, _labels(spec, spec.held_out).to(self._device)
         return self._held_out[spec]
 

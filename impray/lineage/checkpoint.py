@@ -42,12 +42,16 @@ class Record:
 
     @property
     def finite(self) -> bool:
-        return self.end is None or all(bool(torch.isfinite(v).all()) for v in (*self.end.values(), *self.stats.values()))
+        return self.end is None or all(
+            bool(torch.isfinite(v).all()) for v in (*self.end.values(), *self.stats.values())
+        )
 
 
 def trunk_to_bytes(trunk: Trunk) -> bytes:
     parts = {"end": trunk.end, "stats": trunk.stats} | {f"at{step}": params for step, params in trunk.snapshots.items()}
-    return safetensors.torch.save({f"{part}.{name}": _plain(v) for part, params in parts.items() for name, v in params.items()})
+    return safetensors.torch.save(
+        {f"{part}.{name}": _plain(v) for part, params in parts.items() for name, v in params.items()}
+    )
 
 
 def trunk_from_bytes(content: bytes, place: str) -> Trunk:

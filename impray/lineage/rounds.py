@@ -110,15 +110,15 @@ class Chain:
             self.grow_trunks(lineages)
             found = {lineage.id: self._dense(lineage) for lineage in lineages}
         else:
-            found = {lineage.id: self._stored(lineage, round) for lineage in lineages}
-            missing = [lineage for lineage in lineages if not self._usable(found[lineage.id], lineage, round)]
-            found |= self._run(missing, round)
+            found = {}
+            for lineage in lineages:
+                record = self._stored(lineage, round)
+                if record is not None and (record.end is not None or not self.pack.trains(lineage, round)):
+                    found[lineage.id] = record
+            found |= self._run([lineage for lineage in lineages if lineage.id not in found], round)
         for lineage in lineages:
             self.recent[lineage.id] = (round, found[lineage.id])
         return [found[lineage.id] for lineage in lineages]
-
-    def _usable(self, record: Record | None, lineage: Lineage, round: int) -> bool:
-        return record is not None and (record.end is not None or not self.pack.trains(lineage, round))
 
     def _run(self, lineages: Sequence[Lineage], round: int) -> dict[str, Record]:
         """Mask, rewind and train `lineages`; save their records."""

@@ -56,9 +56,7 @@ def counts(prunable: int, fraction: float, rounds: int) -> list[int]:
 
 def full(prune_scopes: Sequence[Scope], params: Mapping[str, Tensor]) -> Masks:
     """The mask of round 0: everything is kept."""
-    return {
-        name: torch.ones_like(params[name], dtype=torch.bool) for scope in prune_scopes for name in scope.names
-    }
+    return {name: torch.ones_like(params[name], dtype=torch.bool) for scope in prune_scopes for name in scope.names}
 
 
 def density(masks: Mapping[str, Tensor]) -> float:

@@ -9,7 +9,9 @@ from impray.spec import measure as spec
 def density(asked: spec.Density, state: RoundState) -> Readings:
     """Kept share of each layer's weights, [net][layer]; 1 for layers that are not pruned."""
     layers = [state.layer_mask(layer).double().mean(dim=(1, 2)) for layer in range(1, state.arch.layers + 1)]
-    return Readings(lineage={"density_by_layer": [list(of_net) for of_net in zip(*(s.tolist() for s in layers), strict=True)]})
+    return Readings(
+        lineage={"density_by_layer": [list(of_net) for of_net in zip(*(s.tolist() for s in layers), strict=True)]}
+    )
 
 
 def fan_in(asked: spec.FanIn, state: RoundState) -> Readings:

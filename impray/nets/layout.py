@@ -27,9 +27,7 @@ def empty(like: Tensor, *shape: int) -> Shaped[Tensor, "net ..."]:
 
 def aligned(x: Shaped[Tensor, "net ..."]) -> Shaped[Tensor, "net ..."]:
     """`x` itself where its nets begin on cache lines, else a copy that has them there."""
-    at_lines = x.data_ptr() % LINE_BYTES == 0 and (
-        len(x) == 1 or x.stride(0) * x.element_size() % LINE_BYTES == 0
-    )
+    at_lines = x.data_ptr() % LINE_BYTES == 0 and (len(x) == 1 or x.stride(0) * x.element_size() % LINE_BYTES == 0)
     return x if x.device.type != "cpu" or at_lines else copied(x)
 
 

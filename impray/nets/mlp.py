@@ -95,9 +95,7 @@ def _draw(init: Init, arch: Architecture, seed: int) -> list[Float[Tensor, "unit
     for layer, (fan_in, fan_out) in enumerate(zip(arch.sizes, arch.sizes[1:], strict=False), start=1):
         std = _std(init, fan_in, fan_out) * init.scale_of(layer)
         if init.kind.endswith("uniform"):
-            unit = (
-                torch.rand(fan_out, fan_in, generator=generator, dtype=torch.float64) * 2 - 1
-            ) * math.sqrt(3)
+            unit = (torch.rand(fan_out, fan_in, generator=generator, dtype=torch.float64) * 2 - 1) * math.sqrt(3)
         else:
             unit = torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
         weights.append(unit * std)
@@ -171,9 +169,7 @@ def preactivations(
             h = activation(arch.activation, outputs[-1])
         if arch.batch_norm:
             h = _normalised(h, wide_params, wide_stats, layer)
-        outputs.append(
-            _product(layout.aligned(h), wide_params[f"weight{layer}"], wide_params.get(f"bias{layer}"))
-        )
+        outputs.append(_product(layout.aligned(h), wide_params[f"weight{layer}"], wide_params.get(f"bias{layer}")))
     return [z[..., :size] for z, size in zip(outputs, arch.sizes[1:], strict=True)]
 
 
@@ -186,11 +182,7 @@ def _product(
     if torch.is_grad_enabled() and (h.requires_grad or weight.requires_grad):
         return torch.bmm(h, weight) if bias is None else torch.baddbmm(bias.unsqueeze(1), h, weight)
     out = layout.empty(h, len(h), h.shape[1], weight.shape[2])
-    return (
-        torch.bmm(h, weight, out=out)
-        if bias is None
-        else torch.baddbmm(bias.unsqueeze(1), h, weight, out=out)
-    )
+    return torch.bmm(h, weight, out=out) if bias is None else torch.baddbmm(bias.unsqueeze(1), h, weight, out=out)
 
 
 def _normalised(

@@ -29,7 +29,9 @@ def write(path: Path, content: bytes) -> None:
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True) if aside.parent.is_dir() else None
-        raise DataError(f"{path}: cannot be written ({error.strerror}); free or choose another folder with --out") from error
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); free or choose another folder with --out"
+        ) from error
 
 
 @contextmanager

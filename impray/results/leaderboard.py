@@ -29,8 +29,13 @@ def by_goals(sweep: Sweep, folder: str | Path) -> pl.DataFrame:
     signs = [1 if goal.direction == "min" else -1 for goal in sweep.search.goals]
     points = [[sign * value for sign, value in zip(signs, of_row, strict=True)] for of_row in rows["goals"].to_list()]
     whole = [row["status"] == "done" for row in rows.iter_rows(named=True)]
-    front = [done and not any(_beats(q, p) for q, d in zip(points, whole, strict=True) if d) for p, done in zip(points, whole, strict=True)]
-    shown = rows.select("number", *axes, "status", "rounds", *(pl.col("goals").list.get(i).alias(n) for i, n in enumerate(names)))
+    front = [
+        done and not any(_beats(q, p) for q, d in zip(points, whole, strict=True) if d)
+        for p, done in zip(points, whole, strict=True)
+    ]
+    shown = rows.select(
+        "number", *axes, "status", "rounds", *(pl.col("goals").list.get(i).alias(n) for i, n in enumerate(names))
+    )
     shown = shown.with_columns(pl.Series("front", front))
     order = pl.Series([point[0] for point in points], dtype=pl.Float64)
     return shown.with_columns(order.alias("_order")).sort("_order", nulls_last=True).drop("_order")

@@ -103,11 +103,15 @@ def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
         "fates": (
             *_LINEAGE,
             *_LAYER,
-            Column("fate", "int", "round", "the round whose mask first lacks the weight; 0 means it survives the last one"),
+            Column(
+                "fate", "int", "round", "the round whose mask first lacks the weight; 0 means it survives the last one"
+            ),
             *of_axes,
             Column("weights", "int", "weights", "kept weights of this fate in this round"),
             Column("abs_weight_start_mean", "float", "1", "their mean |w| at theta(rewind)"),
-            Column("abs_weight_end_mean", "float", "1", "their mean |w| after the round's training; null if not trained"),
+            Column(
+                "abs_weight_end_mean", "float", "1", "their mean |w| after the round's training; null if not trained"
+            ),
             *PROVENANCE[1:],
         ),
         "masks": (*_LINEAGE, *_UNIT, *of_axes, *_of_measures("image_columns"), *PROVENANCE[1:]),

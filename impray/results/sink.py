@@ -85,7 +85,9 @@ class FolderSink:
         for row in rows:
             before = {k: v for k, v in known.get(tuple(row[name] for name in key), {}).items() if v is not None}
             if "measured" in row and before:
-                both = dict(entry.split(":") for text in (before["measured"], row["measured"]) for entry in text.split())
+                both = dict(
+                    entry.split(":") for text in (before["measured"], row["measured"]) for entry in text.split()
+                )
                 row = {**row, "measured": measured(both)}
             merged.append({**{k: v for k, v in before.items() if k not in _FRESH}, **row})
         return merged

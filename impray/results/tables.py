@@ -135,7 +135,9 @@ def git_sha() -> str | None:
         return None
     try:
         answers = [
-            subprocess.run(["git", "-C", str(source), *words], capture_output=True, text=True, timeout=10, check=True).stdout
+            subprocess.run(
+                ["git", "-C", str(source), *words], capture_output=True, text=True, timeout=10, check=True
+            ).stdout
             for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "."])
         ]
     except (OSError, subprocess.SubprocessError):

@@ -42,7 +42,12 @@ class PackTrainable(tune.Trainable):
             return {"round": round, "done": round == self.pack.rounds, "failed": "", **self._progress(round)}
         except Exception as error:
             failures.write(self.folder, self.pack, self.iteration, error, traceback.format_exc())
-            return {"round": self.iteration, "done": True, "failed": f"{type(error).__name__}: {error}", **self._worst()}
+            return {
+                "round": self.iteration,
+                "done": True,
+                "failed": f"{type(error).__name__}: {error}",
+                **self._worst(),
+            }
 
     def _progress(self, round: int) -> dict[str, float]:
         if self.stop_early is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,11 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # actors inherit them; torch is pinned again in each
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)  # actors inherit them; torch is pinned again in each
 
 
 def connect(address: str | None, sweep: Sweep) -> int:
@@ -34,11 +40,13 @@ def connect(address: str | None, sweep: Sweep) -> int:
     if not ray.is_initialized():
         local = {"include_dashboard": False} if address is None else {}
         # "local" and not None: without it ray joins whatever stale cluster a file on disk still names.
-        ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
+        ray.init(
+            address=address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **local
+        )
     return slots(ray.cluster_resources(), sweep)
 
 
-def slots(resources: dict[str, float], sweep: Sweep) -> int:
+def slots(resources: Mapping[str, float], sweep: Sweep) -> int:
     """Packs that fit at once."""
     asked = sweep.resources
     fit = [resources.get("CPU", 0) / asked.cpu]
@@ -63,11 +71,15 @@ def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> N
     scratch = tempfile.mkdtemp(prefix="impray-tune-")  # Tune's own files: thrown away, the tables are the truth
     try:
         resources = {"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu}
-        trainable: Any = tune.with_resources(PackTrainable, tune.PlacementGroupFactory([{k.upper(): v for k, v in resources.items() if v}]))
+        trainable: Any = tune.with_resources(
+            PackTrainable, tune.PlacementGroupFactory([{k.upper(): v for k, v in resources.items() if v}])
+        )
         settings = {
             **resources,
             "folder": str(folder.resolve()),
-            "stop_early": sweep.search.stop_early.model_dump(exclude={"grace", "factor"}) if sweep.search.stop_early else None,
+            "stop_early": sweep.search.stop_early.model_dump(exclude={"grace", "factor"})
+            if sweep.search.stop_early
+            else None,
         }
         searcher = PackSearcher(proposals, watcher, folder)
         tuner = tune.Tuner(

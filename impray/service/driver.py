@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ from impray.service.plan import axis_types, packs
 from impray.service.progress import Progress
 from impray.service.proposals import Asked, Listed, Outcome, Proposals
 from impray.service.trials import Trials, told
-from impray.spec.errors import Problem, SweepError
+from impray.spec.errors import ImprayError, Problem, SweepError
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep, Where
 
@@ -113,7 +113,9 @@ def _budget(trials: Trials) -> int:
 def describe(request: Request, paths: Paths) -> None:
     """Write sweep.yaml (as run, overrides included) and provenance.json where they would change."""
     document = request.sweep.model_dump(mode="json", exclude_defaults=True)
-    text = "# The sweep as it was run, overrides included.\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    text = "# The sweep as it was run, overrides included.\n" + yaml.safe_dump(
+        document, sort_keys=False, allow_unicode=True
+    )
     _write_if_new(paths.sweep, text)
     description = {
         "sweep": request.name,
@@ -259,12 +261,18 @@ def exporting(request: Request) -> Iterator[None]:
     if request.mlflow == "off":
         yield
         return
+    if (
+        request.mlflow is not None
+    ):  # a server that does not answer is told before any work; a file of our own waits its turn
+        mlflow.prepare(request.folder, request.mlflow)
     stop = threading.Event()
 
     def export() -> None:
-        mlflow.prepare(request.folder, request.mlflow)
-        while not stop.wait(EXPORT_EVERY_S):
-            mlflow.sync(request.folder, request.mlflow, figures=False)
+        # Errors end this thread only, silently: the export at the sweep's end meets the same error and tells it.
+        with suppress(ImprayError):
+            mlflow.prepare(request.folder, request.mlflow)
+            while not stop.wait(EXPORT_EVERY_S):
+                mlflow.sync(request.folder, request.mlflow, figures=False)
 
     thread = threading.Thread(target=export, name="mlflow-export", daemon=True)
     thread.start()

@@ -53,9 +53,7 @@ def pack_of(
     )
 
 
-def packs(
-    sweep: Sweep, trials: Sequence[Planned], known: Known, columns: Mapping[str, str], slots: int
-) -> list[Pack]:
+def packs(sweep: Sweep, trials: Sequence[Planned], known: Known, columns: Mapping[str, str], slots: int) -> list[Pack]:
     """Packs of what is left to do, enough of them to fill `slots` device slots.
 
     Trials that differ only along `search.pack` share one; a pack is split between seeds (then trials) if there are fewer packs
@@ -71,7 +69,9 @@ def packs(
     parts = max(1, math.ceil(slots / max(1, len(groups)))) if sweep.search.stop_early is None else 1
     # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
     snapshots = [trial.trial.prune.rewind_step for trial in trials]
-    return [pack_of(sweep, part, known, columns, snapshots) for group in groups.values() for part in split(group, parts)]
+    return [
+        pack_of(sweep, part, known, columns, snapshots) for group in groups.values() for part in split(group, parts)
+    ]
 
 
 def split(lineages: Sequence[Lineage], parts: int) -> list[list[Lineage]]:

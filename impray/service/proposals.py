@@ -21,6 +21,9 @@ from impray.spec.sweep import Sweep
 Outcome = Literal["done", "stopped", "failed"]
 
 
+REPEATS = 100  # draws in a row of points that were asked before, after which a search ends
+
+
 class Proposals(Protocol):
     """Hands out packs and hears how they end."""
 
@@ -77,9 +80,12 @@ class Asked:
         self._budget = sweep.search.trials
         # The sampler starts anew in every run: another seed then, or it would ask for the same points again.
         sampler = optuna.samplers.TPESampler(seed=sweep.search.seed + len(earlier))
-        directions = ["minimize" if goal.direction == "min" else "maximize" for goal in sweep.search.goals]
+        sense = optuna.study.StudyDirection
+        directions = [sense.MINIMIZE if goal.direction == "min" else sense.MAXIMIZE for goal in sweep.search.goals]
         self._study = optuna.create_study(directions=directions, sampler=sampler)
         self._distributions = {path: self._distribution(path, axis) for path, axis in sweep.search.space.items()}
+        sizes = [math.inf if isinstance(axis, Range) else len(axis) for axis in sweep.search.space.values()]
+        self._points = math.prod(sizes)  # a range of integers is counted as endless: REPEATS ends that
         self._trials: dict[str, Any] = {}  # pack id -> (optuna trial, planned)
         self._seen: set[str] = set()  # ids of trials already handed out
         self._handed = 0
@@ -89,8 +95,8 @@ class Asked:
 
     def next(self) -> Pack | Literal["finished"]:
         """The next new trial's pack. A point that was asked before is not run again: the study is told what it gave."""
-        for _ in range(1000):
-            if self._handed >= self._budget:
+        for _ in range(REPEATS):
+            if self._handed >= self._budget or len(self._seen) >= self._points:
                 return "finished"
             asked = self._study.ask(self._distributions)
             values = {path: self._plain(path, asked.params[path]) for path in self._sweep.search.space}
@@ -106,7 +112,7 @@ class Asked:
             self._trials[pack.id] = (asked, found)
             self._announce(found)
             return pack
-        return "finished"  # the space is exhausted: nothing but repeats in 1,000 draws
+        return "finished"  # nothing but points that were asked before: the space is (nearly) exhausted
 
     def ended(self, pack: Pack, outcome: Outcome) -> None:
         from optuna.trial import TrialState

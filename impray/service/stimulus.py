@@ -12,20 +12,18 @@ import yaml
 from torch import Tensor
 
 from impray.spec.data import DataSpec
-from impray.spec.load import validate
+from impray.spec.load import read
 from impray.spec.sweep import Sweep
 
 PER_CLASS = 8  # samples shown of each class
+ALONE = "{question: what does it look like?, trial: {data: {kind: nlgp}, prune: {layers: all}}, seeds: 1, rounds: 0, measures: []}"
 
 
 def data_of(file: str | None, sets: list[str], load_sweep: Callable[[str, list[str]], tuple[Sweep, Path]]) -> DataSpec:
     """The data of a sweep file, overrides applied; without a file, of the overrides alone."""
     if file is not None:
         return load_sweep(file, sets)[0].trial.data
-    document: dict = {"question": "what does this stimulus look like?", "trial": {"data": {}}, "seeds": 1, "rounds": 0}
-    kinds = [item.split("=", 1)[1] for item in sets if item.startswith("data.kind=")]
-    document["trial"]["data"]["kind"] = kinds[-1] if kinds else "nlgp"
-    return validate(document, "impray data", {}, sets).trial.data
+    return read(ALONE, "impray data", sets).trial.data
 
 
 def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path | None) -> None:
@@ -51,7 +49,9 @@ def _plain(value: object) -> object:
 def _table(spec: DataSpec, found: dict) -> None:
     typer.echo(f"{yaml.safe_dump(spec.model_dump(mode='json'), default_flow_style=True, width=1000).strip()}")
     typer.echo(f"{found['samples']} samples per class; excess kurtosis of a Gaussian is 0")
-    typer.echo(f"{'class':>5} {'mean':>9} {'variance':>9} {'kurtosis':>9} {'excess':>9} {'+-':>8}   covariance at distance (px)")
+    typer.echo(
+        f"{'class':>5} {'mean':>9} {'variance':>9} {'kurtosis':>9} {'excess':>9} {'+-':>8}   covariance at distance (px)"
+    )
     for row in found["classes"]:
         near = "  ".join(f"{p['distance_px']:g}: {p['covariance']:.3f}" for p in row["covariance_by_distance"][:6])
         numbers = [row["mean"], row["variance"], row["kurtosis"], row["excess_kurtosis"]]

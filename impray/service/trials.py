@@ -63,7 +63,9 @@ class Trials:
     def nothing_left(self) -> bool:
         if not self.asks:
             return not self.left()
-        over = [row for row in self.earlier if row["status"] == "stopped" or (row["status"] == "done" and self._covers(row))]
+        over = [
+            row for row in self.earlier if row["status"] == "stopped" or (row["status"] == "done" and self._covers(row))
+        ]
         return len(over) >= (self.sweep.search.trials or 0)
 
     def _covers(self, row: Mapping[str, Any]) -> bool:

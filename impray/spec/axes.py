@@ -45,8 +45,7 @@ def trials(sweep: Sweep) -> list[tuple[dict[str, Any], Trial]]:
     search = sweep.search
     if search.algorithm == "grid":
         points = (
-            dict(zip(search.space, values, strict=True))
-            for values in product(*map(_choices, search.space.values()))
+            dict(zip(search.space, values, strict=True)) for values in product(*map(_choices, search.space.values()))
         )
         return [_with_values(sweep, point) for point in points]
     if search.algorithm == "random":
@@ -81,9 +80,7 @@ def takes_integers(sweep: Sweep, path: str) -> bool:
 
 def axis_type(sweep: Sweep, path: str) -> str:
     """Column type of an axis in tables: `float`, `int`, `str`, `bool`, or `json` for lists and mixtures."""
-    values = [
-        value(at(sweep, {path: choice}), path) for choice in _choices(sweep.search.space[path], sweep, path)
-    ]
+    values = [value(at(sweep, {path: choice}), path) for choice in _choices(sweep.search.space[path], sweep, path)]
     types = {type(item) for item in values if item is not None}
     if types == {int, float}:
         return "float"
@@ -102,9 +99,7 @@ def _drawn(sweep: Sweep) -> list[tuple[dict[str, Any], Trial]]:
     for _ in range(wanted * _DRAWS_PER_TRIAL):
         if len(found) == wanted:
             break
-        point = {
-            path: _draw(rng, axis, takes_integers(sweep, path)) for path, axis in sweep.search.space.items()
-        }
+        point = {path: _draw(rng, axis, takes_integers(sweep, path)) for path, axis in sweep.search.space.items()}
         try:
             drawn = _with_values(sweep, point)
         except ValidationError as error:
@@ -153,11 +148,7 @@ def _described(sweep: Sweep, values: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _written(spec: Spec) -> dict[str, Any]:
-    named = {
-        name
-        for name in type(spec).model_fields
-        if name in spec.model_fields_set or name in ("kind", "optimizer")
-    }
+    named = {name for name in type(spec).model_fields if name in spec.model_fields_set or name in ("kind", "optimizer")}
     pairs = ((name, getattr(spec, name)) for name in type(spec).model_fields if name in named)
     return {name: _written(item) if isinstance(item, Spec) else _listed(item) for name, item in pairs}
 
@@ -226,16 +217,12 @@ def _axis_problems(sweep: Sweep, path: str, axis: Axis) -> list[Problem]:
     if isinstance(axis, Range):
         return _range_problems(sweep, path, axis)
     found = [
-        Problem(f"{where}[{i}]", show(item), why)
-        for i, item in enumerate(axis)
-        if (why := _why_not(sweep, path, item))
+        Problem(f"{where}[{i}]", show(item), why) for i, item in enumerate(axis) if (why := _why_not(sweep, path, item))
     ]
     seen: dict[str, int] = {}
     for position, item in enumerate(axis):
         if not found and seen.setdefault(_key(item), position) != position:
-            found.append(
-                Problem(f"{where}[{position}]", show(item), "is listed twice; each value counts once")
-            )
+            found.append(Problem(f"{where}[{position}]", show(item), "is listed twice; each value counts once"))
     return found
 
 
@@ -253,9 +240,7 @@ def _unknown_path(sweep: Sweep, path: str) -> str | None:
         return f"is a parameter of {tags}; this trial's data are {tag_of(type(sweep.trial.data))}"
     if keys[0] == "trial":
         return f"axes start below trial: write {'.'.join(keys[1:])}"
-    known = [
-        ".".join(map(str, other[1:])) for other in vocabulary() if other[0] == "trial" and len(other) > 1
-    ]
+    known = [".".join(map(str, other[1:])) for other in vocabulary() if other[0] == "trial" and len(other) > 1]
     same = [other for other in known if other.rsplit(".", 1)[-1] == keys[-1] and len(keys) == 1]
     hint = f"; did you mean {same[0]!r}?" if same else near(path, [other for other in known if "." in other])
     if keys[0] in Sweep.model_fields:
@@ -265,9 +250,7 @@ def _unknown_path(sweep: Sweep, path: str) -> str | None:
 
 def _kinds_on_axes(sweep: Sweep) -> set[type[Spec]]:
     """Kinds of data that an axis over `data.kind` or over whole `data` brings in."""
-    whole = [
-        item.get("kind") for item in _choices(sweep.search.space.get("data", ())) if isinstance(item, dict)
-    ]
+    whole = [item.get("kind") for item in _choices(sweep.search.space.get("data", ())) if isinstance(item, dict)]
     named = [*_choices(sweep.search.space.get("data.kind", ())), *whole]
     return {kind for kind in DATA_KINDS if tag_of(kind) in named}
 
@@ -296,19 +279,12 @@ def _range_problems(sweep: Sweep, path: str, axis: Range) -> list[Problem]:
     if not types & {int, float}:
         return [Problem(where, None, "a range needs a field that is a number; list the values instead")]
     if takes_integers(sweep, path) and not (axis.low.is_integer() and axis.high.is_integer()):
-        wrong = [
-            (end, limit) for end, limit in (("low", axis.low), ("high", axis.high)) if not limit.is_integer()
-        ]
+        wrong = [(end, limit) for end, limit in (("low", axis.low), ("high", axis.high)) if not limit.is_integer()]
         return [
-            Problem(f"{where}.{end}", show(limit), "must be a whole number, as the field is")
-            for end, limit in wrong
+            Problem(f"{where}.{end}", show(limit), "must be a whole number, as the field is") for end, limit in wrong
         ]
     ends = zip(("low", "high"), _choices(axis, sweep, path), strict=True)
-    return [
-        Problem(f"{where}.{end}", show(item), why)
-        for end, item in ends
-        if (why := _why_not(sweep, path, item))
-    ]
+    return [Problem(f"{where}.{end}", show(item), why) for end, item in ends if (why := _why_not(sweep, path, item))]
 
 
 def _why_not(sweep: Sweep, path: str, item: object) -> str | None:
@@ -321,11 +297,7 @@ def _why_not(sweep: Sweep, path: str, item: object) -> str | None:
         wrong = problems(error, Trial, _described(sweep, {path: item}))
         own = [problem for problem in wrong if problem.path.startswith(path)]
         if own:
-            listed = (
-                " (an axis is a list of values: here a list of lists)"
-                if "must be a list" in own[0].right
-                else ""
-            )
+            listed = " (an axis is a list of values: here a list of lists)" if "must be a list" in own[0].right else ""
             inside = own[0].path.removeprefix(path).lstrip(".")
             return f"{inside + ': ' if inside else ''}{own[0].right}{listed}"
         # Another kind may not know what the base trial sets; other axes are for `_combinations` to try.
@@ -335,9 +307,7 @@ def _why_not(sweep: Sweep, path: str, item: object) -> str | None:
 
 
 def _only_impossible(error: ValidationError) -> bool:
-    return all(
-        isinstance(item.get("ctx", {}).get("error"), Impossible) for item in error.errors(include_url=False)
-    )
+    return all(isinstance(item.get("ctx", {}).get("error"), Impossible) for item in error.errors(include_url=False))
 
 
 def _combinations(sweep: Sweep, space: Mapping[str, Axis]) -> tuple[list[Trial], list[Problem]]:
@@ -345,11 +315,7 @@ def _combinations(sweep: Sweep, space: Mapping[str, Axis]) -> tuple[list[Trial],
     choices = [_choices(axis, sweep, path) for path, axis in space.items()]
     count = math.prod(map(len, choices))
     if sweep.search.algorithm == "grid" and count > _MOST_TRIALS:
-        return [], [
-            Problem(
-                "search.space", None, f"is a grid of {count} trials, more than {_MOST_TRIALS}; use random"
-            )
-        ]
+        return [], [Problem("search.space", None, f"is a grid of {count} trials, more than {_MOST_TRIALS}; use random")]
     possible: list[Trial] = []
     wrong: dict[str, dict[Problem, None]] = {}
     for values in islice(product(*choices), _MOST_TRIALS):
@@ -360,9 +326,7 @@ def _combinations(sweep: Sweep, space: Mapping[str, Axis]) -> tuple[list[Trial],
             for problem in problems(error, Trial, _described(sweep, point)):
                 blamed = _blamed(sweep, point, problem.path)
                 wrong.setdefault(blamed, {})[_combined(blamed, point, problem)] = None
-    told = [
-        problem for path, found in wrong.items() for problem in _capped(f"search.space.{path}", list(found))
-    ]
+    told = [problem for path, found in wrong.items() for problem in _capped(f"search.space.{path}", list(found))]
     return possible, told
 
 
@@ -441,9 +405,7 @@ def _unpackable(sweep: Sweep, path: str, possible: list[Trial]) -> str | None:
         return f"Rewind step with remaining steps as an axis cannot share a pack: {why}"
     shapes: dict[str, set[tuple[int, ...]]] = {}
     for trial in possible:  # values that share a pack differ in the packed axes only
-        rest = json.dumps(
-            [value(trial, other) for other in sweep.search.space if other not in sweep.search.pack]
-        )
+        rest = json.dumps([value(trial, other) for other in sweep.search.space if other not in sweep.search.pack])
         shapes.setdefault(rest, set()).add(trial.sizes)
     if any(len(sizes) > 1 for sizes in shapes.values()) and _changes_sizes(sweep, path):
         return "cannot share a pack: its values give different numbers of classes or inputs"
@@ -451,24 +413,18 @@ def _unpackable(sweep: Sweep, path: str, possible: list[Trial]) -> str | None:
 
 
 def _changes_sizes(sweep: Sweep, path: str) -> bool:
-    alone = [
-        choice for choice in _choices(sweep.search.space[path], sweep, path) if _alone(sweep, path, choice)
-    ]
+    alone = [choice for choice in _choices(sweep.search.space[path], sweep, path) if _alone(sweep, path, choice)]
     return len({at(sweep, {path: choice}).sizes for choice in alone}) > 1
 
 
 def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     """Goals and early stopping read columns that this sweep fills, of rounds and layers that it has."""
-    readings: list[tuple[str, Reading]] = [
-        (f"search.goals[{i}]", goal) for i, goal in enumerate(sweep.search.goals)
-    ]
+    readings: list[tuple[str, Reading]] = [(f"search.goals[{i}]", goal) for i, goal in enumerate(sweep.search.goals)]
     stop = sweep.search.stop_early
     if stop is not None:
         readings.append(("search.stop_early", stop))
         if stop.grace > sweep.rounds:
-            yield Problem(
-                "search.stop_early.grace", show(stop.grace), f"must be at most rounds = {sweep.rounds}"
-            )
+            yield Problem("search.stop_early.grace", show(stop.grace), f"must be at most rounds = {sweep.rounds}")
     for where, reading in readings:
         if reading.method not in sweep.methods:
             right = f"is not among this sweep's methods: {', '.join(sweep.methods)}"
@@ -480,26 +436,20 @@ def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
             yield Problem(f"{where}.layer", show(reading.layer), why)
     for position, goal in enumerate(sweep.search.goals):
         if isinstance(goal.at, int) and goal.at > sweep.rounds:
-            yield Problem(
-                f"search.goals[{position}].at", show(goal.at), f"must be at most rounds = {sweep.rounds}"
-            )
+            yield Problem(f"search.goals[{position}].at", show(goal.at), f"must be at most rounds = {sweep.rounds}")
         if isinstance(goal.at, AtDensity) and (why := _too_dense(sweep, goal.at.density, possible)):
             yield Problem(f"search.goals[{position}].at.density", show(goal.at.density), why)
 
 
 def _numbers(measure: MeasureSpec) -> list[str]:
     """The columns that a measure, with its parameters, fills with one number per lineage or unit."""
-    columns = [
-        c.name for c in (*measure.lineage_columns, *measure.unit_columns) if c.type in ("float", "int")
-    ]
+    columns = [c.name for c in (*measure.lineage_columns, *measure.unit_columns) if c.type in ("float", "int")]
     asked = getattr(measure, "at", None)
     if asked is None:
         return columns
     usual = type(measure).model_fields["at"].default[0]  # a column without _start or _end is this one
     return [
-        c
-        for c in columns
-        if ("end" if c.endswith("_end") else "start" if c.endswith("_start") else usual) in asked
+        c for c in columns if ("end" if c.endswith("_end") else "start" if c.endswith("_start") else usual) in asked
     ]
 
 
@@ -537,9 +487,7 @@ def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str
         return None if reading.layer == 1 else f"must be 1: {owner.name} reads first-layer masks"
     least = min((trial.net.layers for trial in possible), default=reading.layer)
     return (
-        None
-        if reading.layer <= least
-        else f"must be at most {least}: the layers of the smallest network in this sweep"
+        None if reading.layer <= least else f"must be at most {least}: the layers of the smallest network in this sweep"
     )
 
 
@@ -554,9 +502,7 @@ def _too_dense(sweep: Sweep, density: float, possible: list[Trial]) -> str | Non
 def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     """Measures that some trial's data cannot feed."""
     flat = [trial for trial in possible if not trial.data.is_image]
-    least = min(
-        (held_out for trial in possible if (held_out := getattr(trial.data, "held_out", None))), default=None
-    )
+    least = min((held_out for trial in possible if (held_out := getattr(trial.data, "held_out", None))), default=None)
     for position, measure in enumerate(sweep.measures):
         where = f"measures[{position}]"
         if measure.needs_image and flat:

@@ -10,9 +10,16 @@ from impray.spec.base import Spec
 
 Blend = Annotated[
     float,
-    Field(ge=0, le=1, description="0 is the data, 1 their Gaussian clone: same class means and covariances, no higher cumulants"),
+    Field(
+        ge=0,
+        le=1,
+        description="0 is the data, 1 their Gaussian clone: same class means and covariances, no higher cumulants",
+    ),
 ]
-Draw = Annotated[int, Field(ge=0, description="which draw of the fixed data set (crops, clone, held-out sample); not a lineage's seed")]
+Draw = Annotated[
+    int,
+    Field(ge=0, description="which draw of the fixed data set (crops, clone, held-out sample); not a lineage's seed"),
+]
 
 
 class DataSpec(Spec):
@@ -51,8 +58,13 @@ class Nlgp(DataSpec):
 
     kind: Literal["nlgp"] = "nlgp"
     shape: Annotated[tuple[int, ...], Field(description="[40] is a ring of 40 inputs, [12, 12] a torus")] = (40,)
-    gain: Annotated[float, Field(gt=0, description="slope of the error function, Lufkin's g (Goldt's divided by sqrt 2)")] = 1.0
-    xi: Annotated[tuple[float, ...], Field(min_length=2, description="length scale of each class, in pixels")] = (1.0, 2.0)
+    gain: Annotated[
+        float, Field(gt=0, description="slope of the error function, Lufkin's g (Goldt's divided by sqrt 2)")
+    ] = 1.0
+    xi: Annotated[tuple[float, ...], Field(min_length=2, description="length scale of each class, in pixels")] = (
+        1.0,
+        2.0,
+    )
     gaussian_blend: Blend = 0.0
     held_out: Annotated[int, Field(ge=2, description="held-out samples per class, fresh for each seed")] = 500
 
@@ -90,15 +102,20 @@ class Photographs(DataSpec):
 
     kind: Literal["photographs"] = "photographs"
     shape: Annotated[tuple[int, int], Field(description="rows and columns of a crop, in pixels")] = (16, 16)
-    colour: Annotated[bool, Field(description="three channels from the colour photographs only, or grey from all")] = False
+    colour: Annotated[bool, Field(description="three channels from the colour photographs only, or grey from all")] = (
+        False
+    )
     reduce: Annotated[int, Field(ge=1, le=8, description="block-average the photographs by this factor first")] = 2
     crops: Annotated[int, Field(ge=2, description="training crops per class")] = 3000
     held_out: Annotated[int, Field(ge=2, description="held-out crops per class")] = 300
     flips: Annotated[bool, Field(description="flip half of the crops left-right")] = True
-    center: Annotated[Literal["class", "global"], Field(description="remove each class's mean image, or the mean over all")] = "class"
+    center: Annotated[
+        Literal["class", "global"], Field(description="remove each class's mean image, or the mean over all")
+    ] = "class"
     gaussian_blend: Blend = 0.0
     clone: Annotated[
-        Literal["channel", "joint"], Field(description="fit the clone's covariance per colour channel (as Redman et al.) or jointly")
+        Literal["channel", "joint"],
+        Field(description="fit the clone's covariance per colour channel (as Redman et al.) or jointly"),
     ] = "channel"
     draw: Draw = 0
 

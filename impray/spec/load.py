@@ -37,15 +37,11 @@ class _Loader(yaml.SafeLoader):
     }
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9][0-9_]*$"), list("-+0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9][0-9_]*$"), list("-+0123456789"))
 _FLOAT = r"""^(?: [-+]? (?: \.[0-9]+ | [0-9][0-9_]*\.[0-9]* ) (?: [eE][-+]?[0-9]+ )?
               | [-+]? [0-9]+ [eE][-+]?[0-9]+
               | [-+]? \.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN) )$"""
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(_FLOAT, re.VERBOSE), list("-+.0123456789")
-)
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.VERBOSE), list("-+.0123456789"))
 
 
 def load(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
@@ -56,16 +52,18 @@ def load(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
              mapping replaces what is there.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    source = str(path)
+    return read(_text(Path(path), str(path)), str(path), sets)
+
+
+def read(text: str, source: str, sets: Sequence[str] = ()) -> Sweep:
+    """As `load`, of a YAML text; `source` names it in errors."""
     reader = _Reader(source)
-    document = reader.document(_text(Path(path), source))
+    document = reader.document(text)
     for item in sets:
         reader.override(document, item)
     sweep, found = _checked(document)
     if sweep is None or found or reader.problems:
-        raise SweepError(
-            source, _in_order([*reader.problems, *_placed(found, reader.places, reader.written)])
-        )
+        raise SweepError(source, _in_order([*reader.problems, *_placed(found, reader.places, reader.written)]))
     return sweep
 
 
@@ -77,9 +75,7 @@ def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> S
     """
     sweep, found = _checked(document)
     if sweep is None or found:
-        raise SweepError(
-            source, _in_order(_placed(found, {dotted(path): line for path, line in lines.items()}, {}))
-        )
+        raise SweepError(source, _in_order(_placed(found, {dotted(path): line for path, line in lines.items()}, {})))
     return sweep
 
 
@@ -108,18 +104,14 @@ def _axes_alone(document: dict) -> list[Problem]:
     return [problem for problem in axes.check(sweep) if problem.path.startswith("search.space")]
 
 
-def _placed(
-    found: list[Problem], places: Mapping[str, int | str], written: Mapping[str, str]
-) -> list[Problem]:
+def _placed(found: list[Problem], places: Mapping[str, int | str], written: Mapping[str, str]) -> list[Problem]:
     """The problems with their lines; a missing key has its parent's."""
     return [_at(problem, _nearest(problem.path, places), written.get(problem.path)) for problem in found]
 
 
 def _in_order(found: list[Problem]) -> list[Problem]:
     """As they stand in the file, those of `--set` last; told once (a repeated key may be wrong twice)."""
-    return sorted(
-        dict.fromkeys(found), key=lambda problem: math.inf if problem.line is None else problem.line
-    )
+    return sorted(dict.fromkeys(found), key=lambda problem: math.inf if problem.line is None else problem.line)
 
 
 def _at(problem: Problem, place: int | str | None, written: str | None) -> Problem:
@@ -144,14 +136,10 @@ def _text(path: Path, source: str) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         beside = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise SweepError(
-            source, [Problem("file", None, f"there is no such file{near(source, beside)}")]
-        ) from None
+        raise SweepError(source, [Problem("file", None, f"there is no such file{near(source, beside)}")]) from None
     except (OSError, ValueError) as error:  # ValueError: bytes that are not UTF-8, or a null byte in the path
         reason = (
-            "it is not text in UTF-8"
-            if isinstance(error, UnicodeDecodeError)
-            else getattr(error, "strerror", error)
+            "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
         )
         raise SweepError(source, [Problem("file", None, f"cannot be read: {reason}")]) from None
 
@@ -215,9 +203,7 @@ class _Reader:
             hint = " (indent with spaces, not tabs)" if "\\t" in str(error.problem) else ""
             context = f"{error.context}: " if error.context else ""
             right = f"is not valid YAML: {context}{error.problem}{hint}"
-            raise SweepError(
-                self.source, [Problem("file", None, right, mark.line + 1 if mark else None)]
-            ) from None
+            raise SweepError(self.source, [Problem("file", None, right, mark.line + 1 if mark else None)]) from None
         except (yaml.YAMLError, RecursionError) as error:
             reason = (
                 "nested too deeply"
@@ -229,9 +215,7 @@ class _Reader:
     def _forget(self, path: str) -> None:
         for known in [known for known in self.places if known.startswith((f"{path}.", f"{path}["))]:
             del self.places[known]
-        for known in [
-            known for known in self.written if known.startswith((f"{path}.", f"{path}[")) or known == path
-        ]:
+        for known in [known for known in self.written if known.startswith((f"{path}.", f"{path}[")) or known == path]:
             del self.written[known]
 
     def _note(self, node: yaml.Node, path: Key, value: str | None, right: str, place: str | None) -> None:

@@ -29,7 +29,9 @@ class MeasureSpec(Spec):
 
     reads: ClassVar[frozenset[str]] = frozenset()
     lineage_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `rounds`
-    unit_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `units`; the mean and median over layer 1 go to `rounds`
+    unit_columns: ClassVar[
+        tuple[Column, ...]
+    ] = ()  # of the table `units`; the mean and median over layer 1 go to `rounds`
     image_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `masks`
     needs_image: ClassVar[bool] = False
 
@@ -43,7 +45,9 @@ class Accuracy(MeasureSpec):
     """Share of held-out inputs whose largest output is their class."""
 
     reads = frozenset({"end", "held_out"})
-    lineage_columns = (Column("accuracy", "float", "share", "share of held-out inputs classified rightly after the round's training"),)
+    lineage_columns = (
+        Column("accuracy", "float", "share", "share of held-out inputs classified rightly after the round's training"),
+    )
     name: Literal["accuracy"] = "accuracy"
 
 
@@ -51,7 +55,11 @@ class Loss(MeasureSpec):
     """The training loss on held-out data."""
 
     reads = frozenset({"end", "held_out"})
-    lineage_columns = (Column("loss", "float", "nats or squared error", "the training loss on held-out data after the round's training"),)
+    lineage_columns = (
+        Column(
+            "loss", "float", "nats or squared error", "the training loss on held-out data after the round's training"
+        ),
+    )
     name: Literal["loss"] = "loss"
 
 
@@ -59,7 +67,9 @@ class Density(MeasureSpec):
     """Kept share per layer (the total is always in `rounds`)."""
 
     reads = frozenset({"mask"})
-    lineage_columns = (Column("density_by_layer", "list[float]", "share", "kept share of each layer's weights, first layer first"),)
+    lineage_columns = (
+        Column("density_by_layer", "list[float]", "share", "kept share of each layer's weights, first layer first"),
+    )
     name: Literal["density"] = "density"
 
 
@@ -77,9 +87,12 @@ class MaskOnImage(MeasureSpec):
     reads = frozenset({"mask"})
     needs_image = True
     min_fan_in: Annotated[int, Field(ge=1, description="units with fewer inputs left are NaN")] = 8
-    most_connected: Annotated[int | None, Field(ge=1, description="only the n units with the most inputs left (ties: lower unit first)")] = None
+    most_connected: Annotated[
+        int | None, Field(ge=1, description="only the n units with the most inputs left (ties: lower unit first)")
+    ] = None
     colours: Annotated[
-        Literal["same", "different", "all"], Field(description="pairs within a colour channel, between channels, or both")
+        Literal["same", "different", "all"],
+        Field(description="pairs within a colour channel, between channels, or both"),
     ] = "same"
 
 
@@ -92,14 +105,23 @@ class RfWidth(MaskOnImage):
         Column("rf_fit_mse", "float", "pairs^2", "mean squared residual of that fit"),
     )
     name: Literal["rf_width"] = "rf_width"
-    include_zero: Annotated[bool, Field(description="whether S(0), the number of inputs, is fitted (eq. 1) or left out")] = True
+    include_zero: Annotated[
+        bool, Field(description="whether S(0), the number of inputs, is fitted (eq. 1) or left out")
+    ] = True
     offset: Annotated[bool, Field(description="whether a constant is fitted beside the Gaussian")] = False
 
 
 class Clustering(MaskOnImage):
     """Pairs of kept inputs within `radius_px`, relative to chance at the same fan-in."""
 
-    unit_columns = (Column("clustering", "float", "ratio to chance", "kept pairs within the radius relative to chance at the same fan-in"),)
+    unit_columns = (
+        Column(
+            "clustering",
+            "float",
+            "ratio to chance",
+            "kept pairs within the radius relative to chance at the same fan-in",
+        ),
+    )
     name: Literal["clustering"] = "clustering"
     radius_px: Annotated[float, Field(gt=0)] = 2.0
 
@@ -115,8 +137,15 @@ class Kurtosis(MeasureSpec):
     """Kurtosis of each unit's preactivations on held-out data, Redman et al. (2025), eq. 3 and 4: Gaussian is 3."""
 
     unit_columns = (
-        Column("kurtosis", "float", "1", "kurtosis of the preactivation over all classes pooled, at theta(rewind) * mask"),
-        Column("kurtosis_per_class", "float", "1", "mean over classes of the kurtosis within a class, at theta(rewind) * mask"),
+        Column(
+            "kurtosis", "float", "1", "kurtosis of the preactivation over all classes pooled, at theta(rewind) * mask"
+        ),
+        Column(
+            "kurtosis_per_class",
+            "float",
+            "1",
+            "mean over classes of the kurtosis within a class, at theta(rewind) * mask",
+        ),
         Column("kurtosis_end", "float", "1", "as kurtosis, after the round's training"),
         Column("kurtosis_per_class_end", "float", "1", "as kurtosis_per_class, after the round's training"),
     )
@@ -158,7 +187,9 @@ class Masks(MeasureSpec):
     reads = frozenset({"mask"})
     image_columns = (
         Column("fan_in", "int", "weights", "number of inputs that the mask keeps"),
-        Column("bits", "bytes", "bit", "the unit's mask, packed eight inputs to a byte, first input in the highest bit"),
+        Column(
+            "bits", "bytes", "bit", "the unit's mask, packed eight inputs to a byte, first input in the highest bit"
+        ),
         Column("shape", "list[int]", "inputs", "how the inputs lie: (row, col) or (channel, row, col)"),
     )
     name: Literal["masks"] = "masks"
@@ -166,6 +197,18 @@ class Masks(MeasureSpec):
 
 
 Measure = Annotated[
-    Accuracy | Loss | Density | FanIn | RfWidth | Clustering | Spread | Kurtosis | Ipr | Masks, Field(discriminator="name")
+    Accuracy | Loss | Density | FanIn | RfWidth | Clustering | Spread | Kurtosis | Ipr | Masks,
+    Field(discriminator="name"),
 ]
-MEASURE_KINDS: tuple[type[MeasureSpec], ...] = (Accuracy, Loss, Density, FanIn, RfWidth, Clustering, Spread, Kurtosis, Ipr, Masks)
+MEASURE_KINDS: tuple[type[MeasureSpec], ...] = (
+    Accuracy,
+    Loss,
+    Density,
+    FanIn,
+    RfWidth,
+    Clustering,
+    Spread,
+    Kurtosis,
+    Ipr,
+    Masks,
+)

@@ -21,9 +21,12 @@ class Init(Spec):
 
     packable: ClassVar[frozenset[str]] = frozenset({"scale"})
 
-    kind: Literal["glorot_normal", "glorot_uniform", "fan_in_normal", "fan_in_uniform", "normal", "uniform"] = "glorot_normal"
+    kind: Literal["glorot_normal", "glorot_uniform", "fan_in_normal", "fan_in_uniform", "normal", "uniform"] = (
+        "glorot_normal"
+    )
     scale: Annotated[
-        Scale | Annotated[tuple[Scale, ...], Field(min_length=1)], Field(description="one number, or one per layer (output layer last)")
+        Scale | Annotated[tuple[Scale, ...], Field(min_length=1)],
+        Field(description="one number, or one per layer (output layer last)"),
     ] = 1.0
 
     def scale_of(self, layer: int) -> float:
@@ -43,7 +46,9 @@ class Mlp(Spec):
     activation: Activation = "relu"
     batch_norm: bool = False
     bias: Annotated[bool, Field(description="whether layers have biases")] = True
-    outputs: Annotated[Literal["classes", 1], Field(description="one output per class, or a single one (two classes, loss mse)")] = "classes"
+    outputs: Annotated[
+        Literal["classes", 1], Field(description="one output per class, or a single one (two classes, loss mse)")
+    ] = "classes"
     init: Init = Init()
 
     @field_validator("hidden", mode="before")

@@ -19,7 +19,9 @@ class Pack(Spec):
     rounds: int = Field(ge=0)
     measures: tuple[Measure, ...]
     axes: dict[str, str] = Field(default_factory=dict, description="axis path -> column type")
-    snapshots: tuple[int, ...] = Field(default=(), description="rewind steps that other packs of the sweep ask of the same trunks")
+    snapshots: tuple[int, ...] = Field(
+        default=(), description="rewind steps that other packs of the sweep ask of the same trunks"
+    )
     known: bool = Field(default=False, description="an earlier run left rows of some of these lineages")
 
     @cached_property
@@ -36,7 +38,9 @@ class Pack(Spec):
     @cached_property
     def asked(self) -> dict[str, str]:
         """What a row must have been written with to count as done: measure (and `axes`) -> hash of its parameters."""
-        return {measure.name: measure_hash(measure) for measure in self.measures} | {"axes": _digest({"axes": sorted(self.axes)})}
+        return {measure.name: measure_hash(measure) for measure in self.measures} | {
+            "axes": _digest({"axes": sorted(self.axes)})
+        }
 
     def trains(self, lineage: Lineage, round: int) -> bool:
         """Whether this lineage's network must be trained in this round."""
@@ -55,8 +59,16 @@ def stackable(lineage: Lineage) -> str:
     train = canonical(trial.train.model_copy(update={f: _default(trial.train, f) for f in trial.train.packable}))
     prune = {"layers": trial.prune.layers, "biases": trial.prune.biases, "scope": trial.prune.scope}
     steps = trial.prune.rewind_step if trial.prune.after_rewind == "remaining" else None
-    return _digest({"data": data, "net": net, "train": train, "prune": canonical(list(prune.values())), "steps": steps,
-                    "classes": trial.data.classes})
+    return _digest(
+        {
+            "data": data,
+            "net": net,
+            "train": train,
+            "prune": canonical(list(prune.values())),
+            "steps": steps,
+            "classes": trial.data.classes,
+        }
+    )
 
 
 def _default(spec: Spec, field: str) -> object:

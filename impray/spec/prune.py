@@ -16,17 +16,26 @@ class Prune(Spec):
 
     packable: ClassVar[frozenset[str]] = frozenset({"fraction", "rewind_step"})
 
-    fraction: Annotated[float, Field(gt=0, lt=1, description="share of the remaining weights removed each round (20 % is 0.2)")] = 0.2
-    rewind_step: Annotated[int, Field(ge=0, description="weights go back to where they were after this many updates of round 0")] = 0
+    fraction: Annotated[
+        float, Field(gt=0, lt=1, description="share of the remaining weights removed each round (20 % is 0.2)")
+    ] = 0.2
+    rewind_step: Annotated[
+        int, Field(ge=0, description="weights go back to where they were after this many updates of round 0")
+    ] = 0
     after_rewind: Annotated[
-        Literal["full", "remaining"], Field(description="updates after a rewind: all of train.steps again, or steps - rewind_step")
+        Literal["full", "remaining"],
+        Field(description="updates after a rewind: all of train.steps again, or steps - rewind_step"),
     ] = "full"
-    scope: Annotated[Literal["layer", "global"], Field(description="rank within each layer, or over all pruned layers together")] = "layer"
+    scope: Annotated[
+        Literal["layer", "global"], Field(description="rank within each layer, or over all pruned layers together")
+    ] = "layer"
     layers: Annotated[
         Literal["hidden", "all"] | tuple[Annotated[int, Field(ge=1)], ...],
         Field(description="hidden: all but the output layer; or a list, 1 is the first"),
     ] = "hidden"
-    biases: Annotated[Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")] = "kept"
+    biases: Annotated[
+        Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")
+    ] = "kept"
 
     def pruned_layers(self, layers: int) -> tuple[int, ...]:
         """Layer numbers (from 1) that are pruned in a network of `layers` weight matrices."""

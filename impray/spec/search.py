@@ -45,7 +45,9 @@ class Reading(Spec):
 class Goal(Reading):
     """What the search makes small or large."""
 
-    at: Annotated[Literal["last"] | Annotated[int, Field(ge=0)] | AtDensity, Field(description="last, a round, or {density: 0.1}")] = "last"
+    at: Annotated[
+        Literal["last"] | Annotated[int, Field(ge=0)] | AtDensity, Field(description="last, a round, or {density: 0.1}")
+    ] = "last"
 
 
 class StopEarly(Reading):

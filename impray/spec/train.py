@@ -21,7 +21,9 @@ class Sgd(Spec):
 
     optimizer: Literal["sgd"] = "sgd"
     lr: Annotated[float, Field(gt=0)] = 0.1
-    steps: Annotated[int, Field(ge=1, description="updates in round 0, and in every later round with `after_rewind: full`")] = 2000
+    steps: Annotated[
+        int, Field(ge=1, description="updates in round 0, and in every later round with `after_rewind: full`")
+    ] = 2000
     batch: Annotated[int, Field(ge=1)] = 64
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0

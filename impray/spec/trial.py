@@ -44,7 +44,9 @@ class Trial(Spec):
         wrong = []
         prune, train, net = self.prune, self.train, self.net
         if prune.rewind_step > train.steps:
-            wrong.append(("prune.rewind_step", f"must be at most train.steps = {train.steps}: it rewinds to a point of round 0"))
+            wrong.append(
+                ("prune.rewind_step", f"must be at most train.steps = {train.steps}: it rewinds to a point of round 0")
+            )
         if prune.after_rewind == "remaining" and prune.rewind_step == train.steps:
             wrong.append(("prune.after_rewind", "remaining leaves no step after rewind_step = train.steps; use full"))
         if isinstance(prune.layers, tuple) and any(layer > net.layers for layer in prune.layers):
@@ -56,7 +58,9 @@ class Trial(Spec):
         if net.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
         if isinstance(net.init.scale, tuple) and len(net.init.scale) != net.layers:
-            wrong.append(("net.init.scale", f"must be one number, or {net.layers}: one per layer, the output layer last"))
+            wrong.append(
+                ("net.init.scale", f"must be one number, or {net.layers}: one per layer, the output layer last")
+            )
         return wrong
 
     @property

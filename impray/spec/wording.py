@@ -148,19 +148,13 @@ def owners(root: type[Spec], document: object, path: Path) -> tuple[tuple[type[S
     for depth, key in enumerate(path):
         if isinstance(key, int):
             continue
-        holders = [
-            spec for spec in _chosen(specs, at_path(document, path[:depth])) if key in spec.model_fields
-        ]
+        holders = [spec for spec in _chosen(specs, at_path(document, path[:depth])) if key in spec.model_fields]
         if holders:
             field = holders[0].model_fields[key]
-            specs = tuple(
-                part for holder in holders for part in specs_in(holder.model_fields[key].annotation)
-            )
+            specs = tuple(part for holder in holders for part in specs_in(holder.model_fields[key].annotation))
         else:
             field = None
-            specs = (
-                tuple(spec for spec in specs if tag_of(spec) == key) or specs
-            )  # `- rf_width: {...}` names its class
+            specs = tuple(spec for spec in specs if tag_of(spec) == key) or specs  # `- rf_width: {...}` names its class
     return _chosen(specs, at_path(document, path)), field
 
 
@@ -180,9 +174,7 @@ def _problem(path: Path, complaints: list[_Complaint], root: type[Spec], documen
         words += closest
     elif field is not None and field.description and (said is None or said.described):
         words += f": {field.description}"
-    written = (
-        show(value) if at_path(document, path, absent=...) is not ... else None
-    )  # a default has no writing
+    written = show(value) if at_path(document, path, absent=...) is not ... else None  # a default has no writing
     return Problem(dotted(path), said.value if said and said.value else written, words)
 
 
@@ -211,9 +203,7 @@ def _complaints(item: Any, root: type[Spec], document: object) -> list[_Complain
         return _raised(context["error"], path, root, document)
     if kind == "extra_forbidden":
         return [_unknown_key(path, root, document)]
-    if kind in ("union_tag_invalid", "union_tag_not_found") or (
-        kind in _MAPPINGS and _is_family(path, root, document)
-    ):
+    if kind in ("union_tag_invalid", "union_tag_not_found") or (kind in _MAPPINGS and _is_family(path, root, document)):
         return [_wrong_member(path, root, document)]
     if kind == "literal_error":
         return [_Complaint(path, options=_options(context["expected"]))]
@@ -242,9 +232,7 @@ def _as_written(loc: Path, document: object, kind: str) -> Path:
 
 def _options(expected: str) -> tuple[str, ...]:
     """The members in pydantic's "'a', 'b' or 1"."""
-    return tuple(
-        quoted or bare for quoted, bare in re.findall(r"'([^']*)'|([^\s,']+)", expected) if bare != "or"
-    )
+    return tuple(quoted or bare for quoted, bare in re.findall(r"'([^']*)'|([^\s,']+)", expected) if bare != "or")
 
 
 def _raised(error: Exception, path: Path, root: type[Spec], document: object) -> list[_Complaint]:
@@ -268,26 +256,16 @@ def _wrong_member(path: Path, root: type[Spec], document: object) -> _Complaint:
     specs = owners(root, document, path)[0]
     members = [str(tag_of(spec)) for spec in specs]
     listed = ", ".join(members)
-    if (
-        "name" in specs[0].model_fields
-    ):  # a measure: `rf_width`, `{rf_width: {...}}` or `{name: rf_width, ...}`
+    if "name" in specs[0].model_fields:  # a measure: `rf_width`, `{rf_width: {...}}` or `{name: rf_width, ...}`
         named = isinstance(value, dict) and ("name" in value or len(value) == 1)
         name = (value.get("name") or next(iter(value))) if isinstance(value, dict) and named else value
-        if (
-            not isinstance(name, str)
-            or name in members
-            or (isinstance(value, dict) and not _has_parameters(value))
-        ):
-            return _Complaint(
-                path, f"must be a name, or {{name: {{parameter: value}}}}; the names are {listed}"
-            )
+        if not isinstance(name, str) or name in members or (isinstance(value, dict) and not _has_parameters(value)):
+            return _Complaint(path, f"must be a name, or {{name: {{parameter: value}}}}; the names are {listed}")
         return _Complaint(path, f"not one of {listed}{near(name, members)}", value=repr(name))
     if isinstance(value, dict) and "kind" not in value:
         return _Complaint((*path, "kind"), f"is missing: one of {listed}", described=False)
     if isinstance(value, dict):
-        return _Complaint(
-            (*path, "kind"), f"not one of {listed}{near(value['kind'], members)}", described=False
-        )
+        return _Complaint((*path, "kind"), f"not one of {listed}{near(value['kind'], members)}", described=False)
     return _Complaint(
         path, f"must be a mapping such as {{kind: {members[0]}}}; the kinds are {listed}", described=False
     )
@@ -309,9 +287,7 @@ def _unknown_key(path: Path, root: type[Spec], document: object) -> _Complaint:
         return _Complaint(path, f"a parameter of {tags}, not of {tag_of(specs[0])}", described=False)
     words = f"not a key of {_place_name(below, specs)}"
     if homes:
-        words += (
-            f"; it belongs to {' or '.join(dotted(home[:-1]) or 'the top level' for home in list(homes)[:3])}"
-        )
+        words += f"; it belongs to {' or '.join(dotted(home[:-1]) or 'the top level' for home in list(homes)[:3])}"
     elif not near(key, fields):
         words += f"; its keys are {', '.join(fields)}"
     return _Complaint(path, words + near(key, fields), described=False)

@@ -79,9 +79,7 @@ class Graphed:
             try:
                 self._replay = self._capture(self._whole_block)
             except RuntimeError as error:  # what torch raises for whatever CUDA could not record
-                warnings.warn(
-                    f"no CUDA graph, steps are launched one by one: {error}", RuntimeWarning, stacklevel=2
-                )
+                warnings.warn(f"no CUDA graph, steps are launched one by one: {error}", RuntimeWarning, stacklevel=2)
                 self._failed = True
                 self._replay = self._whole_block  # this block is not lost: capturing runs nothing
         self._replay()

@@ -103,9 +103,7 @@ def train(
 class _Pack:
     """All nets, in their groups."""
 
-    def __init__(
-        self, arch: Architecture, train: Sequence[Sgd], params: Params, masks: Params | None
-    ) -> None:
+    def __init__(self, arch: Architecture, train: Sequence[Sgd], params: Params, masks: Params | None) -> None:
         nets = len(params["weight1"])
         if len(train) != nets:
             raise ShapeError(f"{len(train)} training specs for {nets} nets")
@@ -147,9 +145,7 @@ class _Pack:
         for name, first in parts[0].items():
             layer = int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
             fan_in, fan_out = self._arch.sizes[layer - 1], self._arch.sizes[layer]
-            shape = {"weight": (fan_out, fan_in), "bias": (fan_out,)}.get(
-                name.rstrip("0123456789"), (fan_in,)
-            )
+            shape = {"weight": (fan_out, fan_in), "bias": (fan_out,)}.get(name.rstrip("0123456789"), (fan_in,))
             joined[name] = first.new_empty(self._nets, *shape)
             for (index, _), part in zip(self._groups, parts, strict=True):
                 joined[name][index] = part[name][(slice(None), *(slice(size) for size in shape))]
@@ -177,17 +173,13 @@ def _wide_masks(arch: Architecture, wide: Architecture, params: Params, masks: P
 class _Parameter:
     """A tensor [net, ...] with velocity and mask. An update is `ready()`, additions to `sink`, `moved()`."""
 
-    def __init__(
-        self, value: Tensor, mask: Tensor | None, momentum: Tensor | None, decay: Tensor | None
-    ) -> None:
+    def __init__(self, value: Tensor, mask: Tensor | None, momentum: Tensor | None, decay: Tensor | None) -> None:
         """momentum: None or per net; decay: None or -lr * weight_decay per net; both [net, 1, 1]."""
         self.value = value if mask is None else value.mul_(mask)
         self._mask, self._momentum, self._decay = mask, momentum, decay
         self.sink = value if momentum is None else layout.zeros(value, *value.shape)
         self._shrink = None if decay is None else 1 + decay
-        self._scratch = (
-            layout.empty(value, *value.shape) if momentum is not None and decay is not None else None
-        )
+        self._scratch = layout.empty(value, *value.shape) if momentum is not None and decay is not None else None
 
     def ready(self) -> None:
         """To be called once the old value is no longer read."""
@@ -254,9 +246,7 @@ class _BatchNorm:
 class _Layer:
     """f (but in layer 1), batch norm, product and bias, with the buffers of a batch."""
 
-    def __init__(
-        self, number: int, arch: Architecture, batch: int, parameters: dict[str, _Parameter]
-    ) -> None:
+    def __init__(self, number: int, arch: Architecture, batch: int, parameters: dict[str, _Parameter]) -> None:
         self._weight = parameters[f"weight{number}"]
         self._bias = parameters.get(f"bias{number}")
         self._activation = None if number == 1 else arch.activation
@@ -306,11 +296,7 @@ class _Layer:
 def _buffer(like: Tensor, batch: int, inputs_first: bool) -> Float[Tensor, "net input sample"]:
     """[net, input, sample] for a tensor [net, input, ...]; unless `inputs_first` in memory as x."""
     nets, inputs = like.shape[:2]
-    return (
-        layout.empty(like, nets, inputs, batch)
-        if inputs_first
-        else layout.empty(like, nets, batch, inputs).mT
-    )
+    return layout.empty(like, nets, inputs, batch) if inputs_first else layout.empty(like, nets, batch, inputs).mT
 
 
 # f(z) in place of z, in the forms of `impray.nets.mlp.activation`; erf is not here, its slope needs z.
@@ -333,9 +319,7 @@ _SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
 class _Group:
     """Nets that are updated by the same arithmetic."""
 
-    def __init__(
-        self, arch: Architecture, outputs: int, train: list[Sgd], params: Params, masks: Params
-    ) -> None:
+    def __init__(self, arch: Architecture, outputs: int, train: list[Sgd], params: Params, masks: Params) -> None:
         """`params` are taken over; `outputs` are counted without padding."""
         weight = params["weight1"]
         batch = train[0].batch
@@ -364,9 +348,7 @@ class _Group:
     def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
         """One update."""
         if x.shape != self._shape:
-            raise ShapeError(
-                f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}"
-            )
+            raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
         z = layout.aligned(x).mT
         for layer in self._layers:
             z = layer.forward(z)

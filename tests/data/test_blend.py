@@ -15,9 +15,7 @@ COUNT = 20_000
 def images(classes=2, samples=30, channels=2, pixels=4, seed=0):
     """Skewed, correlated across pixels and channels, another mean and covariance for every class."""
     random = torch.Generator().manual_seed(seed)
-    white = torch.empty(classes, samples, channels * pixels, dtype=torch.float64).exponential_(
-        generator=random
-    )
+    white = torch.empty(classes, samples, channels * pixels, dtype=torch.float64).exponential_(generator=random)
     mix = torch.randn(classes, channels * pixels, channels * pixels, dtype=torch.float64, generator=random)
     return torch.bmm(white, mix).view(classes, samples, channels, pixels)
 
@@ -82,9 +80,7 @@ def test_the_ends_of_the_blend_are_natural_and_clone_bit_for_bit():
 
 
 def test_clones_are_a_function_of_the_generator():
-    first, again, other = (
-        gaussian_clone(images(), 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
+    first, again, other = (gaussian_clone(images(), 3, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 

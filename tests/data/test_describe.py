@@ -47,8 +47,7 @@ def slow(x, circular):
     cells = list(itertools.product(*map(range, sides)))
     for i, j in itertools.product(cells, cells):
         lags = [
-            min(abs(a - b), n - abs(a - b)) if circular else abs(a - b)
-            for a, b, n in zip(i, j, sides, strict=True)
+            min(abs(a - b), n - abs(a - b)) if circular else abs(a - b) for a, b, n in zip(i, j, sides, strict=True)
         ]
         value = (x[(..., *i)] * x[(..., *j)]).mean(axis=1).sum() / (len(x) - 1)
         found.setdefault(round(math.hypot(*lags)), []).append(value)
@@ -72,9 +71,7 @@ def test_the_ring_shows_its_theory():
         assert abs(row["excess_kurtosis"]) < 4 * row["standard_error"]
         for point in row["covariance_by_distance"]:
             # 4 standard errors of one pair; averaging over the ring only helps
-            assert abs(point["covariance"] - math.exp(-(point["distance_px"] ** 2) / xi**2)) < 4 * math.sqrt(
-                2 / 4000
-            )
+            assert abs(point["covariance"] - math.exp(-(point["distance_px"] ** 2) / xi**2)) < 4 * math.sqrt(2 / 4000)
 
 
 @pytest.mark.parametrize("colour", [False, True])

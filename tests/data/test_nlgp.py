@@ -72,9 +72,7 @@ def test_the_covariance_is_that_of_erf_of_correlated_normals():
 def test_a_blend_reduces_the_kurtosis_as_one_minus_b_squared(blend):
     x, _ = sample(Nlgp(shape=(16, 16), gain=3.0, gaussian_blend=blend), per_class=2**9, seed=4)
     found = moments(x.flatten(1).double().numpy())
-    assert (
-        abs(found["excess_kurtosis"] - (1 - blend) ** 2 * excess_kurtosis(3.0)) < 4 * found["standard_error"]
-    )
+    assert abs(found["excess_kurtosis"] - (1 - blend) ** 2 * excess_kurtosis(3.0)) < 4 * found["standard_error"]
 
 
 def test_a_small_gain_is_the_gaussian_itself():

@@ -126,9 +126,7 @@ def test_a_pack_of_16_equals_16_packs_of_one(colour, center):
 
 @pytest.mark.parametrize("center", ["class", "global"])
 def test_a_blend_is_the_crops_at_0_and_the_clone_at_1_bit_for_bit(center):
-    natural, half, clone = (
-        train(Photographs(**SMALL, center=center, gaussian_blend=b))[0] for b in (0.0, 0.5, 1.0)
-    )
+    natural, half, clone = (train(Photographs(**SMALL, center=center, gaussian_blend=b))[0] for b in (0.0, 0.5, 1.0))
     data = photographs._natural(Photographs(**SMALL, center=center))
     cloned = photographs._clones(Photographs(**SMALL, center=center), False)[0]
     assert torch.equal(natural[0], data.train.flatten(0, 1).flatten(1))

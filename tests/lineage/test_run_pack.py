@@ -35,8 +35,14 @@ def no_training(*_, **__):
     [
         {},
         {"trial.net": {"hidden": [5, 3], "batch_norm": True, "activation": "tanh"}, "trial.prune.biases": "ranked"},
-        {"trial.data": {"kind": "nlgp", "shape": [9, 5], "gain": 3.0, "gaussian_blend": 0.5, "held_out": 33}, "trial.train.batch": 7},
-        {"trial.train": {"steps": 20, "batch": 8, "loss": "mse", "momentum": 0.9, "weight_decay": 1e-3}, "trial.prune.scope": "global"},
+        {
+            "trial.data": {"kind": "nlgp", "shape": [9, 5], "gain": 3.0, "gaussian_blend": 0.5, "held_out": 33},
+            "trial.train.batch": 7,
+        },
+        {
+            "trial.train": {"steps": 20, "batch": 8, "loss": "mse", "momentum": 0.9, "weight_decay": 1e-3},
+            "trial.prune.scope": "global",
+        },
     ],
     ids=["plain", "batch_norm", "odd", "mse"],
 )
@@ -55,7 +61,9 @@ def test_counts_densities_and_nesting(tmp_path):
     rounds = rows_of(tmp_path, "rounds")
     for (round,), group in rounds.group_by("round"):
         assert group["density"].to_list() == [kept[round] / kept[0]] * len(pack.lineages)
-    fan_in = rows_of(tmp_path, "units").filter(pl.col("layer") == 1).group_by("lineage", "round").agg(pl.col("fan_in").sum())
+    fan_in = (
+        rows_of(tmp_path, "units").filter(pl.col("layer") == 1).group_by("lineage", "round").agg(pl.col("fan_in").sum())
+    )
     assert all(row["fan_in"] == kept[row["round"]] for row in fan_in.iter_rows(named=True))
     for lineage in pack.lineages:
         masks = [record_of(tmp_path, lineage, round).masks["weight1"] for round in range(1, 4)]
@@ -70,7 +78,10 @@ def test_methods_share_round_0(tmp_path):
     pack = tiny_pack()
     run(pack, tmp_path)
     dense = rows_of(tmp_path, "rounds").filter(pl.col("round") == 0)
-    assert dense.group_by("seed").agg(pl.col("accuracy", "loss", "kurtosis_mean").n_unique()).drop("seed").rows() == [(1, 1, 1)] * 2
+    assert (
+        dense.group_by("seed").agg(pl.col("accuracy", "loss", "kurtosis_mean").n_unique()).drop("seed").rows()
+        == [(1, 1, 1)] * 2
+    )
     assert len(list((tmp_path / "checkpoints" / "trunks").glob("*.safetensors"))) == 2
 
 
@@ -103,10 +114,18 @@ def test_rounds_extend_also_where_the_last_round_did_not_train(tmp_path):
 def test_a_finished_pack_trains_nothing_and_writes_nothing(tmp_path, monkeypatch):
     pack = tiny_pack()
     run(pack, tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "provenance.json"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.name != "provenance.json"
+    }
     monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
     run(pack, tmp_path)
-    after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file() and path.name != "provenance.json"}
+    after = {
+        path: path.stat().st_mtime_ns
+        for path in tmp_path.rglob("*")
+        if path.is_file() and path.name != "provenance.json"
+    }
     assert before == after
 
 
@@ -165,7 +184,10 @@ def assert_same_masks(folder, pack):
 
 def test_a_diverged_lineage_ends_and_its_neighbours_go_on(tmp_path):
     # MSE with a linear net and a huge rate overflows within a few steps.
-    calm = {"trial.net": {"hidden": [5], "activation": "linear"}, "trial.train": {"steps": 20, "batch": 8, "loss": "mse"}}
+    calm = {
+        "trial.net": {"hidden": [5], "activation": "linear"},
+        "trial.train": {"steps": 20, "batch": 8, "loss": "mse"},
+    }
     well = tiny_pack(**{**calm, "trial.train": {**calm["trial.train"], "lr": 0.01}})
     wild = tiny_pack(**{**calm, "trial.train": {**calm["trial.train"], "lr": 1e9}})
     run(only(well, *well.lineages, *wild.lineages), tmp_path / "together")

@@ -37,18 +37,14 @@ def test_every_kind_of_net_has_its_module():
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 def test_parameters_have_the_promised_names_and_shapes(batch_norm, bias):
-    arch, params = drawn(
-        Mlp(hidden=(7, 4), batch_norm=batch_norm, bias=bias), seeds=range(2), dtype=torch.float32
-    )
+    arch, params = drawn(Mlp(hidden=(7, 4), batch_norm=batch_norm, bias=bias), seeds=range(2), dtype=torch.float32)
     assert arch.layers == 3
     expected = {"weight1": (2, 7, 5), "weight2": (2, 4, 7), "weight3": (2, 3, 4)}
     if bias:
         expected |= {"bias1": (2, 7), "bias2": (2, 4), "bias3": (2, 3)}
     if batch_norm:
         expected |= {
-            f"{name}{layer}": (2, size)
-            for name in ("gamma", "beta")
-            for layer, size in ((1, 5), (2, 7), (3, 4))
+            f"{name}{layer}": (2, size) for name in ("gamma", "beta") for layer, size in ((1, 5), (2, 7), (3, 4))
         }
     assert {name: tuple(value.shape) for name, value in params.items()} == expected
     assert all(value.dtype == torch.float32 for value in params.values())
@@ -59,9 +55,7 @@ def test_initial_weights_have_the_mean_deviation_and_kurtosis_of_their_kind_with
     net = Mlp(hidden=(64,), batch_norm=True, init=Init(kind=kind, scale=(0.5, 2.0)))
     arch, params = drawn(net, inputs=96, outputs=32, seeds=range(8))
     for layer, (fan_in, fan_out, scale) in enumerate([(96, 64, 0.5), (64, 32, 2.0)], start=1):
-        std = {"glorot": math.sqrt(2 / (fan_in + fan_out)), "fan": 1 / math.sqrt(fan_in)}.get(
-            kind.split("_")[0], 1.0
-        )
+        std = {"glorot": math.sqrt(2 / (fan_in + fan_out)), "fan": 1 / math.sqrt(fan_in)}.get(kind.split("_")[0], 1.0)
         w = params[f"weight{layer}"].flatten() / (std * scale)
         kurtosis, sixth, eighth = (1.8, 27 / 7, 9.0) if kind.endswith("uniform") else (3.0, 15.0, 105.0)
         assert abs(w.mean()) < 4 / math.sqrt(len(w))
@@ -146,18 +140,14 @@ def test_batch_norm_equals_torchs_on_batch_and_on_given_statistics():
                     training=given is None,
                     eps=1e-10,
                 )
-                expected = torch.nn.functional.linear(
-                    normal, params[f"weight{layer}"][i], params[f"bias{layer}"][i]
-                )
+                expected = torch.nn.functional.linear(normal, params[f"weight{layer}"][i], params[f"bias{layer}"][i])
                 torch.testing.assert_close(z, expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (7,), (1,), (5, 1)])
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "samples"), [(5, 3, 5), (33, 1, 64), (33, 2, 1), (144, 10, 17)]
-)
+@pytest.mark.parametrize(("inputs", "outputs", "samples"), [(5, 3, 5), (33, 1, 64), (33, 2, 1), (144, 10, 17)])
 def test_a_pack_of_16_equals_16_packs_of_one(dtype, activation, hidden, inputs, outputs, samples):
     for batch_norm in (False, True):
         net = Mlp(hidden=hidden, activation=activation, batch_norm=batch_norm)
@@ -183,7 +173,5 @@ def test_padding_changes_no_function_and_only_one_unit_layers():
 def test_every_net_begins_on_a_cache_line(dtype):
     x = torch.randn(5, 7, 33, dtype=dtype)
     y = layout.aligned(x)
-    assert torch.equal(x, y) and all(
-        net.data_ptr() % layout.LINE_BYTES == 0 and net.is_contiguous() for net in y
-    )
+    assert torch.equal(x, y) and all(net.data_ptr() % layout.LINE_BYTES == 0 and net.is_contiguous() for net in y)
     assert layout.aligned(y) is y

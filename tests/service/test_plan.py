@@ -50,7 +50,11 @@ def test_finished_lineages_are_in_no_pack():
     known = Known({done.id: {round: ("done", measured) for round in range(4)}}, {done.id: 3})
     assert done.id not in {lineage.id for pack in plan(sweep, 1, known) for lineage in pack.lineages}
     # ... but they are if a measure, a round or the fates are missing.
-    for rounds, fates in (({0: ("done", measured)}, 3), ({r: ("done", "") for r in range(4)}, 3), (dict(known.rounds[done.id]), 2)):
+    for rounds, fates in (
+        ({0: ("done", measured)}, 3),
+        ({r: ("done", "") for r in range(4)}, 3),
+        (dict(known.rounds[done.id]), 2),
+    ):
         again = Known({done.id: rounds}, {done.id: fates})
         assert done.id in {lineage.id for pack in plan(sweep, 1, again) for lineage in pack.lineages}
 
@@ -71,7 +75,11 @@ SEARCH = {
         "algorithm": "optuna",
         "trials": 6,
         "seed": 3,
-        "space": {"prune.fraction": {"low": 0.1, "high": 0.6}, "train.batch": {"low": 4, "high": 64, "log": True}, "data.xi": [[1, 2], [1, 3]]},
+        "space": {
+            "prune.fraction": {"low": 0.1, "high": 0.6},
+            "train.batch": {"low": 4, "high": 64, "log": True},
+            "data.xi": [[1, 2], [1, 3]],
+        },
         "goals": [{"measure": "loss", "direction": "min"}, {"measure": "accuracy", "direction": "max"}],
     }
 }
@@ -79,7 +87,9 @@ SEARCH = {
 
 def asked(sweep, earlier=(), values=None):
     seen = []
-    proposals = Asked(sweep, NOTHING, axis_types(sweep), earlier, values or (lambda t: [t.trial.prune.fraction, 1.0]), seen.append)
+    proposals = Asked(
+        sweep, NOTHING, axis_types(sweep), earlier, values or (lambda t: [t.trial.prune.fraction, 1.0]), seen.append
+    )
     return proposals, seen
 
 
@@ -122,7 +132,10 @@ def test_earlier_trials_are_asked_again_first():
     for _ in range(3):
         first.ended(first.next(), "done")
     states = ["done", "running", "stopped"]
-    rows = [{**trial.values, "trial": trial.trial.id, "number": trial.number, "status": state} for trial, state in zip(seen, states, strict=True)]
+    rows = [
+        {**trial.values, "trial": trial.trial.id, "number": trial.number, "status": state}
+        for trial, state in zip(seen, states, strict=True)
+    ]
     rows = [{**row, "data.xi": json.dumps(row["data.xi"])} for row in rows]
     again, heard = asked(sweep, earlier=rows)
     while (pack := again.next()) != "finished":

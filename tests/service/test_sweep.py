@@ -146,7 +146,9 @@ def test_optuna_with_two_goals_and_early_stopping(tmp_path, keep_ray):
     assert done["goals"].list.len().unique().to_list() == [2]
     assert trials.filter(pl.col("status") == "stopped")["rounds"].is_between(1, 2).all()
     loss, kurtosis = done["goals"][0]
-    of_trial = rows_of(tmp_path / "s", "rounds").filter(pl.col("lineage").is_in(done["lineages"][0]), pl.col("method") == "imp")
+    of_trial = rows_of(tmp_path / "s", "rounds").filter(
+        pl.col("lineage").is_in(done["lineages"][0]), pl.col("method") == "imp"
+    )
     assert kurtosis == pytest.approx(of_trial.filter(pl.col("round") == 3)["kurtosis_mean"].mean(), rel=1e-12)
     reached = of_trial.filter(pl.col("density") <= 0.6)["round"].min()
     assert loss == pytest.approx(of_trial.filter(pl.col("round") == reached)["loss"].mean(), rel=1e-12)
@@ -155,18 +157,25 @@ def test_optuna_with_two_goals_and_early_stopping(tmp_path, keep_ray):
     assert report.ran == 0
     more = {**OPTUNA["search"], "trials": 7}
     sweep_into(tmp_path / "s", tiny_sweep(search=more), "ray")
-    assert rows_of(tmp_path / "s", "trials")["number"].to_list() == list(range(7))
+    assert rows_of(tmp_path / "s", "trials")["number"].sort().to_list() == list(range(7))
 
 
 # -- kill it on purpose -----------------------------------------------------------------------------------------------
 
-LONG = {"rounds": 12, "trial.train": {"steps": 400, "batch": 8}, "search.pack": [], "measures": ["accuracy", "kurtosis", {"spread": {"min_fan_in": 2}}]}
+LONG = {
+    "rounds": 12,
+    "trial.train": {"steps": 400, "batch": 8},
+    "search.pack": [],
+    "measures": ["accuracy", "kurtosis", {"spread": {"min_fan_in": 2}}],
+}
 
 
 def start(folder, file):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "impray.cli", "sweep", str(file), "--out", str(folder), "--mlflow", "off"]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
 
 
 def wait_for_rounds(folder, count, process):

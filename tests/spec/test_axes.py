@@ -34,9 +34,7 @@ OPTUNA = {"algorithm": "optuna", "trials": 5, "goals": [{"measure": "accuracy", 
 def test_a_grid_is_the_product_in_the_order_written_last_axis_fastest():
     found = axes.trials(sweep({"prune.fraction": [0.5, 0.2], "data.xi": [[1, 2], [3, 4]]}))
     assert [list(values.items()) for values, _ in found] == [
-        [("prune.fraction", fraction), ("data.xi", xi)]
-        for fraction in (0.5, 0.2)
-        for xi in ([1.0, 2.0], [3.0, 4.0])
+        [("prune.fraction", fraction), ("data.xi", xi)] for fraction in (0.5, 0.2) for xi in ([1.0, 2.0], [3.0, 4.0])
     ]
     assert [trial.prune.fraction for _, trial in found] == [0.5, 0.5, 0.2, 0.2]
     assert all(axes.value(trial, path) == item for values, trial in found for path, item in values.items())
@@ -64,9 +62,7 @@ def test_random_is_reproducible_within_bounds_and_more_trials_keep_the_first():
 
 def test_a_small_random_space_gives_each_trial_once():
     found = axes.trials(
-        sweep(
-            {"train.batch": {"low": 1, "high": 4, "log": True}}, search={"algorithm": "random", "trials": 9}
-        )
+        sweep({"train.batch": {"low": 1, "high": 4, "log": True}}, search={"algorithm": "random", "trials": 9})
     )
     assert sorted(values["train.batch"] for values, _ in found) == [1, 2, 3, 4]
 
@@ -329,9 +325,7 @@ def test_goals_are_measures_or_columns(name, keys):
 
 def test_a_ring_among_the_values_of_an_axis_has_no_image():
     found = said({"data.shape": [[12, 12], [40]]}, measures=["accuracy", "clustering"])
-    assert found == [
-        "measures[1] = 'clustering'    a ring has no image: clustering needs data.shape: [rows, cols]"
-    ]
+    assert found == ["measures[1] = 'clustering'    a ring has no image: clustering needs data.shape: [rows, cols]"]
 
 
 PACKS = [

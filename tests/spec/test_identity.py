@@ -45,16 +45,11 @@ def test_a_known_trunk_and_a_known_trial_keep_their_ids():
 
 def test_whole_floats_and_integers_ask_for_the_same():
     assert lineage(with_field(IMAGE, "data", gain=3.0)).id == lineage(IMAGE).id
-    assert (
-        lineage(with_field(IMAGE, "data", xi=[1, 3])).id
-        == lineage(with_field(IMAGE, "data", xi=[1.0, 3.0])).id
-    )
+    assert lineage(with_field(IMAGE, "data", xi=[1, 3])).id == lineage(with_field(IMAGE, "data", xi=[1.0, 3.0])).id
 
 
 def test_defaults_are_left_out():
-    written = with_field(
-        with_field(IMAGE, "train", lr=0.1, steps=2000), "net", hidden=[100], init={"scale": 1}
-    )
+    written = with_field(with_field(IMAGE, "train", lr=0.1, steps=2000), "net", hidden=[100], init={"scale": 1})
     assert lineage(written).id == lineage(IMAGE).id
     assert canonical(lineage().trial) == {"data": {"kind": "nlgp"}}
 
@@ -99,8 +94,6 @@ def test_an_override_with_the_default_keeps_the_id(tmp_path):
     path = tmp_path / "sweep.yaml"
     path.write_text("{question: q, trial: {data: {kind: nlgp}}, seeds: 1, rounds: 1}")
     plain = load(path).trial.id
-    assert (
-        load(path, ["prune.fraction=0.2", "train.lr=1e-1", "data.gain=1", "net.hidden=100"]).trial.id == plain
-    )
+    assert load(path, ["prune.fraction=0.2", "train.lr=1e-1", "data.gain=1", "net.hidden=100"]).trial.id == plain
     assert load(path, ["rounds=5", "seeds=[4]"]).trial.id == plain
     assert load(path, ["prune.fraction=0.3"]).trial.id != plain

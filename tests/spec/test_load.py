@@ -233,9 +233,7 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(wrong):
 
 
 def test_fields_that_cannot_be_together_are_told_beside_problems_elsewhere(wrong):
-    said = wrong(
-        GOOD.replace("trial:", "trial:\n  prune: {rewind_step: 3000, layers: [5]}").replace("rounds: 3", "")
-    )
+    said = wrong(GOOD.replace("trial:", "trial:\n  prune: {rewind_step: 3000, layers: [5]}").replace("rounds: 3", ""))
     assert [line.split("    ")[0] for line in said] == [
         "line 1: rounds",
         "line 3: trial.prune.rewind_step = 3000",
@@ -309,9 +307,7 @@ def test_a_file_that_is_not_there_names_its_neighbour(sweep_file):
 
 
 def test_anchors_and_merges_work(sweep_file):
-    text = replaced("gain: 1e-1}", "gain: 1}\n  train: &t {lr: 2}").replace(
-        "  train: {lr: 1e-3, steps: 1e3}\n", ""
-    )
+    text = replaced("gain: 1e-1}", "gain: 1}\n  train: &t {lr: 2}").replace("  train: {lr: 1e-3, steps: 1e3}\n", "")
     assert load(sweep_file(text)).trial.train.lr == 2
     merged = text.replace("&t {lr: 2}", "{<<: {lr: 5, batch: 3}, lr: 2}")
     assert load(sweep_file(merged)).trial.train.lr == 2
@@ -324,10 +320,7 @@ def test_numbers_are_decimal(sweep_file, written, read):
 
 
 def test_base_60_is_no_number(wrong):
-    assert (
-        "trial.train.steps = '1:30'    must be a whole number"
-        in wrong(replaced("steps: 1e3", "steps: 1:30"))[0]
-    )
+    assert "trial.train.steps = '1:30'    must be a whole number" in wrong(replaced("steps: 1e3", "steps: 1:30"))[0]
 
 
 # --- --set ---
@@ -341,9 +334,7 @@ def test_sets_override_in_order(sweep_file):
         "search.space.data.gain=[1, 1e1]",
         "prune.fraction=0.5",
     ]
-    sweep = load(
-        sweep_file(), [*sets, "search.algorithm=random", "search.trials=4", "measures=[loss]", "rounds=6"]
-    )
+    sweep = load(sweep_file(), [*sets, "search.algorithm=random", "search.trials=4", "measures=[loss]", "rounds=6"])
     assert (sweep.trial.data.gain, sweep.rounds, sweep.seeds) == (2, 6, (3, 4))  # pyright: ignore
     assert (sweep.search.space["data.gain"], sweep.search.trials, sweep.trial.prune.fraction) == (
         (1, 10),
@@ -405,7 +396,5 @@ def test_validate_takes_a_document_and_its_lines():
 
 def test_importing_is_light():
     code = "import sys, impray.spec.load, impray.spec.schema; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "ray", "polars", "mlflow", "numpy", "optuna"} & set(loaded)

@@ -51,8 +51,7 @@ def problem(net, inputs=5, outputs=3, nets=2, batch=6, steps=4, dtype=torch.floa
     arch = mlp.architecture(net, inputs, outputs)
     params = mlp.initial(net, arch, range(nets), dtype, "cpu")
     params = {
-        k: v + 0.1 * torch.randn(v.shape, generator=generator, dtype=torch.float64).to(dtype)
-        for k, v in params.items()
+        k: v + 0.1 * torch.randn(v.shape, generator=generator, dtype=torch.float64).to(dtype) for k, v in params.items()
     }
     x = torch.randn(nets, steps, batch, inputs, generator=generator, dtype=torch.float64).to(dtype)
     y = torch.randint(0, max(outputs, 2), (nets, steps, batch), generator=generator)
@@ -65,9 +64,7 @@ def loss_of(kind, outputs, labels):
     """The loss of each net, written with torch's own functions."""
     if kind == "cross_entropy":
         return torch.stack([functional.cross_entropy(z, y) for z, y in zip(outputs, labels, strict=True)])
-    one_hot = (
-        labels.unsqueeze(-1) if outputs.shape[-1] == 1 else functional.one_hot(labels, outputs.shape[-1])
-    )
+    one_hot = labels.unsqueeze(-1) if outputs.shape[-1] == 1 else functional.one_hot(labels, outputs.shape[-1])
     return torch.stack([functional.mse_loss(z, y.to(z.dtype)) for z, y in zip(outputs, one_hot, strict=True)])
 
 
@@ -86,9 +83,7 @@ def test_one_linear_layer_with_mse_makes_the_step_done_by_hand():
         "weight1": torch.tensor([[[1.0, 2.0]]], dtype=torch.float64),
         "bias1": torch.tensor([[0.5]], dtype=torch.float64),
     }
-    data = FixedData(
-        torch.tensor([[[[1.0, 0.0], [3.0, -1.0]]]], dtype=torch.float64), torch.tensor([[[0, 1]]])
-    )
+    data = FixedData(torch.tensor([[[[1.0, 0.0], [3.0, -1.0]]]], dtype=torch.float64), torch.tensor([[[0, 1]]]))
     end, _ = sgd.train(arch, [Sgd(batch=2, lr=0.1, loss="mse")], params, None, data, 1)
     # outputs 1.5, 1.5; errors 1.5, 0.5; dL/dw = 2/2 (1.5 (1, 0) + 0.5 (3, -1)) = (3, -0.5), dL/db = 2
     torch.testing.assert_close(end.params["weight1"], torch.tensor([[[0.7, 2.05]]], dtype=torch.float64))
@@ -101,9 +96,7 @@ def test_one_linear_layer_with_mse_makes_the_step_done_by_hand():
 @pytest.mark.parametrize("hidden", [(), (7,), (7, 4), (1,)])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("loss", "outputs"), [("cross_entropy", 3), ("mse", 3), ("mse", 1)])
-def test_one_step_is_minus_lr_times_the_gradient_of_autograd(
-    loss, outputs, activation, hidden, bias, batch_norm
-):
+def test_one_step_is_minus_lr_times_the_gradient_of_autograd(loss, outputs, activation, hidden, bias, batch_norm):
     net = Mlp(hidden=hidden, activation=activation, bias=bias, batch_norm=batch_norm)
     arch, params, _, data = problem(net, outputs=outputs, steps=1)
     lrs = [0.1, 0.3]
@@ -114,9 +107,7 @@ def test_one_step_is_minus_lr_times_the_gradient_of_autograd(
     for (name, before), gradient in zip(params.items(), gradients, strict=True):
         step = torch.stack([lr * g for lr, g in zip(lrs, gradient, strict=True)])
         # 1e-10 where a hidden unit is dead in all samples: batch norm then divides by sqrt(eps) = 1e-5
-        torch.testing.assert_close(
-            before - end.params[name], step, rtol=1e-9, atol=1e-10 if batch_norm else 1e-14
-        )
+        torch.testing.assert_close(before - end.params[name], step, rtol=1e-9, atol=1e-10 if batch_norm else 1e-14)
 
 
 @pytest.mark.parametrize("density", [1.0, 0.5])
@@ -222,9 +213,7 @@ def test_a_pack_of_16_equals_16_packs_of_one(batch_norm, loss, activation, dtype
         together, _ = sgd.train(arch, specs, params, masks, data, 4)
         for i in range(16):
             own = slice(i, i + 1)
-            own_params, own_masks = (
-                {k: v[own].clone() for k, v in given.items()} for given in (params, masks)
-            )
+            own_params, own_masks = ({k: v[own].clone() for k, v in given.items()} for given in (params, masks))
             alone, _ = sgd.train(arch, specs[own], own_params, own_masks, data.of(own), 4)
             assert same(alone.params, {name: value[own] for name, value in together.params.items()}), (
                 hidden,
