@@ -38,11 +38,10 @@ def connect(address: str | None, sweep: Sweep) -> int:
     import ray
 
     if not ray.is_initialized():
-        local = {"include_dashboard": False} if address is None else {}
         # "local" and not None: without it ray joins whatever stale cluster a file on disk still names.
-        ray.init(
-            address=address or "local", log_to_driver=False, logging_level="ERROR", configure_logging=True, **local
-        )
+        # A cluster that is joined has its own dashboard, and refuses to be told about one.
+        dashboard = False if address is None else None
+        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
     return slots(ray.cluster_resources(), sweep)
 
 

@@ -26,7 +26,7 @@ from impray.service.proposals import Asked, Listed, Outcome, Proposals
 from impray.service.trials import Trials, told
 from impray.spec.errors import ImprayError, Problem, SweepError
 from impray.spec.pack import Pack
-from impray.spec.sweep import Sweep, Where
+from impray.spec.sweep import Sweep, Where, written
 
 EXPORT_EVERY_S = 30.0
 
@@ -112,11 +112,8 @@ def _budget(trials: Trials) -> int:
 
 def describe(request: Request, paths: Paths) -> None:
     """Write sweep.yaml (as run, overrides included) and provenance.json where they would change."""
-    document = request.sweep.model_dump(mode="json", exclude_defaults=True)
-    text = "# The sweep as it was run, overrides included.\n" + yaml.safe_dump(
-        document, sort_keys=False, allow_unicode=True
-    )
-    _write_if_new(paths.sweep, text)
+    text = yaml.safe_dump(written(request.sweep), sort_keys=False, allow_unicode=True)
+    _write_if_new(paths.sweep, "# The sweep as it was run, overrides included.\n" + text)
     description = {
         "sweep": request.name,
         # Axes of earlier runs in this folder stay columns: their rows are still here.

@@ -76,6 +76,8 @@ def canonical(value: Any) -> Any:
         }
     if isinstance(value, (tuple, list)):
         return [canonical(item) for item in value]
+    if isinstance(value, dict):
+        return {name: canonical(item) for name, item in value.items()}
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer():

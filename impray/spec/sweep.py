@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from impray.spec.base import Spec
+from impray.spec.base import Spec, canonical
 from impray.spec.measure import Accuracy, Loss, Measure
 from impray.spec.prune import Method
 from impray.spec.search import Search
@@ -83,3 +83,15 @@ def _named(item: object) -> object:
 
 
 Where = Literal["here", "ray"]
+
+
+def written(sweep: Sweep) -> dict:
+    """The sweep as its YAML could be written: defaults left out, measures by name. Loading it gives the same sweep."""
+    document = canonical(sweep)
+    document["measures"] = [_by_name(measure) for measure in document.get("measures", canonical(sweep.measures))]
+    return {name: document[name] for name in Sweep.model_fields if name in document}
+
+
+def _by_name(measure: dict) -> str | dict:
+    parameters = {name: value for name, value in measure.items() if name != "name"}
+    return {measure["name"]: parameters} if parameters else measure["name"]

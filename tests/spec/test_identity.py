@@ -1,9 +1,13 @@
 """Ids name what decides a lineage's numbers only. Pinned ids are released: changing one orphans results."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from impray.spec.base import canonical
 from impray.spec.load import load
+from impray.spec.sweep import written
 from impray.spec.trial import Lineage, Trial
 
 DEFAULT = {"data": {"kind": "nlgp"}}
@@ -97,3 +101,10 @@ def test_an_override_with_the_default_keeps_the_id(tmp_path):
     assert load(path, ["prune.fraction=0.2", "train.lr=1e-1", "data.gain=1", "net.hidden=100"]).trial.id == plain
     assert load(path, ["rounds=5", "seeds=[4]"]).trial.id == plain
     assert load(path, ["prune.fraction=0.3"]).trial.id != plain
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml")), ids=lambda p: p.stem)
+def test_a_written_sweep_loads_as_itself(path, tmp_path):
+    sweep = load(path)
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(written(sweep)))
+    assert load(tmp_path / "sweep.yaml") == sweep
