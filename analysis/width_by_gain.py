@@ -1,7 +1,7 @@
 """Receptive-field width, clustering and kurtosis against the inputs' non-Gaussianity.  Redman et al. (2025), Fig. 3C.
 
 One line per method, at the last round; the axis is the first of data.gaussian_blend, data.gain and data.k that the
-sweep has (else its first axis), further axes are small multiples. Width and clustering are medians over units, the
+sweep has (else its first axis), further axes are small multiples. Width is the median over units, clustering the mean, the
 width the mean of x and y; kurtosis is the mean over units and classes. Reads any sweep that measures one of them; the
 quickstart is meant.
 
@@ -115,7 +115,7 @@ def text(table: pl.DataFrame) -> str:
 
 def _caption(table: pl.DataFrame) -> str:
     rounds = common.part(table, status="done")["round"].unique().to_list()
-    dots = "Faint dots: single lineages. Width and clustering: median over units per lineage; kurtosis: mean."
+    dots = "Faint dots: single lineages. Per lineage: median width, mean clustering and mean kurtosis over units."
     differ = "; trials at different rounds are not compared, give --round" if len(rounds) > 1 else ""
     at = f"At {common.spans(rounds)}{differ}."
     return " ".join([at, common.caption(table, "bars"), dots])

@@ -160,8 +160,9 @@ def finish(request: Request, report: Report, console: Console, sets: list[str], 
     leaderboard(request.sweep, folder, console)
     for path in report.figures:
         text = path.with_suffix(".txt")
-        if text.is_file():
-            console.print(f"\n{text.read_text().strip()}", markup=False, highlight=False, soft_wrap=True)
+        if text.is_file():  # its first lines; the whole text lies beside the figure
+            head = text.read_text().split("\n\n", 1)[0]
+            console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=True)
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
         console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from impray.spec.sweep import Sweep
 SHOWN = {
     "accuracy": "accuracy",
     "rf_width_x_px_median": "width px",
-    "clustering_median": "clustering",
+    "clustering_mean": "clustering",
     "kurtosis_per_class_mean": "kurtosis",
     "ipr_mean": "ipr",
 }

@@ -67,7 +67,7 @@ def test_undefined_is_counted_and_not_measured_is_left_out(lineage_row, lazy):
     found = common.tidy(lazy(rows), [BLEND], [(WIDTH,), (CLUSTERING,)])
     assert found.select("measure", "seed", "status").rows() == [("width_px", 0, "done"), ("width_px", 1, "undefined")]
     assert "width_px is undefined for 1 lineage " in common.caption(found, "bars")
-    with pytest.raises(DataError, match="has not measured any of clustering_median"):
+    with pytest.raises(DataError, match="has not measured any of clustering_mean"):
         common.tidy(lazy(rows), [BLEND], [(CLUSTERING,)])
 
 

@@ -27,11 +27,11 @@ def drawn(lineage_row, lazy):
 
 def test_table_of_five_rows(lineage_row, lazy):
     rows = [
-        lineage_row(0.0, "imp", 0, 2.0, clustering_median=3.0),
-        lineage_row(0.0, "imp", 1, 3.0, clustering_median=4.0),
-        lineage_row(0.0, "random", 0, 7.0, clustering_median=1.0),
-        lineage_row(1.0, "imp", 0, 5.0, clustering_median=2.0),
-        lineage_row(1.0, "imp", 1, 6.0, clustering_median=2.0),
+        lineage_row(0.0, "imp", 0, 2.0, clustering_mean=3.0),
+        lineage_row(0.0, "imp", 1, 3.0, clustering_mean=4.0),
+        lineage_row(0.0, "random", 0, 7.0, clustering_mean=1.0),
+        lineage_row(1.0, "imp", 0, 5.0, clustering_mean=2.0),
+        lineage_row(1.0, "imp", 1, 6.0, clustering_mean=2.0),
     ]
     found = width_by_gain.table(lazy(rows), [BLEND]).unique(["x", "method", "measure"]).sort("measure", "x", "method")
     assert found.select("measure", "x", "method", "mean", "low", "high", "seeds").rows() == [
@@ -80,7 +80,7 @@ def test_one_seed_is_called_an_anecdote(lineage_row, lazy):
 
 def test_clustering_that_disagrees_is_told(lineage_row, lazy):
     rows = [
-        lineage_row(blend, "imp", seed, 2.0 + blend, clustering_median=2.0 + blend)
+        lineage_row(blend, "imp", seed, 2.0 + blend, clustering_mean=2.0 + blend)
         for blend in (0.0, 1.0)
         for seed in (0, 1)
     ]
