@@ -24,9 +24,7 @@ from impray.measures.rf_width import Shape, autocorrelation
 _UNITS = 1024  # at a time: S is four times as large as the mask
 
 
-def clustering(
-    mask: Shaped[Tensor, "*pack unit input"], shape: Shape, radius_px: float = 2.0
-) -> Float[Tensor, "*pack unit"]:
+def clustering(mask: Shaped[Tensor, "*unit input"], shape: Shape, radius_px: float = 2.0) -> Float[Tensor, "*unit"]:
     """Number of pairs of kept inputs within a distance, relative to what chance gives at the same fan-in.
 
     Args:    mask: bool or real; an input is kept if it is not 0.

@@ -16,7 +16,7 @@ from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 
 
-def ipr(weight: Float[Tensor, "*pack unit input"]) -> Float[Tensor, "*pack unit"]:
+def ipr(weight: Float[Tensor, "*unit input"]) -> Float[Tensor, "*unit"]:
     """IPR of each unit in float64, in [1/input, 1]; NaN for a unit without a non-zero weight."""
     weight = weight.double()
     # Scaled by the largest weight first: fourth powers of small weights would underflow.

@@ -7,13 +7,10 @@ import torch
 from torch import Tensor
 
 from impray.measures.clustering import clustering
-from impray.measures.rf_width import Shape, autocorrelation, rf_width
+from impray.measures.rf_width import rf_width
 from impray.measures.spread import spread
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
-from impray.spec.errors import ShapeError
-
-__all__ = ["autocorrelation", "measure_clustering", "measure_masks", "measure_rf_width", "measure_spread"]
 
 
 def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
@@ -23,7 +20,7 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
         state,
         lambda masks: rf_width(
             masks,
-            _image(state),
+            state.input_shape,
             include_zero=asked.include_zero,
             offset=asked.offset,
             min_fan_in=asked.min_fan_in,
@@ -35,13 +32,13 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
 
 def measure_clustering(asked: spec.Clustering, state: RoundState) -> Readings:
     """Pairs within the radius relative to chance, first layer; see `clustering`."""
-    (found,) = _where_counted(asked, state, lambda masks: (clustering(masks, _image(state), asked.radius_px),))
+    (found,) = _where_counted(asked, state, lambda masks: (clustering(masks, state.input_shape, asked.radius_px),))
     return Readings(units={1: {"clustering": found}})
 
 
 def measure_spread(asked: spec.Spread, state: RoundState) -> Readings:
     """Fit-free width, first layer; see `spread`."""
-    (found,) = _where_counted(asked, state, lambda masks: (spread(masks, _image(state)),))
+    (found,) = _where_counted(asked, state, lambda masks: (spread(masks, state.input_shape),))
     return Readings(units={1: {"spread_px": found}})
 
 
@@ -66,19 +63,6 @@ def measure_masks(asked: spec.Masks, state: RoundState) -> Readings:
         for net in range(state.nets)
     ]
     return Readings(images={1: images})
-
-
-def _image(state: RoundState) -> Shape:
-    """(row, col) or (channel, row, col); a sweep that asks for a ring's image was refused at validation."""
-    match state.input_shape:
-        case (row, col):
-            return row, col
-        case (channel, row, col):
-            return channel, row, col
-        case flat:
-            raise ShapeError(
-                f"inputs of shape {flat} are no image; this measure needs (row, col) or (channel, row, col)"
-            )
 
 
 def _where_counted(asked: spec.MaskOnImage, state: RoundState, function) -> list[Tensor]:  # noqa: ANN001

@@ -44,7 +44,7 @@ from torch import Tensor
 from impray.spec.errors import ShapeError
 
 Colours = Literal["same", "different", "all"]
-Shape = tuple[int, int] | tuple[int, int, int]
+Shape = tuple[int, ...]  # (channel, row, col) or (row, col); anything else is a ShapeError
 
 # A spike at d = 0: exp(-1 / (2 * 0.2^2)) = 4e-6 of it is left a pixel away, less than a single pair ever is.
 # Narrower still, and with d = 0 left out, all that is left of the Gaussian would be rounding.
@@ -62,7 +62,7 @@ _NO_STEP = 1e-7  # the same, where convergence is slower
 _MAX_STEPS = 200  # some 10 are usual; a unit that needs more is returned where it stands
 
 
-def _as_images(mask: Shaped[Tensor, "*pack unit input"], shape: Shape) -> Bool[Tensor, "flat channel row col"]:
+def _as_images(mask: Shaped[Tensor, "*unit input"], shape: Shape) -> Bool[Tensor, "flat channel row col"]:
     """Kept inputs (anything but 0) as images; raises ShapeError if `shape` does not multiply to the last axis."""
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ShapeError(f"shape {shape}: must be (row, col) or (channel, row, col), each at least 1")
@@ -141,8 +141,8 @@ def _transformed(kept: Bool[Tensor, "flat channel row col"], colours: Colours) -
 
 
 def autocorrelation(
-    mask: Shaped[Tensor, "*pack unit input"], shape: Shape, colours: Colours = "same"
-) -> Float[Tensor, "*pack unit lag_row lag_col"]:
+    mask: Shaped[Tensor, "*unit input"], shape: Shape, colours: Colours = "same"
+) -> Float[Tensor, "*unit lag_row lag_col"]:
     """Number of ordered pairs of kept inputs at each displacement: S_i(d) of Redman et al. (2025), eq. (1).
 
     Args:    mask: bool or real; an input is kept if it is not 0.
@@ -402,14 +402,14 @@ def _fit(quadrant: _Quadrant) -> Float[Tensor, "3 unit"]:
 
 
 def rf_width(
-    mask: Shaped[Tensor, "*pack unit input"],
+    mask: Shaped[Tensor, "*unit input"],
     shape: Shape,
     *,
     include_zero: bool = True,
     offset: bool = False,
     min_fan_in: int | None = None,
     colours: Colours = "same",
-) -> tuple[Float[Tensor, "*pack unit"], Float[Tensor, "*pack unit"], Float[Tensor, "*pack unit"]]:
+) -> tuple[Float[Tensor, "*unit"], Float[Tensor, "*unit"], Float[Tensor, "*unit"]]:
     """Widths of the Gaussian fitted to S_i(d), Redman et al. (2025), eq. (1), section 2.2 and appendix A.
 
     Args:    mask: bool or real; an input is kept if it is not 0.

@@ -24,7 +24,7 @@ from impray.measures.rf_width import Shape
 from impray.spec.errors import ShapeError
 
 
-def spread(mask: Shaped[Tensor, "*pack unit input"], shape: Shape) -> Float[Tensor, "*pack unit"]:
+def spread(mask: Shaped[Tensor, "*unit input"], shape: Shape) -> Float[Tensor, "*unit"]:
     """Root mean squared distance per axis of kept inputs from their centroid.
 
     Args:    mask: bool, or real weights, of which the magnitudes count.

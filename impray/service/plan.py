@@ -54,10 +54,10 @@ def pack_of(
 
 
 def packs(sweep: Sweep, trials: Sequence[Planned], known: Known, columns: Mapping[str, str], slots: int) -> list[Pack]:
-    """Packs of what is left to do, enough of them to fill `slots` device slots.
+    """Packs of what is left to do, so many that they keep `slots` device slots busy.
 
-    Trials that differ only along `search.pack` share one; a pack is split between seeds (then trials) if there are fewer packs
-    than slots. A lineage is in one pack only.
+    Trials that differ only along `search.pack` share one; packs are split between seeds (then trials) where slots would stay
+    empty at the end. A lineage is in one pack only.
     """
     asked = pack_of(sweep, trials[0].lineages, known, columns).asked if trials else {}
     groups: dict[tuple, list[Lineage]] = {}
@@ -66,12 +66,22 @@ def packs(sweep: Sweep, trials: Sequence[Planned], known: Known, columns: Mappin
         for lineage in trial.lineages:
             if not known.complete(lineage, sweep.rounds, asked):
                 groups.setdefault((shared, stackable(lineage)), []).append(lineage)
-    parts = max(1, math.ceil(slots / max(1, len(groups)))) if sweep.search.stop_early is None else 1
+    # Early stopping compares whole trials, so their packs stay whole.
+    parts = parts_for(len(groups), slots) if sweep.search.stop_early is None else 1
     # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
     snapshots = [trial.trial.prune.rewind_step for trial in trials]
     return [
         pack_of(sweep, part, known, columns, snapshots) for group in groups.values() for part in split(group, parts)
     ]
+
+
+def parts_for(groups: int, slots: int) -> int:
+    """Into how many parts each of `groups` packs is cut: the fewest that leave at most 8 % of the slots' time empty."""
+    for parts in range(1, slots):
+        packs = groups * parts
+        if packs >= 0.92 * slots * math.ceil(packs / slots) > 0:
+            return parts
+    return max(1, slots)
 
 
 def split(lineages: Sequence[Lineage], parts: int) -> list[list[Lineage]]:

@@ -7,7 +7,7 @@ import pytest
 from conftest import tiny_sweep
 
 from impray.results.known import Known
-from impray.service.plan import axis_types, listed, packs, planned, split
+from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
 from impray.service.proposals import Asked, Listed
 
 NOTHING = Known({}, {})
@@ -33,6 +33,14 @@ def test_packs_fill_the_slots_and_hold_each_lineage_once(slots):
     assert len(ids) == len(set(ids)) == 2 * 3 * 3
     # The smallest part is the three methods of one seed and trial, which share a trunk.
     assert len(found) == min(slots, 2 * 3)
+
+
+@pytest.mark.parametrize(
+    ("groups", "slots", "parts"),
+    [(1, 1, 1), (1, 2, 2), (9, 2, 2), (9, 1, 1), (3, 16, 5), (45, 2, 1), (0, 2, 2), (4, 2, 1)],
+)
+def test_packs_are_cut_so_that_slots_stay_busy(groups, slots, parts):
+    assert parts_for(groups, slots) == parts
 
 
 def test_splitting_keeps_trunks_together():

@@ -1,0 +1,69 @@
+"""Checkpoints: what goes in comes out, bit for bit; what is damaged is named."""
+
+import pytest
+import torch
+
+from impray.lineage.checkpoint import (
+    Record,
+    Trunk,
+    record_from_bytes,
+    record_to_bytes,
+    trunk_from_bytes,
+    trunk_to_bytes,
+)
+from impray.spec.errors import LineageError
+
+
+def params(seed, dtype):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = {"weight1": (5, 7), "bias1": (5,), "weight2": (3, 5), "bias2": (3,)}
+    return {name: torch.randn(shape, generator=generator, dtype=dtype) for name, shape in shapes.items()}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_record_comes_back(dtype):
+    end = params(0, dtype)
+    masks = {name: end[name] > 0.3 for name in ("weight1", "bias1")}
+    end = {name: value * masks.get(name, 1) for name, value in end.items()}
+    stats = {"mean1": torch.randn(7, dtype=dtype, generator=torch.Generator().manual_seed(1))}
+    back = record_from_bytes(record_to_bytes(Record(masks, end, stats)), "here")
+    assert back.end is not None
+    assert same(back.masks, masks) and same(back.end, end) and same(back.stats, stats)
+
+
+def test_a_record_without_training_has_only_its_mask():
+    masks = {"weight1": torch.zeros(5, 7, dtype=torch.bool)}
+    back = record_from_bytes(record_to_bytes(Record(masks)), "here")
+    assert same(back.masks, masks) and back.end is None
+
+
+def test_a_trunk_comes_back():
+    trunk = Trunk(params(0, torch.float32), {}, {0: params(1, torch.float32), 200: params(2, torch.float32)})
+    back = trunk_from_bytes(trunk_to_bytes(trunk), "here")
+    assert same(back.end, trunk.end) and back.stats == {}
+    assert back.snapshots.keys() == {0, 200} and same(back.snapshots[200], trunk.snapshots[200])
+
+
+@pytest.mark.parametrize("damaged", [b"", b"not a checkpoint", b"\xff" * 100])
+def test_damaged_bytes_are_named(damaged):
+    with pytest.raises(LineageError, match="checkpoint of x"):
+        record_from_bytes(damaged, "checkpoint of x")
+    with pytest.raises(LineageError, match="trunk y"):
+        trunk_from_bytes(damaged, "trunk y")
+
+
+def test_a_truncated_record_is_named():
+    whole = record_to_bytes(Record({"weight1": torch.ones(5, 7, dtype=torch.bool)}, params(0, torch.float32)))
+    with pytest.raises(LineageError):
+        record_from_bytes(whole[:-9], "here")
+
+
+def test_infinite_weights_are_not_finite():
+    end = params(0, torch.float32)
+    assert Trunk(end, {}, {}).finite
+    end["bias2"][1] = float("inf")
+    assert not Trunk(end, {}, {}).finite and not Record({}, end).finite
