@@ -493,17 +493,25 @@ def canvas(
     rows: int, columns: int, panel: tuple[float, float], least_width: float = 7.5
 ) -> tuple[Figure, list[list[Axes]]]:
     """An empty figure and its axes, row by row; rows share x and y scales."""
-    figure = Figure(
-        figsize=(max(least_width, columns * panel[0] + 1), rows * panel[1] + 2), layout="constrained", dpi=DPI
-    )
-    FigureCanvasAgg(figure)  # draws without a display and without pyplot's global state
+    figure = blank(max(least_width, columns * panel[0] + 1), rows * panel[1] + 2)
     grid = figure.subplots(rows, columns, sharex=True, sharey="row", squeeze=False)
-    for axes in grid.flat:
-        axes.grid(True, color="0.9", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
-    return figure, [list(line) for line in grid]
+    return figure, [[plain(axes) for axes in line] for line in grid]
+
+
+def blank(width: float, height: float) -> Figure:
+    """A figure in inches with nothing in it."""
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=DPI)
+    FigureCanvasAgg(figure)  # draws without a display and without pyplot's global state
+    return figure
+
+
+def plain(axes: Axes) -> Axes:
+    """The looks that all panels share."""
+    axes.grid(True, color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    return axes
 
 
 def finish(figure: Figure, title: str, words: Sequence[str], handles: Mapping[str, Artist]) -> Figure:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from impray import __version__
 
 if TYPE_CHECKING:
-    import polars as pl
     from rich.console import Console
 
     from impray.service.driver import Report, Request
+    from impray.spec.errors import Problem
     from impray.spec.sweep import Sweep
 
 app = typer.Typer(
@@ -41,8 +44,7 @@ File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of o
 Out = Annotated[Path, typer.Option("--out", help="Where sweeps' folders go.")]
 Folder = Annotated[Path, typer.Argument(help="A sweep's own folder.")]
 Store = Annotated[
-    str | None,
-    typer.Option("--mlflow", help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder."),
+    str | None, typer.Option("--mlflow", help="URI of an MLflow store or server. Default: sqlite in the folder.")
 ]
 
 
@@ -88,73 +90,135 @@ def sweep(
     address: Annotated[
         str | None, typer.Option(help="A running Ray cluster, such as auto; default: a local one.")
     ] = None,
-    mlflow: Store = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder."),
+    ] = None,
     figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
 ) -> None:
     """Run a sweep, or go on where it stopped."""
     with answered():
-        found, path = load_sweep(file, sets or [])
-        check_call(found, path, where)
+        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow))
+        name = path.stem if path.stem != "sweep" else path.resolve().parent.name
+        again = _command(file, sets or [], out, where, address, mlflow, figures)
         if plan:
-            _plan(found, path, out)
+            _plan(found, name, out / name, again)
             return
         from rich.console import Console
 
         from impray.service import driver
+        from impray.spec.errors import StorageError
 
-        name = path.stem if path.stem != "sweep" else path.parent.name
         request = driver.Request(found, name, out / name, where, address, mlflow, figures)  # type: ignore[arg-type]
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
         try:
             report = driver.run(request, console)
         except KeyboardInterrupt:
-            _interrupted(request, sets or [], file)
-        finish(request, report, console, sets or [], file)
+            stopped(request.folder, again)
+            raise typer.Exit(130) from None
+        except StorageError as error:
+            typer.echo(str(error), err=True)
+            if begun(request.folder):
+                stopped(request.folder, again)
+            raise typer.Exit(2) from None
+        if report.interrupted:
+            stopped(request.folder, again)
+            raise typer.Exit(130)
+        finish(request, report, console)
 
 
-def load_sweep(file: str, sets: list[str]) -> tuple[Sweep, Path]:
+def load_sweep(
+    file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda found: []
+) -> tuple[Sweep, Path]:
     """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
+    from impray.spec.errors import Problem, SweepError
     from impray.spec.load import load
+    from impray.spec.wording import near
 
     path = Path(file)
-    if not path.exists():
-        for folder in (Path("sweeps"), _checkout() / "sweeps"):
-            for name in (file.removeprefix("sweeps/"), f"{file}.yaml"):
-                if (folder / name).is_file():
-                    return load(folder / name, sets), folder / name
-    return load(path, sets), path
+    shipped = {p.stem: p for folder in (_checkout() / "sweeps", Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
+    bare = file.removeprefix("sweeps/").removesuffix(".yaml")
+    if path.exists():
+        return load(path, sets, check), path
+    if bare in shipped:
+        return load(shipped[bare], sets, check), shipped[bare]
+    if path.parent == Path("."):
+        options = [*shipped, *(str(other) for other in Path(".").glob("*.y*ml"))]
+        right = f"there is no such file; sweeps/ has {', '.join(shipped) or 'none'}{near(file, options)}"
+        raise SweepError(file, [Problem("file", None, right)])
+    return load(path, sets, check), path
 
 
-def check_call(found: Sweep, path: Path, where: str) -> None:
-    """What only the command line can see: whether the figures' scripts exist, and whether `--where` can run this search."""
-    from impray.spec.errors import Problem, SweepError
+def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: str | None) -> list[Problem]:
+    """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
+    from impray.spec.errors import Problem
     from impray.spec.wording import near
 
     problems = []
     scripts = sorted(p.stem for p in (_checkout() / "analysis").glob("*.py") if p.stem != "common")
-    for name in found.figures:
+    for position, name in enumerate(found.figures if found else ()):
         if name not in scripts:
-            problems.append(Problem("figures", repr(name), f"not one of {', '.join(scripts)}{near(name, scripts)}"))
+            right = f"not one of {', '.join(scripts)}{near(name, scripts)}"
+            problems.append(Problem(f"figures[{position}]", repr(name), right))
     if where not in ("here", "ray"):
-        problems.append(Problem("--where", repr(where), "must be here or ray"))
-    elif where == "here" and (found.search.algorithm == "optuna" or found.search.stop_early):
-        problems.append(
-            Problem("--where", "'here'", "runs grid and random searches without stop_early; use --where ray")
-        )
-    if problems:
-        raise SweepError(str(path), problems)
+        problems.append(Problem("--where", repr(where), f"must be here or ray{near(where, ('here', 'ray'))}"))
+    elif where == "here" and found and (found.search.algorithm == "optuna" or found.search.stop_early):
+        right = "runs grid and random searches without stop_early; use --where ray"
+        problems.append(Problem("--where", "'here'", right))
+    if where == "here" and address is not None:
+        problems.append(Problem("--address", repr(address), "a cluster is for --where ray; leave one of them out"))
+    if mlflow != "off":
+        problems += _store_problems(mlflow)
+    return problems
+
+
+def _store_problems(mlflow: str | None) -> list[Problem]:
+    """MLflow takes any word for the name of a folder of files, which it does not support any more."""
+    from impray.spec.errors import Problem
+
+    if mlflow is None or "://" in mlflow:
+        return []
+    right = "must be a URI, such as http://127.0.0.1:5000 or sqlite:///mlflow.db"
+    return [Problem("--mlflow", repr(mlflow), right)]
 
 
 def _checkout() -> Path:
     return Path(__file__).parent.parent
 
 
-def finish(request: Request, report: Report, console: Console, sets: list[str], file: str) -> None:
+def _command(
+    file: str, sets: list[str], out: Path, where: str, address: str | None, mlflow: str | None, figures: bool
+) -> str:
+    """The command that was typed, to type again."""
+    words = ["impray", "sweep", file, *(word for item in sets for word in ("--set", item))]
+    words += ["--out", str(out)] if out != Path("runs") else []
+    words += ["--where", where] if where != "ray" else []
+    words += ["--address", address] if address else []
+    words += ["--mlflow", mlflow] if mlflow else []
+    words += [] if figures else ["--no-figures"]
+    return shlex.join(words)
+
+
+def begun(folder: Path) -> bool:
+    """Whether a sweep has written down its first trial there."""
+    from impray.results.paths import Paths
+
+    return any(Paths(folder).table("trials").glob("*.parquet"))
+
+
+def stopped(folder: Path, again: str) -> None:
+    """Say what is done, if anything was begun, and how to go on."""
+    from impray.results import status
+
+    if begun(folder):
+        typer.echo(f"stopped: {status.sentence(folder)}", err=True)
+    typer.echo(f"go on with: {again}", err=True)
+
+
+def finish(request: Request, report: Report, console: Console) -> None:
     """Say what happened and name the next useful command."""
     folder = request.folder
-    if report.interrupted:
-        _interrupted(request, sets, file)
     if not report.ran:
         console.print(f"nothing to do: all {report.trials} trials are done in {folder}", markup=False, highlight=False)
     leaderboard(request.sweep, folder, console)
@@ -162,36 +226,39 @@ def finish(request: Request, report: Report, console: Console, sets: list[str], 
         text = path.with_suffix(".txt")
         if text.is_file():  # its first lines; the whole text lies beside the figure
             head = text.read_text().split("\n\n", 1)[0]
-            console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
         console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)
-    if report.seconds:
+    if report.ran:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
-        console.print(f"time: {parts}", markup=False, highlight=False)
-    if report.count("failed"):
-        console.print(
-            f"{report.count('failed')} trials failed; next: impray failures {folder}", markup=False, highlight=False
-        )
+        console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)
+    if report.export_error:
+        typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
+        raise typer.Exit(2)
+    failed = report.count("failed")
+    if failed:
+        typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {folder}")
         raise typer.Exit(1)
-    console.print(f"next: impray mlflow ui {folder}", markup=False, highlight=False)
+    typer.echo(_next_view(folder, request.mlflow))
 
 
-def _interrupted(request: Request, sets: list[str], file: str) -> NoReturn:
-    from impray.results import status
+def _next_view(folder: Path, mlflow: str | None = None) -> str:
+    """Where to look at a sweep in MLflow: made first where there is nothing yet; a server has its own address."""
+    from impray.results.paths import Paths
 
-    typer.echo(f"stopped: {status.sentence(request.folder)}", err=True)
-    words = ["impray", "sweep", file, *(word for item in sets for word in ("--set", item))]
-    typer.echo(f"go on with: {' '.join(words)} --out {request.folder.parent}", err=True)
-    raise typer.Exit(130)
+    if mlflow not in (None, "off"):
+        server = mlflow.startswith(("http:", "https:"))
+        return f"next: open {mlflow}" if server else f"next: impray mlflow ui {folder} --mlflow {shlex.quote(mlflow)}"
+    return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {folder}"
 
 
-def _plan(found: Sweep, path: Path, out: Path) -> None:
+def _plan(found: Sweep, name: str, folder: Path, again: str) -> None:
     from impray.service import estimate
 
-    for line in estimate.lines(found, path.stem, out / path.stem):
+    for line in estimate.lines(found, name, folder):
         typer.echo(line)
-    typer.echo(f"next: impray sweep {path}")
+    typer.echo(f"next: {again}")
 
 
 @app.command()
@@ -220,8 +287,10 @@ def status(folder: Folder) -> None:
     """What is done, running and failed in a sweep's folder."""
     with answered():
         from impray.results import status as of
+        from impray.results.tables import reading
 
-        typer.echo(of.sentence(folder))
+        with reading(folder):
+            typer.echo(of.sentence(folder))
     typer.echo(f"next: impray top {folder}")
 
 
@@ -231,50 +300,30 @@ def top(folder: Folder) -> None:
     with answered():
         from rich.console import Console
 
-        from impray.results import tables
-        from impray.results.paths import Paths
+        from impray.results.tables import reading
         from impray.spec.load import load
 
-        tables.scan("trials", folder)
-        leaderboard(load(Paths(folder).sweep), folder, Console())
-    typer.echo(f"next: impray mlflow ui {folder}")
+        with reading(folder) as paths:
+            leaderboard(load(paths.sweep), folder, Console())
+    typer.echo(_next_view(folder))
 
 
 def leaderboard(found: Sweep, folder: Path, console: Console) -> None:
     from impray.results import leaderboard as of
 
     frame = of.by_goals(found, folder) if found.search.goals else of.by_method(folder)
-    print_frame(frame, console, rows=30)
-
-
-def print_frame(frame: pl.DataFrame, console: Console, rows: int) -> None:
-    """A polars frame as a plain table; numbers with four digits."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    cells = [
-        [f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row]
-        for row in frame.head(rows).iter_rows()
-    ]
-    for place, name in enumerate(frame.columns):
-        # Numbers never wrap, headings do.
-        widest = max((len(row[place]) for row in cells), default=1)
-        right = "right" if frame[name].dtype.is_numeric() else "left"
-        table.add_column(name, justify=right, min_width=widest, overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    console.print(table)
-    if frame.height > rows:
-        console.print(f"and {frame.height - rows} more", markup=False)
+    for line in of.lines(frame, console.width if console.is_terminal else None):
+        typer.echo(line)
 
 
 @app.command()
 def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the traces.")] = False) -> None:
     """What went wrong, newest first."""
     with answered():
-        from impray.results import tables
+        from impray.results.tables import reading, scan
 
-        rows = tables.scan("failures", folder).sort("written_at", descending=True).collect()
+        with reading(folder):
+            rows = scan("failures", folder).sort("written_at", descending=True).collect()
         for row in rows.iter_rows(named=True):
             typer.echo(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
             typer.echo(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
@@ -282,6 +331,8 @@ def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the 
                 typer.echo(row["trace"])
         if rows.is_empty():
             typer.echo("no failures")
+    again = "" if rows.is_empty() or trace else f"impray failures --trace {folder}"
+    typer.echo(f"next: {again or f'impray top {folder}'}")
 
 
 @app.command()
@@ -291,7 +342,7 @@ def data(
     ] = None,
     sets: Sets = None,
     samples: Annotated[int, typer.Option(min=8, help="Samples per class.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Which samples are drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     picture: Annotated[Path | None, typer.Option(help="Where the picture of samples goes.")] = None,
 ) -> None:
@@ -304,7 +355,7 @@ def data(
 
 
 @app.command()
-def tables(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """The data dictionary: every table, column, unit and sentence."""
     from impray.results.schema import KEYS, TABLES
     from impray.results.tables import dictionary
@@ -313,11 +364,14 @@ def tables(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None  # in a pipe, one line per column
     for table, sentence in TABLES.items():
         typer.echo(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
         for row in (row for row in rows if row["table"] == table):
             unit = f" [{row['unit']}]" if row["unit"] else ""
-            typer.echo(f"  {row['column']:<30} {row['type']:<12} {row['sentence']}{unit}")
+            line = f"  {row['column']:<30} {row['type']:<12} {row['sentence']}{unit}"
+            for part in textwrap.wrap(line, width, subsequent_indent=" " * 6) if width else [line]:
+                typer.echo(part)
     typer.echo(
         '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
     )
@@ -345,23 +399,38 @@ def mlflow_sync(
     with answered():
         from impray.results import mlflow as exporter
 
-        found = (exporter.rebuild if rebuild else exporter.sync)(folder, mlflow)
-        typer.echo(f"exported: {found}")
-    typer.echo(f"next: impray mlflow ui {folder}")
+        with exportable(folder, mlflow):
+            found = (exporter.rebuild if rebuild else exporter.sync)(folder, mlflow)
+        typer.echo(f"exported: {found.trials} trials, {found.metrics} new points")
+    typer.echo(_next_view(folder, mlflow))
+
+
+@contextmanager
+def exportable(folder: Path, mlflow: str | None) -> Iterator[None]:
+    """A sweep's folder and a store that can be one."""
+    from impray.results.tables import reading
+    from impray.spec.errors import SweepError
+
+    with reading(folder):
+        problems = _store_problems(mlflow)
+        if problems:
+            raise SweepError("impray mlflow", problems)
+        yield
 
 
 @mlflow_app.command("ui")
 def mlflow_ui(
-    folder: Folder, mlflow: Store = None, port: Annotated[int, typer.Option(min=1, max=65535)] = 5000
+    folder: Folder,
+    mlflow: Store = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the UI listens.")] = 5000,
 ) -> None:
     """Open the MLflow UI on 127.0.0.1."""
     with answered():
         from impray.results import mlflow as exporter
-        from impray.results.tables import scan
 
-        scan("rounds", folder)
-        command = exporter.ui_command(folder, mlflow, port)
-        page = exporter.ui_page(exporter.prepare(folder, mlflow), port)
+        with exportable(folder, mlflow):
+            command = exporter.ui_command(folder, mlflow, port)
+            page = exporter.ui_page(exporter.prepare(folder, mlflow), port)
         typer.echo(f"{page}\n(ready in a few seconds; Ctrl-C ends it)")
         code = subprocess.call(command, env={**os.environ, **exporter.ui_environment()})
     raise typer.Exit(code if code >= 0 else 130)

@@ -15,6 +15,7 @@ from impray.lineage.rounds import Chain, Finished, rounds
 from impray.measures import MEASURES, Readings
 from impray.results.rows import keys, rows
 from impray.results.sink import FolderSink
+from impray.spec.errors import Problem, SweepError
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
@@ -48,8 +49,7 @@ def write_fates(pack: Pack, sink: FolderSink, device: torch.device) -> None:
     """The table `fates`, once the last mask of each lineage is known."""
     chain = Chain(pack, sink, device)
     for lineage in pack.lineages:
-        # A diverged lineage's last mask is the one it diverged under, and its weights there are not numbers.
-        last = sink.last_round(lineage) - (1 if sink.diverged(lineage) is not None else 0)
+        last = sink.last_round(lineage)
         if last >= 0 and sink.fates_until(lineage) < last:
             found = fates(_records(chain, lineage, last), chain.rewound(lineage, {}))
             sink.write_fates(lineage, [keys(pack, lineage) | row for row in found])
@@ -63,9 +63,15 @@ def use_device(cpus: float, gpus: float) -> torch.device:
     """Pin torch to the CPUs that were given and choose the device; called once per process that trains.
 
     Oversubscribed threads cost 30 to 50 times (one thread per CPU given, at least one).
+
+    Raises:  SweepError: a GPU was asked for and torch sees none.
     """
     torch.set_num_threads(max(1, int(cpus)))
-    if gpus > 0 and torch.cuda.is_available():
+    if gpus > 0 and not torch.cuda.is_available():
+        raise SweepError(
+            "impray sweep", [Problem("resources.gpu", f"{gpus:g}", "torch sees no GPU here; 0 runs on the CPU")]
+        )
+    if gpus > 0:
         os.environ["IMPRAY_DEVICE"] = torch.cuda.get_device_name(0)
         return torch.device("cuda", 0)
     os.environ["IMPRAY_DEVICE"] = "cpu"

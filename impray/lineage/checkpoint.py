@@ -1,7 +1,7 @@
 """State <-> bytes: safetensors, no pickle. The sink chooses where the bytes go.
 
-A trunk holds the dense round 0: its trained weights and a snapshot per rewind step. A record holds one later round of one lineage:
-its mask (one bit per parameter) and, if the network was trained, its kept weights (pruned ones are zero).
+A trunk is the dense round 0, in parts: its trained weights, and a snapshot per rewind step that anyone asked for. A record holds one
+later round of one lineage: its mask (one bit per parameter) and, if the network was trained, its kept weights (pruned ones are zero).
 """
 
 from __future__ import annotations
@@ -27,10 +27,6 @@ class Trunk:
     stats: Params
     snapshots: dict[int, Params]
 
-    @property
-    def finite(self) -> bool:
-        return all(bool(torch.isfinite(value).all()) for value in (*self.end.values(), *self.stats.values()))
-
 
 @dataclass
 class Record:
@@ -47,18 +43,21 @@ class Record:
         )
 
 
-def trunk_to_bytes(trunk: Trunk) -> bytes:
-    parts = {"end": trunk.end, "stats": trunk.stats} | {f"at{step}": params for step, params in trunk.snapshots.items()}
-    return safetensors.torch.save(
-        {f"{part}.{name}": _plain(v) for part, params in parts.items() for name, v in params.items()}
-    )
+def weights_to_bytes(params: Params, stats: Params | None = None) -> bytes:
+    """One part of a trunk: weights, and batch-norm statistics where there are some."""
+    tensors = {f"weights.{name}": _plain(value) for name, value in params.items()}
+    return safetensors.torch.save(tensors | {f"stats.{name}": _plain(value) for name, value in (stats or {}).items()})
 
 
-def trunk_from_bytes(content: bytes, place: str) -> Trunk:
-    """Raises:  LineageError: the bytes are not a trunk; `place` names them."""
+def weights_from_bytes(content: bytes, place: str) -> tuple[Params, Params]:
+    """The weights and statistics of one part of a trunk.
+
+    Raises:  LineageError: the bytes are no such part; `place` names them.
+    """
     parts = _parts(_load(content, place))
-    snapshots = {int(name[2:]): params for name, params in parts.items() if name.startswith("at")}
-    return Trunk(end=parts["end"], stats=parts.get("stats", {}), snapshots=snapshots)
+    if "weights" not in parts:
+        raise LineageError(f"{place}: not a part of a trunk; delete the file and run again")
+    return parts["weights"], parts.get("stats", {})
 
 
 def record_to_bytes(record: Record) -> bytes:
@@ -76,6 +75,8 @@ def record_to_bytes(record: Record) -> bytes:
 def record_from_bytes(content: bytes, place: str) -> Record:
     """Raises:  LineageError: the bytes are not a record; `place` names them."""
     parts = _parts(_load(content, place))
+    if "mask" not in parts or "shape" not in parts:
+        raise LineageError(f"{place}: not a record of a round; delete the file and run again")
     masks = {name: _unpack(bits, parts["shape"][name]) for name, bits in parts["mask"].items()}
     if "end" not in parts:
         return Record(masks)

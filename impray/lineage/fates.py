@@ -27,13 +27,14 @@ def fates(records: Sequence[Record], start: Params) -> list[dict]:
     """One row per (round, layer, fate) of one lineage.
 
     Args:    records: rounds 0 to n, in order. start: theta(rewind), not masked.
-    Returns: dicts with round, layer, fate, weights, abs_weight_start_mean, abs_weight_end_mean (None where it did not train).
+    Returns: dicts with round, layer, fate, weights, abs_weight_start_mean, abs_weight_end_mean (None where it did not train, or diverged).
     """
     last = len(records) - 1
+    ends = [record.end if record.finite else None for record in records]
     rows = []
     for name in (name for name in records[0].masks if name.startswith("weight")):
         fate = fate_of([record.masks[name] for record in records])
-        for round, record in enumerate(records):
+        for round, (record, end) in enumerate(zip(records, ends, strict=True)):
             for value in (*range(round + 1, last + 1), SURVIVES):
                 group = (fate == value) & record.masks[name]
                 count = int(group.sum())
@@ -44,7 +45,7 @@ def fates(records: Sequence[Record], start: Params) -> list[dict]:
                         "fate": value,
                         "weights": count,
                         "abs_weight_start_mean": _mean_size(start[name], group),
-                        "abs_weight_end_mean": _mean_size(record.end[name], group) if record.end else None,
+                        "abs_weight_end_mean": _mean_size(end[name], group) if end else None,
                     }
                 )
     return rows

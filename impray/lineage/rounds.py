@@ -26,8 +26,8 @@ from impray.lineage.checkpoint import (
     Trunk,
     record_from_bytes,
     record_to_bytes,
-    trunk_from_bytes,
-    trunk_to_bytes,
+    weights_from_bytes,
+    weights_to_bytes,
 )
 from impray.masks import Scope, counts, density, full, magnitude, random, scopes
 from impray.measures import RoundState
@@ -46,9 +46,11 @@ class Memory(Protocol):
         """The round in which an earlier run saw it diverge."""
         ...
 
-    def load_trunk(self, trunk: str) -> bytes | None: ...
+    def load_trunk(self, trunk: str, part: str) -> bytes | None:
+        """A part is `end`, or `at200` for the snapshot after 200 updates."""
+        ...
 
-    def save_trunk(self, trunk: str, content: bytes) -> None: ...
+    def save_trunk(self, trunk: str, part: str, content: bytes) -> None: ...
 
     def locked_trunks(self, trunks: Sequence[str]) -> AbstractContextManager[None]: ...
 
@@ -64,6 +66,7 @@ class Finished:
     round: int
     lineages: list[Lineage]
     status: list[str]
+    trained: list[bool]
     density: list[float]
     state: RoundState | None
     wall_s: float
@@ -125,7 +128,6 @@ class Chain:
         if not lineages:
             return {}
         self.grow_trunks(lineages)
-        self._end_of_previous(lineages, round)
         masks = {lineage.id: self._mask(lineage, round) for lineage in lineages}
         records = {lineage.id: Record(masks[lineage.id]) for lineage in lineages}
         training = [lineage for lineage in lineages if self.pack.trains(lineage, round)]
@@ -133,18 +135,6 @@ class Chain:
         for lineage in lineages:
             self.memory.save_record(lineage.id, round, record_to_bytes(records[lineage.id]))
         return records
-
-    def _end_of_previous(self, lineages: Sequence[Lineage], round: int) -> None:
-        """Train what an earlier, shorter sweep left untrained in its last round: imp's next mask needs its weights."""
-        behind = [
-            lineage
-            for lineage in lineages
-            if lineage.method == "imp" and round > 1 and self._previous(lineage, round).end is None
-        ]
-        masks = {lineage.id: self._previous(lineage, round).masks for lineage in behind}
-        for lineage, record in zip(behind, self._trained(behind, masks, round - 1).values(), strict=True):
-            self.memory.save_record(lineage.id, round - 1, record_to_bytes(record))
-            self.recent[lineage.id] = (round - 1, record)
 
     def _trained(self, lineages: Sequence[Lineage], masks: Mapping[str, Params], round: int) -> dict[str, Record]:
         if not lineages:
@@ -230,28 +220,34 @@ class Chain:
     # -- trunks -------------------------------------------------------------------------------------------------------
 
     def grow_trunks(self, lineages: Sequence[Lineage]) -> None:
-        """Load or train the trunks of `lineages` with every snapshot asked for. Each is trained by one process only."""
-        missing: dict[str, Lineage] = {}
-        for lineage in lineages:
-            if not self._has_snapshot(lineage):
-                missing.setdefault(lineage.trunk, lineage)
-        if not missing:
+        """Load or train the trunks of `lineages` with every snapshot asked for. Each part is trained by one process only."""
+        needy = list({lineage.trunk: lineage for lineage in lineages if self._lacks(lineage) != []}.values())
+        if not needy:
             return
-        with self.memory.locked_trunks(sorted(missing)):
-            for trunk in missing:
-                content = self.memory.load_trunk(trunk)
-                if content is not None:
-                    self.trunks[trunk] = trunk_from_bytes(content, f"trunk {trunk}")
-            absent = [lineage for lineage in missing.values() if not self._has_snapshot(lineage)]
-            for lineage, trunk in zip(absent, self._grown(absent), strict=True):
-                known = self.trunks.get(lineage.trunk)
-                trunk.snapshots |= known.snapshots if known else {}
-                self.trunks[lineage.trunk] = trunk
-                self.memory.save_trunk(lineage.trunk, trunk_to_bytes(trunk))
+        with self.memory.locked_trunks(sorted(lineage.trunk for lineage in needy)):
+            for lineage in needy:
+                self._load_trunk(lineage)
+            absent = [lineage for lineage in needy if lineage.trunk not in self.trunks]
+            self._grow(absent, lineages[0].trial.train.steps)
+            # A trunk of an earlier sweep that was never asked for this snapshot: only the way there is trained again.
+            short = [lineage for lineage in needy if self._lacks(lineage)]
+            self._grow(short, max([1, *(step for lineage in short for step in self._lacks(lineage) or [])]))
 
-    def _has_snapshot(self, lineage: Lineage) -> bool:
+    def _lacks(self, lineage: Lineage) -> list[int] | None:
+        """Snapshots that the trunk should have and has not; None if there is no trunk at all."""
         trunk = self.trunks.get(lineage.trunk)
-        return trunk is not None and all(step in trunk.snapshots for step in self._snapshots_of(lineage.trunk))
+        return None if trunk is None else [s for s in self._asked_snapshots[lineage.trunk] if s not in trunk.snapshots]
+
+    def _load_trunk(self, lineage: Lineage) -> None:
+        content = self.memory.load_trunk(lineage.trunk, "end")
+        if content is None:
+            return
+        trunk = Trunk(*weights_from_bytes(content, f"trunk {lineage.trunk}"), {})
+        for step in self._asked_snapshots[lineage.trunk]:
+            part = self.memory.load_trunk(lineage.trunk, f"at{step}")
+            if part is not None:
+                trunk.snapshots[step], _ = weights_from_bytes(part, f"trunk {lineage.trunk}, step {step}")
+        self.trunks[lineage.trunk] = trunk
 
     @cached_property
     def _asked_snapshots(self) -> dict[str, tuple[int, ...]]:
@@ -263,41 +259,67 @@ class Chain:
             asked.add(lineage.trial.prune.rewind_step)
         return {trunk: tuple(sorted(asked)) for trunk, asked in steps.items()}
 
-    def _snapshots_of(self, trunk: str) -> tuple[int, ...]:
-        return self._asked_snapshots[trunk]
-
-    def _grown(self, lineages: Sequence[Lineage]) -> list[Trunk]:
+    def _grow(self, lineages: Sequence[Lineage], steps: int) -> None:
+        """Train the dense networks of `lineages` for `steps` updates and keep what their trunks lack."""
         if not lineages:
-            return []
+            return
         nets, seeds = [lineage.trial.net for lineage in lineages], [lineage.seed for lineage in lineages]
         params = self.net.initial(nets, self.arch, seeds, self.dtype, self.device)
-        asked = sorted({step for lineage in lineages for step in self._snapshots_of(lineage.trunk)})
-        steps = lineages[0].trial.train.steps
+        asked = sorted({step for lineage in lineages for step in self._asked_snapshots[lineage.trunk] if step <= steps})
         trained, snapshots = self._train(lineages, params, None, steps, 0, asked)
-        trunks = []
-        for index in range(len(lineages)):
-            end, stats = _of_net(trained.params, trained.stats, index)
+        for index, lineage in enumerate(lineages):
+            trunk = self.trunks.get(lineage.trunk)
             at = {step: _of_net(snapshots[step], {}, index)[0] for step in asked}
-            trunks.append(Trunk(end, stats, at))
-        return trunks
+            for step, snapshot in at.items():
+                if trunk is None or step not in trunk.snapshots:
+                    self.memory.save_trunk(lineage.trunk, f"at{step}", weights_to_bytes(snapshot))
+            if trunk is None:  # its end comes last: a trunk whose end is there is whole
+                trunk = Trunk(*_of_net(trained.params, trained.stats, index), {})
+                self.memory.save_trunk(lineage.trunk, "end", weights_to_bytes(trunk.end, trunk.stats))
+                self.trunks[lineage.trunk] = trunk
+            trunk.snapshots |= {step: snapshot for step, snapshot in at.items() if step not in trunk.snapshots}
 
     # -- what is measured ---------------------------------------------------------------------------------------------
 
     def finished(self, lineages: list[Lineage], records: list[Record], round: int, wall_s: float) -> Finished:
-        status = ["done" if record.finite else "diverged" for record in records]
-        for lineage, how in zip(lineages, status, strict=True):
-            if how == "diverged":
+        well = [self._converged(lineage, record) for lineage, record in zip(lineages, records, strict=True)]
+        for lineage, fine in zip(lineages, well, strict=True):
+            if not fine:
                 self.ended[lineage.id] = round
-        well = [index for index, how in enumerate(status) if how == "done"]
-        state = self._state([lineages[i] for i in well], [records[i] for i in well], round) if well else None
-        kept = [density(record.masks) for record in records]
-        return Finished(round, lineages, status, kept, state, wall_s)
+        healthy = [index for index, fine in enumerate(well) if fine]
+        state = self._state([lineages[i] for i in healthy], [records[i] for i in healthy], round) if healthy else None
+        return Finished(
+            round=round,
+            lineages=lineages,
+            status=["done" if fine else "diverged" for fine in well],
+            trained=[record.end is not None for record in records],
+            density=[density(record.masks) for record in records],
+            state=state,
+            wall_s=wall_s,
+        )
+
+    def _converged(self, lineage: Lineage, record: Record) -> bool:
+        """Whether weights and loss are finite; the loss on a few held-out inputs, since weights may be huge but finite."""
+        if record.end is None:
+            return True
+        if not record.finite:
+            return False
+        inputs, _ = self._data.held_out(self._places[lineage.id])
+        some = inputs[:: max(1, inputs.shape[0] // 64)]
+        end, stats = (self._stack([part]) if part else None for part in (record.end, record.stats))
+        outputs = self.net.preactivations(self.arch, end, some[None], stats)[-1]
+        worst = outputs.square() if lineage.trial.train.loss == "mse" else outputs
+        return bool(torch.isfinite(worst).all())
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {lineage.id: place for place, lineage in enumerate(self.pack.lineages)}
 
     def _state(self, lineages: list[Lineage], records: list[Record], round: int) -> RoundState:
         ends = [record.end for record in records if record.end is not None]
         trained = len(ends) == len(records)
         trial = lineages[0].trial
-        places = [self.pack.lineages.index(lineage) for lineage in lineages]
+        places = [self._places[lineage.id] for lineage in lineages]
         return RoundState(
             round=round,
             arch=self.arch,

@@ -26,21 +26,29 @@ def column_of(measure: str) -> tuple[str, bool]:
 
 
 def label(reading: Reading) -> str:
-    """How the reading is called in a leaderboard: `median rf_width_x_px of imp`."""
+    """How the reading is called in a leaderboard: `median rf_width_x_px of imp at density 0.1`."""
     column, per_unit = column_of(reading.measure)
     reduced = f"{reading.reduce} " if per_unit else ""
     layer = f" in layer {reading.layer}" if reading.layer != 1 else ""
-    return f"{reduced}{column} of {reading.method}{layer}"
+    where = f" at {_at(reading.at)}" if isinstance(reading, Goal) and reading.at != "last" else ""
+    return f"{reduced}{column} of {reading.method}{layer}{where}"
 
 
-def value(reading: Reading, folder: str | Path, lineages: Sequence[str], round: int) -> float:
+def _at(at: int | str | AtDensity) -> str:
+    return f"density {at.density:g}" if isinstance(at, AtDensity) else f"round {at}"
+
+
+def value(
+    reading: Reading, folder: str | Path, lineages: Sequence[str], round: int, packs: Sequence[str] | None = None
+) -> float:
     """The mean over seeds in `round` (for a `Goal` that names a density: in the round that first reaches it, up to `round`).
 
+    Args:    packs: ids of the packs whose files hold the lineages' rows, where that is known: thousands need not be opened.
     Returns: NaN if some of the method's lineages has no number there: diverged, undefined or not measured.
     """
     column, per_unit = column_of(reading.measure)
     of_method = (
-        tables.scan("rounds", folder)
+        tables.scan("rounds", folder, packs)
         .filter(pl.col("lineage").is_in(list(lineages)), pl.col("method") == reading.method, pl.col("round") <= round)
         .collect()
     )
@@ -56,16 +64,23 @@ def value(reading: Reading, folder: str | Path, lineages: Sequence[str], round: 
     elif reading.layer == 1:
         per_seed = of_method.filter(pl.col("round") == round)[f"{column}_{reading.reduce}"]
     else:
-        per_seed = _of_layer(reading, column, folder, of_method["lineage"].unique().to_list(), round)
+        per_seed = _of_layer(reading, column, folder, of_method["lineage"].unique().to_list(), round, packs)
     expected = of_method["lineage"].n_unique()
     numbers = per_seed.drop_nulls()
     return float(numbers.mean()) if len(numbers) == expected and expected else math.nan  # type: ignore[arg-type]
 
 
-def _of_layer(reading: Reading, column: str, folder: str | Path, lineages: list[str], round: int) -> pl.Series:
+def _of_layer(
+    reading: Reading,
+    column: str,
+    folder: str | Path,
+    lineages: list[str],
+    round: int,
+    packs: Sequence[str] | None,
+) -> pl.Series:
     values = pl.col(column).drop_nans().drop_nulls()
     return (
-        tables.scan("units", folder)
+        tables.scan("units", folder, packs)
         .filter(pl.col("lineage").is_in(lineages), pl.col("round") == round, pl.col("layer") == reading.layer)
         .group_by("lineage")
         .agg((values.median() if reading.reduce == "median" else values.mean()).alias(column))

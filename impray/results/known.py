@@ -10,37 +10,41 @@ import polars as pl
 
 from impray.results import tables
 from impray.results.rows import covers
+from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
 
 @dataclass(frozen=True)
 class Known:
-    """Rows of earlier runs: lineage -> round -> (status, measured), and lineage -> last round its fates know."""
+    """Rows of earlier runs: lineage -> round -> (status, measured, trained), and lineage -> last round its fates know."""
 
-    rounds: Mapping[str, Mapping[int, tuple[str, str]]]
+    rounds: Mapping[str, Mapping[int, tuple[str, str, bool]]]
     fates: Mapping[str, int]
 
     def has_rows(self, lineage: Lineage) -> bool:
         return lineage.id in self.rounds
 
-    def complete(self, lineage: Lineage, rounds: int, asked: Mapping[str, str]) -> bool:
-        """Whether nothing of this lineage is left to do: all rounds measured as asked, or diverged, and fates written."""
+    def complete(self, lineage: Lineage, pack: Pack) -> bool:
+        """Whether nothing of this lineage is left to do: all rounds measured as `pack` asks, or diverged, and fates written."""
         of_lineage = self.rounds.get(lineage.id, {})
-        diverged = [round for round, (status, _) in of_lineage.items() if status == "diverged"]
-        last = min(diverged) if diverged else rounds
-        wanted = range(last + 1)
-        measured = all(round in of_lineage and covers(of_lineage[round][1], asked) for round in wanted)
-        # A lineage that diverged in round n has fates up to round n - 1; in round 0, none at all.
-        return measured and self.fates.get(lineage.id, -1) >= (last - 1 if diverged else last)
+        diverged = [round for round, (status, *_) in of_lineage.items() if status == "diverged"]
+        last = min(diverged) if diverged else pack.rounds
+        measured = all(
+            round in of_lineage
+            and covers(of_lineage[round][1], pack.asked)
+            and (of_lineage[round][2] or bool(diverged) or not pack.trains(lineage, round))
+            for round in range(last + 1)
+        )
+        return measured and self.fates.get(lineage.id, -1) >= last
 
 
 def known(folder: str | Path) -> Known:
     """Read it from the tables; an absent folder knows nothing."""
     if not Path(folder).is_dir():
         return Known({}, {})
-    rounds: dict[str, dict[int, tuple[str, str]]] = {}
-    found = tables.scan("rounds", folder).select("lineage", "round", "status", "measured").collect()
-    for lineage, round, status, measured in found.iter_rows():
-        rounds.setdefault(lineage, {})[round] = (status, measured)
+    rounds: dict[str, dict[int, tuple[str, str, bool]]] = {}
+    found = tables.scan("rounds", folder).select("lineage", "round", "status", "measured", "trained").collect()
+    for lineage, round, *row in found.iter_rows():
+        rounds.setdefault(lineage, {})[round] = (row[0], row[1], row[2])
     last = tables.scan("fates", folder).group_by("lineage").agg(pl.col("round").max()).collect()
     return Known(rounds, dict(last.iter_rows()))

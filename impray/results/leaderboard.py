@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -24,21 +27,22 @@ def by_goals(sweep: Sweep, folder: str | Path) -> pl.DataFrame:
     """One row per trial, sorted by the first goal; `front` marks trials that no other beats in every goal."""
     axes = list(tables.axes_of(Paths(Path(folder))))
     rows = tables.scan("trials", folder).filter(pl.col("status").is_in(["done", "stopped"])).collect()
-    rows = rows.filter(pl.col("goals").list.len() == len(sweep.search.goals))
     names = [goals.label(goal) for goal in sweep.search.goals]
+    rows = rows.filter(
+        pl.col("goal_names") == names
+    )  # rows of other goals, of an earlier form of the sweep, are left out
     signs = [1 if goal.direction == "min" else -1 for goal in sweep.search.goals]
     points = [[sign * value for sign, value in zip(signs, of_row, strict=True)] for of_row in rows["goals"].to_list()]
-    whole = [row["status"] == "done" for row in rows.iter_rows(named=True)]
-    front = [
-        done and not any(_beats(q, p) for q, d in zip(points, whole, strict=True) if d)
-        for p, done in zip(points, whole, strict=True)
-    ]
+    whole = [row["status"] == "done" and not any(map(math.isnan, row["goals"])) for row in rows.iter_rows(named=True)]
+    rivals = [point for point, done in zip(points, whole, strict=True) if done]
+    front = [done and not any(_beats(q, p) for q in rivals) for p, done in zip(points, whole, strict=True)]
     shown = rows.select(
         "number", *axes, "status", "rounds", *(pl.col("goals").list.get(i).alias(n) for i, n in enumerate(names))
     )
-    shown = shown.with_columns(pl.Series("front", front))
+    shown = shown.with_columns(pl.Series("front", ["yes" if best else None for best in front], dtype=pl.String))
     order = pl.Series([point[0] for point in points], dtype=pl.Float64)
-    return shown.with_columns(order.alias("_order")).sort("_order", nulls_last=True).drop("_order")
+    best_first = shown.with_columns(order.fill_nan(None).alias("_order")).sort("_order", "number", nulls_last=True)
+    return best_first.drop("_order").with_columns(pl.col(names).fill_nan(None))
 
 
 def by_method(folder: str | Path) -> pl.DataFrame:
@@ -60,6 +64,38 @@ def by_method(folder: str | Path) -> pl.DataFrame:
         .select("number", *axes, "method", "round", "density", *(SHOWN[name] for name in measured), "seeds")
         .collect()
     )
+
+
+def lines(frame: pl.DataFrame, width: int | None, rows: int = 30) -> list[str]:
+    """A frame as plain text, numbers with four digits: the roomiest form that fits into `width` (None: any does).
+
+    No column is left out: where none fits, the terminal breaks the lines.
+    """
+    cells = [
+        [f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row]
+        for row in frame.head(rows).iter_rows()
+    ]
+    whole = [[name] for name in frame.columns]
+    folded = [[word.strip() for word in re.findall(r"[^._ ]+[._ ]*", name)] for name in frame.columns]
+    numeric = [dtype.is_numeric() for dtype in frame.dtypes]
+    forms = [_text(heads, cells, numeric, gap) for heads, gap in ((whole, "  "), (folded, "  "), (folded, " "))]
+    text = next((form for form in forms if width is None or max(map(len, form)) <= width), forms[-1])
+    return text + ([f"and {frame.height - rows} more"] if frame.height > rows else [])
+
+
+def _text(heads: Sequence[Sequence[str]], cells: list[list[str]], numeric: Sequence[bool], gap: str) -> list[str]:
+    """Headings of one or more lines, standing on the first row; numbers to the right, words to the left."""
+    tallest = max(map(len, heads))
+    above = [[""] * (tallest - len(head)) + list(head) for head in heads]
+    table = [*zip(*above, strict=True), *cells]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        gap.join(
+            word.rjust(width) if right else word.ljust(width)
+            for word, width, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in table
+    ]
 
 
 def _beats(p: list[float], q: list[float]) -> bool:

@@ -202,8 +202,12 @@ def _answering(paths: Paths, given: str | None) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, ModuleNotFoundError, OSError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)[:300].replace(uri, _shown(uri))
-        how = "is it running, and the URI right?" if given else "delete it: it is made again from the tables"
+        lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
+        said = next(iter(lines), type(error).__name__)[:300].replace(uri, _shown(uri))
+        broken = "delete it: it is made again from the tables"
+        if isinstance(error, OSError) or any(word in said for word in ("disk is full", "readonly", "unable to open")):
+            broken = f"mend that, then run impray mlflow sync {paths.folder}"  # nothing is wrong with the file itself
+        how = "is it running, and the URI right?" if given else broken
         raise DataError(f"{_shown(uri)}: the MLflow store does not answer as it should ({said}); {how}") from error
 
 

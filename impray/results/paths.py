@@ -36,8 +36,8 @@ class Paths:
     def checkpoints(self) -> Path:
         return self.folder / "checkpoints"
 
-    def trunk(self, trunk: str) -> Path:
-        return self.checkpoints / "trunks" / f"{trunk}.safetensors"
+    def trunk(self, trunk: str, part: str) -> Path:
+        return self.checkpoints / "trunks" / trunk / f"{part}.safetensors"
 
     def trunk_lock(self, trunk: str) -> Path:
         return self.checkpoints / "trunks" / f"{trunk}.lock"

@@ -24,7 +24,8 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
     found: Rows = {"rounds": [], "units": [], "masks": []}
     well = [lineage for lineage, how in zip(finished.lineages, finished.status, strict=True) if how == "done"]
     place = {lineage.id: net for net, lineage in enumerate(well)}
-    for lineage, how, density in zip(finished.lineages, finished.status, finished.density, strict=True):
+    of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
+    for lineage, how, trained, density in of_lineages:
         shared = keys(pack, lineage) | {"round": finished.round}
         net = place.get(lineage.id)
         of_units = [] if net is None else _units(readings, net)
@@ -33,7 +34,7 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
             found["masks"] += [{**shared, **image} for image in _images(readings, net)]
         found["rounds"].append(
             shared
-            | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how, "density": density}
+            | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how, "trained": trained, "density": density}
             | (_nan(pack) if net is None else _of_lineage(readings, net) | summaries(of_units))
             | {"measured": measured(pack.asked), "wall_s": finished.wall_s / len(finished.lineages)}
         )

@@ -6,6 +6,7 @@ only when its rows are there.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -32,7 +33,7 @@ class FolderSink:
     def _read(self) -> None:
         """Rows of this pack's lineages: from the pack's own files, or from every file if an earlier run left some elsewhere."""
         wanted = [lineage.id for lineage in self.pack.lineages]
-        for table, columns in (("rounds", ("lineage", "round", "status", "measured")), ("fates", ("lineage", "round"))):
+        for table, columns in (("rounds", ROW), ("fates", ("lineage", "round"))):
             own = list(self.paths.table(table).glob(f"{self.pack.id}-*.parquet"))
             if not own and not self.pack.known:
                 continue
@@ -47,7 +48,10 @@ class FolderSink:
 
     def done(self, lineage: Lineage, round: int) -> bool:
         row = self._rows.get((lineage.id, round))
-        return row is not None and covers(row["measured"], self.pack.asked)
+        if row is None or not covers(row["measured"], self.pack.asked):
+            return False
+        # The last round of a shorter sweep was perhaps not trained; the next mask needs its weights.
+        return row["trained"] or row["status"] == "diverged" or not self.pack.trains(lineage, round)
 
     def diverged(self, lineage: Lineage) -> int | None:
         rounds = [round for (id, round), row in self._rows.items() if id == lineage.id and row["status"] == "diverged"]
@@ -73,7 +77,7 @@ class FolderSink:
             suffix = measured_digest(self.pack) if again else "0"
             tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", rows[table], self.pack.axes)
         for row in rows["rounds"]:
-            self._rows[row["lineage"], round] = {key: row[key] for key in ("lineage", "round", "status", "measured")}
+            self._rows[row["lineage"], round] = {key: row[key] for key in ROW}
 
     def _merged(self, table: str, rows: Sequence[Mapping], round: int) -> list[dict]:
         """Rows measured again keep what only their predecessors knew: an earlier run's other measures are not lost."""
@@ -98,11 +102,11 @@ class FolderSink:
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
-    def load_trunk(self, trunk: str) -> bytes | None:
-        return _bytes(self.paths.trunk(trunk))
+    def load_trunk(self, trunk: str, part: str) -> bytes | None:
+        return _bytes(self.paths.trunk(trunk, part))
 
-    def save_trunk(self, trunk: str, content: bytes) -> None:
-        files.write(self.paths.trunk(trunk), content)
+    def save_trunk(self, trunk: str, part: str, content: bytes) -> None:
+        files.write(self.paths.trunk(trunk, part), content)
 
     @contextmanager
     def locked_trunks(self, trunks: Sequence[str]) -> Iterator[None]:
@@ -119,11 +123,13 @@ class FolderSink:
         files.write(self.paths.lineage(lineage, round), content)
 
 
+ROW = ("lineage", "round", "status", "trained", "measured")  # what is remembered of a row of `rounds`
 _FRESH = {"version", "git_sha", "host", "device", "written_at"}
 
 
 def measured_digest(pack: Pack) -> str:
-    return "-".join(sorted(pack.asked.values()))[:64].replace("-", "")[:16]
+    """Names the set of measures and parameters that rows are written again with."""
+    return hashlib.blake2b(measured(pack.asked).encode(), digest_size=6).hexdigest()
 
 
 def _bytes(path: Path) -> bytes | None:

@@ -10,7 +10,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -23,14 +24,16 @@ from impray.results import files
 from impray.results.paths import UNFINISHED, Paths
 from impray.results.schema import KEYS, TABLES, VERSION, columns, schema
 from impray.spec.errors import DataError, Problem, SweepError
+from impray.spec.wording import near
 
 COMPACTED = "all-"  # names of compacted files start like this
 
 
-def scan(table: str, folder: str | Path) -> pl.LazyFrame:
+def scan(table: str, folder: str | Path, packs: Sequence[str] | None = None) -> pl.LazyFrame:
     """Every row of a table, the latest of each key, sorted by key.
 
-    Args:    table: a name in `impray tables`. folder: the sweep's own folder.
+    Args:    table: a name in `impray tables`. folder: the sweep's own folder. packs: read only the files of these packs
+             (and compacted ones): an actor that wants its own rows need not open those of all others.
     Raises:  DataError: no such table or folder.
     """
     if table not in TABLES:
@@ -40,7 +43,8 @@ def scan(table: str, folder: str | Path) -> pl.LazyFrame:
         raise DataError(f"{folder}: no such folder; give a sweep's own folder, such as runs/quickstart")
     paths = Paths(folder)
     expected = schema(table, axes_of(paths))
-    found = sorted(str(path) for path in paths.table(table).glob("*.parquet"))
+    names = ["*"] if packs is None else [f"{COMPACTED}*", *(f"{pack}-*" for pack in packs)]
+    found = sorted(str(path) for name in names for path in paths.table(table).glob(f"{name}.parquet"))
     if not found:
         return pl.LazyFrame(schema=expected)
     rows = pl.scan_parquet(found, schema=expected, missing_columns="insert", extra_columns="ignore")
@@ -83,18 +87,46 @@ def check(folder: str | Path) -> None:
     Raises:  SweepError: names every foreign or unreadable file.
     """
     paths = Paths(Path(folder))
-    problems = []
-    for path in sorted(paths.tables.rglob("*")) if paths.tables.is_dir() else []:
-        if path.is_dir():
-            continue
-        if path.name.endswith(UNFINISHED):
-            path.unlink()
-            continue
-        wrong = _foreign(path)
-        if wrong:
-            problems.append(Problem(str(path.relative_to(paths.folder)), None, wrong))
+    problems = _foreign_files(paths)
     if problems:
         raise SweepError(str(paths.folder), problems)
+    for path in paths.tables.rglob(f"*{UNFINISHED}"):
+        path.unlink()
+
+
+@contextmanager
+def reading(folder: str | Path) -> Iterator[Paths]:
+    """What a command that reads a sweep's folder stands in.
+
+    Raises:  DataError: no such folder, or not a sweep's. SweepError: its tables hold files that are not ours.
+    """
+    paths = Paths(Path(folder))
+    if not paths.sweep.is_file():
+        raise DataError(f"{folder}: {_no_sweep(paths.folder)}")
+    try:
+        yield paths
+    except pl.exceptions.PolarsError:  # the footers are looked at only now: there may be thousands of them
+        problems = _foreign_files(paths)
+        if problems:
+            raise SweepError(str(paths.folder), problems) from None
+        raise
+
+
+def _no_sweep(folder: Path) -> str:
+    """Why this is no sweep's folder, and which is meant."""
+    why = "is not a sweep's folder (there is no sweep.yaml in it)" if folder.exists() else "there is no such folder"
+    below = sorted(str(path.parent) for path in folder.glob("*/sweep.yaml"))
+    beside = [str(path.parent) for path in folder.parent.glob("*/sweep.yaml")]
+    if below:
+        return f"{why}; the sweeps in it are {', '.join(below)}"
+    return f"{why}; give a sweep's own folder, such as runs/quickstart{near(folder, beside)}"
+
+
+def _foreign_files(paths: Paths) -> list[Problem]:
+    """Files in tables/ that are not ours, or not whole; what is being written does not count."""
+    found = sorted(path for path in paths.tables.rglob("*") if not path.is_dir() and path.suffix != UNFINISHED)
+    told = [(path.relative_to(paths.folder), _foreign(path)) for path in found]
+    return [Problem(str(path), None, wrong) for path, wrong in told if wrong]
 
 
 def _foreign(path: Path) -> str | None:
@@ -115,17 +147,22 @@ def axes_of(paths: Paths) -> dict[str, str]:
     """Axis paths and their column types, of the sweep that lies in this folder."""
     if not paths.provenance.is_file():
         return {}
-    return json.loads(paths.provenance.read_text())["axes"]
+    try:
+        return json.loads(paths.provenance.read_text())["axes"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise DataError(
+            f"{paths.provenance}: cannot be read ({error}); delete it, and impray sweep makes it again"
+        ) from None
 
 
 @cache
 def _static_provenance() -> dict[str, str | None]:
-    return {"version": impray.__version__, "git_sha": git_sha(), "host": platform.node(), "device": device_name()}
+    return {"version": impray.__version__, "git_sha": git_sha(), "host": platform.node()}
 
 
 def provenance() -> dict:
     """Version, commit, host, device and time, as columns."""
-    return {**_static_provenance(), "written_at": datetime.now(UTC)}
+    return {**_static_provenance(), "device": device_name(), "written_at": datetime.now(UTC)}
 
 
 def git_sha() -> str | None:

@@ -10,6 +10,7 @@ from ray import tune
 
 from impray.results import failures, goals
 from impray.run import run_pack, use_device
+from impray.spec.errors import StorageError
 from impray.spec.pack import Pack
 from impray.spec.search import Reading
 
@@ -33,13 +34,22 @@ class PackTrainable(tune.Trainable):
         self.rounds = run_pack(self.pack, self.folder, self.device)
 
     def step(self) -> dict[str, Any]:
-        """Run the next round. A Python error is a row in `failures` and ends this pack only; trying again would repeat it."""
+        """Run the next round; a folder that takes nothing any more is told, so that the driver ends the sweep."""
+        try:
+            return self._round()
+        except StorageError as error:
+            return {"round": self.iteration, "done": True, "failed": str(error), "unwritable": True, **self._worst()}
+
+    def _round(self) -> dict[str, Any]:
+        """A Python error is a row in `failures` and ends this pack only; trying again would repeat it."""
         try:
             round = next(self.rounds)
             if round == self.pack.rounds:
                 for _ in self.rounds:  # what comes after the last round: the fates
                     pass
             return {"round": round, "done": round == self.pack.rounds, "failed": "", **self._progress(round)}
+        except StorageError:
+            raise
         except Exception as error:
             failures.write(self.folder, self.pack, self.iteration, error, traceback.format_exc())
             return {
@@ -52,14 +62,16 @@ class PackTrainable(tune.Trainable):
     def _progress(self, round: int) -> dict[str, float]:
         if self.stop_early is None:
             return {}
-        value = goals.value(self.stop_early, self.folder, [lineage.id for lineage in self.pack.lineages], round)
+        ids = [lineage.id for lineage in self.pack.lineages]
+        packs = None if self.pack.known else [self.pack.id]
+        value = goals.value(self.stop_early, self.folder, ids, round, packs)
         return {"progress": value if value == value else self._worst()["progress"]}
 
     def _worst(self) -> dict[str, float]:
-        """Early stopping compares numbers: what is undefined counts as the worst."""
+        """Early stopping compares numbers: what is undefined counts as the worst (infinity would make its quantiles NaN)."""
         if self.stop_early is None:
             return {}
-        return {"progress": float("inf") if self.stop_early.direction == "min" else float("-inf")}
+        return {"progress": 1e30 if self.stop_early.direction == "min" else -1e30}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: tables and checkpoints of the sweep's folder are the state."""

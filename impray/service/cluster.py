@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impray.service.proposals import Proposals, Watcher
+from impray.spec.errors import Problem, SweepError
 from impray.spec.sweep import Sweep
 
 # Set before ray is imported: quiet, no loggers of its own, no usage report, none of it listening beyond this machine.
@@ -31,7 +32,10 @@ THREADS = (
 
 
 def connect(address: str | None, sweep: Sweep) -> int:
-    """Start a local Ray, or join the one at `address`; returns how many packs can run at once (at least 1)."""
+    """Start a local Ray, or join the one at `address`; returns how many packs can run at once (at least 1).
+
+    Raises:  SweepError: nobody answers at `address`, or this machine has not what one pack asks for (a cluster may still grow).
+    """
     threads = {name: str(max(1, int(sweep.resources.cpu))) for name in THREADS}
     for name, value in {**ENVIRONMENT, **threads}.items():
         os.environ.setdefault(name, value)
@@ -41,8 +45,26 @@ def connect(address: str | None, sweep: Sweep) -> int:
         # "local" and not None: without it ray joins whatever stale cluster a file on disk still names.
         # A cluster that is joined has its own dashboard, and refuses to be told about one.
         dashboard = False if address is None else None
-        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+        try:
+            ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, ValueError) as error:
+            why = f"no Ray cluster answers there ({str(error).splitlines()[0]}); if it uses a token, set RAY_AUTH_MODE=token"
+            raise SweepError("impray sweep", [Problem("--address", repr(address), why)]) from error
+    if address is None:
+        _enough(ray.cluster_resources(), sweep)
     return slots(ray.cluster_resources(), sweep)
+
+
+def _enough(resources: Mapping[str, float], sweep: Sweep) -> None:
+    """Tune would wait for ever for what a local Ray will never have."""
+    asked = {"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu}
+    short = {
+        name: resources.get(name.upper(), 0) for name, count in asked.items() if count > resources.get(name.upper(), 0)
+    }
+    if short:
+        disconnect()
+        problems = [Problem(f"resources.{n}", f"{asked[n]:g}", f"this machine has {has:g}") for n, has in short.items()]
+        raise SweepError("impray sweep", problems)
 
 
 def slots(resources: Mapping[str, float], sweep: Sweep) -> int:
@@ -61,7 +83,10 @@ def disconnect() -> None:
 
 
 def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> None:
-    """Run every pack that `proposals` has. Returns when all ended, or early after Ctrl-C: the caller compares."""
+    """Run every pack that `proposals` has. Returns when all ended, or early after Ctrl-C: the caller compares.
+
+    Raises:  StorageError: the folder takes nothing any more.
+    """
     from ray import tune
 
     from impray.service.actor import PackTrainable
@@ -102,6 +127,8 @@ def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> N
             ),
         )
         tuner.fit()
+        if searcher.unwritable is not None:
+            raise searcher.unwritable
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

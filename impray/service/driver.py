@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
 import subprocess
 import sys
 import threading
@@ -14,19 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from rich.console import Console
 
 import impray
 from impray.results import failures, files, mlflow, tables
 from impray.results.paths import Paths
-from impray.service.plan import axis_types, packs
+from impray.service import folder
+from impray.service.plan import packs
 from impray.service.progress import Progress
-from impray.service.proposals import Asked, Listed, Outcome, Proposals
+from impray.service.proposals import Listed, Outcome, Proposals
 from impray.service.trials import Trials, told
-from impray.spec.errors import ImprayError, Problem, SweepError
+from impray.spec.errors import ImprayError, Problem, StorageError, SweepError
 from impray.spec.pack import Pack
-from impray.spec.sweep import Sweep, Where, written
+from impray.spec.sweep import Sweep, Where
 
 EXPORT_EVERY_S = 30.0
 
@@ -54,6 +52,7 @@ class Report:
     interrupted: bool = False
     figures: list[Path] = field(default_factory=list)
     broken_figures: list[str] = field(default_factory=list)
+    export_error: str = ""
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part
 
     def count(self, outcome: Outcome) -> int:
@@ -63,7 +62,8 @@ class Report:
 def run(request: Request, console: Console) -> Report:
     """Run what is left of a sweep; safe to call again after any interruption.
 
-    Raises:  SweepError, DataError: before anything has started, with every problem.
+    Raises:  SweepError, DataError: before anything has started, with every problem. StorageError: also in the middle, when the
+             folder takes nothing any more; what was written until then stays, and running again goes on.
     """
     paths = Paths(request.folder)
     with files.locked(paths.running, wait=False) as free:
@@ -71,7 +71,7 @@ def run(request: Request, console: Console) -> Report:
             text = "another impray sweep is working in this folder; wait for it, or choose another folder with --out"
             raise SweepError(str(request.folder), [Problem("--out", None, text)])
         tables.check(request.folder)
-        describe(request, paths)
+        folder.prepare(request.sweep, request.name, paths)
         trials = Trials(request.sweep, paths)
         if not trials.nothing_left():
             watcher = Watcher(trials, console, request.name)
@@ -80,12 +80,12 @@ def run(request: Request, console: Console) -> Report:
                 _run_packs(request, trials, watcher, seconds)
             report = watcher.report()
             report.seconds = seconds
-            if not report.interrupted:
-                with timed(report.seconds, "tables"):
-                    tables.compact(request.folder)
         else:
             report = Report(_budget(trials), dict(trials.outcomes))
         if not report.interrupted:
+            # Also where nothing ran: an earlier run may have been killed, or its disk full, just before this.
+            with timed(report.seconds, "tables"):
+                tables.compact(request.folder)
             with timed(report.seconds, "figures"):
                 _draw(request, report)
             with timed(report.seconds, "mlflow"):
@@ -107,30 +107,6 @@ def _budget(trials: Trials) -> int:
     return (trials.sweep.search.trials or 0) if trials.asks else len(trials.planned)
 
 
-# -- the folder -------------------------------------------------------------------------------------------------------
-
-
-def describe(request: Request, paths: Paths) -> None:
-    """Write sweep.yaml (as run, overrides included) and provenance.json where they would change."""
-    text = yaml.safe_dump(written(request.sweep), sort_keys=False, allow_unicode=True)
-    _write_if_new(paths.sweep, "# The sweep as it was run, overrides included.\n" + text)
-    description = {
-        "sweep": request.name,
-        # Axes of earlier runs in this folder stay columns: their rows are still here.
-        "axes": {**tables.axes_of(paths), **axis_types(request.sweep)},
-        "version": impray.__version__,
-        "git_sha": tables.git_sha(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-    }
-    _write_if_new(paths.provenance, json.dumps(description, indent=2) + "\n")
-
-
-def _write_if_new(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text() != text:
-        files.write(path, text.encode())
-
-
 # -- running ----------------------------------------------------------------------------------------------------------
 
 
@@ -139,9 +115,9 @@ class Watcher:
 
     def __init__(self, trials: Trials, console: Console, name: str) -> None:
         self.trials, self.ran, self.open = trials, 0, 0
-        over = sum(outcome == "done" for outcome in trials.outcomes.values())
+        over = trials.asked.told if trials.asks else len(trials.outcomes)
         lineages = len(trials.sweep.methods) * len(trials.sweep.seeds)
-        left = (_budget(trials) - len(trials.outcomes)) * lineages * (trials.sweep.rounds + 1)
+        left = (_budget(trials) - over) * lineages * (trials.sweep.rounds + 1)
         self.progress = Progress(console, name, _budget(trials), over, left)
         self.best: tuple[float, str] | None = None
         self.cut_short = False
@@ -211,11 +187,9 @@ class _Announced:
 
 
 def _proposals(request: Request, trials: Trials, watcher: Watcher, slots: int) -> Proposals:
-    sweep = request.sweep
     if trials.asks:
-        inner: Proposals = Asked(sweep, trials.known, trials.columns, trials.earlier, trials.goals_of, trials.add)
-        return _Announced(inner, watcher)
-    left = packs(sweep, trials.left(), trials.known, trials.columns, slots)
+        return _Announced(trials.asked, watcher)
+    left = packs(request.sweep, trials.left(), trials.known, trials.columns, slots)
     for pack in left:
         trials.waits_for(pack)
     for trial in trials.left():
@@ -242,6 +216,8 @@ def _here(request: Request, proposals: Proposals, watcher: Watcher) -> None:
         except KeyboardInterrupt:
             watcher.cut_short = True
             return
+        except StorageError:
+            raise  # every other pack would meet the same, and not even a failure could be written down
         except Exception as caught:  # recorded with its trace, told as failed: other packs go on
             outcome, error = "failed", f"{type(caught).__name__}: {caught}"
             failures.write(request.folder, pack, round + 1, caught, traceback.format_exc())
@@ -281,8 +257,13 @@ def exporting(request: Request) -> Iterator[None]:
 
 
 def _export(request: Request, report: Report) -> None:
-    if request.mlflow != "off" and (report.ran or not Paths(request.folder).mlflow.is_file()):
+    """Idempotent, so also where nothing ran: an earlier run may have been killed before it. The tables are whole without it."""
+    if request.mlflow == "off":
+        return
+    try:
         mlflow.sync(request.folder, request.mlflow)
+    except ImprayError as error:
+        report.export_error = str(error)
 
 
 def analysis_folder() -> Path:

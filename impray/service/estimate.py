@@ -41,7 +41,7 @@ def lines(sweep: Sweep, name: str, folder: Path) -> list[str]:
         seconds = _pack_seconds(todo[0]) / len(todo[0].lineages) * sum(len(p.lineages) for p in todo) if todo else 0.0
     return [
         f"{name}: {sweep.question}",
-        f"{count} trials ({left} with something left to do), {count * per_trial} lineages, {split} packs on {slots} slots",
+        f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
         f"rounds 0 to {sweep.rounds}, {sweep.trial.train.steps} steps each; methods {', '.join(sweep.methods)}",
         f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
         f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",

@@ -59,12 +59,12 @@ def packs(sweep: Sweep, trials: Sequence[Planned], known: Known, columns: Mappin
     Trials that differ only along `search.pack` share one; packs are split between seeds (then trials) where slots would stay
     empty at the end. A lineage is in one pack only.
     """
-    asked = pack_of(sweep, trials[0].lineages, known, columns).asked if trials else {}
+    whole = pack_of(sweep, trials[0].lineages, known, columns) if trials else None
     groups: dict[tuple, list[Lineage]] = {}
     for trial in trials:
         shared = tuple(repr(value) for path, value in trial.values.items() if path not in sweep.search.pack)
         for lineage in trial.lineages:
-            if not known.complete(lineage, sweep.rounds, asked):
+            if whole is not None and not known.complete(lineage, whole):
                 groups.setdefault((shared, stackable(lineage)), []).append(lineage)
     # Early stopping compares whole trials, so their packs stay whole.
     parts = parts_for(len(groups), slots) if sweep.search.stop_early is None else 1

@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from impray.service.proposals import Outcome
 from impray.spec.pack import Pack
+
+SHOWN = 16  # running packs in the live view
 
 
 class Progress:
@@ -72,6 +75,9 @@ class Progress:
 
     # -- view ---------------------------------------------------------------------------------------------------------
 
+    def trials_running(self) -> set[str]:
+        return {lineage.trial.id for pack, _ in self.running.values() for lineage in pack.lineages}
+
     @property
     def per_minute(self) -> float:
         elapsed = self.clock() - self.start
@@ -84,25 +90,24 @@ class Progress:
         return duration(60 * left / self.per_minute)
 
     def summary(self) -> str:
-        parts = [f"{self.done}/{self.trials} trials done"]
+        parts = [f"{self.done}/{self.trials} trials done", f"{len(self.trials_running())} running"]
         parts += [f"{self.stopped} stopped early"] if self.stopped else []
         parts += [f"{self.failed} failed"] if self.failed else []
         parts += [f"{self.per_minute:.0f} rounds/min", f"about {self.time_left()} left"]
         return ", ".join(parts)
 
-    def view(self) -> Table:
-        table = Table(title=f"{self.name}: {self.summary()}", title_justify="left", box=None, pad_edge=False)
-        table.add_column("pack")
-        table.add_column("lineages", justify="right")
-        table.add_column("round", justify="right")
-        for pack, round in list(self.running.values())[:16]:
+    def view(self) -> Group:
+        """The headline, a row per running pack, the best trial so far."""
+        table = Table(box=None, pad_edge=False)
+        for column in ("pack", "lineages", "round"):
+            table.add_column(column, justify="left" if column == "pack" else "right")
+        for pack, round in list(self.running.values())[:SHOWN]:
             table.add_row(pack.id, str(len(pack.lineages)), f"{max(round, 0)}/{pack.rounds}")
-        if len(self.running) > 16:
-            table.add_row(f"and {len(self.running) - 16} more", "", "")
-        if self.best:
-            table.caption = f"best so far: {self.best}"
-            table.caption_justify = "left"
-        return table
+        more = [Text(f"and {len(self.running) - SHOWN} more")] if len(self.running) > SHOWN else []
+        best = [Text(f"best so far: {self.best}")] if self.best else []
+        return Group(
+            Text(f"{self.name}: {self.summary()}", style="bold"), *([table] if self.running else []), *more, *best
+        )
 
 
 def duration(seconds: float) -> str:

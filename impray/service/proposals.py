@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from impray.results.known import Known
 from impray.service.plan import Planned, pack_of, planned
 from impray.spec import axes
+from impray.spec.base import canonical
 from impray.spec.pack import Pack
 from impray.spec.search import Range
 from impray.spec.sweep import Sweep
+from impray.spec.trial import Trial
 
 Outcome = Literal["done", "stopped", "failed"]
 
@@ -42,6 +45,16 @@ class Watcher(Protocol):
     def ended(self, pack: Pack, outcome: Outcome, error: str) -> None: ...
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """A trial of an earlier run of a search; `outcome` is None if something of it is left to do."""
+
+    number: int
+    trial: Trial
+    outcome: Outcome | None
+    goals: list[float]
+
+
 class Listed:
     """Packs in a fixed order."""
 
@@ -58,8 +71,8 @@ class Listed:
 class Asked:
     """Packs of one trial each, as an Optuna study suggests them.
 
-    Trials of an earlier run are asked again first, with the same values: those that are done replay from the tables in no time
-    and teach the sampler; those that were interrupted go on; those that were stopped early are told as PRUNED and not run.
+    Trials of an earlier run that are over are told to the study and not run; those that were interrupted are asked again first.
+    Early stopping starts with empty rungs in every run: it does not see the trials of earlier ones.
     """
 
     def __init__(
@@ -67,7 +80,7 @@ class Asked:
         sweep: Sweep,
         known: Known,
         columns: Mapping[str, str],
-        earlier: Sequence[Mapping[str, Any]],
+        earlier: Sequence[Earlier],
         goals_of: Callable[[Planned], list[float]],
         announce: Callable[[Planned], None],
     ) -> None:
@@ -87,16 +100,23 @@ class Asked:
         sizes = [math.inf if isinstance(axis, Range) else len(axis) for axis in sweep.search.space.values()]
         self._points = math.prod(sizes)  # a range of integers is counted as endless: REPEATS ends that
         self._trials: dict[str, Any] = {}  # pack id -> (optuna trial, planned)
-        self._seen: set[str] = set()  # ids of trials already handed out
+        self._seen: dict[str, list[float] | None] = {}  # trials already handed out -> what the study was told
         self._handed = 0
-        self._numbers: dict[str, int] = {row["trial"]: row["number"] for row in earlier}
-        for row in earlier:
-            self._recall(row)
+        self._numbers: dict[str, int] = {}
+        self._next_number = 1 + max((trial.number for trial in earlier), default=-1)
+        for trial in earlier:
+            self._recall(trial)
+        self.told = self._handed  # trials of earlier runs that are over
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether the budget is spent, or every point of the space was asked for."""
+        return self._handed >= self._budget or len(self._seen) >= self._points
 
     def next(self) -> Pack | Literal["finished"]:
         """The next new trial's pack. A point that was asked before is not run again: the study is told what it gave."""
         for _ in range(REPEATS):
-            if self._handed >= self._budget or len(self._seen) >= self._points:
+            if self.nothing_left:
                 return "finished"
             asked = self._study.ask(self._distributions)
             values = {path: self._plain(path, asked.params[path]) for path in self._sweep.search.space}
@@ -104,8 +124,9 @@ class Asked:
             if trial.id in self._seen:
                 self._repeat(asked, trial.id)
                 continue
-            self._seen.add(trial.id)
-            number = self._numbers.setdefault(trial.id, 1 + max(self._numbers.values(), default=-1))
+            self._seen[trial.id] = None
+            number = self._numbers.get(trial.id, self._next_number)
+            self._next_number = max(self._next_number, number + 1)
             found = planned(self._sweep, number, values, trial)
             self._handed += 1
             pack = pack_of(self._sweep, found.lineages, self._known, self._columns)
@@ -125,35 +146,40 @@ class Asked:
             self._study.tell(asked, state=TrialState.FAIL)
         else:
             self._study.tell(asked, values)
+            self._seen[found.trial.id] = values
 
     # -- what was asked before ----------------------------------------------------------------------------------------
 
-    def _recall(self, row: Mapping[str, Any]) -> None:
+    def _recall(self, earlier: Earlier) -> None:
         import optuna
 
-        values = {path: self._from_row(path, row.get(path)) for path in self._sweep.search.space}
-        params = {path: self._stored(path, value) for path, value in values.items()}
-        if any(value is None for value in values.values()) or not self._within(params):
-            return  # the space has changed since: this point is no longer in it
-        if row["status"] == "stopped":
-            stopped = optuna.trial.create_trial(
-                state=optuna.trial.TrialState.PRUNED, params=params, distributions=self._distributions
-            )
-            self._study.add_trial(stopped)
-            self._seen.add(axes.at(self._sweep, values).id)
-            self._handed += 1
-        else:
+        values = {path: self._on_axis(path, axes.value(earlier.trial, path)) for path in self._sweep.search.space}
+        params = {path: self._stored(value) for path, value in values.items()}
+        if not self._within(params) or axes.at(self._sweep, values).id != earlier.trial.id:
+            return  # the space or the base trial has changed since: this point is no longer asked for
+        self._numbers[earlier.trial.id] = earlier.number
+        if earlier.outcome is None:
             self._study.enqueue_trial(params)
+            return
+        told = earlier.goals if earlier.outcome == "done" and not any(map(math.isnan, earlier.goals)) else None
+        state = optuna.trial.TrialState
+        over = optuna.trial.create_trial(
+            state=state.COMPLETE if told else state.PRUNED if earlier.outcome == "stopped" else state.FAIL,
+            params=params,
+            distributions=self._distributions,
+            values=told,
+        )
+        self._study.add_trial(over)
+        self._seen[earlier.trial.id] = told
+        self._handed += 1
 
-    def _repeat(self, asked: Any, trial_id: str) -> None:  # noqa: ANN401
+    def _repeat(self, asked: Any, trial_id: str) -> None:
         from optuna.trial import TrialState
 
-        for other, found in self._trials.values():
-            frozen = self._study.trials[other.number]
-            if found.trial.id == trial_id and frozen.state == TrialState.COMPLETE:
-                self._study.tell(asked, frozen.values)
-                return
-        self._study.tell(asked, state=TrialState.PRUNED)
+        if self._seen[trial_id] is not None:
+            self._study.tell(asked, self._seen[trial_id])
+        else:
+            self._study.tell(asked, state=TrialState.PRUNED)
 
     # -- axes as Optuna's distributions -------------------------------------------------------------------------------
 
@@ -161,26 +187,36 @@ class Asked:
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if not isinstance(axis, Range):
-            return CategoricalDistribution([self._stored(path, value) for value in axis])
+            return CategoricalDistribution([self._stored(value) for value in axis])
         if axes.takes_integers(self._sweep, path):
             return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
         return FloatDistribution(axis.low, axis.high, log=axis.log)
 
-    def _stored(self, path: str, value: Any) -> Any:  # noqa: ANN401
+    def _stored(self, value: Any) -> Any:
         """Categories must be scalars for Optuna: lists travel as JSON."""
         return json.dumps(value) if isinstance(value, (list, tuple, dict)) else value
 
-    def _plain(self, path: str, value: Any) -> Any:  # noqa: ANN401
+    def _plain(self, path: str, value: Any) -> Any:
         axis = self._sweep.search.space[path]
         if isinstance(axis, Range):
             return value
-        return next(item for item in axis if self._stored(path, item) == value)
+        return next(item for item in axis if self._stored(item) == value)
 
-    def _from_row(self, path: str, value: Any) -> Any:  # noqa: ANN401
+    def _on_axis(self, path: str, value: Any) -> Any:
+        """A trial's value as the axis writes it; a range over a field that is a list of one (`net.hidden`) takes that one."""
         axis = self._sweep.search.space[path]
-        if isinstance(axis, Range) or value is None:
-            return value
-        return next((item for item in axis if item == value or json.dumps(item) == value), None)
+        if isinstance(axis, Range):
+            return value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
+        return next((item for item in axis if _same(item, value)), value)
 
     def _within(self, params: Mapping[str, Any]) -> bool:
-        return all(dist._contains(dist.to_internal_repr(params[path])) for path, dist in self._distributions.items())
+        try:
+            return all(d._contains(d.to_internal_repr(params[path])) for path, d in self._distributions.items())
+        except ValueError:  # a value of another type, from before the axis was changed
+            return False
+
+
+def _same(item: Any, value: Any) -> bool:
+    """[1, 3] on an axis and (1.0, 3.0) in a trial are the same value; so are 6 and (6,)."""
+    one, other = canonical(item), canonical(value)
+    return one == other or [one] == other

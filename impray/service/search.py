@@ -6,7 +6,8 @@ their state stays out of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ray.tune.search import Searcher
 
 from impray.results import failures
 from impray.service.proposals import Outcome, Proposals, Watcher
+from impray.spec.errors import StorageError
 from impray.spec.pack import Pack
 
 RETRIES = 3  # of a pack whose actor or machine died; a Python error is not tried again
@@ -27,9 +29,12 @@ class PackSearcher(Searcher):
         super().__init__()
         self.proposals, self.watcher, self.folder = proposals, watcher, folder
         self.packs: dict[str, Pack] = {}
+        self.unwritable: StorageError | None = None  # once the folder takes nothing any more, no pack is started
 
     def suggest(self, trial_id: str) -> Any:
-        proposed = self.proposals.next()
+        proposed = "finished"
+        with self._noting():
+            proposed = "finished" if self.unwritable else self.proposals.next()
         if proposed == "finished":
             return Searcher.FINISHED
         self.packs[trial_id] = proposed
@@ -37,9 +42,20 @@ class PackSearcher(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         pack = self.packs[trial_id]
-        outcome, why = self._outcome(pack, result or {}, error)
-        self.proposals.ended(pack, outcome)
-        self.watcher.ended(pack, outcome, why)
+        with self._noting():
+            if result and result.get("unwritable"):
+                raise StorageError(result["failed"])
+            outcome, why = self._outcome(pack, result or {}, error)
+            self.proposals.ended(pack, outcome)
+            self.watcher.ended(pack, outcome, why)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Tune would bury an error of ours under its own; `cluster.run` raises it when Tune is done."""
+        try:
+            yield
+        except StorageError as error:
+            self.unwritable = self.unwritable or error
 
     def _outcome(self, pack: Pack, result: dict, error: bool) -> tuple[Outcome, str]:
         if error:

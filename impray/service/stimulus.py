@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import yaml
 from torch import Tensor
 
 from impray.spec.data import DataSpec
+from impray.spec.errors import DataError
 from impray.spec.load import read
 from impray.spec.sweep import Sweep
 
 PER_CLASS = 8  # samples shown of each class
-ALONE = "{question: what does it look like?, trial: {data: {kind: nlgp}, prune: {layers: all}}, seeds: 1, rounds: 0, measures: []}"
+ALONE = "{question: what does it look like, trial: {data: {kind: nlgp}, prune: {layers: all}}, seeds: 1, rounds: 0, measures: []}"
 
 
 def data_of(file: str | None, sets: list[str], load_sweep: Callable[[str, list[str]], tuple[Sweep, Path]]) -> DataSpec:
@@ -31,11 +33,13 @@ def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path |
     from impray.data import sample
     from impray.data.describe import describe
 
+    if picture is not None and picture.suffix != ".png":
+        raise DataError(f"{picture}: a picture is a PNG file; give a name that ends in .png")
     found = describe(spec, samples, seed)
     if as_json:
         typer.echo(json.dumps(found, indent=2, default=_plain))
     else:
-        _table(spec, found)
+        _table(spec, found, samples)
     target = picture or Path(f"{spec.kind}.png")  # type: ignore[attr-defined]
     inputs, labels = sample(spec, PER_CLASS, seed)
     draw(spec, inputs, labels, target)
@@ -46,14 +50,15 @@ def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, Tensor) else str(value)
 
 
-def _table(spec: DataSpec, found: dict) -> None:
-    typer.echo(f"{yaml.safe_dump(spec.model_dump(mode='json'), default_flow_style=True, width=1000).strip()}")
-    typer.echo(f"{found['samples']} samples per class; excess kurtosis of a Gaussian is 0")
-    typer.echo(
-        f"{'class':>5} {'mean':>9} {'variance':>9} {'kurtosis':>9} {'excess':>9} {'+-':>8}   covariance at distance (px)"
-    )
+def _table(spec: DataSpec, found: dict, samples: int) -> None:
+    width = shutil.get_terminal_size((120, 24)).columns
+    distances = max(2, (width - 58) // 11)  # as many as fit beside the moments
+    typer.echo(yaml.safe_dump(spec.model_dump(mode="json"), default_flow_style=True, width=width).strip())
+    typer.echo(f"{samples} samples per class; excess kurtosis of a Gaussian is 0")
+    typer.echo(f"{'class':>5} {'mean':>9} {'variance':>9} {'kurtosis':>9} {'excess':>9} {'+-':>8}   covariance by px")
     for row in found["classes"]:
-        near = "  ".join(f"{p['distance_px']:g}: {p['covariance']:.3f}" for p in row["covariance_by_distance"][:6])
+        of_class = row["covariance_by_distance"][:distances]
+        near = "  ".join(f"{p['distance_px']:g}: {p['covariance']:.3f}" for p in of_class)
         numbers = [row["mean"], row["variance"], row["kurtosis"], row["excess_kurtosis"]]
         shown = " ".join(f"{value:9.4f}" if math.isfinite(value) else f"{value!s:>9}" for value in numbers)
         typer.echo(f"{row['label']:>5} {shown} {row['standard_error']:8.4f}   {near}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -14,7 +15,7 @@ from impray.results.known import known
 from impray.results.paths import Paths
 from impray.results.rows import axis_value_of_column
 from impray.service.plan import Planned, listed, pack_of, planned
-from impray.service.proposals import Outcome
+from impray.service.proposals import Asked, Earlier, Outcome
 from impray.spec.base import canonical
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
@@ -28,56 +29,82 @@ class Trials:
         self.sweep, self.paths = sweep, paths
         self.columns = tables.axes_of(paths)
         self.known = known(paths.folder)
-        self.earlier = self._rows()
+        self.rows = {row["trial"]: row for row in tables.scan("trials", paths.folder).collect().iter_rows(named=True)}
         self.planned: dict[str, Planned] = {}
         self.waiting: dict[str, set[str]] = {}  # trial -> ids of packs that have not ended
+        self.packs: dict[str, list[Pack]] = {}  # trial -> its packs
         self.outcomes: dict[str, Outcome] = {}
+        self._values: dict[tuple[str, int], list[float]] = {}
         self.asks = sweep.search.algorithm == "optuna"
         if not self.asks:
             for trial in listed(sweep):
                 self.add(trial)
 
-    def _rows(self) -> list[dict[str, Any]]:
-        """Rows of an earlier run of this search, in the order of their numbers."""
-        rows = tables.scan("trials", self.paths.folder).sort("number").collect()
-        return list(rows.iter_rows(named=True))
-
     def add(self, trial: Planned) -> None:
         """Take note of a trial. Its row says `running` until it ends, so that an interrupted search asks for it again."""
         self.planned[trial.trial.id] = trial
-        earlier = next((row for row in self.earlier if row["trial"] == trial.trial.id), None)
-        if earlier is None or earlier["number"] != trial.number:
-            self.write(trial, "running")
-        elif earlier["status"] == "stopped" or (earlier["status"] == "done" and self.complete(trial)):
-            self.outcomes[trial.trial.id] = earlier["status"]
+        row = self.rows.get(trial.trial.id)
+        outcome = self._outcome(row, trial) if row else None
+        if outcome is not None:
+            self.outcomes[trial.trial.id] = outcome
+        if row is None or row["number"] != trial.number:
+            self.write(trial, outcome or "running")
+
+    def _outcome(self, row: Mapping[str, Any], trial: Planned) -> Outcome | None:
+        """How a trial of an earlier run ended; None if something of it is left to do."""
+        if row["status"] == "stopped" and row["stopped_by"] == self._stop_early:
+            return "stopped"
+        return "done" if row["status"] == "done" and self.complete(trial) else None
+
+    @property
+    def _stop_early(self) -> str | None:
+        stop = self.sweep.search.stop_early
+        return json.dumps(canonical(stop), sort_keys=True) if stop else None
+
+    @property
+    def _goal_names(self) -> list[str]:
+        return [goals.label(goal) for goal in self.sweep.search.goals]
+
+    def earlier(self) -> list[Earlier]:
+        """Trials of earlier runs of an asking search, in the order of their numbers."""
+        found = []
+        for row in sorted(self.rows.values(), key=lambda row: row["number"]):
+            trial = Trial.model_validate_json(row["description"])
+            of_row = planned(self.sweep, row["number"], {}, trial)
+            outcome = self._outcome(row, of_row)
+            if outcome == "done" and row["goal_names"] != self._goal_names:
+                self.planned[trial.id] = (
+                    of_row  # its goals were others: read again from its rounds, without running anything
+                )
+                self.write(of_row, "done")
+                row = {**row, "goals": self.goals_of(of_row)}
+            found.append(Earlier(row["number"], trial, outcome, row["goals"] or []))
+        return found
+
+    @cached_property
+    def asked(self) -> Asked:
+        """The proposals of an asking search."""
+        return Asked(self.sweep, self.known, self.columns, self.earlier(), self.goals_of, self.add)
 
     def complete(self, trial: Planned) -> bool:
         """Whether nothing of this trial is left to run."""
-        asked = pack_of(self.sweep, trial.lineages, self.known, self.columns).asked
-        return all(self.known.complete(lineage, self.sweep.rounds, asked) for lineage in trial.lineages)
+        pack = pack_of(self.sweep, trial.lineages, self.known, self.columns)
+        return all(self.known.complete(lineage, pack) for lineage in trial.lineages)
 
     def left(self) -> list[Planned]:
         """Listed trials that are not over: also those whose rows are complete but that were never told as done."""
         return [trial for id, trial in self.planned.items() if id not in self.outcomes]
 
     def nothing_left(self) -> bool:
-        if not self.asks:
-            return not self.left()
-        over = [
-            row for row in self.earlier if row["status"] == "stopped" or (row["status"] == "done" and self._covers(row))
-        ]
-        return len(over) >= (self.sweep.search.trials or 0)
-
-    def _covers(self, row: Mapping[str, Any]) -> bool:
-        """Whether an earlier trial of an asking search has all rounds, seeds and measures that are asked for now."""
-        trial = Trial.model_validate_json(row["description"])
-        return self.complete(planned(self.sweep, row["number"], {}, trial))
+        return self.asked.nothing_left if self.asks else not self.left()
 
     # -- while it runs ------------------------------------------------------------------------------------------------
 
     def waits_for(self, pack: Pack) -> None:
-        for lineage in pack.lineages:
-            self.waiting.setdefault(lineage.trial.id, set()).add(pack.id)
+        for id in dict.fromkeys(lineage.trial.id for lineage in pack.lineages):
+            if pack.id not in self.waiting.setdefault(id, set()):
+                self.waiting[id].add(pack.id)
+                self.packs.setdefault(id, []).append(pack)
 
     def pack_ended(self, pack: Pack, outcome: Outcome) -> list[tuple[Planned, Outcome]]:
         """Trials that ended with this pack. One failed pack makes its trials failed."""
@@ -93,30 +120,42 @@ class Trials:
         return ended
 
     def goals_of(self, trial: Planned, round: int | None = None) -> list[float]:
-        """Values of the sweep's goals, NaN where undefined."""
-        ids = [lineage.id for lineage in trial.lineages]
+        """Values of the sweep's goals, NaN where undefined; read once, when the trial is over."""
         last = self.sweep.rounds if round is None else round
-        return [goals.value(goal, self.paths.folder, ids, last) for goal in self.sweep.search.goals]
+        key = (trial.trial.id, last)
+        if key not in self._values:
+            ids = [lineage.id for lineage in trial.lineages]
+            files = self._files(trial)
+            self._values[key] = [goals.value(g, self.paths.folder, ids, last, files) for g in self.sweep.search.goals]
+        return self._values[key]
+
+    def _files(self, trial: Planned) -> list[str] | None:
+        """Packs whose files hold all rows of a trial; None (every file) if an earlier run left some elsewhere."""
+        packs = self.packs.get(trial.trial.id, [])
+        return [pack.id for pack in packs] if packs and not any(pack.known for pack in packs) else None
 
     def write(self, trial: Planned, status: str) -> None:
         over = status != "running"
         ids = [lineage.id for lineage in trial.lineages]
-        last = self._last_round(ids) if over else None
+        last = self._last_round(trial) if over else None
         row = {
             "trial": trial.trial.id,
             "number": trial.number,
             "status": status,
             "rounds": last,
             "goals": self.goals_of(trial, last) if last is not None and self.sweep.search.goals else None,
+            "goal_names": self._goal_names if over else None,
+            "stopped_by": self._stop_early if status == "stopped" else None,
             "lineages": ids,
             "description": json.dumps(canonical(trial.trial), sort_keys=True),
             **{path: axis_value_of_column(kind, trial.trial, path) for path, kind in self.columns.items()},
         }
         tables.write(self.paths, "trials", f"{trial.number:06d}-{trial.trial.id}", [row], self.columns)
 
-    def _last_round(self, lineages: list[str]) -> int | None:
-        found = tables.scan("rounds", self.paths.folder).filter(pl.col("lineage").is_in(lineages))
-        return found.select(pl.col("round").max()).collect().item()
+    def _last_round(self, trial: Planned) -> int | None:
+        found = tables.scan("rounds", self.paths.folder, self._files(trial))
+        of_trial = found.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
+        return of_trial.select(pl.col("round").max()).collect().item()
 
 
 def told(sweep: Sweep, values: list[float]) -> str:

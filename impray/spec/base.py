@@ -72,7 +72,9 @@ def canonical(value: Any) -> Any:
         return {
             name: canonical(getattr(value, name))
             for name in sorted(fields)
-            if fields[name].is_required() or is_tag(value, name) or getattr(value, name) != fields[name].default
+            if fields[name].is_required()
+            or is_tag(value, name)
+            or getattr(value, name) != fields[name].get_default(call_default_factory=True)
         }
     if isinstance(value, (tuple, list)):
         return [canonical(item) for item in value]

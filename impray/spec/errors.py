@@ -47,5 +47,9 @@ class DataError(ImprayError):
     """A data set or a results folder cannot be read or written as asked; names the file."""
 
 
+class StorageError(DataError):
+    """A file cannot be written: the disk is full, the folder read-only. No pack can go on until that is mended."""
+
+
 class LineageError(ImprayError):
     """A lineage cannot go on; names the lineage and the round."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from impray.spec.trial import Trial
 from impray.spec.wording import dotted, near, problems, show, vocabulary
 
 Key = tuple[str | int, ...]
+Check = Callable[[Sweep | None], list[Problem]]  # what only a caller can see; None is a sweep that is wrong in itself
 
 _TOO_MANY = 100_000  # values in a file: aliases of aliases would otherwise fill the memory
 _UNLIKE_WORDS = {"yes", "no", "on", "off"}
@@ -44,24 +45,27 @@ _FLOAT = r"""^(?: [-+]? (?: \.[0-9]+ | [0-9][0-9_]*\.[0-9]* ) (?: [eE][-+]?[0-9]
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.VERBOSE), list("-+.0123456789"))
 
 
-def load(path: str | Path, sets: Sequence[str] = ()) -> Sweep:
+def load(path: str | Path, sets: Sequence[str] = (), check: Check = lambda sweep: []) -> Sweep:
     """The sweep in a YAML file, with `--set` overrides applied.
 
     Args:    path: a YAML file.
              sets: `data.gain=3` (below `trial`) or `rounds=3` (a key of the sweep), values in YAML; a list or
              mapping replaces what is there.
+             check: gives more problems, told with the others.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets)
+    return read(_text(Path(path), str(path)), str(path), sets, check)
 
 
-def read(text: str, source: str, sets: Sequence[str] = ()) -> Sweep:
+def read(text: str, source: str, sets: Sequence[str] = (), check: Check = lambda sweep: []) -> Sweep:
     """As `load`, of a YAML text; `source` names it in errors."""
     reader = _Reader(source)
     document = reader.document(text)
     for item in sets:
         reader.override(document, item)
     sweep, found = _checked(document)
+    told = {problem.path for problem in found}
+    found = [*found, *(problem for problem in check(sweep) if problem.path not in told)]
     if sweep is None or found or reader.problems:
         raise SweepError(source, _in_order([*reader.problems, *_placed(found, reader.places, reader.written)]))
     return sweep
@@ -124,6 +128,8 @@ def _at(problem: Problem, place: int | str | None, written: str | None) -> Probl
 
 
 def _nearest(path: str, places: Mapping[str, int | str]) -> int | str | None:
+    if path.startswith("--"):
+        return None  # an option of the command line stands nowhere in the file
     while path and path not in places:
         path = path[: max(path.rfind("."), path.rfind("["), 0)]
     return places.get(path)

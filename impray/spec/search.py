@@ -64,7 +64,9 @@ class Search(Spec):
     """How trials come from axes. Paths start below `trial`: `data.gain`, `prune.fraction`, `train.lr`."""
 
     algorithm: Literal["grid", "random", "optuna"] = "grid"
-    space: dict[str, Axis] = Field(default_factory=dict)
+    space: Annotated[
+        dict[str, Axis], Field(min_length=1, description="axes and their values; leave it out for a single trial")
+    ] = Field(default_factory=dict)
     trials: Annotated[int | None, Field(ge=1, description="how many, for random and optuna")] = None
     seed: Annotated[int, Field(ge=0, description="of the search itself, not of a lineage")] = 0
     goals: tuple[Goal, ...] = ()

@@ -209,6 +209,8 @@ def _complaints(item: Any, root: type[Spec], document: object) -> list[_Complain
         return [_Complaint(path, options=_options(context["expected"]))]
     if kind in _NOUNS:
         return [_Complaint(path, noun=_NOUNS[kind])]
+    if kind == "dict_type":  # an open mapping, such as search.space: its keys are the user's
+        return [_Complaint(path, noun="a mapping")]
     if kind in _MAPPINGS:
         specs = owners(root, document, path)[0]
         keys = ", ".join(dict.fromkeys(name for spec in specs for name in spec.model_fields))

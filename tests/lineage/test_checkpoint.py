@@ -5,11 +5,10 @@ import torch
 
 from impray.lineage.checkpoint import (
     Record,
-    Trunk,
     record_from_bytes,
     record_to_bytes,
-    trunk_from_bytes,
-    trunk_to_bytes,
+    weights_from_bytes,
+    weights_to_bytes,
 )
 from impray.spec.errors import LineageError
 
@@ -41,11 +40,17 @@ def test_a_record_without_training_has_only_its_mask():
     assert same(back.masks, masks) and back.end is None
 
 
-def test_a_trunk_comes_back():
-    trunk = Trunk(params(0, torch.float32), {}, {0: params(1, torch.float32), 200: params(2, torch.float32)})
-    back = trunk_from_bytes(trunk_to_bytes(trunk), "here")
-    assert same(back.end, trunk.end) and back.stats == {}
-    assert back.snapshots.keys() == {0, 200} and same(back.snapshots[200], trunk.snapshots[200])
+@pytest.mark.parametrize("stats", [{}, {"mean1": torch.ones(7)}])
+def test_a_part_of_a_trunk_comes_back(stats):
+    weights, statistics = weights_from_bytes(weights_to_bytes(params(0, torch.float32), stats), "here")
+    assert same(weights, params(0, torch.float32)) and same(statistics, stats)
+
+
+def test_a_record_is_no_part_of_a_trunk_and_the_other_way_round():
+    with pytest.raises(LineageError):
+        weights_from_bytes(record_to_bytes(Record({"weight1": torch.ones(2, 2, dtype=torch.bool)})), "here")
+    with pytest.raises(LineageError):
+        record_from_bytes(weights_to_bytes(params(0, torch.float32)), "here")
 
 
 @pytest.mark.parametrize("damaged", [b"", b"not a checkpoint", b"\xff" * 100])
@@ -53,7 +58,7 @@ def test_damaged_bytes_are_named(damaged):
     with pytest.raises(LineageError, match="checkpoint of x"):
         record_from_bytes(damaged, "checkpoint of x")
     with pytest.raises(LineageError, match="trunk y"):
-        trunk_from_bytes(damaged, "trunk y")
+        weights_from_bytes(damaged, "trunk y")
 
 
 def test_a_truncated_record_is_named():
@@ -64,6 +69,6 @@ def test_a_truncated_record_is_named():
 
 def test_infinite_weights_are_not_finite():
     end = params(0, torch.float32)
-    assert Trunk(end, {}, {}).finite
+    assert Record({}, end).finite
     end["bias2"][1] = float("inf")
-    assert not Trunk(end, {}, {}).finite and not Record({}, end).finite
+    assert not Record({}, end).finite

@@ -14,6 +14,7 @@ from impray.masks import counts
 from impray.results.paths import Paths
 from impray.results.tables import scan
 from impray.run import run_pack
+from impray.spec.train import Sgd
 
 
 def run(pack, folder):
@@ -82,7 +83,7 @@ def test_methods_share_round_0(tmp_path):
         dense.group_by("seed").agg(pl.col("accuracy", "loss", "kurtosis_mean").n_unique()).drop("seed").rows()
         == [(1, 1, 1)] * 2
     )
-    assert len(list((tmp_path / "checkpoints" / "trunks").glob("*.safetensors"))) == 2
+    assert len(list((tmp_path / "checkpoints" / "trunks").glob("*/end.safetensors"))) == 2
 
 
 def test_pruned_weights_stay_zero(tmp_path):
@@ -109,6 +110,57 @@ def test_rounds_extend_also_where_the_last_round_did_not_train(tmp_path):
     run(pack.model_copy(update={"rounds": 2}), tmp_path / "bit_by_bit")
     run(pack, tmp_path / "bit_by_bit")
     assert_same_tables(tmp_path / "at_once", tmp_path / "bit_by_bit", ("rounds", "units", "fates"))
+
+
+def test_a_new_rewind_step_trains_only_the_way_there(tmp_path, monkeypatch):
+    steps = []
+
+    def counting(*arguments, real=rounds_module.OPTIMIZERS[Sgd]):
+        steps.append(arguments[5])
+        return real(*arguments)
+
+    run(tiny_pack(rounds=1), tmp_path / "grown")
+    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {Sgd: counting})
+    later = tiny_pack(rounds=1, **{"trial.prune.rewind_step": 7})
+    run(later, tmp_path / "grown")
+    assert steps == [7, 20]  # the trunks to step 7 only; then round 1
+    run(later, tmp_path / "at_once")
+    grown = rows_of(tmp_path / "grown", "rounds").filter(pl.col("lineage").is_in([i.id for i in later.lineages]))
+    assert grown.equals(rows_of(tmp_path / "at_once", "rounds"), null_equal=True)
+
+
+def test_divergence_in_a_round_that_was_not_trained_before_ends_the_lineage(tmp_path, monkeypatch):
+    """A shorter sweep leaves its last round untrained; extending it must see what a longer one would have seen."""
+
+    def breaks(arch, train, params, masks, data, *rest, real=rounds_module.OPTIMIZERS[Sgd]):
+        trained, snapshots = real(arch, train, params, masks, data, *rest)
+        if masks is not None and masks["weight1"].float().mean() < 0.6:  # from round 2 on
+            trained.params["weight1"] *= torch.nan
+        return trained, snapshots
+
+    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {Sgd: breaks})
+    pack = tiny_pack(measures=["fan_in"], rounds=4, methods=["imp"])
+    run(pack, tmp_path / "at_once")
+    run(pack.model_copy(update={"rounds": 2}), tmp_path / "extended")
+    run(pack, tmp_path / "extended")
+    assert rows_of(tmp_path / "at_once", "rounds").filter(pl.col("status") == "diverged")[
+        "round"
+    ].unique().to_list() == [2]
+    for table in ("rounds", "fates"):
+        one, other = rows_of(tmp_path / "at_once", table), rows_of(tmp_path / "extended", table)
+        key = ["lineage", "round", "status"] if table == "rounds" else one.columns
+        assert one.select(key).equals(other.select(key), null_equal=True)
+
+
+def test_finite_weights_with_an_infinite_loss_have_diverged(tmp_path):
+    wild = {
+        "trial.net": {"hidden": [5], "activation": "linear"},
+        "trial.train": {"steps": 3, "batch": 8, "loss": "mse", "lr": 30},
+    }
+    run(tiny_pack(**wild, **{"trial.prune.rewind_step": 0}), tmp_path)
+    rounds = rows_of(tmp_path, "rounds")
+    done = rounds.filter(pl.col("status") == "done")
+    assert done["loss"].is_finite().all() and (rounds["status"] == "diverged").any()
 
 
 def test_a_finished_pack_trains_nothing_and_writes_nothing(tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """Who shares a pack, what is left to do, and what an Optuna study is told."""
 
-import json
 import math
 
 import pytest
@@ -8,7 +7,9 @@ from conftest import tiny_sweep
 
 from impray.results.known import Known
 from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
-from impray.service.proposals import Asked, Listed
+from impray.service.proposals import Asked, Earlier, Listed
+from impray.spec.base import canonical
+from impray.spec.trial import Trial
 
 NOTHING = Known({}, {})
 
@@ -55,12 +56,12 @@ def test_finished_lineages_are_in_no_pack():
     first = plan(sweep, 1)[0]
     measured = " ".join(f"{name}:{digest}" for name, digest in first.asked.items())
     done = first.lineages[0]
-    known = Known({done.id: {round: ("done", measured) for round in range(4)}}, {done.id: 3})
+    known = Known({done.id: {round: ("done", measured, True) for round in range(4)}}, {done.id: 3})
     assert done.id not in {lineage.id for pack in plan(sweep, 1, known) for lineage in pack.lineages}
     # ... but they are if a measure, a round or the fates are missing.
     for rounds, fates in (
-        ({0: ("done", measured)}, 3),
-        ({r: ("done", "") for r in range(4)}, 3),
+        ({0: ("done", measured, True)}, 3),
+        ({r: ("done", "", True) for r in range(4)}, 3),
         (dict(known.rounds[done.id]), 2),
     ):
         again = Known({done.id: rounds}, {done.id: fates})
@@ -134,24 +135,48 @@ def test_an_exhausted_space_ends_the_search():
     assert len(seen) == 2
 
 
-def test_earlier_trials_are_asked_again_first():
+def test_earlier_trials_are_told_and_interrupted_ones_asked_again_first():
     sweep = tiny_sweep(**SEARCH)
     first, seen = asked(sweep)
-    for _ in range(3):
+    for _ in range(4):
         first.ended(first.next(), "done")
-    states = ["done", "running", "stopped"]
-    rows = [
-        {**trial.values, "trial": trial.trial.id, "number": trial.number, "status": state}
-        for trial, state in zip(seen, states, strict=True)
+    outcomes = ["done", None, "stopped", None]
+    earlier = [
+        Earlier(
+            trial.number, Trial.model_validate(canonical(trial.trial)), outcome, [0.5, 0.5] if outcome == "done" else []
+        )
+        for trial, outcome in zip(seen, outcomes, strict=True)
     ]
-    rows = [{**row, "data.xi": json.dumps(row["data.xi"])} for row in rows]
-    again, heard = asked(sweep, earlier=rows)
+    again, heard = asked(sweep, earlier=earlier)
+    assert again.told == 2
     while (pack := again.next()) != "finished":
         again.ended(pack, "done")
-    # The stopped one counts, but is not run; the other two come first, then new ones up to the budget.
-    assert [trial.trial.id for trial in heard[:2]] == [seen[0].trial.id, seen[1].trial.id]
-    assert sorted(trial.number for trial in heard) == [0, 1, 3, 4, 5]
-    assert len(heard) == 5 and seen[2].trial.id not in {trial.trial.id for trial in heard}
+    # Those that are over count and are not run; the interrupted ones come first, under their numbers; then new ones.
+    assert [trial.trial.id for trial in heard[:2]] == [seen[1].trial.id, seen[3].trial.id]
+    assert [trial.number for trial in heard] == [1, 3, 4, 5]
+    states = [trial.state.name for trial in again._study.trials]
+    assert states.count("PRUNED") >= 1 and [0.5, 0.5] in [trial.values for trial in again._study.trials]
+
+
+def test_trials_of_another_space_or_base_are_forgotten():
+    sweep = tiny_sweep(**SEARCH)
+    first, seen = asked(sweep)
+    first.ended(first.next(), "done")
+    earlier = [Earlier(0, seen[0].trial, "done", [0.5, 0.5])]
+    other, _ = asked(tiny_sweep(**SEARCH, **{"trial.train.lr": 0.5}), earlier=earlier)
+    assert other.told == 0
+    narrow = {**SEARCH["search"], "space": {**SEARCH["search"]["space"], "prune.fraction": {"low": 0.9, "high": 0.95}}}
+    other, _ = asked(tiny_sweep(search=narrow), earlier=earlier)
+    assert other.told == 0
+
+
+def test_a_range_over_hidden_units_is_remembered():
+    search = {**SEARCH["search"], "space": {"net.hidden": {"low": 2, "high": 9}}}
+    sweep = tiny_sweep(search=search)
+    first, seen = asked(sweep, values=lambda t: [1.0, 1.0])
+    first.ended(first.next(), "done")
+    again, _ = asked(sweep, earlier=[Earlier(0, seen[0].trial, "done", [1.0, 1.0])])
+    assert again.told == 1
 
 
 def test_planned_trials_have_a_lineage_per_method_and_seed():

@@ -114,6 +114,38 @@ def test_one_driver_at_a_time(tmp_path):
         sweep_into(tmp_path / "s", tiny_sweep())
 
 
+def test_a_folder_of_another_base_trial_is_refused(tmp_path):
+    from impray.spec.errors import SweepError
+
+    sweep_into(tmp_path / "s", tiny_sweep())
+    before = rows_of(tmp_path / "s", "rounds")
+    with pytest.raises(SweepError, match=r"trial.train.lr = 0.5 .*is 0.2 in this folder.*--out"):
+        sweep_into(tmp_path / "s", tiny_sweep(**{"trial.train.lr": 0.5}))
+    wider = {"search.space": {"data.gain": [0.1, 3.0], "train.lr": [0.2, 0.5]}}
+    sweep_into(tmp_path / "s", tiny_sweep(**wider))  # as an axis it is a column, and nothing is mixed
+    assert rows_of(tmp_path / "s", "rounds").height == 2 * before.height
+
+
+def test_an_axis_of_another_type_is_refused(tmp_path):
+    from impray.spec.errors import SweepError
+
+    scales = {"search.space": {"net.init.scale": [0.5, 1.0]}, "search.pack": []}
+    sweep_into(tmp_path / "s", tiny_sweep(rounds=0, seeds=1, **scales))
+    scales["search.space"] = {"net.init.scale": [0.5, [0.6, 1.0]]}
+    with pytest.raises(SweepError, match="type json; in this folder it is float"):
+        sweep_into(tmp_path / "s", tiny_sweep(rounds=0, seeds=1, **scales))
+
+
+@pytest.mark.ray
+def test_resources_that_a_machine_has_not_are_told(tmp_path, keep_ray):
+    from impray.spec.errors import SweepError
+
+    with pytest.raises(SweepError, match="resources.gpu = 7"):
+        sweep_into(tmp_path / "s", tiny_sweep(resources={"cpu": 1, "gpu": 7}), "ray")
+    with pytest.raises(SweepError, match="resources.gpu = 7"):
+        sweep_into(tmp_path / "t", tiny_sweep(resources={"cpu": 1, "gpu": 7}))
+
+
 def test_random_search(tmp_path):
     search = {"algorithm": "random", "trials": 3, "space": {"data.gain": {"low": 0.1, "high": 10, "log": True}}}
     sweep_into(tmp_path / "s", tiny_sweep(search=search))
@@ -155,6 +187,11 @@ def test_optuna_with_two_goals_and_early_stopping(tmp_path, keep_ray):
     # Again: nothing is left to do. With a larger budget: only the new ones are added.
     report, _ = sweep_into(tmp_path / "s", sweep, "ray")
     assert report.ran == 0
+    # Other goals are read again from the rounds, without running anything.
+    other = {**OPTUNA["search"], "goals": [{"measure": "accuracy", "direction": "max"}]}
+    report, _ = sweep_into(tmp_path / "s", tiny_sweep(search=other), "ray")
+    again = rows_of(tmp_path / "s", "trials").filter(pl.col("status") == "done")
+    assert report.ran == 0 and again["goals"].list.len().unique().to_list() == [1]
     more = {**OPTUNA["search"], "trials": 7}
     sweep_into(tmp_path / "s", tiny_sweep(search=more), "ray")
     assert rows_of(tmp_path / "s", "trials")["number"].sort().to_list() == list(range(7))

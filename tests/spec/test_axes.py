@@ -15,7 +15,7 @@ def sweep(space=None, trial=None, search=None, **keys):
         {
             **described,
             "trial": {"data": IMAGE, **(trial or {})},
-            "search": {"space": space or {}, **(search or {})},
+            "search": {**({"space": space} if space else {}), **(search or {})},
         }
     )
 

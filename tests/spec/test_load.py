@@ -345,7 +345,7 @@ def test_sets_override_in_order(sweep_file):
 
 
 def test_a_set_mapping_replaces_what_was_there(sweep_file):
-    sweep = load(sweep_file(), ["data={kind: photographs}", "search.space={}"])
+    sweep = load(sweep_file(), ["data={kind: photographs}", "search={}"])
     assert sweep.trial.data.kind == "photographs"
 
 

@@ -1,0 +1,89 @@
+"""A sweep's folder before it runs: what it holds must be of the same sweep, and it says what it holds."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import impray
+from impray.results import files, tables
+from impray.results.paths import Paths
+from impray.service.plan import axis_types
+from impray.spec.errors import Problem, SweepError
+from impray.spec.load import load
+from impray.spec.sweep import Sweep, written
+
+
+def prepare(sweep: Sweep, name: str, paths: Paths) -> None:
+    """Write sweep.yaml (as run, overrides included) and provenance.json where they would change.
+
+    Raises:  SweepError: the folder's rows are of another base trial, or of axes of another type: means and figures over the
+             folder would mix them.
+    """
+    wrong = [*_other_trial(sweep, paths), *_other_types(sweep, paths)]
+    if wrong:
+        raise SweepError(str(paths.folder), wrong)
+    text = yaml.safe_dump(written(sweep), sort_keys=False, allow_unicode=True)
+    _write_if_new(paths.sweep, "# The sweep as it was run, overrides included.\n" + text)
+    description = {
+        "sweep": name,
+        # Axes of earlier runs in this folder stay columns: their rows are still here.
+        "axes": {**tables.axes_of(paths), **axis_types(sweep)},
+        "version": impray.__version__,
+        "git_sha": tables.git_sha(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+    _write_if_new(paths.provenance, json.dumps(description, indent=2) + "\n")
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text() != text:
+        files.write(path, text.encode())
+
+
+def _other_trial(sweep: Sweep, paths: Paths) -> list[Problem]:
+    """Fields in which the folder's base trial differs, axes of either apart."""
+    if not paths.sweep.is_file() or not any(paths.table("trials").glob("*.parquet")):
+        return []
+    earlier = load(paths.sweep)
+    axes = {*earlier.search.space, *sweep.search.space}
+    old, new = (dict(_fields(each.trial.model_dump(mode="json"))) for each in (earlier, sweep))
+    differing = [path for path in {**new, **old} if old.get(path) != new.get(path) and not _on(path, axes)]
+    advice = "whose rows would be mixed with the new ones; choose another folder with --out"
+    return [
+        Problem(f"trial.{path}", json.dumps(new.get(path)), f"is {json.dumps(old.get(path))} in this folder, {advice}")
+        for path in differing
+    ]
+
+
+def _on(path: str, axes: set[str]) -> bool:
+    return any(path == axis or path.startswith(f"{axis}.") for axis in axes)
+
+
+def _fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted path and value of every leaf."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _fields(inner, f"{path}.{name}" if path else name)
+    else:
+        yield path, value
+
+
+def _other_types(sweep: Sweep, paths: Paths) -> list[Problem]:
+    """Axes whose column in this folder has another type: one number per trial there, a list here, say."""
+    earlier = tables.axes_of(paths)
+    return [
+        Problem(
+            f"search.space.{path}",
+            None,
+            f"gives a column of type {kind}; in this folder it is {earlier[path]}: choose another folder with --out",
+        )
+        for path, kind in axis_types(sweep).items()
+        if earlier.get(path, kind) != kind
+    ]

@@ -1,0 +1,140 @@
+"""Goals and leaderboards: the column, the round or density, the mean over seeds; who is on the front."""
+
+import json
+import math
+
+import pytest
+
+from impray.results import leaderboard, tables
+from impray.results.goals import label, value
+from impray.results.paths import Paths
+from impray.spec.search import AtDensity, Goal
+from impray.spec.sweep import Sweep
+
+DENSITY = [1.0, 0.5, 0.25]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two seeds of imp and one of random over three rounds; accuracy is seed + round / 10, width falls."""
+    (tmp_path / "provenance.json").write_text(json.dumps({"axes": {}}))
+    rows = [
+        {
+            "lineage": f"{method}{seed}",
+            "round": round,
+            "method": method,
+            "seed": seed,
+            "status": "done",
+            "density": DENSITY[round],
+            "accuracy": seed + round / 10,
+            "rf_width_x_px_median": 5.0 - round - seed,
+            "rf_width_x_px_mean": 50.0,
+        }
+        for method, seeds in (("imp", (0, 1)), ("random", (0,)))
+        for seed in seeds
+        for round in range(3)
+    ]
+    tables.write(Paths(tmp_path), "rounds", "x", rows, {})
+    units = [
+        {
+            "lineage": f"imp{seed}",
+            "round": 2,
+            "method": "imp",
+            "seed": seed,
+            "layer": 2,
+            "unit": unit,
+            "kurtosis": float(unit),
+        }
+        for seed in (0, 1)
+        for unit in range(4)
+    ]
+    tables.write(Paths(tmp_path), "units", "x", units, {})
+    return tmp_path
+
+
+IDS = ["imp0", "imp1", "random0"]
+
+
+@pytest.mark.parametrize(
+    ("goal", "expected"),
+    [
+        (Goal(measure="accuracy", direction="max"), 0.7),
+        (Goal(measure="accuracy", direction="max", at=0), 0.5),
+        (Goal(measure="accuracy", direction="max", at=AtDensity(density=0.6)), 0.6),
+        (Goal(measure="accuracy", direction="max", at=AtDensity(density=0.01)), math.nan),
+        (Goal(measure="rf_width", direction="min"), 2.5),
+        (Goal(measure="rf_width_x_px", direction="min", reduce="mean"), 50.0),
+        (Goal(measure="rf_width", direction="min", method="random"), 3.0),
+        (Goal(measure="kurtosis", direction="min", layer=2), 1.5),
+        (Goal(measure="loss", direction="min"), math.nan),
+    ],
+)
+def test_a_goal_reads_what_it_says(folder, goal, expected):
+    assert value(goal, folder, IDS, 2) == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_seed_without_a_number_makes_the_goal_undefined(folder):
+    row = {
+        "lineage": "imp2",
+        "round": 2,
+        "method": "imp",
+        "seed": 2,
+        "status": "diverged",
+        "density": 0.25,
+        "accuracy": math.nan,
+    }
+    tables.write(Paths(folder), "rounds", "y", [row], {})
+    assert math.isnan(value(Goal(measure="accuracy", direction="max"), folder, [*IDS, "imp2"], 2))
+
+
+def test_labels_tell_goals_apart():
+    goals = [
+        Goal(measure="rf_width", direction="min"),
+        Goal(measure="rf_width", direction="min", at=3),
+        Goal(measure="rf_width", direction="min", at=AtDensity(density=0.1)),
+        Goal(measure="rf_width", direction="min", layer=2),
+        Goal(measure="accuracy", direction="max"),
+    ]
+    assert len({label(goal) for goal in goals}) == 5
+
+
+SWEEP = {
+    "question": "?",
+    "trial": {"data": {"kind": "nlgp"}},
+    "seeds": 1,
+    "rounds": 2,
+    "search": {
+        "algorithm": "optuna",
+        "trials": 5,
+        "space": {"train.lr": {"low": 0.1, "high": 1}},
+        "goals": [{"measure": "loss", "direction": "min"}, {"measure": "accuracy", "direction": "max"}],
+    },
+}
+
+
+def test_the_front_holds_what_no_other_beats(tmp_path):
+    (tmp_path / "provenance.json").write_text(json.dumps({"axes": {"train.lr": "float"}}))
+    found = [
+        ([1.0, 0.5], "done"),
+        ([2.0, 0.9], "done"),
+        ([2.0, 0.4], "done"),
+        ([math.nan, 1.0], "done"),
+        ([0.0, 1.0], "stopped"),
+    ]
+    rows = [
+        {
+            "goal_names": ["loss of imp", "accuracy of imp"],
+            "trial": f"t{n}",
+            "number": n,
+            "status": status,
+            "rounds": 2,
+            "goals": goals,
+            "lineages": [],
+            "description": "{}",
+        }
+        for n, (goals, status) in enumerate(found)
+    ]
+    tables.write(Paths(tmp_path), "trials", "x", rows, {"train.lr": "float"})
+    board = leaderboard.by_goals(Sweep.model_validate(SWEEP), tmp_path)
+    assert board.filter(board["front"] == "yes")["number"].sort().to_list() == [0, 1]
+    assert board["number"].to_list() == [4, 0, 1, 2, 3]

@@ -1,0 +1,55 @@
+"""A sweep's folder that takes nothing any more, as Tune's side of the service sees it: the sweep ends, and nothing is told as failed."""
+
+import pytest
+from conftest import tiny_pack
+
+from impray.service import actor, search
+from impray.service.proposals import Listed
+from impray.spec.errors import StorageError
+
+FULL = "runs/x/tables: cannot be written (No space left on device)"
+
+
+class Heard:
+    """A watcher that cannot write down what it hears."""
+
+    def __init__(self):
+        self.ends = []
+
+    def ended(self, pack, outcome, error):
+        self.ends.append(outcome)
+        raise StorageError(FULL)
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "ends"),
+    [
+        ({"round": 1, "failed": FULL, "unwritable": True}, False, []),  # the actor could not write
+        ({"round": 3, "failed": ""}, False, ["done"]),  # the driver could not
+    ],
+)
+def test_no_pack_is_started_after_it_and_tune_hears_no_error(tmp_path, result, error, ends):
+    heard = Heard()
+    searcher = search.PackSearcher(Listed([tiny_pack(), tiny_pack(seeds=1)]), heard, tmp_path)
+    assert isinstance(searcher.suggest("a"), dict)
+    searcher.on_trial_complete("a", result, error)
+    assert heard.ends == ends and str(searcher.unwritable) == FULL
+    assert searcher.suggest("b") == search.Searcher.FINISHED
+
+
+@pytest.mark.parametrize("then", ["a round", "a failure"])
+def test_an_actor_tells_it_and_does_not_die(tmp_path, monkeypatch, then):
+    def rounds(pack, folder, device):
+        yield 0
+        raise StorageError(FULL) if then == "a round" else RuntimeError("something else")
+
+    def cannot(*_):
+        raise StorageError(FULL)
+
+    monkeypatch.setattr(actor, "run_pack", rounds)
+    monkeypatch.setattr(actor.failures, "write", cannot)
+    config = {"cpu": 1, "gpu": 0, "pack": tiny_pack().model_dump_json(), "folder": str(tmp_path), "stop_early": None}
+    trainable = actor.PackTrainable(config)
+    assert not trainable.step()["failed"]
+    told = trainable.step()
+    assert told["done"] and told["unwritable"] and told["failed"] == FULL
