@@ -34,7 +34,7 @@ LR = 0.1
 DENSITY = 0.34
 SIDE = 12
 XI = (1.0, 2.0)
-STEPS = 40  # per network and run, for both
+STEPS = 200  # per network and run, for both; a round of a sweep has 1,500
 REFERENCE_NETS = 8  # of a run: networks of the loop cost the same, and a run stays near a second
 RUNS = 9
 

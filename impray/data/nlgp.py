@@ -155,8 +155,10 @@ class Field:
               labels: of every padded sample.
               clone_noise: as `noise`, for the last streams, which have a blend.
         """
-        z = self._colour(noise, self._roots, labels[:, None] + self._first).erf_().mul_(self._amplitudes)
-        x = z.transpose(1, 2)[:, :samples].contiguous()
+        z = self._colour(noise, self._roots, labels[:, None] + self._first).erf_()
+        streams, rows, _, cols = z.shape
+        x = z.new_empty(streams, samples, rows, cols)
+        torch.mul(z.transpose(1, 2)[:, :samples], self._amplitudes, out=x)  # scales and lays out in one pass
         if clone_noise is not None:
             index = labels[self.plain :, None] + self._clone_first
             x[self.plain :] += self._colour(clone_noise, self._clone_roots, index).transpose(1, 2)[:, :samples]
