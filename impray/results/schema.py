@@ -82,21 +82,18 @@ def _summaries() -> tuple[Column, ...]:
     )
 
 
-def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
-    """Every column of a table. `axes` maps a sweep's axis paths to their types (`float`, `int`, `str`, `bool`, `json`)."""
-    of_axes = tuple(Column(path, kind, "", "axis value") for path, kind in (axes or {}).items())
-    tables: dict[str, tuple[Column, ...]] = {
-        "rounds": (
+# Table -> its columns before and after the axes.
+_COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
+    "rounds": (
+        (
             *_LINEAGE,
             Column("trunk", "str", "", "id of the dense round 0 that this lineage shares with others"),
             Column("trial", "str", "", "id of the trial"),
-            *of_axes,
+        ),
+        (
             _STATUS,
             Column(
-                "trained",
-                "bool",
-                "",
-                "whether the network was trained in this round; if not, nothing asked for its end",
+                "trained", "bool", "", "whether the network trained in this round; if not, nothing asked for its end"
             ),
             Column("density", "float", "share", "kept / prunable parameters, over all pruned layers"),
             *_of_measures("lineage_columns"),
@@ -105,27 +102,31 @@ def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
             Column("measured", "str", "", "measures, parameters and axes that this row was written with"),
             *PROVENANCE,
         ),
-        "units": (*_LINEAGE, *_UNIT, *of_axes, *_of_measures("unit_columns"), *PROVENANCE[1:]),
-        "fates": (
+    ),
+    "units": ((*_LINEAGE, *_UNIT), (*_of_measures("unit_columns"), *PROVENANCE[1:])),
+    "fates": (
+        (
             *_LINEAGE,
             *_LAYER,
-            Column(
-                "fate", "int", "round", "the round whose mask first lacks the weight; 0 means it survives the last one"
-            ),
-            *of_axes,
+            Column("fate", "int", "round", "the round whose mask first lacks the weight; 0: it survives"),
+        ),
+        (
             Column("weights", "int", "weights", "kept weights of this fate in this round"),
             Column("abs_weight_start_mean", "float", "1", "their mean |w| at theta(rewind)"),
             Column(
-                "abs_weight_end_mean", "float", "1", "their mean |w| after the round's training; null if not trained"
+                "abs_weight_end_mean", "float", "1", "their mean |w| after training; null if not trained or diverged"
             ),
             *PROVENANCE[1:],
         ),
-        "masks": (*_LINEAGE, *_UNIT, *of_axes, *_of_measures("image_columns"), *PROVENANCE[1:]),
-        "trials": (
+    ),
+    "masks": ((*_LINEAGE, *_UNIT), (*_of_measures("image_columns"), *PROVENANCE[1:])),
+    "trials": (
+        (
             Column("trial", "str", "", "id of the trial: a hash of data, net, training and pruning"),
             Column("number", "int", "", "order in which the search asked for it, from 0"),
-            *of_axes,
-            Column("status", "str", "", "done, stopped (early), or failed"),
+        ),
+        (
+            Column("status", "str", "", "running (not over), done, stopped (early), or failed"),
             Column("rounds", "int", "prunings", "the last round reached"),
             Column("goals", "list[float]", "", "values of the sweep's goals"),
             Column("goal_names", "list[str]", "", "what each of them reads"),
@@ -134,17 +135,26 @@ def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
             Column("description", "json", "", "the trial's canonical form"),
             *PROVENANCE[1:],
         ),
-        "failures": (
+    ),
+    "failures": (
+        (
             Column("pack", "str", "", "id of the pack"),
             Column("round", "int", "", "round that was being run"),
             Column("trials", "list[str]", "", "trials with a lineage in the pack"),
             Column("lineages", "list[str]", "", "lineages of the pack"),
             Column("error", "str", "", "type and message"),
             Column("trace", "str", "", "where in the code"),
-            *PROVENANCE[1:],
         ),
-    }
-    return list(tables[table])
+        PROVENANCE[1:],
+    ),
+}
+
+
+def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
+    """Every column of a table. `axes` maps a sweep's axis paths to their types (`float`, `int`, `str`, `bool`, `json`)."""
+    before, after = _COLUMNS[table]
+    of_axes = [Column(path, kind, "", "axis value") for path, kind in (axes or {}).items()]
+    return [*before, *(of_axes if table != "failures" else []), *after]
 
 
 def schema(table: str, axes: Mapping[str, str] | None = None) -> dict[str, pl.DataType]:
