@@ -51,7 +51,9 @@ def test_an_actor_tells_it_and_does_not_die(tmp_path, monkeypatch, then):
     monkeypatch.setattr(actor, "run_pack", rounds)
     monkeypatch.setattr(actor.failures, "write", cannot)
     config = {"cpu": 1, "gpu": 0, "pack": tiny_pack().model_dump_json(), "folder": str(tmp_path), "stop_early": None}
-    trainable = actor.PackTrainable(config, logger_creator=lambda _: SimpleNamespace(logdir=str(tmp_path)))
+    trainable = actor.PackTrainable(
+        config, logger_creator=lambda _: SimpleNamespace(logdir=str(tmp_path), on_result=lambda result: None)
+    )
     assert not trainable.step()["failed"]
     told = trainable.step()
     assert told["done"] and told["unwritable"] and told["failed"] == FULL
