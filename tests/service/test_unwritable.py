@@ -1,7 +1,5 @@
 """A sweep's folder that takes nothing any more, as Tune's side of the service sees it: the sweep ends, and nothing is told as failed."""
 
-from types import SimpleNamespace
-
 import pytest
 from conftest import tiny_pack
 
@@ -51,9 +49,9 @@ def test_an_actor_tells_it_and_does_not_die(tmp_path, monkeypatch, then):
     monkeypatch.setattr(actor, "run_pack", rounds)
     monkeypatch.setattr(actor.failures, "write", cannot)
     config = {"cpu": 1, "gpu": 0, "pack": tiny_pack().model_dump_json(), "folder": str(tmp_path), "stop_early": None}
-    trainable = actor.PackTrainable(
-        config, logger_creator=lambda _: SimpleNamespace(logdir=str(tmp_path), on_result=lambda result: None)
-    )
+    trainable = object.__new__(actor.PackTrainable)  # Tune's own __init__ would make a folder in the home folder
+    trainable._iteration = 0
+    trainable.setup(config)
     assert not trainable.step()["failed"]
     told = trainable.step()
     assert told["done"] and told["unwritable"] and told["failed"] == FULL
