@@ -33,7 +33,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from impray.results import files, schema, tables
-from impray.results.paths import Paths
+from impray.results.paths import UNFINISHED, Paths
 from impray.spec.errors import DataError
 from impray.spec.load import load
 from impray.spec.sweep import Sweep
@@ -97,7 +97,7 @@ def prepare(folder: str | Path, uri: str | None = None) -> str:
     """
     paths = _paths(folder)
     with _answering(paths, uri):
-        return _experiment(_client(store_uri(paths, uri)), paths, uri).experiment_id
+        return _experiment(_open(paths, uri), paths, uri).experiment_id
 
 
 def sync(folder: str | Path, uri: str | None = None, figures: bool = True) -> Counts:
@@ -110,7 +110,7 @@ def sync(folder: str | Path, uri: str | None = None, figures: bool = True) -> Co
     sweep = load(paths.sweep)
     children = _children(paths, sweep)
     with _answering(paths, uri):
-        client = _client(store_uri(paths, uri))
+        client = _open(paths, uri)
         view = _View(client, _experiment(client, paths, uri).experiment_id, _identity(paths))
         parent, _ = view.put(_parent(paths, sweep, children))
         _log_files(client, parent, paths, figures)
@@ -175,8 +175,37 @@ def _paths(folder: str | Path) -> Paths:
     return Paths(Path(folder))
 
 
+def _open(paths: Paths, uri: str | None) -> MlflowClient:
+    """A client of the store; the folder's own is made first if it is not there."""
+    _quieten()
+    if uri is None and not paths.mlflow.is_file():
+        _make(paths)
+    return _client(store_uri(paths, uri))
+
+
+def _make(paths: Paths) -> None:
+    """Make the folder's own store aside and move it into place: a kill amid MLflow's migrations leaves a file it cannot mend."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    for left in paths.folder.glob(f"{paths.mlflow.name}.*{UNFINISHED}*"):
+        left.unlink(missing_ok=True)
+    aside = paths.mlflow.with_name(f"{paths.mlflow.name}.{os.getpid()}{UNFINISHED}")
+    uri = f"sqlite:///{aside.resolve()}"
+    SqlAlchemyStore(uri, paths.mlflow_artifacts.resolve().as_uri())
+    engine = SqlAlchemyStore._engine_map.get(uri)
+    if engine is not None:
+        engine.dispose()
+    os.replace(aside, paths.mlflow)
+
+
 def _client(uri: str) -> MlflowClient:
     from mlflow import MlflowClient
+
+    _quieten()
+    return MlflowClient(tracking_uri=uri)
+
+
+def _quieten() -> None:
     from mlflow.store.db import utils
 
     # After the import, which sets levels itself. What goes wrong is raised, so the store need not print it as well.
@@ -187,7 +216,6 @@ def _client(uri: str) -> MlflowClient:
     }.items():
         logging.getLogger(name).setLevel(level)
     utils.MAX_RETRY_COUNT = 3  # it waits 0.1 (2^n - 1) s before the n-th retry: 15, as set there, are nearly two hours
-    return MlflowClient(tracking_uri=uri)
 
 
 @contextmanager
@@ -246,8 +274,7 @@ def _remove(paths: Paths) -> None:
     """An empty sqlite store and no artifacts."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    # MLflow keeps stores and engines for the life of the process. Disposed of, an engine opens the new file; a new
-    # store object makes the tables in it.
+    # MLflow keeps stores and engines for the life of the process. Disposed of, an engine opens the new file.
     engine = SqlAlchemyStore._engine_map.get(store_uri(paths, None))
     if engine is not None:
         engine.dispose()
@@ -255,8 +282,8 @@ def _remove(paths: Paths) -> None:
         paths.mlflow.with_name(paths.mlflow.name + suffix).unlink(missing_ok=True)
     if paths.mlflow_artifacts.is_dir():
         shutil.rmtree(paths.mlflow_artifacts)
-    _client(store_uri(paths, None))
-    SqlAlchemyStore(store_uri(paths, None), paths.mlflow_artifacts.resolve().as_uri())
+    _quieten()
+    _make(paths)
 
 
 class _View:
