@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -23,7 +24,8 @@ PROBE_STEPS = 48
 
 def lines(sweep: Sweep, name: str, folder: Path) -> list[str]:
     """The plan as lines of text; nothing is run but `PROBE_STEPS` training steps."""
-    slots = max(1, int((torch.get_num_threads() if sweep.resources.gpu == 0 else 1) / sweep.resources.cpu))
+    processors = len(os.sched_getaffinity(0))
+    slots = max(1, int((processors if sweep.resources.gpu == 0 else 1) / sweep.resources.cpu))
     columns = {**axes_of(Paths(folder)), **axis_types(sweep)}
     per_trial = len(sweep.methods) * len(sweep.seeds)
     if sweep.search.algorithm == "optuna":

@@ -142,6 +142,7 @@ def test_widths_are_those_of_curve_fit(variant):
         assert found[2, unit] == pytest.approx(their_error, rel=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore")  # scipy's, about covariances that are not used
 @pytest.mark.parametrize("offset", [False, True])
 def test_without_s0_no_start_of_curve_fit_finds_a_deeper_minimum(offset):
     """With few inputs there are several minima; ours is the deepest of those that scipy finds within our bounds."""
