@@ -16,7 +16,11 @@ from rich.table import Table
 
 # name -> functions that give {name, ours, reference, ratio, unit, note}, as module:function
 BENCHMARKS: dict[str, tuple[str, ...]] = {
-    "pack": ("impray.bench.pack:compare", "impray.bench.pack:compare_methods"),
+    "pack": (
+        "impray.bench.pack:compare",
+        "impray.bench.pack:compare_methods",
+        "impray.bench.pack:compare_shipped",
+    ),
     "rf_width": ("impray.bench.rf_width:compare",),
     "clone": ("impray.bench.clone:compare",),
     "overhead": ("impray.bench.overhead:compare",),

@@ -44,22 +44,35 @@ def compare() -> dict[str, str | float]:
 
     Returns: name, ours and reference (lineage-steps per second), ratio, unit, note; medians over alternating runs, one thread.
     """
-    return _compare("pack, 32 seeds", range(NETS), "every network draws its own inputs")
+    return _compare("pack, 32 seeds", [_spec(1.0)] * NETS, range(NETS), "every network draws its own inputs")
 
 
 def compare_methods() -> dict[str, str | float]:
     """As a sweep packs them: the lineages imp, oneshot and random of one seed see the same inputs, which are drawn once."""
     seeds = [place // 3 for place in range(NETS)]
+    what = "imp, oneshot and random of a seed share its inputs, as in every sweep"
+    return _compare("pack, 3 methods x 11 seeds", [_spec(1.0)] * NETS, seeds, what)
+
+
+def compare_shipped() -> dict[str, str | float]:
+    """As `search.pack: [data.gain]` packs them in sweeps/rewind_prune_gain.yaml: gains share a seed's random numbers too."""
+    gains = (0.01, 0.3, 1.0, 3.0, 100.0)
+    places = [(seed, gain) for seed in range(3) for gain in gains for _ in range(3)][:NETS]
+    what = "lineages of 5 gains x 3 methods per seed, as in a pack of sweeps/rewind_prune_gain.yaml"
     return _compare(
-        "pack, 3 methods x 11 seeds", seeds, "imp, oneshot and random of a seed share its inputs, as in every sweep"
+        "pack, 5 gains x 3 methods", [_spec(gain) for _, gain in places], [seed for seed, _ in places], what
     )
 
 
-def _compare(name: str, seeds: Sequence[int], what: str) -> dict[str, str | float]:
+def _spec(gain: float) -> Nlgp:
+    return Nlgp(shape=(SIDE, SIDE), gain=gain, xi=XI)
+
+
+def _compare(name: str, specs: Sequence[Nlgp], seeds: Sequence[int], what: str) -> dict[str, str | float]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        ours, reference = _ours(seeds), _reference()
+        ours, reference = _ours(specs, seeds), _reference()
         _ = ours(), reference()  # warm
         rates = [(ours(), reference()) for _ in range(RUNS)]
     finally:
@@ -81,11 +94,11 @@ def _masks() -> Tensor:
     return torch.rand(NETS, 32, SIDE * SIDE, generator=torch.Generator().manual_seed(0)) < DENSITY
 
 
-def _ours(seeds: Sequence[int]) -> Callable[[], float]:
+def _ours(specs: Sequence[Nlgp], seeds: Sequence[int]) -> Callable[[], float]:
     """A run of the pack: its lineage-steps per second."""
     cpu = torch.device("cpu")
-    spec = Nlgp(shape=(SIDE, SIDE), gain=1.0, xi=XI)
-    data = open_pack([spec] * NETS, seeds, batch=BATCH, dtype=torch.float32, device=cpu)
+    spec = specs[0]
+    data = open_pack(specs, seeds, batch=BATCH, dtype=torch.float32, device=cpu)
     net = Mlp(hidden=(32,))
     arch = architecture(net, spec.inputs, spec.classes)
     params = initial(net, arch, seeds, torch.float32, cpu)
