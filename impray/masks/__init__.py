@@ -1,6 +1,7 @@
 """Rules: pure functions from a lineage's weights to its next mask, one file each.
 
-`NEXT_MASK[method](...)` gives the mask of round n. All methods keep the same number of weights in every scope and round.
+Which rule a method uses, and on which weights, is in `Chain._mask` of impray/lineage/rounds.py. All methods keep the same number of
+weights in every scope and round (`counts`).
 """
 
 from impray.masks.magnitude import magnitude
