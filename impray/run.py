@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 
-from impray.lineage.checkpoint import Record
+from impray.lineage.checkpoint import Params, Record, scores_from_bytes, scores_to_bytes
 from impray.lineage.fates import fates
 from impray.lineage.rounds import Chain, Finished, rounds
 from impray.measures import MEASURES, Readings
 from impray.results.rows import keys, rows
 from impray.results.sink import FolderSink
 from impray.spec.errors import Problem, SweepError
+from impray.spec.measure import MeasureSpec
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
@@ -33,6 +34,8 @@ def run_pack(pack: Pack, folder: str | Path, device: torch.device | None = None)
             start = time.perf_counter()
             readings = measure(pack, finished)
             finished.wall_s += time.perf_counter() - start
+            for asked, reading in zip(pack.measures, readings, strict=False):
+                save_scores(sink, asked, finished, reading)
             sink.write(round, rows(pack, finished, readings))
         yield round
     write_fates(pack, sink, device)
@@ -45,18 +48,52 @@ def measure(pack: Pack, finished: Finished) -> list[Readings]:
     return [MEASURES[type(asked)](asked, finished.state) for asked in pack.measures]
 
 
+def save_scores(sink: FolderSink, asked: MeasureSpec, finished: Finished, reading: Readings) -> None:
+    """Keep the numbers of single weights until the lineages' fates are known."""
+    if not reading.weights:
+        return
+    well = [lineage for lineage, how in zip(finished.lineages, finished.status, strict=True) if how == "done"]
+    for net, lineage in enumerate(well):
+        assert finished.state is not None
+        masks = {name: mask[net] for name, mask in finished.state.masks.items()}
+        scores = {layer: {c: values[net] for c, values in cs.items()} for layer, cs in reading.weights.items()}
+        sink.save_scores(lineage.id, asked, finished.round, scores_to_bytes(scores, masks))
+
+
 def write_fates(pack: Pack, sink: FolderSink, device: torch.device) -> None:
     """The table `fates`, once the last mask of each lineage is known."""
     chain = Chain(pack, sink, device)
     for lineage in pack.lineages:
         last = sink.last_round(lineage)
         if last >= 0 and sink.fates_until(lineage) < last:
-            found = fates(_records(chain, lineage, last), chain.rewound(lineage, {}))
+            records = _records(chain, lineage, last)
+            found = fates(records, chain.rewound(lineage, {}), _scores(chain, sink, lineage, records))
             sink.write_fates(lineage, [keys(pack, lineage) | row for row in found])
 
 
 def _records(chain: Chain, lineage: Lineage, last: int) -> list[Record]:
     return [chain.records([lineage], round)[0] for round in range(last + 1)]
+
+
+def _scores(chain: Chain, sink: FolderSink, lineage: Lineage, records: Sequence[Record]) -> list[dict[str, Params]]:
+    """Of each round, the numbers of single weights: from their files, measured again where a file is gone."""
+    asked = [measure for measure in chain.pack.measures if measure.fate_columns]
+    of_rounds: list[dict[str, Params]] = []
+    for round, record in enumerate(records):
+        found: dict[str, Params] = {}
+        for one in asked if record.finite else ():
+            content = sink.load_scores(lineage.id, one, round)
+            if content is None:
+                finished = chain.finished([lineage], [record], round, 0.0)
+                if finished.state is None:  # diverged: finite weights, but the loss is not
+                    continue
+                save_scores(sink, one, finished, MEASURES[type(one)](one, finished.state))
+                content = sink.load_scores(lineage.id, one, round)
+            assert content is not None
+            place = f"scores of {lineage.id}, round {round}"
+            found |= scores_from_bytes(content, record.masks, place)
+        of_rounds.append(found)
+    return of_rounds
 
 
 def use_device(cpus: float, gpus: float) -> torch.device:

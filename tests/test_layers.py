@@ -93,10 +93,13 @@ def test_analysis_reads_tables_only(path):
 
 
 def test_no_pickle_and_no_unguarded_torch_load():
+    """One file may read pickles, of other people's data sets: it lets them name nothing and call nothing."""
     for path in FILES:
         text = path.read_text()
         text = text.replace("safetensors.torch.", "")
-        assert "import pickle" not in text and "torch.save(" not in text, path
+        assert "import pickle" not in text or path == PACKAGE / "data" / "formats" / "unpickle.py", path
+        assert "from pickle" not in text and "pickle.load" not in text and "torch.save(" not in text, path
+        assert "allow_pickle=True" not in text, path
         assert "torch.load(" not in text or "weights_only=True" in text, path
         assert "0.0.0.0" not in text, path
 

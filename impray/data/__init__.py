@@ -5,24 +5,30 @@ To add one: a class in `impray/spec/data.py`, a file here with its pack, and a l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data import nlgp, photographs
+from impray.data import images, nlgp, photographs
 from impray.data.base import PackData, Raw
+from impray.data.images import ImagesPack
 from impray.data.nlgp import NlgpPack
 from impray.data.photographs import PhotographsPack
-from impray.spec.data import DataSpec, Nlgp, Photographs
+from impray.spec.data import Arrays, Cifar10, Cifar100, DataSpec, FileData, Idx, Imagenet32, Nlgp, Photographs
 from impray.spec.errors import ShapeError
 
-__all__ = ["PACKS", "SAMPLES", "PackData", "Raw", "open_pack", "sample"]
+__all__ = ["PACKS", "SAMPLES", "PackData", "Raw", "each_class", "open_pack", "sample"]
 
 PACKS: dict[type[DataSpec], Callable[..., PackData]] = {
     Nlgp: NlgpPack,
     Photographs: PhotographsPack,
+    Imagenet32: ImagesPack,
+    Cifar10: ImagesPack,
+    Cifar100: ImagesPack,
+    Idx: ImagesPack,
+    Arrays: ImagesPack,
 }
 
 
@@ -33,6 +39,11 @@ def _nlgp_samples(spec: Nlgp, per_class: int, seed: int) -> tuple[Tensor, Tensor
 SAMPLES: dict[type[DataSpec], Callable[..., tuple[Tensor, Tensor]]] = {
     Nlgp: _nlgp_samples,
     Photographs: photographs.draw_samples,
+    Imagenet32: images.draw_samples,
+    Cifar10: images.draw_samples,
+    Cifar100: images.draw_samples,
+    Idx: images.draw_samples,
+    Arrays: images.draw_samples,
 }
 
 
@@ -58,3 +69,13 @@ def sample(spec: DataSpec, per_class: int, seed: int = 0) -> tuple[Float[Tensor,
     """Fresh draws of the (blended) data as inputs of spec.input_shape, sorted by class; float32."""
     x, labels = SAMPLES[type(spec)](spec, per_class, seed)
     return x.view(-1, *spec.input_shape), labels
+
+
+def each_class(spec: DataSpec, per_class: int, seed: int = 0) -> Iterator[Float[Tensor, "sample ..."]]:
+    """As `sample`, one class after the other: all of ImageNet32's classes would not fit into memory."""
+    if isinstance(spec, FileData):
+        drawn = images.each_class(spec, per_class, seed)
+    else:
+        x, labels = SAMPLES[type(spec)](spec, per_class, seed)
+        drawn = (x[labels == label] for label in range(spec.classes))
+    return (x.view(len(x), *spec.input_shape) for x in drawn)

@@ -19,28 +19,29 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from impray.data import sample
+from impray.data import each_class
 from impray.spec.data import DataSpec, Nlgp
 
 
 def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
     """Statistics of fresh samples of a stimulus, for `impray data`; plain numbers and lists.
 
-    Args:    per_class: samples of each class, at least 2 (standard errors are NaN for fewer).
+    Args:    per_class: samples of each class, at least 2 (standard errors are NaN for fewer); a data set of a fixed
+             size gives no more of a class than it has.
     Returns: `samples` (of all classes), `shape` (of an input) and `classes`: each with label, mean,
              variance, kurtosis, excess_kurtosis, standard_error (of the excess kurtosis),
              mean_standard_error, variance_standard_error and covariance_by_distance: rows of distance_px
              (0 to half the shorter side) and covariance.
     """
-    x, labels = sample(spec, per_class, seed)
-    classes = []
-    for label in range(spec.classes):
-        of_class = x[labels == label].double().numpy()
+    classes, samples = [], 0
+    for label, x in enumerate(each_class(spec, per_class, seed)):
+        of_class = x.double().numpy()
+        samples += len(x)
         distances, covariances = covariance_by_distance(of_class, circular=isinstance(spec, Nlgp))
         pairs = zip(distances.tolist(), covariances.tolist(), strict=True)
         rows = [{"distance_px": distance, "covariance": covariance} for distance, covariance in pairs]
-        classes.append({"label": label, **moments(of_class.reshape(per_class, -1)), "covariance_by_distance": rows})
-    return {"classes": classes, "samples": len(x), "shape": list(spec.input_shape)}
+        classes.append({"label": label, **moments(of_class.reshape(len(x), -1)), "covariance_by_distance": rows})
+    return {"classes": classes, "samples": samples, "shape": list(spec.input_shape)}
 
 
 def moments(x: Float[np.ndarray, "sample input"]) -> dict[str, float]:

@@ -2,10 +2,12 @@
 
 A trunk is the dense round 0, in parts: its trained weights, and a snapshot per rewind step that anyone asked for. A record holds one
 later round of one lineage: its mask (one bit per parameter) and, if the network was trained, its kept weights (pruned ones are zero).
+Scores are numbers of single weights (the cavity score), one file per round, kept until the lineage's fates are known.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,6 +89,36 @@ def record_from_bytes(content: bytes, place: str) -> Record:
             end[name] = torch.zeros(masks[name].shape, dtype=value.dtype)
             end[name][masks[name]] = value
     return Record(masks, end, parts.get("stats", {}))
+
+
+def scores_to_bytes(scores: Mapping[int, Params], masks: Params) -> bytes:
+    """Numbers of single weights: layer -> column -> [unit, input]; only those of kept weights are stored."""
+    tensors = {}
+    for layer, columns in scores.items():
+        for column, values in columns.items():
+            kept = masks.get(f"weight{layer}")
+            tensors[f"{column}.{layer}"] = _plain(values.cpu() if kept is None else values.cpu()[kept.cpu()])
+    return safetensors.torch.save(tensors)
+
+
+def scores_from_bytes(content: bytes, masks: Params, place: str) -> dict[str, Params]:
+    """Column -> `weight1` and so on -> [unit, input], NaN where the mask keeps nothing.
+
+    Raises:  LineageError: the bytes do not fit the masks; `place` names them.
+    """
+    found: dict[str, Params] = {}
+    for column, of_layers in _parts(_load(content, place)).items():
+        for layer, values in of_layers.items():
+            mask = masks.get(f"weight{layer}")
+            if mask is None:
+                whole = values
+            elif int(mask.sum()) != values.numel():
+                raise LineageError(f"{place}: {values.numel()} numbers for a mask that keeps {int(mask.sum())} weights")
+            else:
+                whole = torch.full(mask.shape, torch.nan, dtype=values.dtype)
+                whole[mask] = values
+            found.setdefault(column, {})[f"weight{layer}"] = whole
+    return found
 
 
 def _plain(value: Tensor) -> Tensor:

@@ -1,13 +1,15 @@
-"""Fates: when each weight is pruned, and how large the weights of each fate are while they are kept.
+"""Fates: when each weight is pruned, and what the weights of each fate are like while they are kept.
 
 fate = the round n whose mask first lacks the weight (in mask n-1, not in mask n); 0 stands for `survives`. After Redman et al.
-(2025), Fig. 5, which groups weights by the round of their removal.
+(2025), Fig. 5, which groups the cavity scores of the weights at theta(rewind) * m(n-1) by the round of their removal, and scales them
+by N_W, the number of weights left in the layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,33 +25,60 @@ def fate_of(masks: Sequence[Tensor]) -> Tensor:
     return torch.where(removed.any(dim=0), first, SURVIVES)
 
 
-def fates(records: Sequence[Record], start: Params) -> list[dict]:
+def fates(records: Sequence[Record], start: Params, scores: Sequence[Mapping[str, Params]] = ()) -> list[dict]:
     """One row per (round, layer, fate) of one lineage.
 
-    Args:    records: rounds 0 to n, in order. start: theta(rewind), not masked.
-    Returns: dicts with round, layer, fate, weights, abs_weight_start_mean, abs_weight_end_mean (None where it did not train, or diverged).
+    Args:    records: rounds 0 to n, in order. start: theta(rewind), not masked. scores: of each round, column (`cavity`) ->
+             `weight1` and so on -> a number for every weight, NaN where there is none; empty where nothing was measured.
+    Returns: dicts with round, layer, fate, weights, abs_weight_start_mean and _sem, abs_weight_end_mean (None where it did not
+             train, or diverged), and for each column c of scores c_weights, c_mean, c_sem, c_median and these N_W times (c_scaled_...).
     """
-    last = len(records) - 1
-    ends = [record.end if record.finite else None for record in records]
     rows = []
     for name in (name for name in records[0].masks if name.startswith("weight")):
         fate = fate_of([record.masks[name] for record in records])
-        for round, (record, end) in enumerate(zip(records, ends, strict=True)):
-            for value in (*range(round + 1, last + 1), SURVIVES):
-                group = (fate == value) & record.masks[name]
-                count = int(group.sum())
-                rows.append(
-                    {
-                        "round": round,
-                        "layer": int(name.removeprefix("weight")),
-                        "fate": value,
-                        "weights": count,
-                        "abs_weight_start_mean": _mean_size(start[name], group),
-                        "abs_weight_end_mean": _mean_size(end[name], group) if end else None,
-                    }
-                )
+        size = start[name].double().abs()
+        for round, record in enumerate(records):
+            end = record.end[name].double().abs() if record.end is not None and record.finite else None
+            of_round = {c: values[name] for c, values in (scores[round] if scores else {}).items() if name in values}
+            left = int(record.masks[name].sum())
+            for value, group in _groups(fate, record.masks[name], round, len(records) - 1):
+                mean, sem = _mean_and_error(size[group])
+                row = {
+                    "round": round,
+                    "layer": int(name.removeprefix("weight")),
+                    "fate": value,
+                    "weights": int(group.sum()),
+                    "abs_weight_start_mean": mean,
+                    "abs_weight_start_sem": sem,
+                    "abs_weight_end_mean": None if end is None else _mean_and_error(end[group])[0],
+                }
+                for column, values in of_round.items():
+                    row |= _of_scores(column, values[group].double(), left)
+                rows.append(row)
     return rows
 
 
-def _mean_size(weights: Tensor, group: Tensor) -> float:
-    return float(weights[group].double().abs().mean())  # NaN for an empty group
+def _groups(fate: Tensor, mask: Tensor, round: int, last: int) -> Iterator[tuple[int, Tensor]]:
+    """Every fate that is still open in this round, with the kept weights of that fate."""
+    for value in (*range(round + 1, last + 1), SURVIVES):
+        yield value, (fate == value) & mask
+
+
+def _of_scores(column: str, values: Tensor, left: int) -> dict[str, float | int]:
+    """Statistics of one group's scores; those without one (NaN) are left out."""
+    values = values[torch.isfinite(values)]
+    mean, sem = _mean_and_error(values)
+    median = float(np.median(values.numpy())) if len(values) else float("nan")
+    plain = {"mean": mean, "sem": sem, "median": median}
+    count = {} if column.endswith("_half") else {f"{column}_weights": len(values)}  # the half has the same weights
+    return (
+        count
+        | {f"{column}_{how}": number for how, number in plain.items()}
+        | {f"{column}_scaled_{how}": left * number for how, number in plain.items()}
+    )
+
+
+def _mean_and_error(values: Tensor) -> tuple[float, float]:
+    """Mean and its standard error; NaN for an empty group, the error for a single one too."""
+    error = float(values.std() / len(values) ** 0.5) if len(values) > 1 else float("nan")
+    return float(values.mean()), error

@@ -1,7 +1,8 @@
 """The rounds of a pack: train, prune, rewind, train again.
 
     round 0:  train theta(0) -> theta(T); keep theta(rewind)                      (the trunk)
-    round n:  m(n) from theta(T) * m(n-1) of round n-1 (imp), of round 0 (oneshot), or at random;  train theta(rewind) * m(n)
+    round n:  m(n) from theta(T) * m(n-1) of round n-1 (imp), of round 0 (oneshot), at random, or from cavity scores;
+              train theta(rewind) * m(n)
 
 Frankle et al. (2020), Redman et al. (2025), section 2.1. All methods keep the same numbers of weights. What is finished is not run
 again: `memory` knows the rows and holds the checkpoints; a finished round whose rows lack a measure is measured again from them.
@@ -13,13 +14,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from impray.data import open_pack
+from impray.data import PackData, open_pack
 from impray.lineage.checkpoint import (
     Params,
     Record,
@@ -29,8 +30,9 @@ from impray.lineage.checkpoint import (
     weights_from_bytes,
     weights_to_bytes,
 )
-from impray.masks import Scope, counts, density, full, magnitude, random, scopes
+from impray.masks import RULES, Past, counts, density, full, scopes
 from impray.measures import RoundState
+from impray.measures.on_weights import affine, layer_scores
 from impray.nets import NETS
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, stream_seed
@@ -150,13 +152,7 @@ class Chain:
         }
 
     def _train(self, lineages, params, masks, steps: int, round: int, snapshots):  # noqa: ANN001, ANN202
-        data = open_pack(
-            [lineage.trial.data for lineage in lineages],
-            [lineage.seed for lineage in lineages],
-            batch=lineages[0].trial.train.batch,
-            dtype=self.dtype,
-            device=self.device,
-        )
+        data = self._opened(lineages)
         data.start(round)
         optimise = OPTIMIZERS[type(lineages[0].trial.train)]
         specs = [lineage.trial.train for lineage in lineages]
@@ -166,32 +162,59 @@ class Chain:
 
     def _mask(self, lineage: Lineage, round: int) -> Params:
         """m(n) of one lineage, exact counts in every scope."""
-        prune = lineage.trial.prune
-        groups = scopes(prune, self.arch.layers)
-        trunk = self.trunks[lineage.trunk]
-        generator = torch.Generator().manual_seed(stream_seed(lineage.seed, "prune"))
-        whole = full(groups, trunk.end)
+        prune, past = lineage.trial.prune, self._past(lineage, round)
         masks: Params = {}
-        for scope in groups:
-            everything = scope.flat(whole)
-            keep = counts(everything.numel(), prune.fraction, round)[round]
-            if lineage.method == "random":
-                flat = random(everything.numel(), keep, generator)
-            elif lineage.method == "oneshot":
-                flat = magnitude(scope.flat(trunk.end), everything, keep)
-            else:
-                flat = self._next_of_imp(lineage, scope, round, keep)
-            masks |= scope.unflat(flat, whole)
+        for scope in scopes(prune, self.arch.layers):
+            keep = counts(scope.flat(past.everything).numel(), prune.fraction, round)[round]
+            masks |= scope.unflat(RULES[lineage.method](past, scope, keep), past.everything)
         return masks
 
-    def _next_of_imp(self, lineage: Lineage, scope: Scope, round: int, keep: int) -> Tensor:
-        previous = self._previous(lineage, round)
-        assert previous.end is not None
-        return magnitude(scope.flat(previous.end), scope.flat(previous.masks), keep)
+    def _past(self, lineage: Lineage, round: int) -> Past:
+        dense = self.trunks[lineage.trunk].end
+
+        def end() -> Params:
+            trained = self.previous(lineage, round).end
+            assert trained is not None, "a rule that ranks trained weights makes its network train"
+            return trained
+
+        return Past(
+            everything=full(scopes(lineage.trial.prune, self.arch.layers), dense),
+            dense=dense,
+            masks=lambda: self.previous(lineage, round).masks,
+            end=end,
+            scores=cache(lambda: self.cavity_scores(lineage, round)),  # several scopes ask
+            generator=torch.Generator().manual_seed(stream_seed(lineage.seed, "prune")),
+        )
+
+    def cavity_scores(self, lineage: Lineage, round: int) -> Params:
+        """Scores that the mask of `round` follows from, on training inputs; NaN for biases."""
+        before, rule = self.previous(lineage, round), lineage.trial.prune.cavity
+        weights = self.rewound(lineage, before.masks) if rule.at == "start" else before.end
+        assert weights is not None
+        params = {name: value[None].to(self.device) for name, value in weights.items()}
+        inputs, labels = self.training_sample(lineage, round, rule.samples)
+        layers = lineage.trial.prune.pruned_layers(self.arch.layers)
+        found = layer_scores(self.arch, params, affine(params), inputs, labels, layers)
+        scores = {name: torch.full(mask.shape, torch.nan, dtype=self.dtype) for name, mask in before.masks.items()}
+        return scores | {f"weight{layer}": values.cpu() for layer, values in found.items()}
+
+    def training_sample(self, lineage: Lineage, round: int, samples: int) -> tuple[Tensor, Tensor]:
+        """The first inputs, and their labels, that training in `round` draws: [sample, input], [sample]."""
+        data = self._opened([lineage])
+        data.start(round)
+        batches = -(-samples // lineage.trial.train.batch)
+        found = []
+        while batches > 0:
+            steps = min(batches, data.block)
+            raw = data.draw(steps)
+            found += [tuple(part[0].clone() for part in data.batch(raw, step)) for step in range(steps)]
+            batches -= steps
+        inputs, labels = (torch.cat(parts)[:samples] for parts in zip(*found, strict=True))
+        return inputs, labels
 
     # -- what is remembered -------------------------------------------------------------------------------------------
 
-    def _previous(self, lineage: Lineage, round: int) -> Record:
+    def previous(self, lineage: Lineage, round: int) -> Record:
         at, record = self.recent.get(lineage.id, (-1, None))
         if record is not None and at == round - 1:
             return record
@@ -333,12 +356,15 @@ class Chain:
         )
 
     @cached_property
-    def _data(self):  # noqa: ANN202
+    def _data(self) -> PackData:
         """Held-out samples of every lineage of the pack."""
+        return self._opened(self.pack.lineages)
+
+    def _opened(self, lineages: Sequence[Lineage]) -> PackData:
         return open_pack(
-            [lineage.trial.data for lineage in self.pack.lineages],
-            [lineage.seed for lineage in self.pack.lineages],
-            batch=self.pack.lineages[0].trial.train.batch,
+            [lineage.trial.data for lineage in lineages],
+            [lineage.seed for lineage in lineages],
+            batch=lineages[0].trial.train.batch,
             dtype=self.dtype,
             device=self.device,
         )

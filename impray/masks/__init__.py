@@ -1,13 +1,81 @@
-"""Rules: pure functions from a lineage's weights to its next mask, one file each.
+"""Rules: pure functions from what is known of a lineage to its next mask, one file each.
 
-Which rule a method uses, and on which weights, is in `Chain._mask` of impray/lineage/rounds.py. All methods keep the same number of
-weights in every scope and round (`counts`).
+RULES says which rule each method uses, and on which numbers. All methods keep the same number of weights in every scope and round
+(`counts`). To add one: a name in `Method` (impray/spec/prune.py), a file here, a line in RULES.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impray.masks.cavity import cavity
 from impray.masks.magnitude import magnitude
 from impray.masks.random import random
+from impray.masks.ranked import ranked
 from impray.masks.scope import Masks, Scope, counts, density, full, scopes
+from impray.spec.prune import Method
 
-RULES = {"magnitude": magnitude, "random": random}
+__all__ = [
+    "RULES",
+    "Masks",
+    "Past",
+    "Scope",
+    "cavity",
+    "counts",
+    "density",
+    "full",
+    "magnitude",
+    "random",
+    "ranked",
+    "scopes",
+]
 
-__all__ = ["RULES", "Masks", "Scope", "counts", "density", "full", "magnitude", "random", "scopes"]
+
+@dataclass(frozen=True)
+class Past:
+    """What a rule may read of its lineage before round n. What costs something to have is a function.
+
+    everything: a mask of ones. dense: trained weights of round 0. masks(): m(n-1). end(): trained weights of round n-1. scores():
+    cavity scores at m(n-1), as `prune.cavity` says, NaN where a parameter has none. generator: the stream `prune`, at its start
+    for the first scope.
+    """
+
+    everything: Masks
+    dense: dict[str, Tensor]
+    masks: Callable[[], Masks]
+    end: Callable[[], dict[str, Tensor]]
+    scores: Callable[[], dict[str, Tensor]]
+    generator: torch.Generator
+
+
+def _imp(past: Past, scope: Scope, keep: int) -> Tensor:
+    return magnitude(scope.flat(past.end()), scope.flat(past.masks()), keep)
+
+
+def _oneshot(past: Past, scope: Scope, keep: int) -> Tensor:
+    return magnitude(scope.flat(past.dense), scope.flat(past.everything), keep)
+
+
+def _random(past: Past, scope: Scope, keep: int) -> Tensor:
+    return random(scope.flat(past.everything).numel(), keep, past.generator)
+
+
+def _cavity(past: Past, scope: Scope, keep: int) -> Tensor:
+    return cavity(scope.flat(past.scores()), scope.flat(past.masks()), keep)
+
+
+def _cavity_lowest(past: Past, scope: Scope, keep: int) -> Tensor:
+    return cavity(scope.flat(past.scores()), scope.flat(past.masks()), keep, highest_first=False)
+
+
+RULES: dict[Method, Callable[[Past, Scope, int], Tensor]] = {
+    "imp": _imp,
+    "oneshot": _oneshot,
+    "random": _random,
+    "cavity": _cavity,
+    "cavity_lowest": _cavity_lowest,
+}

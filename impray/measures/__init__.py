@@ -5,7 +5,7 @@ To add one: a class in `impray/spec/measure.py` (parameters, what it reads, its 
 
 from collections.abc import Callable
 
-from impray.measures import accuracy, density, ipr, kurtosis, on_image
+from impray.measures import accuracy, components, correlation, density, inputs, ipr, kurtosis, on_image, on_weights
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 
@@ -17,7 +17,11 @@ MEASURES: dict[type[spec.MeasureSpec], Callable[..., Readings]] = {
     spec.RfWidth: on_image.measure_rf_width,
     spec.Clustering: on_image.measure_clustering,
     spec.Spread: on_image.measure_spread,
+    spec.Correlation: correlation.measure,
     spec.Kurtosis: kurtosis.measure,
+    spec.Cavity: on_weights.measure_cavity,
+    spec.Components: components.measure,
+    spec.Inputs: inputs.measure,
     spec.Ipr: ipr.measure,
     spec.Masks: on_image.measure_masks,
 }

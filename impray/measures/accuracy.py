@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from impray.measures.forward import preactivations
 from impray.measures.state import Readings, RoundState
-from impray.nets import mlp
 from impray.spec import measure as spec
 
 
@@ -28,7 +28,7 @@ def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
     for net in range(state.nets):
         inputs, labels = state.held_out(net)
         params, stats = state.one(net, "end")
-        outputs = mlp.preactivations(state.arch, params, inputs[None], stats)[-1][0]
+        outputs = preactivations(state.arch, params, inputs, stats)[-1]
         values.append(function(outputs, labels).double())
     return torch.stack(values).cpu()
 

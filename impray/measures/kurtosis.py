@@ -15,18 +15,23 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from impray.measures.forward import affine, first_of_each_class, preactivations
 from impray.measures.state import Readings, RoundState
-from impray.nets import mlp
-from impray.nets.mlp import Params
 from impray.spec import measure as spec
+
+_UNITS = 128  # at a time: in double precision, 50,000 samples of 1,024 units would be 0.4 GB, several times
 
 
 def kurtosis(values: Float[Tensor, "sample unit"]) -> Float[Tensor, " unit"]:
     """Fourth standardised moment over samples, in float64, at least 1; NaN for a constant."""
-    centred = values.double() - values.double().mean(dim=0)
+    return torch.cat([_kurtosis(some.double()) for some in values.split(_UNITS, dim=1)])
+
+
+def _kurtosis(values: Float[Tensor, "sample unit"]) -> Float[Tensor, " unit"]:
+    centred = values - values.mean(dim=0)
     # A unit without inputs is constant up to rounding: its kurtosis is undefined, not the kurtosis of rounding errors.
     variance = centred.square().mean(dim=0)
-    floor = (1e-6 * values.double().abs().amax(dim=0)).square()
+    floor = (1e-6 * values.abs().amax(dim=0)).square()
     return torch.where(variance > floor, centred.square().square().mean(dim=0) / variance.square(), torch.nan)
 
 
@@ -40,32 +45,15 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
     layers = range(1, max(state.arch.layers, 2))
     found: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
     for net in range(state.nets):
-        inputs, labels = _first_of_each_class(*state.held_out(net), asked.samples)
+        inputs, labels = first_of_each_class(*state.held_out(net), asked.samples)
         for at in asked.at:
             params, stats = state.one(net, at)
             if asked.batch_norm == "affine":
-                stats = _no_whitening(params)
+                stats = affine(params)
             suffix = "_end" if at == "end" else ""
-            of_layer = mlp.preactivations(state.arch, params, inputs[None], stats)
+            of_layer = preactivations(state.arch, params, inputs, stats, layers[-1])
             for layer in layers:
-                values = of_layer[layer - 1][0]
+                values = of_layer[layer - 1]
                 found[layer].setdefault("kurtosis" + suffix, []).append(kurtosis(values))
                 found[layer].setdefault("kurtosis_per_class" + suffix, []).append(per_class(values, labels))
     return Readings(units={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in found.items()})
-
-
-def _first_of_each_class(inputs: Tensor, labels: Tensor, samples: int | None) -> tuple[Tensor, Tensor]:
-    if samples is None:
-        return inputs, labels
-    chosen = torch.cat([(labels == label).nonzero()[:samples, 0] for label in labels.unique()])
-    return inputs[chosen], labels[chosen]
-
-
-def _no_whitening(params: Params) -> Params | None:
-    """Statistics that make batch norm its affine part alone: gamma x + beta."""
-    stats = {}
-    for name, value in params.items():
-        if name.startswith("gamma"):
-            stats[f"mean{name[5:]}"] = torch.zeros_like(value)
-            stats[f"var{name[5:]}"] = torch.ones_like(value)
-    return stats or None

@@ -1,9 +1,15 @@
-"""The measures that read first-layer masks as images: adapters from a round's state to the pure functions beside this file."""
+"""The measures that read masks as images: adapters from a round's state to the pure functions beside this file.
+
+They read first-layer masks. `rf_width` also reads later layers, as numbers of paths from an input to the unit.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from impray.measures.clustering import clustering
@@ -14,31 +20,59 @@ from impray.spec import measure as spec
 
 
 def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
-    """Widths and error of the fit to S_i(d), first layer; see `rf_width`."""
-    found = _where_counted(
-        asked,
-        state,
-        lambda masks: rf_width(
+    """Widths and error of the fit to S_i(d), per asked layer; see `rf_width`.
+
+    Of a later layer's units, fan-in is the number of inputs with at least one path to the unit. Layers that the network has
+    not, and its output layer, are left out (layer 1 is always read).
+    """
+
+    def widths(masks: Tensor) -> tuple[Tensor, ...]:
+        return rf_width(
             masks,
             state.input_shape,
             include_zero=asked.include_zero,
             offset=asked.offset,
             min_fan_in=asked.min_fan_in,
             colours=asked.colours,
-        ),
-    )
-    return Readings(units={1: dict(zip(("rf_width_x_px", "rf_width_y_px", "rf_fit_mse"), found, strict=True))})
+            weighted=masks.dtype != torch.bool,
+        )
+
+    columns = ("rf_width_x_px", "rf_width_y_px", "rf_fit_mse")
+    units: dict[int, dict[str, Tensor]] = {}
+    if 1 in asked.layers:
+        units[1] = dict(zip(columns, _where_counted(asked, state.layer_mask(1), widths), strict=True))
+    later: dict[int, list[Tensor]] = {layer: [] for layer in asked.layers if 1 < layer < state.arch.layers}
+    for net in range(state.nets if later else 0):  # one at a time: its paths are numbers of eight bytes, not bits
+        for layer, reached in paths(state, net, max(later)):
+            if layer in later:
+                later[layer].append(torch.cat(_where_counted(asked, reached[None], widths)))
+    for layer, found in later.items():
+        units[layer] = dict(zip(columns, torch.stack(found, dim=1), strict=True))
+    return Readings(units=units)
+
+
+def paths(state: RoundState, net: int, last: int) -> Iterator[tuple[int, Float[Tensor, "unit input"]]]:
+    """(layer, number of paths over kept weights from each input to each unit) of one net's layers 2 to `last`.
+
+    m_l ... m_2 m_1 in float64: exact integers up to 2^53.
+    """
+    reached = state.layer_mask(1)[net].double()
+    for layer in range(2, last + 1):
+        reached = state.layer_mask(layer)[net].double() @ reached
+        yield layer, reached
 
 
 def measure_clustering(asked: spec.Clustering, state: RoundState) -> Readings:
     """Pairs within the radius relative to chance, first layer; see `clustering`."""
-    (found,) = _where_counted(asked, state, lambda masks: (clustering(masks, state.input_shape, asked.radius_px),))
+    (found,) = _where_counted(
+        asked, state.layer_mask(1), lambda masks: (clustering(masks, state.input_shape, asked.radius_px),)
+    )
     return Readings(units={1: {"clustering": found}})
 
 
 def measure_spread(asked: spec.Spread, state: RoundState) -> Readings:
     """Fit-free width, first layer; see `spread`."""
-    (found,) = _where_counted(asked, state, lambda masks: (spread(masks, state.input_shape),))
+    (found,) = _where_counted(asked, state.layer_mask(1), lambda masks: (spread(masks, state.input_shape),))
     return Readings(units={1: {"spread_px": found}})
 
 
@@ -62,25 +96,30 @@ def measure_masks(asked: spec.Masks, state: RoundState) -> Readings:
         ]
         for net in range(state.nets)
     ]
-    return Readings(images={1: images})
+    return Readings(masks={1: images})
 
 
-def _where_counted(asked: spec.MaskOnImage, state: RoundState, function) -> list[Tensor]:  # noqa: ANN001
-    """The function's results [net, unit] for the units that count, NaN for the others."""
-    masks = state.layer_mask(1)
-    fan_in = masks.sum(dim=2)
-    counted = fan_in >= asked.min_fan_in
-    if asked.most_connected is not None:
-        counted &= _most_connected(fan_in, asked.most_connected)
+def counted(asked: spec.MaskOnImage, masks: Shaped[Tensor, "net unit input"]) -> Bool[Tensor, "net unit"]:
+    """Units that count: with enough inputs left (of numbers of paths: inputs with a path), and among the most connected."""
+    fan_in = (masks != 0).sum(dim=2)
+    enough = fan_in >= asked.min_fan_in
+    return enough if asked.most_connected is None else enough & _most_connected(fan_in, asked.most_connected)
+
+
+def _where_counted(
+    asked: spec.MaskOnImage, masks: Shaped[Tensor, "net unit input"], function: Callable[[Tensor], Sequence[Tensor]]
+) -> list[Float[Tensor, "net unit"]]:
+    """The function's results for the units that count, NaN for the others."""
+    chosen = counted(asked, masks)
     results = []
-    for values in function(masks[counted]):
-        whole = torch.full(counted.shape, torch.nan, dtype=torch.float64, device=masks.device)
-        whole[counted] = values.double()
+    for values in function(masks[chosen]):
+        whole = torch.full(chosen.shape, torch.nan, dtype=torch.float64, device=masks.device)
+        whole[chosen] = values.double()
         results.append(whole)
     return results
 
 
-def _most_connected(fan_in: Tensor, most: int) -> Tensor:
-    """[net, unit] bool: the `most` units of each net with the largest fan-in, ties to the lower unit."""
+def _most_connected(fan_in: Int[Tensor, "net unit"], most: int) -> Bool[Tensor, "net unit"]:
+    """The `most` units of each net with the largest fan-in, ties to the lower unit."""
     order = torch.argsort(fan_in, dim=1, descending=True, stable=True)[:, :most]
     return torch.zeros_like(fan_in, dtype=torch.bool).scatter_(1, order, True)

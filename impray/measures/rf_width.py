@@ -22,6 +22,15 @@ Blind spot: below about 25 inputs per unit S(0) outweighs the rest, and the bump
 masks of 15 inputs on 32 x 32: from 3 %, with an offset from 29 %). The spike is then fitted: 0.2 to 0.5 px that
 mean nothing, and a random mask looks narrow. Ask for `min_fan_in`, or leave S(0) out, there.
 
+Later layers (`weighted`). A unit that reads hidden units reaches input z by p_z paths, p = m_2 m_1 (m_3 m_2 m_1 ...),
+and p takes the place of m_i: S(d) = sum_z sum_z' delta(d_zz' - d) p_z p_z', pairs of paths. Ours: Redman et al. leave the
+localisation of later layers open (Appendix D).
+Blind spot: all of p but its mean level is lost among many paths. A level without structure has the triangle of the open
+border as its S, and its width is 0.45 sides whatever lies below (14.4 px on 32 x 32; masks of 2 to 3 px under 30 units
+picked at random read 13 px, under 8 of them 10 px). `offset: true` takes off a constant, which the triangle is not: 14.7 px,
+and 13 and 7 px for those. Compare with random masks of the same density, layer by layer, or read the width only where few
+units lie below.
+
 How it is fitted. The Gaussian is even in dx and in dy, so S enters only through its sum over the four signs:
 one quadrant is enough. A >= 0 (and B) are linear and eliminated in closed form, so that of the 3 or 4 normal
 equations 2 remain: Levenberg-Marquardt moves the logarithms of sx and sy, with exact second derivatives
@@ -66,8 +75,13 @@ _NO_STEP = 1e-7  # the same, where convergence is slower
 _MAX_STEPS = 200  # some 10 are usual; a unit that needs more is returned where it stands
 
 
-def _as_images(mask: Shaped[Tensor, "*unit input"], shape: Shape) -> Bool[Tensor, "flat channel row col"]:
-    """Kept inputs (anything but 0) as images; raises ShapeError if `shape` does not multiply to the last axis."""
+def _as_images(
+    mask: Shaped[Tensor, "*unit input"], shape: Shape, weighted: bool
+) -> Shaped[Tensor, "flat channel row col"]:
+    """Kept inputs (anything but 0) as images of bool, or the weights as images of float64; what follows goes by the type.
+
+    Raises:  ShapeError: `shape` does not multiply to the last axis. ValueError: a weight is negative or not finite.
+    """
     if len(shape) not in (2, 3) or min(shape) < 1:
         raise ShapeError(f"shape {shape}: must be (row, col) or (channel, row, col), each at least 1")
     if mask.ndim < 1 or mask.shape[-1] != math.prod(shape):
@@ -76,21 +90,32 @@ def _as_images(mask: Shaped[Tensor, "*unit input"], shape: Shape) -> Bool[Tensor
             f"shape {shape} has {math.prod(shape)}"
         )
     channel, row, col = shape if len(shape) == 3 else (1, *shape)
-    kept = mask if mask.dtype == torch.bool else mask != 0
-    return kept.reshape(-1, channel, row, col)
+    if weighted:
+        weights = mask.to(torch.float64)
+        if not bool(((weights >= 0) & (weights < math.inf)).all()):
+            raise ValueError("weights must be 0 or more, and finite: they count paths")
+        return weights.reshape(-1, channel, row, col)
+    return _kept(mask).reshape(-1, channel, row, col)
+
+
+def _kept(mask: Shaped[Tensor, "*any"]) -> Bool[Tensor, "*any"]:
+    return mask if mask.dtype == torch.bool else mask != 0
 
 
 def _half_planes(
-    kept: Bool[Tensor, "flat channel row col"], colours: Colours
+    images: Shaped[Tensor, "flat channel row col"], colours: Colours
 ) -> Iterator[Float[Tensor, "few row lag_col"]]:
     """S(dy, dx) for dy = 0 .. row - 1 and all dx, some units at a time; the rest is S(-d) = S(d)."""
     if colours not in ("same", "different", "all"):
         raise ValueError(f"colours = {colours!r}: must be 'same', 'different' or 'all'")
-    for few in kept.split(_FEW.get(kept.device.type, 128)):
+    for few in images.split(_FEW.get(images.device.type, 128)):
+        if few.dtype != torch.bool:
+            yield _weighted(few, colours)
+            continue
         most = int(few.flatten(1).sum(1, dtype=torch.int32).max()) if len(few) else 0
         # Both are exact. At 3 % density counting is about three times as fast; transforms do not see the
         # density.
-        count_pairs = colours == "same" and most * (most - 1) // 2 <= kept.shape[1:].numel()
+        count_pairs = colours == "same" and most * (most - 1) // 2 <= few.shape[1:].numel()
         yield _counted(few, most) if count_pairs else _transformed(few, colours)
 
 
@@ -129,6 +154,26 @@ def _transformed(kept: Bool[Tensor, "flat channel row col"], colours: Colours) -
     # channel. With |S| up to 1e5 that is 0.1 in float32, and rounding mends it.
     worst = channel * (1 if colours == "same" else channel) * (row * col) ** 1.5
     images = kept.to(torch.float32 if worst <= 1e5 else torch.float64)
+    return _correlated(images, colours).round_().to(torch.float64)
+
+
+def _weighted(weights: Float[Tensor, "flat channel row col"], colours: Colours) -> Float[Tensor, "flat row lag_col"]:
+    """S of weights by Fourier transforms: exact for integers that are not too large, and never below 0."""
+    found = _correlated(weights, colours).clamp_min_(0)
+    # As for masks, |S|^2 <= S(0) sum S, here (sum p^2)(sum p)^2: up to 2^44 the error of float64 is some hundredths.
+    flat = weights.flatten(1)
+    worst = weights.shape[1] * flat.square().sum(1).sqrt() * flat.sum(1)
+    exact = (flat == flat.round()).all(1) & (worst <= 2.0**44)
+    if bool(exact.all()):
+        return found.round_()
+    # Where there is no pair, rounding errors would look like one.
+    pairs = _transformed(weights != 0, colours) > 0
+    return torch.where(exact[:, None, None], found.round(), torch.where(pairs, found, 0.0))
+
+
+def _correlated(images: Float[Tensor, "flat channel row col"], colours: Colours) -> Float[Tensor, "flat row lag_col"]:
+    """S up to the rounding of the transforms."""
+    row, col = images.shape[2:]
     if colours != "same":
         images = torch.cat([images, images.sum(1, keepdim=True)], 1)
     # Zero padding to 2 n - 1 makes the border open. Padded rows are never transformed along columns, and lags
@@ -140,24 +185,29 @@ def _transformed(kept: Bool[Tensor, "flat channel row col"], colours: Colours) -
         power = power.sum(1)
     else:
         power = power[:, -1] if colours == "all" else power[:, -1] - power[:, :-1].sum(1)
-    counts = torch.fft.irfft(torch.fft.ifft(power, dim=-2)[:, :row], wide).round_()
-    return torch.cat([counts[..., wide - col + 1 :], counts[..., :col]], -1).to(torch.float64)
+    counts = torch.fft.irfft(torch.fft.ifft(power, dim=-2)[:, :row], wide)
+    return torch.cat([counts[..., wide - col + 1 :], counts[..., :col]], -1)
 
 
 def autocorrelation(
-    mask: Shaped[Tensor, "*unit input"], shape: Shape, colours: Colours = "same"
+    mask: Shaped[Tensor, "*unit input"], shape: Shape, colours: Colours = "same", *, weighted: bool = False
 ) -> Float[Tensor, "*unit lag_row lag_col"]:
     """Number of ordered pairs of kept inputs at each displacement: S_i(d) of Redman et al. (2025), eq. (1).
 
-    Args:    mask: bool or real; an input is kept if it is not 0.
+    Args:    mask: bool or real; an input is kept if it is not 0. With `weighted`, numbers >= 0 of any type.
              shape: (row, col) or (channel, row, col) of the inputs.
              colours: "same": pairs within a channel, summed over channels (the paper's); "different": pairs
              of different channels; "all": both.
+             weighted: whether a pair counts p_z p_z', its inputs' numbers multiplied (pairs of paths, if they
+             count paths), instead of 1.
     Returns: counts (float64, exact integers >= 0), [..., 2 row - 1, 2 col - 1], d = 0 in the middle.
              S(d) = S(-d); for "same", S(0) counts each input with itself: the number of inputs left.
-    Raises:  ShapeError: `shape` does not multiply to the last axis. ValueError: unknown `colours`.
+             Weighted: exact for integers while channels |p| sum(p) is below 2^44, else within about 1e-15 S(0),
+             and exactly 0 where no pair is.
+    Raises:  ShapeError: `shape` does not multiply to the last axis. ValueError: unknown `colours`, or a weight
+             that is negative or not finite.
     """
-    half = torch.cat(list(_half_planes(_as_images(mask, shape), colours))).to(torch.float64)
+    half = torch.cat(list(_half_planes(_as_images(mask, shape, weighted), colours))).to(torch.float64)
     full = torch.cat([half[:, 1:].flip(-1, -2), half], -2)
     return full.reshape(*mask.shape[:-1], *full.shape[-2:])
 
@@ -322,7 +372,7 @@ def _start(
     def log_width(total: Float[Tensor, "unit lag"], high: float) -> Float[Tensor, " unit"]:
         square = torch.arange(total.shape[1], dtype=total.dtype, device=total.device).square()
         # A width of 0 (all inputs in a line) is -inf here, and then the lower bound.
-        return (0.5 * torch.log((total * square).sum(1) / pairs.clamp_min(1))).clamp(bounds.low, high)
+        return (0.5 * torch.log((total * square).sum(1) / torch.where(pairs > 0, pairs, 1.0))).clamp(bounds.low, high)
 
     return log_width(by_col, bounds.high_x), log_width(by_row, bounds.high_y), pairs > 0
 
@@ -426,30 +476,34 @@ def rf_width(
     offset: bool = False,
     min_fan_in: int | None = None,
     colours: Colours = "same",
+    weighted: bool = False,
 ) -> tuple[Float[Tensor, "*unit"], Float[Tensor, "*unit"], Float[Tensor, "*unit"]]:
     """Widths of the Gaussian fitted to S_i(d), Redman et al. (2025), eq. (1), section 2.2 and appendix A.
 
-    Args:    mask: bool or real; an input is kept if it is not 0.
+    Args:    mask: bool or real; an input is kept if it is not 0. With `weighted`, numbers >= 0 of any type.
              shape: (row, col) or (channel, row, col) of the inputs.
              include_zero: whether d = 0, where S counts the inputs themselves, is fitted.
              offset: whether a constant B is fitted too.
              min_fan_in: units with fewer kept inputs (over all channels) are NaN. Never less than what the fit
              needs: as many pairs as parameters, S(0) counted as one, that is 3 inputs, or 4 with an offset and
              without S(0). That determines a fit; about 25 make it worth reading (see the blind spot above).
-             colours: which pairs S counts, see `autocorrelation`.
+             colours: which pairs S counts, and weighted: how much a pair counts; see `autocorrelation`. `min_fan_in`
+             counts inputs, whatever their weights. Weights c times as large leave the widths as they are.
     Returns: (width_x, width_y, fit_error), float64. Widths are standard deviations in px along columns (x, the
              paper's) and rows (y), in [0.2, 4 sides]. A value at a bound is the bound itself: 0.2 means no
              correlation beyond a single pixel in that direction, 4 sides none that falls off. fit_error is the
-             mean squared residual over the displacements fitted, in counts squared, to about 1e-9.
+             mean squared residual over the displacements fitted, in counts squared, to about 1e-9 (of weights c times
+             as large: c^4 times as large).
              NaN: all three with too few inputs, with no pair at d != 0, or where only A < 0 would explain S
              (a dip at 0, with an offset); a width if its side is a single pixel.
-    Raises:  ShapeError: `shape` does not multiply to the last axis. ValueError: unknown `colours`.
+    Raises:  ShapeError: `shape` does not multiply to the last axis. ValueError: unknown `colours`, or a weight
+             that is negative or not finite.
     """
     needed = max(4 if offset and not include_zero else 3, min_fan_in or 0)
     parts = []
-    for kept in _as_images(mask, shape).split(_MANY.get(mask.device.type, 1024)):
-        quadrant = _quadrant(_half_planes(kept, colours), kept, (kept.shape[2], kept.shape[3]), include_zero, offset)
-        few = kept.flatten(1).sum(1, dtype=torch.int32) < needed
-        parts.append(_fit(quadrant, () if include_zero else _STARTS_PX)[:, : len(kept)].masked_fill(few, math.nan))
+    for some in _as_images(mask, shape, weighted).split(_MANY.get(mask.device.type, 1024)):
+        quadrant = _quadrant(_half_planes(some, colours), some, (some.shape[2], some.shape[3]), include_zero, offset)
+        few = _kept(some).flatten(1).sum(1, dtype=torch.int32) < needed
+        parts.append(_fit(quadrant, () if include_zero else _STARTS_PX)[:, : len(some)].masked_fill(few, math.nan))
     width_x, width_y, error = torch.cat(parts, 1).reshape(3, *mask.shape[:-1])
     return width_x, width_y, error

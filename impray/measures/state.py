@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from impray.nets.mlp import Architecture, Params
@@ -60,9 +61,20 @@ class Readings:
     """What a measure returns. Everything has a leading net axis; NaN = undefined, a missing column = not measured.
 
     lineage: column -> [net] (or a list of lists). units: layer -> column -> [net, unit].
-    images: layer -> one (unit, {column: value}) list per net.
+    masks: layer -> one (unit, {column: value}) list per net. images: rows of the table `images` of each net, with name and number.
+    histograms: rows of the table `histograms` of each net, with layer and name. weights: layer -> column -> [net, unit, input],
+    NaN where a weight has none; kept, and joined to each weight's fate when the lineage ends.
     """
 
     lineage: dict[str, Tensor | list] = field(default_factory=dict)
     units: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    images: dict[int, list[list[tuple[int, dict]]]] = field(default_factory=dict)
+    masks: dict[int, list[list[tuple[int, dict]]]] = field(default_factory=dict)
+    images: list[list[dict]] = field(default_factory=list)
+    histograms: list[list[dict]] = field(default_factory=list)
+    weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+
+def image(values: Tensor, name: str, number: int, value: float | None = None) -> dict:
+    """A row of the table `images`: values [row, col] or [channel, row, col], stored as little-endian 32-bit floats."""
+    plain = values.detach().cpu().to(torch.float32).contiguous().numpy().astype("<f4")
+    return {"name": name, "number": number, "values": plain.tobytes(), "shape": list(values.shape), "value": value}

@@ -554,9 +554,8 @@ def _methods_of(lineages: list[str], description: str, sweep: Sweep) -> set[str]
 
 def _log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> None:
     """sweep.yaml and the figures, each when its content is new."""
-    wanted = {paths.sweep: None} | (
-        {path: "figures" for path in sorted(paths.figures.glob("*.png"))} if figures else {}
-    )
+    drawn = sorted([*paths.figures.glob("*.png"), *paths.figures.glob("*.html")]) if figures else []
+    wanted = {paths.sweep: None} | {path: "figures" for path in drawn}
     for path, folder in wanted.items():
         tag, digest = f"impray.file.{path.name}", hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
         if run.data.tags.get(tag) != digest:

@@ -45,6 +45,10 @@ class Paths:
     def lineage(self, lineage: str, round: int) -> Path:
         return self.checkpoints / "lineages" / lineage / f"round-{round:03d}.safetensors"
 
+    def scores(self, lineage: str, measure: str, round: int) -> Path:
+        """One number per kept weight; `measure` is its name and the hash of its parameters."""
+        return self.checkpoints / "lineages" / lineage / f"{measure}-{round:03d}.safetensors"
+
     @property
     def figures(self) -> Path:
         return self.folder / "figures"

@@ -20,8 +20,8 @@ Rows = dict[str, list[dict]]
 
 
 def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
-    """The rows of one round: tables `rounds`, `units` and `masks`."""
-    found: Rows = {"rounds": [], "units": [], "masks": []}
+    """The rows of one round: tables `rounds`, `units`, `masks`, `images` and `histograms`."""
+    found: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": []}
     well = [lineage for lineage, how in zip(finished.lineages, finished.status, strict=True) if how == "done"]
     place = {lineage.id: net for net, lineage in enumerate(well)}
     of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
@@ -31,7 +31,9 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
         of_units = [] if net is None else _units(readings, net)
         found["units"] += [{**shared, **unit} for unit in of_units]
         if net is not None:
-            found["masks"] += [{**shared, **image} for image in _images(readings, net)]
+            found["masks"] += [{**shared, **mask} for mask in _masks(readings, net)]
+            found["images"] += [{**shared, **image} for r in readings if r.images for image in r.images[net]]
+            found["histograms"] += [{**shared, **one} for r in readings if r.histograms for one in r.histograms[net]]
         found["rounds"].append(
             shared
             | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how, "trained": trained, "density": density}
@@ -76,7 +78,7 @@ def _units(readings: Sequence[Readings], net: int) -> list[dict]:
     for reading in readings:
         for layer, columns in reading.units.items():
             for name, values in columns.items():
-                layers.setdefault(layer, {})[name] = values[net].tolist()
+                layers.setdefault(layer, {})[name] = _listed(values[net], name)
     found = []
     for layer in sorted(layers):
         columns = layers[layer]
@@ -85,11 +87,21 @@ def _units(readings: Sequence[Readings], net: int) -> list[dict]:
     return found
 
 
-def _images(readings: Sequence[Readings], net: int) -> list[dict]:
+_INTEGERS = {column.name for kind in MEASURE_KINDS for column in kind.unit_columns if column.type == "int"}
+
+
+def _listed(values: Tensor, name: str) -> list:
+    """A column's values. Integers know no NaN: a unit that has no such number is null there."""
+    if name not in _INTEGERS or not values.is_floating_point():
+        return values.tolist()
+    return [None if math.isnan(value) else int(value) for value in values.tolist()]
+
+
+def _masks(readings: Sequence[Readings], net: int) -> list[dict]:
     return [
         {"layer": layer, "unit": unit, **columns}
         for reading in readings
-        for layer, of_nets in reading.images.items()
+        for layer, of_nets in reading.masks.items()
         for unit, columns in of_nets[net]
     ]
 

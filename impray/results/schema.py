@@ -32,6 +32,8 @@ TABLES: dict[str, str] = {
     "units": "one row per lineage, round, layer and unit",
     "fates": "one row per lineage, round, layer and fate; complete when the lineage is",
     "masks": "one row per stored mask (measure `masks`)",
+    "images": "one row per stored picture: components, correlation maps, samples (measures `components`, `correlation`, `inputs`)",
+    "histograms": "one row per stored two-dimensional histogram (measure `cavity`)",
     "trials": "one row per trial: a point of all axes",
     "failures": "one row per failure of a pack",
 }
@@ -41,6 +43,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "units": ("lineage", "round", "layer", "unit"),
     "fates": ("lineage", "round", "layer", "fate"),
     "masks": ("lineage", "round", "layer", "unit"),
+    "images": ("lineage", "round", "name", "number"),
+    "histograms": ("lineage", "round", "layer", "name"),
     "trials": ("trial",),
     "failures": ("pack", "written_at"),
 }
@@ -48,7 +52,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 _LINEAGE = (
     Column("lineage", "str", "", "id of the lineage: a hash of all that decides its numbers"),
     Column("round", "int", "prunings", "0 is the dense round"),
-    Column("method", "str", "", "imp, oneshot or random"),
+    Column("method", "str", "", "how its masks come about: imp, oneshot, random, cavity or cavity_lowest"),
     Column("seed", "int", "", "the lineage's seed"),
 )
 _LAYER = (Column("layer", "int", "", "1 is the first weight matrix"),)
@@ -113,13 +117,28 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
         (
             Column("weights", "int", "weights", "kept weights of this fate in this round"),
             Column("abs_weight_start_mean", "float", "1", "their mean |w| at theta(rewind)"),
+            Column("abs_weight_start_sem", "float", "1", "its standard error"),
             Column(
                 "abs_weight_end_mean", "float", "1", "their mean |w| after training; null if not trained or diverged"
             ),
+            *_of_measures("fate_columns"),
+            Column("measured", "str", "", "measures of single weights and parameters that this row was written with"),
             *PROVENANCE[1:],
         ),
     ),
-    "masks": ((*_LINEAGE, *_UNIT), (*_of_measures("image_columns"), *PROVENANCE[1:])),
+    "masks": ((*_LINEAGE, *_UNIT), (*_of_measures("mask_columns"), *PROVENANCE[1:])),
+    "images": (
+        (
+            *_LINEAGE,
+            Column("name", "str", "", "what it shows: pca, ica, abs_mean, variance, sample, correlation_same ..."),
+            Column("number", "int", "", "which one of that name, from 0"),
+        ),
+        (*_of_measures("image_columns"), *PROVENANCE[1:]),
+    ),
+    "histograms": (
+        (*_LINEAGE, *_LAYER, Column("name", "str", "", "x against y: weight_cavity has weight and cavity score")),
+        (*_of_measures("histogram_columns"), *PROVENANCE[1:]),
+    ),
     "trials": (
         (
             Column("trial", "str", "", "id of the trial: a hash of data, net, training and pruning"),

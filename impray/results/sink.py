@@ -17,7 +17,8 @@ from impray.results import files, tables
 from impray.results.paths import Paths
 from impray.results.rows import Rows, covers, measured
 from impray.results.schema import KEYS
-from impray.spec.pack import Pack
+from impray.spec.measure import MeasureSpec
+from impray.spec.pack import Pack, measure_hash
 from impray.spec.trial import Lineage
 
 
@@ -27,13 +28,13 @@ class FolderSink:
     def __init__(self, folder: str | Path, pack: Pack) -> None:
         self.paths, self.pack = Paths(Path(folder)), pack
         self._rows: dict[tuple[str, int], dict] = {}
-        self._fates: dict[str, int] = {}
+        self._fates: dict[str, tuple[int, str]] = {}
         self._read()
 
     def _read(self) -> None:
         """Rows of this pack's lineages: from the pack's own files, or from every file if an earlier run left some elsewhere."""
         wanted = [lineage.id for lineage in self.pack.lineages]
-        for table, columns in (("rounds", ROW), ("fates", ("lineage", "round"))):
+        for table, columns in (("rounds", ROW), ("fates", ("lineage", "round", "measured"))):
             own = list(self.paths.table(table).glob(f"{self.pack.id}-*.parquet"))
             if not own and not self.pack.known:
                 continue
@@ -42,7 +43,8 @@ class FolderSink:
                 if table == "rounds":
                     self._rows[row["lineage"], row["round"]] = row
                 else:
-                    self._fates[row["lineage"]] = max(row["round"], self._fates.get(row["lineage"], -1))
+                    last, _ = self._fates.get(row["lineage"], (-1, ""))
+                    self._fates[row["lineage"]] = (max(row["round"], last), row["measured"] or "")
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
@@ -62,17 +64,18 @@ class FolderSink:
         return max((round for id, round in self._rows if id == lineage.id), default=-1)
 
     def fates_until(self, lineage: Lineage) -> int:
-        """The last round that the lineage's rows in `fates` know; -1 if there are none."""
-        return self._fates.get(lineage.id, -1)
+        """The last round that the lineage's rows in `fates` know, written with all that is asked; -1 if there are none."""
+        last, written_with = self._fates.get(lineage.id, (-1, ""))
+        return last if covers(written_with, self.pack.asked_of_fates) else -1
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def write(self, round: int, rows: Rows) -> None:
-        """Write a round's rows, `rounds` last: a round whose row is there has its units and masks too."""
+        """Write a round's rows, `rounds` last: a round whose row is there has all its others too."""
         again = [(row["lineage"], round) for row in rows["rounds"] if (row["lineage"], round) in self._rows]
         if again:
             rows = {table: self._merged(table, of_table, round) for table, of_table in rows.items()}
-        for table in ("units", "masks", "rounds"):
+        for table in ("units", "masks", "images", "histograms", "rounds"):
             # Named by what was measured too: a later run that measures more must not replace a file with other rows in it.
             suffix = measured_digest(self.pack) if again else "0"
             tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", rows[table], self.pack.axes)
@@ -97,8 +100,10 @@ class FolderSink:
         return merged
 
     def write_fates(self, lineage: Lineage, rows: Sequence[Mapping]) -> None:
-        tables.write(self.paths, "fates", f"{self.pack.id}-{lineage.id}", rows, self.pack.axes)
-        self._fates[lineage.id] = max(row["round"] for row in rows)
+        written_with = measured(self.pack.asked_of_fates)
+        asked = [{**row, "measured": written_with} for row in rows]
+        tables.write(self.paths, "fates", f"{self.pack.id}-{lineage.id}", asked, self.pack.axes)
+        self._fates[lineage.id] = (max(row["round"] for row in rows), written_with)
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
@@ -121,6 +126,16 @@ class FolderSink:
 
     def save_record(self, lineage: str, round: int, content: bytes) -> None:
         files.write(self.paths.lineage(lineage, round), content)
+
+    def load_scores(self, lineage: str, measure: MeasureSpec, round: int) -> bytes | None:
+        """One number per kept weight, as an earlier run measured them with the same parameters."""
+        return _bytes(self._scores(lineage, measure, round))
+
+    def save_scores(self, lineage: str, measure: MeasureSpec, round: int, content: bytes) -> None:
+        files.write(self._scores(lineage, measure, round), content)
+
+    def _scores(self, lineage: str, measure: MeasureSpec, round: int) -> Path:
+        return self.paths.scores(lineage, f"{measure.name}-{measure_hash(measure)}", round)  # type: ignore[attr-defined]
 
 
 ROW = ("lineage", "round", "status", "trained", "measured")  # what is remembered of a row of `rounds`

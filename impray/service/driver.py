@@ -12,16 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import torch
 from rich.console import Console
 
 import impray
+from impray.data import open_pack
 from impray.results import failures, files, mlflow, tables
 from impray.results.paths import Paths
 from impray.service import folder
-from impray.service.plan import packs
+from impray.service.plan import listed, packs
 from impray.service.progress import Progress
 from impray.service.proposals import Listed, Outcome, Proposals
 from impray.service.trials import Trials, told
+from impray.spec.data import FileData
 from impray.spec.errors import ImprayError, Problem, StorageError, SweepError
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep, Where
@@ -74,6 +77,7 @@ def run(request: Request, console: Console) -> Report:
         folder.prepare(request.sweep, request.name, paths)
         trials = Trials(request.sweep, paths)
         if not trials.nothing_left():
+            _open_files(request.sweep, console)
             watcher = Watcher(trials, console, request.name)
             seconds: dict[str, float] = {}
             with watcher.progress, exporting(request):
@@ -101,6 +105,18 @@ def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
         yield
     finally:
         seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
+
+
+def _open_files(sweep: Sweep, console: Console) -> None:
+    """Convert data sets that are read from files once, here, before any actor needs them.
+
+    Raises:  DataError: files are missing or damaged; all of one data set's problems at once.
+    """
+    trials = [sweep.trial] if sweep.search.algorithm == "optuna" else [planned.trial for planned in listed(sweep)]
+    for spec in dict.fromkeys(trial.data for trial in trials):
+        if isinstance(spec, FileData):
+            with console.status(f"opening {spec.path} (converted once, then shared)"):
+                open_pack([spec], [0], batch=1, dtype=torch.float32, device=torch.device("cpu"))
 
 
 def _budget(trials: Trials) -> int:

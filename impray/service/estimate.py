@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 
-from impray.data import open_pack
+from impray.data import PackData, Raw, open_pack
 from impray.nets import NETS
 from impray.results.known import known
 from impray.results.paths import Paths
 from impray.results.tables import axes_of
 from impray.service.plan import axis_types, listed, packs, planned
 from impray.service.progress import duration
+from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 from impray.training import OPTIMIZERS
@@ -47,7 +48,52 @@ def lines(sweep: Sweep, name: str, folder: Path) -> list[str]:
         f"rounds 0 to {sweep.rounds}, {sweep.trial.train.steps} steps each; methods {', '.join(sweep.methods)}",
         f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
         f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",
+        *_absent(sweep),
     ]
+
+
+def _absent(sweep: Sweep) -> list[str]:
+    data = sweep.trial.data
+    if not isinstance(data, FileData) or _here(data):
+        return []
+    return [f"{data.path}: no data there yet; the time was taken on noise of the same shape, without reading files"]
+
+
+def _here(data: FileData) -> bool:
+    return "://" in data.path or Path(data.path).expanduser().exists()
+
+
+class _Noise:
+    """Stands in for data that are not at hand, so that a sweep can be planned elsewhere than where its files lie."""
+
+    block = 1
+
+    def __init__(self, pack: Pack, dtype: torch.dtype) -> None:
+        trial = pack.lineages[0].trial
+        self.nets, self.inputs, self.classes = len(pack.lineages), trial.data.inputs, trial.data.classes
+        draw = torch.Generator().manual_seed(0)
+        self._x = torch.randn(self.nets, trial.train.batch, self.inputs, generator=draw, dtype=dtype)
+        self._labels = torch.randint(self.classes, (self.nets, trial.train.batch), generator=draw)
+
+    def start(self, round: int) -> None:
+        pass
+
+    def draw(self, steps: int) -> Raw:
+        return {}
+
+    def batch(self, raw: Raw, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._x.clone(), self._labels
+
+    def held_out(self, net: int) -> tuple[torch.Tensor, torch.Tensor]:
+        raise NotImplementedError
+
+
+def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
+    """The pack's data; noise of the same shape where a data set's files are not here."""
+    specs, seeds = [i.trial.data for i in pack.lineages], [i.seed for i in pack.lineages]
+    if any(isinstance(spec, FileData) and not _here(spec) for spec in specs):
+        return _Noise(pack, dtype)
+    return open_pack(specs, seeds, batch=pack.lineages[0].trial.train.batch, dtype=dtype, device=torch.device("cpu"))
 
 
 def _pack_seconds(pack: Pack) -> float:
@@ -56,9 +102,8 @@ def _pack_seconds(pack: Pack) -> float:
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
     family = NETS[type(trial.net)]
     arch = family.architecture(trial.net, trial.data.inputs, trial.outputs)
-    specs, seeds = [i.trial.data for i in pack.lineages], [i.seed for i in pack.lineages]
     dtype = getattr(torch, trial.train.dtype)
-    data = open_pack(specs, seeds, batch=trial.train.batch, dtype=dtype, device=torch.device("cpu"))
+    data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
     params = family.initial([i.trial.net for i in pack.lineages], arch, seeds, dtype, torch.device("cpu"))
     optimise = OPTIMIZERS[type(trial.train)]
     per_step = []

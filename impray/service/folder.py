@@ -54,6 +54,8 @@ def _other_trial(sweep: Sweep, paths: Paths) -> list[Problem]:
     earlier = load(paths.sweep)
     axes = {*earlier.search.space, *sweep.search.space}
     old, new = (dict(_fields(each.trial.model_dump(mode="json"))) for each in (earlier, sweep))
+    # Where a published data set lies may change; what it is may not.
+    axes |= {f"data.{name}" for name in sweep.trial.data.unidentifying & earlier.trial.data.unidentifying}
     differing = [path for path in {**new, **old} if old.get(path) != new.get(path) and not _on(path, axes)]
     advice = "whose rows would be mixed with the new ones; choose another folder with --out"
     return [

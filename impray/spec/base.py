@@ -1,7 +1,8 @@
 """The base of every class that can be written in a sweep YAML: frozen, strict about names, and canonical.
 
 The canonical form of a description leaves out every field at its default, writes whole floats as integers (1 and 1.0
-ask for the same thing) and sorts its keys. Ids hash it, so a released default must never change.
+ask for the same thing) and sorts its keys. Ids hash it, so a released default must never change. It also leaves out
+what a class calls `unidentifying`, unless asked for the `whole`: only that can be read again as the same spec.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ class Spec(BaseModel):
 
     # Fields whose values may differ between the lineages of one pack: they change numbers, never tensor shapes.
     packable: ClassVar[frozenset[str]] = frozenset()
+
+    # Fields that say where something lies, not what it is: two values of them ask for the same numbers, so ids know
+    # nothing of them.
+    unidentifying: ClassVar[frozenset[str]] = frozenset()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields changed. Pydantic's own would also copy cached properties, such as another pack's id."""
@@ -65,26 +70,35 @@ def _no_bools(value: Any) -> Any:
     return object() if isinstance(value, bool) else value
 
 
-def canonical(value: Any) -> Any:
-    """The JSON-ready canonical form of a spec, list or number; see the module's first words."""
+def canonical(value: Any, *, whole: bool = False) -> Any:
+    """The JSON-ready canonical form of a spec, list or number; see the module's first words.
+
+    Args:    whole: with unidentifying fields, for what is written to be read again rather than hashed.
+    """
     if isinstance(value, Spec):
         fields = type(value).model_fields
         return {
-            name: canonical(getattr(value, name))
+            name: canonical(getattr(value, name), whole=whole)
             for name in sorted(fields)
-            if fields[name].is_required()
-            or is_tag(value, name)
-            or getattr(value, name) != fields[name].get_default(call_default_factory=True)
+            if (whole or name not in value.unidentifying) and _is_said(value, name)
         }
     if isinstance(value, (tuple, list)):
-        return [canonical(item) for item in value]
+        return [canonical(item, whole=whole) for item in value]
     if isinstance(value, dict):
-        return {name: canonical(item) for name, item in value.items()}
+        return {name: canonical(item, whole=whole) for name, item in value.items()}
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _is_said(value: Spec, name: str) -> bool:
+    """Whether a field is more than its default."""
+    field = type(value).model_fields[name]
+    if field.is_required() or is_tag(value, name):
+        return True
+    return getattr(value, name) != field.get_default(call_default_factory=True)
 
 
 def is_tag(value: Spec, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -134,5 +134,257 @@ class Photographs(DataSpec):
         return 7 if self.colour else 10
 
 
-Data = Annotated[Nlgp | Photographs, Field(discriminator="kind")]
-DATA_KINDS: tuple[type[DataSpec], ...] = (Nlgp, Photographs)
+class FileData(DataSpec):
+    """What the kinds read from files share; `impray.data.stored` says how the files are opened.
+
+    x = (inputs - mean) / scale, the mean and the scale taken from training inputs. The mean image of imagenet32 is the
+    `mean` array of its first batch, as in the papers' code.
+    """
+
+    packable: ClassVar[frozenset[str]] = frozenset({"gaussian_blend", "clone"})
+
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="the file or folder that holds the data, at the same place on every machine, or a URI such as "
+            "s3://bucket/folder",
+        ),
+    ]
+    center: Annotated[
+        Literal["image", "class", "none"],
+        Field(
+            description="remove the training mean image, or each class's own (from held-out inputs too, by their "
+            "label), or nothing"
+        ),
+    ] = "image"
+    scale: Annotated[
+        Literal["pixel", "deviation", "none"],
+        Field(
+            description="divide by 255, or by the standard deviation of all centred training inputs (one number), or "
+            "by nothing"
+        ),
+    ] = "pixel"
+    keep_classes: Annotated[
+        int | None, Field(ge=2, description="only the first n classes, labels 0 to n - 1; all by default")
+    ] = None
+    held_out: Annotated[
+        int | None,
+        Field(ge=1, description="held-out inputs per class, the first ones in the files; all by default"),
+    ] = None
+    gaussian_blend: Blend = 0.0
+    clone: Annotated[
+        Literal["channel", "joint"],
+        Field(description="fit the clone's covariance per colour channel (as Redman et al.) or jointly"),
+    ] = "channel"
+    clone_images: Annotated[
+        int | None,
+        Field(ge=2, description="training inputs, drawn at random by `draw`, that the clone is fitted to; null: all"),
+    ] = 100_000
+    draw: Draw = 0
+
+    @model_validator(mode="after")
+    def _no_more_than_there_are(self) -> Self:
+        if self.keep_classes is not None and self.keep_classes > self.stored_classes:
+            raise ValueError(f"keep_classes: must be at most {self.stored_classes}, the classes in the files")
+        return self
+
+    @property
+    def stored_classes(self) -> int:
+        """Classes in the files, before `keep_classes`."""
+        raise NotImplementedError
+
+    @property
+    def classes(self) -> int:
+        return self.keep_classes or self.stored_classes
+
+
+class Imagenet32(FileData):
+    """Downsampled ImageNet: 1,281,167 training and 50,000 held-out colour images of 32 x 32 pixels in 1,000 classes.
+
+    `path` is the folder with train_data_batch_1 to 10 and val_data, pickled or .npz, from image-net.org (Chrabaszcz, Loshchilov
+    & Hutter 2017). The defaults are those of Redman et al. (2025): x = (pixel - mean image) / 255.
+    """
+
+    unidentifying: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    kind: Literal["imagenet32"] = "imagenet32"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return (3, 32, 32)
+
+    @property
+    def stored_classes(self) -> int:
+        return 1000
+
+
+class Cifar10(FileData):
+    """CIFAR-10: 50,000 training and 10,000 held-out colour images of 32 x 32 pixels in 10 classes (Krizhevsky 2009).
+
+    `path` is the folder cifar-10-batches-py or cifar-10-batches-bin, or the one above it.
+    """
+
+    unidentifying: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    kind: Literal["cifar10"] = "cifar10"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return (3, 32, 32)
+
+    @property
+    def stored_classes(self) -> int:
+        return 10
+
+
+class Cifar100(FileData):
+    """CIFAR-100: 50,000 training and 10,000 held-out colour images of 32 x 32 pixels in 100 or 20 classes.
+
+    `path` is the folder cifar-100-python or cifar-100-binary, or the one above it.
+    """
+
+    unidentifying: ClassVar[frozenset[str]] = frozenset({"path"})
+
+    kind: Literal["cifar100"] = "cifar100"
+    labels: Annotated[Literal["fine", "coarse"], Field(description="100 classes, or the 20 they fall into")] = "fine"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return (3, 32, 32)
+
+    @property
+    def stored_classes(self) -> int:
+        return 100 if self.labels == "fine" else 20
+
+
+class Idx(FileData):
+    """MNIST, Fashion-MNIST and others in the idx format, plain or .gz: grey images of one size.
+
+    `path` is the folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files. It tells MNIST from
+    Fashion-MNIST, so it is part of a lineage's id: write it the same way each time.
+    """
+
+    kind: Literal["idx"] = "idx"
+    shape: Annotated[tuple[int, int], Field(description="rows and columns of an image, as the files have them")] = (
+        28,
+        28,
+    )
+    class_count: Annotated[int, Field(ge=2, description="labels in the files go from 0 to class_count - 1")] = 10
+
+    @field_validator("shape")
+    @classmethod
+    def _sides(cls, shape: tuple[int, int]) -> tuple[int, int]:
+        _all_positive(shape)
+        return shape
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def stored_classes(self) -> int:
+        return self.class_count
+
+
+class Arrays(FileData):
+    """Your own arrays: .npz, .npy or Parquet. Inputs of unsigned bytes stay so, all others become float32.
+
+    Images are channels first. Nothing is centred or scaled by default; the inputs should have a variance near 1. The paths are part of
+    a lineage's id: write them the same way each time.
+    """
+
+    kind: Literal["arrays"] = "arrays"
+    path: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="a .npz file (arrays `inputs` and `labels`), a .npy file of inputs, or a .parquet file (a "
+            "column `inputs` of lists, or every numeric column but `labels`), at the same place on every machine, or a "
+            "URI such as s3://bucket/file.npz",
+        ),
+    ]
+    shape: Annotated[tuple[int, ...], Field(description="of one input: [unit], [row, col] or [channel, row, col]")]
+    class_count: Annotated[int, Field(ge=2, description="labels go from 0 to class_count - 1")]
+    labels_path: Annotated[str | None, Field(description="labels of a .npy file, also .npy")] = None
+    held_out_path: Annotated[
+        str | None, Field(description="held-out inputs in a file of their own, as `path`; else a share of `path`")
+    ] = None
+    held_out_labels_path: Annotated[str | None, Field(description="labels of a held-out .npy file, also .npy")] = None
+    held_out_fraction: Annotated[
+        float, Field(gt=0, lt=1, description="share held out at random, by `draw`, where there is no held_out_path")
+    ] = 0.2
+    inputs_name: Annotated[str, Field(min_length=1, description="name of the inputs in a .npz or Parquet file")] = (
+        "inputs"
+    )
+    labels_name: Annotated[str, Field(min_length=1, description="name of the labels in a .npz or Parquet file")] = (
+        "labels"
+    )
+    center: Annotated[
+        Literal["image", "class", "none"],
+        Field(
+            description="remove the training mean, or each class's own (from held-out inputs too, by their label), or "
+            "nothing"
+        ),
+    ] = "none"
+    scale: Annotated[
+        Literal["pixel", "deviation", "none"],
+        Field(
+            description="divide by 255, or by the standard deviation of all centred training inputs (one number), or "
+            "by nothing"
+        ),
+    ] = "none"
+
+    @field_validator("shape")
+    @classmethod
+    def _one_to_three_axes(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(shape) not in (1, 2, 3):
+            raise ValueError("must be [unit], [row, col] or [channel, row, col]")
+        _all_positive(shape)
+        return shape
+
+    @field_validator("path", "held_out_path")
+    @classmethod
+    def _known_formats(cls, path: str | None) -> str | None:
+        if path is not None and not path.endswith((".npz", ".npy", ".parquet")):
+            raise ValueError("must end in .npz, .npy or .parquet")
+        return path
+
+    @field_validator("labels_path", "held_out_labels_path")
+    @classmethod
+    def _labels_are_npy(cls, path: str | None) -> str | None:
+        if path is not None and not path.endswith(".npy"):
+            raise ValueError("must end in .npy")
+        return path
+
+    @model_validator(mode="after")
+    def _labels_of_npy(self) -> Self:
+        pairs = (("path", "labels_path"), ("held_out_path", "held_out_labels_path"))
+        for inputs, labels in pairs:
+            path, of_labels = getattr(self, inputs), getattr(self, labels)
+            bare = path is not None and path.endswith(".npy")
+            if bare and of_labels is None:
+                raise ValueError(f"{labels}: is missing: a .npy file holds inputs only; name the .npy file of labels")
+            if of_labels is not None and not bare:
+                raise ValueError(f"{labels}: is for a .npy file in {inputs}; other formats hold the labels themselves")
+        return self
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def stored_classes(self) -> int:
+        return self.class_count
+
+
+def _all_positive(shape: tuple[int, ...]) -> None:
+    if any(side < 1 for side in shape):
+        raise ValueError("must have sides of 1 or more")
+
+
+Data = Annotated[
+    Nlgp | Photographs | Imagenet32 | Cifar10 | Cifar100 | Idx | Arrays,
+    Field(discriminator="kind"),
+]
+DATA_KINDS: tuple[type[DataSpec], ...] = (Nlgp, Photographs, Imagenet32, Cifar10, Cifar100, Idx, Arrays)

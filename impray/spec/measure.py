@@ -32,7 +32,10 @@ class MeasureSpec(Spec):
     unit_columns: ClassVar[
         tuple[Column, ...]
     ] = ()  # of the table `units`; the mean and median over layer 1 go to `rounds`
-    image_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `masks`
+    mask_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `masks`
+    fate_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `fates`: what each weight's value gives by fate
+    image_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `images`
+    histogram_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `histograms`
     needs_image: ClassVar[bool] = False
 
     @property
@@ -109,6 +112,13 @@ class RfWidth(MaskOnImage):
         bool, Field(description="whether S(0), the number of inputs, is fitted (eq. 1) or left out")
     ] = True
     offset: Annotated[bool, Field(description="whether a constant is fitted beside the Gaussian")] = False
+    layers: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...],
+        Field(
+            min_length=1,
+            description="a later hidden layer's masks are multiplied back to the input: an input counts by its paths to the unit",
+        ),
+    ] = (1,)
 
 
 class Clustering(MaskOnImage):
@@ -165,6 +175,117 @@ class Kurtosis(MeasureSpec):
         return frozenset({"mask", "held_out", *self.at})
 
 
+def _cavity_columns(prefix: str, what: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{prefix}_mean", "float", "1", f"mean {what} of these weights"),
+        Column(f"{prefix}_sem", "float", "1", f"its standard error, as if the weights were independent: {what}"),
+        Column(f"{prefix}_median", "float", "1", f"median {what} of these weights"),
+        Column(f"{prefix}_scaled_mean", "float", "weights", f"N_W x mean {what}; N_W: weights of the layer still kept"),
+        Column(f"{prefix}_scaled_sem", "float", "weights", f"N_W x standard error of the {what}"),
+        Column(f"{prefix}_scaled_median", "float", "weights", f"N_W x median {what}"),
+    )
+
+
+class Cavity(MeasureSpec):
+    """Cavity score of each kept weight at theta(rewind) * mask, Redman et al. (2025), eq. 5 and 6: what its removal does to the
+    non-Gaussianity of its unit's preactivation (positive: less Gaussian without it)."""
+
+    reads = frozenset({"mask", "start", "held_out"})
+    unit_columns = (
+        Column("cavity", "float", "1", "mean cavity score of the unit's kept weights, at theta(rewind) * mask"),
+    )
+    fate_columns = (
+        Column("cavity_weights", "int", "weights", "how many of them have a cavity score, in units that count"),
+        *_cavity_columns("cavity", "cavity score"),
+        *_cavity_columns("cavity_half", "cavity score from half of the inputs"),
+    )
+    histogram_columns = (
+        Column("x_edges", "list[float]", "1", "edges of the bins of x; the outermost bins take what lies beyond"),
+        Column("y_edges", "list[float]", "1", "edges of the bins of y; the outermost bins take what lies beyond"),
+        Column("counts", "list[int]", "weights", "counts, one row of y bins after another for each x bin"),
+        Column("spearman", "float", "1", "rank correlation of x and y over the same weights"),
+        Column("spearman_magnitude", "float", "1", "rank correlation of |x| and y over the same weights"),
+    )
+    name: Literal["cavity"] = "cavity"
+    layers: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, description="layers whose weights are scored")
+    ] = (1,)
+    classes: Annotated[int | None, Field(ge=1, description="only the first n classes; all by default")] = None
+    samples: Annotated[int | None, Field(ge=8, description="held-out inputs per class; all by default")] = None
+    half: Annotated[
+        bool, Field(description="also from half of the inputs: scores of Gaussian data shrink with the sample")
+    ] = True
+    min_fan_in: Annotated[
+        int, Field(ge=2, description="weights of units with fewer inputs left have no score: it would be enormous")
+    ] = 4
+    batch_norm: Annotated[
+        Literal["affine", "network"],
+        Field(description="with batch norm, preactivations of gamma x + beta (eq. 3) or of the whitened inputs"),
+    ] = "affine"
+    bins: Annotated[int, Field(ge=2, description="of the histogram of weights against scores, along each side")] = 40
+
+
+_IMAGE_COLUMNS = (
+    Column("values", "bytes", "", "the image as little-endian 32-bit floats, first row first"),
+    Column("shape", "list[int]", "", "how the values lie: (row, col), (channel, row, col), or (input,) on a ring"),
+    Column("value", "float", "", "one number that belongs to the image, as its name says"),
+)
+
+
+class Components(MeasureSpec):
+    """PCA and FastICA components of the held-out inputs, and each mask's largest cosine similarity with them (Redman et al. 2025,
+    Appendix B, Fig. 2 and S2). The sign of a component is arbitrary, so the magnitude of the cosine counts."""
+
+    reads = frozenset({"mask", "held_out"})
+    lineage_columns = (
+        Column("ica_steps", "int", "steps", "steps that FastICA took on the inputs; 500: it did not converge"),
+    )
+    unit_columns = (
+        Column("cosine_pca", "float", "1", "largest |cosine| of the unit's mask with a PCA component of the inputs"),
+        Column(
+            "cosine_ica", "float", "1", "largest |cosine| of the unit's mask with a FastICA component of the inputs"
+        ),
+        Column("ica_component", "int", "", "number of that FastICA component in the table `images`, round 0"),
+    )
+    image_columns = _IMAGE_COLUMNS
+    name: Literal["components"] = "components"
+    count: Annotated[
+        int, Field(ge=1, description="components of each kind; fewer where there are fewer inputs or samples - 1")
+    ] = 64
+    samples: Annotated[int | None, Field(ge=2, description="held-out inputs per class; all by default")] = None
+    min_fan_in: Annotated[int, Field(ge=1, description="units with fewer inputs left are NaN")] = 1
+
+
+class Inputs(MeasureSpec):
+    """How the held-out data fill the input: mean |x|, variance and kurtosis, the first two also as images, and a few samples."""
+
+    reads = frozenset({"held_out"})
+    lineage_columns = (
+        Column("input_abs_mean", "float", "1", "mean |x| over held-out samples and inputs"),
+        Column("input_variance", "float", "1", "variance of an input over held-out samples, averaged over inputs"),
+        Column(
+            "input_kurtosis",
+            "float",
+            "1",
+            "kurtosis of an input over held-out samples, averaged over those not constant",
+        ),
+    )
+    image_columns = _IMAGE_COLUMNS
+    name: Literal["inputs"] = "inputs"
+    examples: Annotated[int, Field(ge=0, description="held-out samples kept as images, classes in turn")] = 8
+
+
+class Correlation(MaskOnImage):
+    """S(d) of eq. 1 as images: the mean over units of same-colour and different-colour pairs (Pellegrini & Biroli 2022), and S_i(d)
+    with its fitted Gaussian for a few units (Redman et al. 2025, Fig. S1A)."""
+
+    image_columns = _IMAGE_COLUMNS
+    name: Literal["correlation"] = "correlation"
+    examples: Annotated[int, Field(ge=0, description="units shown on their own, the most connected first")] = 3
+    include_zero: Annotated[bool, Field(description="whether S(0) is fitted; see rf_width")] = True
+    offset: Annotated[bool, Field(description="whether a constant is fitted beside the Gaussian")] = False
+
+
 class Ipr(MeasureSpec):
     """Inverse participation ratio sum w^4 / (sum w^2)^2 of each unit's weights: 1 is one weight, 1/n is n equal ones (Lufkin's form)."""
 
@@ -185,7 +306,7 @@ class Masks(MeasureSpec):
     """Keeps first-layer masks of the most connected units in the table `masks`, bit by bit."""
 
     reads = frozenset({"mask"})
-    image_columns = (
+    mask_columns = (
         Column("fan_in", "int", "weights", "number of inputs that the mask keeps"),
         Column(
             "bits", "bytes", "bit", "the unit's mask, packed eight inputs to a byte, first input in the highest bit"
@@ -197,7 +318,20 @@ class Masks(MeasureSpec):
 
 
 Measure = Annotated[
-    Accuracy | Loss | Density | FanIn | RfWidth | Clustering | Spread | Kurtosis | Ipr | Masks,
+    Accuracy
+    | Loss
+    | Density
+    | FanIn
+    | RfWidth
+    | Clustering
+    | Spread
+    | Correlation
+    | Kurtosis
+    | Cavity
+    | Components
+    | Inputs
+    | Ipr
+    | Masks,
     Field(discriminator="name"),
 ]
 MEASURE_KINDS: tuple[type[MeasureSpec], ...] = (
@@ -208,7 +342,11 @@ MEASURE_KINDS: tuple[type[MeasureSpec], ...] = (
     RfWidth,
     Clustering,
     Spread,
+    Correlation,
     Kurtosis,
+    Cavity,
+    Components,
+    Inputs,
     Ipr,
     Masks,
 )

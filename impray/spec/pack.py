@@ -36,6 +36,11 @@ class Pack(Spec):
         return any("end" in measure.needs for measure in self.measures)
 
     @cached_property
+    def asked_of_fates(self) -> dict[str, str]:
+        """What a lineage's rows in `fates` must have been written with: the measures with columns there, with their hashes."""
+        return {measure.name: measure_hash(measure) for measure in self.measures if measure.fate_columns}
+
+    @cached_property
     def asked(self) -> dict[str, str]:
         """What a row must have been written with to count as done: measure (and `axes`) -> hash of its parameters."""
         return {measure.name: measure_hash(measure) for measure in self.measures} | {
@@ -44,7 +49,14 @@ class Pack(Spec):
 
     def trains(self, lineage: Lineage, round: int) -> bool:
         """Whether this lineage's network must be trained in this round."""
-        return round == 0 or self.reads_end or (lineage.method == "imp" and round < self.rounds)
+        return round == 0 or self.reads_end or (ranks_trained(lineage) and round < self.rounds)
+
+
+def ranks_trained(lineage: Lineage) -> bool:
+    """Whether the next mask follows from the weights that the round before trained."""
+    if lineage.method in ("cavity", "cavity_lowest"):
+        return lineage.trial.prune.cavity.at == "end"
+    return lineage.method == "imp"
 
 
 def measure_hash(measure: MeasureSpec) -> str:

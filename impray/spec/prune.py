@@ -8,11 +8,27 @@ from pydantic import Field
 
 from impray.spec.base import Spec
 
-Method = Literal["imp", "oneshot", "random"]
+Method = Literal["imp", "oneshot", "random", "cavity", "cavity_lowest"]
+
+
+class CavityRule(Spec):
+    """What the methods `cavity` and `cavity_lowest` rank: cavity scores (Redman et al. 2025, eq. 5) on training inputs."""
+
+    at: Annotated[
+        Literal["start", "end"],
+        Field(description="scores of theta(rewind) * m(n-1), as the paper's; or of the weights after training them"),
+    ] = "start"
+    samples: Annotated[int, Field(ge=16, description="training inputs, drawn as batches are, in each round anew")] = (
+        4000
+    )
 
 
 class Prune(Spec):
-    """One round removes round(fraction * kept) of each scope's kept weights, the smallest magnitudes first, ties by position."""
+    """One round removes round(fraction * kept) of each scope's kept weights, the smallest magnitudes first, ties by position.
+
+    The method `cavity` removes the highest cavity scores first instead, `cavity_lowest` the lowest; what has no score (a bias, a
+    unit's last weight) goes last.
+    """
 
     packable: ClassVar[frozenset[str]] = frozenset({"fraction", "rewind_step"})
 
@@ -36,6 +52,7 @@ class Prune(Spec):
     biases: Annotated[
         Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")
     ] = "kept"
+    cavity: CavityRule = CavityRule()
 
     def pruned_layers(self, layers: int) -> tuple[int, ...]:
         """Layer numbers (from 1) that are pruned in a network of `layers` weight matrices."""

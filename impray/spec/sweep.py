@@ -87,7 +87,7 @@ Where = Literal["here", "ray"]
 
 def written(sweep: Sweep) -> dict:
     """The sweep as its YAML could be written: defaults left out, measures by name. Loading it gives the same sweep."""
-    document = canonical(sweep)
+    document = canonical(sweep, whole=True)
     document["measures"] = [_by_name(measure) for measure in document.get("measures", canonical(sweep.measures))]
     return {name: document[name] for name in Sweep.model_fields if name in document}
 

@@ -11,7 +11,9 @@ import impray.lineage.rounds as rounds_module
 from impray.lineage.checkpoint import record_from_bytes
 from impray.lineage.fates import fate_of
 from impray.masks import counts
+from impray.measures.cavity import cavity_scores
 from impray.results.paths import Paths
+from impray.results.sink import FolderSink
 from impray.results.tables import scan
 from impray.run import run_pack
 from impray.spec.train import Sgd
@@ -44,8 +46,14 @@ def no_training(*_, **__):
             "trial.train": {"steps": 20, "batch": 8, "loss": "mse", "momentum": 0.9, "weight_decay": 1e-3},
             "trial.prune.scope": "global",
         },
+        {"methods": ["cavity", "cavity_lowest", "random"], "trial.prune.cavity": {"samples": 50}},
+        {
+            "trial.net": {"hidden": [5, 4], "batch_norm": True},
+            "trial.prune": {"biases": "ranked", "cavity": {"at": "end", "samples": 60}},
+            "methods": ["cavity", "imp"],
+        },
     ],
-    ids=["plain", "batch_norm", "odd", "mse"],
+    ids=["plain", "batch_norm", "odd", "mse", "cavity", "cavity_end"],
 )
 def test_a_pack_equals_packs_of_one(tmp_path, changes):
     pack = tiny_pack(**changes)
@@ -272,6 +280,91 @@ def test_imp_removes_the_smallest_of_each_round(tmp_path):
         sizes = dict(group.select("fate", "abs_weight_end_mean").iter_rows())
         if round < 3:
             assert sizes[round + 1] == min(sizes.values())
+
+
+@pytest.mark.parametrize("at", ["start", "end"])
+def test_the_cavity_methods_remove_one_end_of_the_scores(tmp_path, at):
+    """Scores recomputed from the checkpoints' weights with the measure's own function on the same training inputs."""
+    prune = {"fraction": 0.3, "rewind_step": 3, "cavity": {"at": at, "samples": 200}}
+    pack = tiny_pack(methods=["cavity", "cavity_lowest"], **{"trial.prune": prune})
+    run(pack, tmp_path)
+    chain = rounds_module.Chain(pack, FolderSink(tmp_path, pack), torch.device("cpu"))
+    for lineage in pack.lineages:
+        records = [chain.records([lineage], round)[0] for round in range(4)]
+        for round in (1, 2, 3):
+            before, after = records[round - 1], records[round]
+            weights = chain.rewound(lineage, before.masks) if at == "start" else before.end
+            assert weights is not None
+            inputs, labels = chain.training_sample(lineage, round, 200)
+            assert len(inputs) == 200
+            scores = cavity_scores(weights["weight1"], inputs, labels)
+            removed, kept = (
+                scores[before.masks["weight1"] & ~after.masks["weight1"]],
+                scores[after.masks["weight1"]],
+            )
+            kept = kept[~kept.isnan()]
+            assert removed.min() >= kept.max() if lineage.method == "cavity" else removed.max() <= kept.min()
+
+
+def test_networks_of_the_cavity_rule_train_only_if_it_ranks_their_end():
+    for at, expected in (("start", False), ("end", True)):
+        pack = tiny_pack(methods=["cavity"], measures=["fan_in"], **{"trial.prune": {"cavity": {"at": at}}})
+        assert pack.trains(pack.lineages[0], 1) is expected
+        assert not pack.trains(pack.lineages[0], pack.rounds)
+
+
+def test_fates_group_the_scores_of_every_round(tmp_path):
+    """Against scores computed anew from weights, masks and held-out inputs, and grouped with a loop over weights."""
+    pack = tiny_pack()
+    run(pack, tmp_path)
+    chain = rounds_module.Chain(pack, FolderSink(tmp_path, pack), torch.device("cpu"))
+    rows = rows_of(tmp_path, "fates")
+    for lineage in pack.lineages[:4]:
+        masks = [chain.records([lineage], round)[0].masks["weight1"] for round in range(4)]
+        inputs, labels = chain._data.held_out(chain._places[lineage.id])
+        for round in range(4):
+            start = chain.rewound(lineage, {"weight1": masks[round]})["weight1"]
+            scores = cavity_scores(start, inputs, labels)
+            groups: dict[int, list[float]] = {}
+            for unit, place in masks[round].nonzero().tolist():
+                if masks[round][unit].sum() >= 2 and not scores[unit, place].isnan():
+                    fate = next((n for n in range(4) if not masks[n][unit, place]), 0)
+                    groups.setdefault(fate, []).append(float(scores[unit, place]))
+            found = rows.filter(pl.col("lineage") == lineage.id, pl.col("round") == round).sort("fate")
+            for row in found.iter_rows(named=True):
+                own = torch.tensor(groups.get(row["fate"], []), dtype=torch.float64)
+                assert row["cavity_weights"] == len(own)
+                if len(own) > 1:
+                    assert row["cavity_mean"] == pytest.approx(float(own.mean()), rel=1e-9)
+                    assert row["cavity_sem"] == pytest.approx(float(own.std()) / len(own) ** 0.5, rel=1e-9)
+                    assert row["cavity_median"] == pytest.approx(float(own.quantile(0.5)), rel=1e-9)
+                    assert row["cavity_scaled_mean"] == pytest.approx(int(masks[round].sum()) * float(own.mean()))
+                    assert row["cavity_half_mean"] != row["cavity_mean"]
+
+
+def test_scores_are_measured_again_where_their_files_are_gone(tmp_path, monkeypatch):
+    pack = tiny_pack()
+    run(pack, tmp_path / "whole")
+    run(pack, tmp_path / "hurt")
+    for path in [
+        *(tmp_path / "hurt" / "tables" / "fates").glob("*"),
+        *(tmp_path / "hurt" / "checkpoints").rglob("cavity-*-002*"),
+    ]:
+        path.unlink()
+    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    run(pack, tmp_path / "hurt")
+    assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
+
+
+def test_a_histogram_counts_every_weight_with_a_score(tmp_path):
+    run(tiny_pack(), tmp_path)
+    histograms, fates = rows_of(tmp_path, "histograms"), rows_of(tmp_path, "fates")
+    scored = fates.filter(pl.col("layer") == 1).group_by("lineage", "round").agg(pl.col("cavity_weights").sum())
+    both = histograms.join(scored, on=["lineage", "round"])
+    assert both.height == histograms.height > 0
+    for row in both.iter_rows(named=True):
+        assert sum(row["counts"]) == row["cavity_weights"]
+        assert len(row["counts"]) == (len(row["x_edges"]) - 1) * (len(row["y_edges"]) - 1)
 
 
 def test_fate_of():

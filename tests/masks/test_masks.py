@@ -1,10 +1,12 @@
 """Laws of every rule: exact counts, nothing comes back, ties by position; scopes and counts."""
 
+from typing import get_args
+
 import pytest
 import torch
 
-from impray.masks import Scope, counts, density, full, magnitude, random, scopes
-from impray.spec.prune import Prune
+from impray.masks import RULES, Scope, cavity, counts, density, full, magnitude, random, ranked, scopes
+from impray.spec.prune import Method, Prune
 
 
 def generator(seed=0):
@@ -29,6 +31,37 @@ def test_magnitude_keeps_the_asked_number_and_revives_nothing(size, ties):
         if removed.any() and keep:
             assert w[following].abs().min() >= w[removed].abs().max()
         mask = following
+
+
+def test_every_method_has_one_rule():
+    assert set(RULES) == set(get_args(Method))
+
+
+@pytest.mark.parametrize("highest_first", [True, False])
+@pytest.mark.parametrize("undefined", [0, 5, 37])
+def test_the_cavity_rule_removes_one_end_and_the_undefined_last(highest_first, undefined):
+    scores, mask = torch.randn(37, generator=generator(3)), torch.ones(37, dtype=torch.bool)
+    scores[torch.randperm(37, generator=generator(4))[:undefined]] = torch.nan
+    for keep in counts(37, 0.3, 9)[1:]:
+        following = cavity(scores, mask, keep, highest_first)
+        assert following.sum() == keep and not (following & ~mask).any()
+        removed, kept = scores[mask & ~following], scores[following]
+        if removed.isnan().any():  # only once nothing else is left
+            assert kept.isnan().all()
+        elif len(removed) and not kept.isnan().all():
+            kept = kept[~kept.isnan()]
+            assert removed.min() >= kept.max() if highest_first else removed.max() <= kept.min()
+        mask = following
+
+
+def test_the_mirror_image_removes_what_negated_scores_would():
+    scores, mask = torch.randn(50, generator=generator(3)), torch.rand(50, generator=generator(5)) > 0.2
+    assert torch.equal(cavity(scores, mask, 20), cavity(-scores, mask, 20, highest_first=False))
+
+
+def test_infinite_values_do_not_bring_pruned_weights_back():
+    value, mask = torch.tensor([torch.inf, -torch.inf, 1.0, -torch.inf]), torch.tensor([False, True, True, True])
+    assert ranked(value, mask, 2).tolist() == [False, False, True, True]
 
 
 def test_ties_go_by_position():

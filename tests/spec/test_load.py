@@ -69,9 +69,13 @@ FIELDS = [
     (
         "kind: nlgp",
         "kind: nlpg",
-        "line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs; did you mean 'nlgp'?",
+        "line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays; did you mean 'nlgp'?",
     ),
-    ("kind: nlgp, ", "", "line 3: trial.data.kind    is missing: one of nlgp, photographs"),
+    (
+        "kind: nlgp, ",
+        "",
+        "line 3: trial.data.kind    is missing: one of nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays",
+    ),
     (
         "gain: 1e-1",
         "gian: 1",
@@ -136,7 +140,7 @@ FIELDS = [
     (
         "rounds: 3",
         "rounds: 3\nmethods: [impp]",
-        "line 7: methods[0] = 'impp'    not one of imp, oneshot, random; did you mean 'imp'?",
+        "line 7: methods[0] = 'impp'    not one of imp, oneshot, random, cavity, cavity_lowest; did you mean 'imp'?",
     ),
     ("rf_width", "rf_widht", "line 7: measures[1] = 'rf_widht'    not one of accuracy, loss,"),
     (
@@ -252,7 +256,7 @@ def test_the_message_has_the_form_of_the_style_guide(sweep_file):
         load(path)
     assert str(caught.value).splitlines() == [
         f"{path}: 2 problems",
-        "  line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs; did you mean 'nlgp'?",
+        "  line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays; did you mean 'nlgp'?",
         "  line 6: rounds = -1    must be at least 0: prunings: rounds 0 (dense) to this are trained",
     ]
 

@@ -1,0 +1,117 @@
+"""The idx format of MNIST and Fashion-MNIST, plain or compressed with gzip.
+
+    train-images-idx3-ubyte, t10k-images-idx3-ubyte     magic 2051, images, rows, cols; then a byte per pixel
+    train-labels-idx1-ubyte, t10k-labels-idx1-ubyte     magic 2049, labels; then a byte per label
+
+Header numbers are big-endian and 4 bytes long. Also known with a dot (train-images.idx3-ubyte) and with .gz.
+
+Source: LeCun, Cortes & Burges, "The MNIST database", which says what idx is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from io import BufferedReader
+
+import numpy as np
+
+from impray.data.formats.files import File, Layout, Place, located
+from impray.data.formats.plan import Part, Plan, Rows, labels_from, portions, refuse
+from impray.spec.data import Idx
+from impray.spec.errors import DataError
+
+_NAMES = tuple(
+    (f"{split}-{what}-idx{axes}-ubyte", f"{split}-{what}.idx{axes}-ubyte")
+    for split in ("train", "t10k")
+    for what, axes in (("images", 3), ("labels", 1))
+)
+_LAYOUT = Layout(
+    folders=("",),
+    files=tuple((*names, *(f"{name}.gz" for name in names)) for names in _NAMES),
+    words="train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (plain or .gz)",
+)
+_ORIGIN = "MNIST and Fashion-MNIST are published in this format (github.com/zalandoresearch/fashion-mnist)"
+_Opened = gzip.GzipFile | BufferedReader
+_MAGIC = {"images": 2051, "labels": 2049}
+
+
+def plan(spec: Idx) -> Plan:
+    """Training images and labels, then the held-out ones.
+
+    Raises: DataError: files are missing.
+    """
+    _, files = located(Place.at(spec.path), [_LAYOUT], "idx", _ORIGIN)
+    pairs = ((files[0], files[1]), (files[2], files[3]))
+    parts = [Part(pair, held_out, partial(_rows, spec)) for held_out, pair in zip((False, True), pairs, strict=True)]
+    asked = {"shape": list(spec.shape), "class_count": spec.class_count}
+    return Plan(spec.kind, spec.inputs, spec.class_count, tuple(parts), asked)
+
+
+def _rows(spec: Idx, files: Sequence[File]) -> Iterator[Rows]:
+    of_images, of_labels = files
+    with _open(of_images) as images, _open(of_labels) as labels:
+        count, *sides = _header(images, of_images, "images")
+        (labelled,) = _header(labels, of_labels, "labels")
+        refuse(_header_problems(spec, of_images, count, sides, of_labels, labelled))
+        given = np.frombuffer(_exactly(labels, labelled, of_labels), np.uint8)
+        _at_end(labels, of_labels)
+        found, problems = labels_from(given, of_labels.shown, first=0, classes=spec.class_count)
+        refuse(problems)
+        assert found is not None
+        for part in portions(count, spec.inputs):
+            length = part.stop - part.start
+            pixels = np.frombuffer(_exactly(images, length * spec.inputs, of_images), np.uint8)
+            yield Rows(pixels.reshape(length, spec.inputs), found[part])
+        _at_end(images, of_images)
+
+
+def _open(file: File) -> _Opened:
+    return gzip.open(file.path) if file.path.name.endswith(".gz") else file.path.open("rb")
+
+
+def _header(opened: _Opened, file: File, what: str) -> tuple[int, ...]:
+    (magic,) = struct.unpack(">I", _exactly(opened, 4, file))
+    if magic != _MAGIC[what]:
+        others = [f", which stands for {other}" for other, number in _MAGIC.items() if number == magic]
+        raise DataError(
+            f"{file.shown}: begins with {magic}{''.join(others)}; {what} of unsigned bytes begin with {_MAGIC[what]}"
+        )
+    return struct.unpack(">III" if what == "images" else ">I", _exactly(opened, 12 if what == "images" else 4, file))
+
+
+def _header_problems(
+    spec: Idx, of_images: File, count: int, sides: Sequence[int], of_labels: File, labelled: int
+) -> list[str]:
+    problems = []
+    if tuple(sides) != spec.shape:
+        rows, cols = spec.shape
+        problems.append(f"{of_images.shown}: images of {sides[0]} x {sides[1]} px; data.shape asks for {rows} x {cols}")
+    if count != labelled:
+        problems.append(
+            f"{of_labels.shown}: {labelled} labels for {count} images of {of_images.shown}; must be as many"
+        )
+    return problems if count else [*problems, f"{of_images.shown}: holds no images"]
+
+
+def _exactly(opened: _Opened, count: int, file: File) -> bytes:
+    content = _read(opened, count, file)
+    if len(content) < count:
+        raise DataError(f"{file.shown}: is truncated: it ends {count - len(content)} bytes before its header says")
+    return content
+
+
+def _at_end(opened: _Opened, file: File) -> None:
+    if _read(opened, 1, file):
+        raise DataError(f"{file.shown}: is longer than its header says")
+
+
+def _read(opened: _Opened, count: int, file: File) -> bytes:
+    try:
+        return opened.read(count)
+    except (EOFError, OSError, zlib.error) as error:
+        what = "is no readable gzip file (truncated?)" if isinstance(opened, gzip.GzipFile) else "cannot be read"
+        raise DataError(f"{file.shown}: {what}: {error}") from error

@@ -1,0 +1,124 @@
+"""The cavity score as a measure: adapters from a round's state, or a lineage's weights, to the pure function in `cavity`.
+
+With batch norm the inputs of a product are gamma x + beta (eq. 3; `batch_norm: network` whitens them first). beta shifts, and
+a shift changes no kurtosis, so gamma goes into the weights and the inputs are never copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.stats
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impray.measures.cavity import cavity_scores
+from impray.measures.forward import affine, first_of_each_class, preactivations
+from impray.measures.state import Readings, RoundState
+from impray.nets import mlp
+from impray.nets.mlp import BATCH_NORM_EPS, Architecture, Params
+from impray.spec import measure as spec
+
+__all__ = ["affine", "layer_scores", "measure_cavity"]
+
+
+def layer_scores(
+    arch: Architecture,
+    params: Params,
+    stats: Params | None,
+    inputs: Float[Tensor, "sample input"],
+    labels: Int[Tensor, " sample"],
+    layers: Sequence[int],
+) -> dict[int, Float[Tensor, "unit input"]]:
+    """Cavity scores of every weight of `layers`, per class and averaged over classes; a layer reads the activations below it.
+
+    Args:    params, stats: of one net, its net axis kept; stats as `mlp.preactivations` takes them.
+    """
+    below = preactivations(arch, params, inputs, stats, max(layers) - 1) if max(layers) > 1 else []
+    found = {}
+    for layer in layers:
+        h = inputs if layer == 1 else mlp.activation(arch.activation, below[layer - 2])
+        weight = params[f"weight{layer}"][0]
+        if arch.batch_norm:
+            var = stats[f"var{layer}"][0] if stats else _variance(h)
+            weight = weight * (params[f"gamma{layer}"][0] / (var + BATCH_NORM_EPS).sqrt())
+        found[layer] = cavity_scores(weight, h, labels)
+    return found
+
+
+def _variance(h: Float[Tensor, "sample input"]) -> Float[Tensor, " input"]:
+    return torch.cat([part.double().var(dim=0, correction=0) for part in h.split(256, dim=1)]).to(h.dtype)
+
+
+def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
+    """Scores of the kept weights at the round's start, from all the inputs asked for and from half of them."""
+    layers = [layer for layer in asked.layers if layer <= state.arch.layers]
+    weights: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
+    units: dict[int, dict[str, list[Tensor]]] = {layer: {"cavity": []} for layer in layers}
+    histograms: list[list[dict]] = []
+    for net in range(state.nets):
+        inputs, labels = first_of_each_class(*state.held_out(net), asked.samples, asked.classes)
+        params, _ = state.one(net, "start")
+        stats = affine(params) if asked.batch_norm == "affine" else None
+        scores = {"cavity": layer_scores(state.arch, params, stats, inputs, labels, layers)}
+        if asked.half:
+            scores["cavity_half"] = layer_scores(state.arch, params, stats, *_half(inputs, labels), layers)
+        histograms.append([])
+        for layer in layers:
+            kept = state.layer_mask(layer)[net]
+            counted = kept & (kept.sum(dim=1, keepdim=True) >= asked.min_fan_in)
+            for column, of_layers in scores.items():
+                values = torch.where(counted, of_layers[layer], torch.nan)
+                weights[layer].setdefault(column, []).append(values)
+            whole = weights[layer]["cavity"][-1]
+            units[layer]["cavity"].append(whole.double().nanmean(dim=1))
+            histograms[-1] += _histogram(layer, params[f"weight{layer}"][0], whole, asked.bins)
+    return Readings(
+        units={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in units.items()},
+        weights={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in weights.items()},
+        histograms=histograms,
+    )
+
+
+def _half(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The first half of each class."""
+    found = []
+    for label in labels.unique():
+        places = (labels == label).nonzero()[:, 0]
+        found.append(places[: max(1, len(places) // 2)])
+    chosen = torch.cat(found)
+    return inputs[chosen], labels[chosen]
+
+
+def _histogram(layer: int, weight: Tensor, scores: Tensor, bins: int) -> list[dict]:
+    """Weight (x) against cavity score (y), over the weights that have one; the outermost bins take what lies beyond."""
+    defined = torch.isfinite(scores)
+    x, y = (values[defined].double().cpu().numpy() for values in (weight, scores))
+    if len(x) < 2:
+        return []
+    edges = [np.linspace(*_range(values), bins + 1) for values in (x, y)]
+    inside = [np.clip(values, e[0], e[-1]) for values, e in zip((x, y), edges, strict=True)]
+    counts, _, _ = np.histogram2d(*inside, bins=edges)
+    return [
+        {
+            "layer": layer,
+            "name": "weight_cavity",
+            "x_edges": edges[0].tolist(),
+            "y_edges": edges[1].tolist(),
+            "counts": counts.astype(np.int64).ravel().tolist(),
+            "spearman": _rank_correlation(x, y),
+            "spearman_magnitude": _rank_correlation(abs(x), y),
+        }
+    ]
+
+
+def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
+    return float(scipy.stats.spearmanr(x, y).statistic) if x.std() > 0 and y.std() > 0 else float("nan")
+
+
+def _range(values: np.ndarray) -> tuple[float, float]:
+    """From the 0.5th to the 99.5th percentile: a few scores are far larger than all others."""
+    low, high = np.quantile(values, (0.005, 0.995))
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
