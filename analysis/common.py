@@ -471,7 +471,13 @@ def _lineages(count: int) -> str:
 
 
 # Okabe and Ito's palette, safe for colour-blind readers, nearest to the paper's black, blue and red.
-LOOKS = {"imp": ("#000000", "o"), "oneshot": ("#0072B2", "s"), "random": ("#D55E00", "^")}
+LOOKS = {
+    "imp": ("#000000", "o"),
+    "oneshot": ("#0072B2", "s"),
+    "random": ("#D55E00", "^"),
+    "cavity": ("#009E73", "D"),
+    "cavity_lowest": ("#CC79A7", "v"),
+}
 OTHER = ("#009E73", "D")
 MEANINGS = {
     "data.gaussian_blend": "data.gaussian_blend  (0: as they are, 1: Gaussian clone)",

@@ -22,6 +22,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.pack:compare_shipped",
     ),
     "rf_width": ("impray.bench.rf_width:compare",),
+    "cavity": ("impray.bench.cavity:compare", "impray.bench.cavity:compare_full"),
+    "loading": ("impray.bench.loading:compare",),
     "clone": ("impray.bench.clone:compare",),
     "overhead": ("impray.bench.overhead:compare",),
 }

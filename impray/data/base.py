@@ -8,8 +8,9 @@ drawn numbers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -19,6 +20,7 @@ from impray.spec.trial import stream_seed
 
 Raw = dict[str, Tensor]
 Item = TypeVar("Item")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @runtime_checkable
@@ -113,6 +115,11 @@ def selection(places: Sequence[int], among: int, device: torch.device) -> Int[Te
 def select(x: Tensor, places: Int[Tensor, " place"] | None) -> Tensor:
     """Entries of the leading axis, by `selection`."""
     return x if places is None else x.index_select(0, places)
+
+
+def remembered(size: int) -> Callable[[Function], Function]:
+    """`lru_cache` for functions of a spec: their hash comes from pydantic, unseen by type checkers."""
+    return lambda function: cast(Function, lru_cache(size)(function))
 
 
 def generator(device: torch.device, seed: int, stream: str, round: int = 0) -> torch.Generator:

@@ -12,11 +12,13 @@ type of the file (uint8) until they are in a batch, in memory that all processes
 The Gaussian clone is a data set of its own, as ImageNet32-GP is: one clone per training image with the label
 of that image, and one per held-out image, both drawn from the Gaussian (`impray.data.blend`) of up to
 `clone_images` training images, which `draw` chooses at random among those of the classes kept. It is made once
-per machine, beside the converted files. So at b = 1 a class has the mean mu_f and the covariance of its n_f
-fitted images, as in the paper. In between, its mean is mu_c + sqrt(b) (mu_f - mu_c), off mu_c by some sqrt(b / n_f)
-standard deviations, and its covariance (1 - b) times that of all its images and b times that of the fitted ones;
-with `clone_images: null` both are kept exactly. Where n_f is at most the number of inputs (of a channel) the
-clones span n_f - 1 dimensions only.
+per machine, beside the converted files, and not cut off at 0 and 255.
+
+At b = 1 a class has the mean mu_f and the covariance of its n_f fitted images, as in the paper. In between its mean
+is mu_c + sqrt(b) (mu_f - mu_c), off mu_c by some sqrt(b / n_f) standard deviations, and its covariance (1 - b) times
+that of all its images plus b times that of the fitted ones; with `clone_images: null` both stay as they are. With
+`clone: channel` the clone has no covariance between channels, so that of x is (1 - b) times the images'. Where n_f is
+at most the number of inputs (of a channel), clones lie in n_f - 1 dimensions.
 
 The file holds (clone - mu_c) / u as float16, u_i being the power of two next to input i's standard deviation within
 classes. Rounding is unbiased and at most 2^-11 of each value (2^-25 u at least): it adds less than 2^-22 E[(clone -
@@ -31,7 +33,8 @@ in every step. Sums of squares are uncentred: with `scale: deviation`, float inp
 their spread have 4 good digits of s. Clones of one spec differ in the last bits between kinds of processor.
 Blind spot: the Gaussian of few images is theirs, not their class's. At ImageNet32-GP's some 100 images per class for 1,024
 pixels its covariance has few and too large eigenvalues, so a difference between images and clone need not come from
-higher cumulants alone.
+higher cumulants alone; and held-out clones share with the training clones what is peculiar to the fitted images, so
+that accuracy rises with b even where the images have nothing to learn.
 """
 
 from __future__ import annotations
@@ -52,9 +55,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, generator, select, selection
+from impray.data.base import Blocks, Raw, distinct, generator, remembered, select, selection
 from impray.data.blend import gaussian_clone
-from impray.data.photographs import _kept
 from impray.data.stored import Stored, _locked, _sync, _writing, open_stored
 from impray.spec.data import FileData, Imagenet32
 from impray.spec.errors import DataError
@@ -131,7 +133,7 @@ def _training_key(spec: FileData) -> FileData:
     return spec.model_copy(update={"held_out": None}) if spec.gaussian_blend > 0 else _natural_key(spec)
 
 
-@_kept(2)
+@remembered(2)
 def _images(key: FileData) -> Images:
     stored, classes = open_stored(key), key.classes
     labels, held_out = stored.train.labels, stored.held_out.labels
@@ -263,7 +265,7 @@ def clone_table(spec: FileData) -> Clones:
     return _clone_table(_clone_key(spec))
 
 
-@_kept(2)
+@remembered(2)
 def _clone_table(key: FileData) -> Clones:
     images, fitted = _images(_files_key(key)), _fitted(key)
     folder = images.stored.folder / f"clone-{_clone_name(key, images)}"
@@ -334,7 +336,7 @@ def _fit_size(key: FileData, images: Images) -> int:
     return min(key.clone_images or len(images.labels), len(images.labels))
 
 
-@_kept(2)
+@remembered(2)
 def _fitted(key: FileData) -> list[Int[np.ndarray, " image"]]:
     """Rows of the images that each class's Gaussian is fitted to: as many as a random draw from all gives it.
 
@@ -405,7 +407,7 @@ def _deviations(images: Images, rows: Int[np.ndarray, " image"], label: int) -> 
 # -- batches ------------------------------------------------------------------------------------------------------------
 
 
-@_kept(2)
+@remembered(2)
 def _pixels(key: FileData, device: torch.device) -> Shaped[Tensor, "row input"]:
     """The training images: on the CPU the whole memory map, elsewhere a copy of those kept."""
     images = _images(key)
@@ -415,7 +417,7 @@ def _pixels(key: FileData, device: torch.device) -> Shaped[Tensor, "row input"]:
     return _copied(inputs, images.rows(np.arange(len(images.labels))), device)
 
 
-@_kept(2)
+@remembered(2)
 def _clone_rows(key: FileData, device: torch.device) -> Float[Tensor, "row input"]:
     clones = clone_table(key).train
     return _shared(clones) if device.type == "cpu" else _copied(clones, np.arange(len(clones)), device)
@@ -710,8 +712,13 @@ def each_class(spec: FileData, per_class: int, seed: int) -> Iterator[Float[Tens
     """Samples of one class after the other, float32: training images at random, and fresh clones.
 
     None is drawn twice: a class with fewer than `per_class` images gives them all.
+
+    Raises: DataError: a class has none.
     """
     images, key = _opened(spec), _clone_key(spec)
+    if not images.count.all():
+        absent = _listed(np.flatnonzero(images.count == 0))
+        raise DataError(f"{spec.path}: there is no training image of {absent}; leave such classes out by keep_classes")
     units = _Units(spec, images, torch.float32, _CPU)
     gaussian = _Gaussian(spec, images, units, images.unit) if spec.gaussian_blend > 0 else None
     for label in range(spec.classes):

@@ -22,18 +22,17 @@ photographs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, generator
+from impray.data.base import Blocks, Raw, distinct, generator, remembered
 from impray.data.blend import blend, gaussian_clone, weights
 from impray.spec.data import Photographs
 from impray.spec.errors import DataError
@@ -57,14 +56,6 @@ _LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # Rec. 709
 _CPU = torch.device("cpu")
 _NUMBERS = 2**14  # places drawn per seed and call
 _LONGEST_BLOCK = 256
-
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _kept(size: int) -> Callable[[Function], Function]:
-    """`lru_cache` for functions of a spec: their hash comes from pydantic, unseen by type checkers."""
-    return lambda function: cast(Function, lru_cache(size)(function))
 
 
 def names(colour: bool) -> list[str]:
@@ -164,7 +155,7 @@ def _natural_key(spec: Photographs) -> Photographs:
     return spec.model_copy(update={"gaussian_blend": 0.0, "clone": "channel"})
 
 
-@_kept(4)
+@remembered(4)
 def _natural(key: Photographs) -> Crops:
     train = _raw_crops(key, key.crops, False, key.draw, "crops")
     held_out = _raw_crops(key, key.held_out, True, key.draw, "held_out_crops")
@@ -182,7 +173,7 @@ def _standard_deviation(x: Tensor) -> float:
     return float(np.sqrt(np.mean([(part.double() - mean).square().mean() for part in x])))
 
 
-@_kept(4)
+@remembered(4)
 def _clones(key: Photographs, joint: bool) -> tuple[Tensor, Tensor]:
     """Clones of the training crops, as many as training and held-out crops: two independent draws."""
     natural, kind = _natural(key), "joint" if joint else "channel"
@@ -194,7 +185,7 @@ def _clones(key: Photographs, joint: bool) -> tuple[Tensor, Tensor]:
     return train, held_out
 
 
-@_kept(8)
+@remembered(8)
 def _table(key: Photographs, kind: str, dtype: torch.dtype, device: torch.device) -> Float[Tensor, "row input"]:
     """Training crops (`natural`) or their clones (`channel`, `joint`), sorted by class; shared by packs."""
     x = _natural(key).train if kind == "natural" else _clones(key, kind == "joint")[0]

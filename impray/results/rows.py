@@ -87,6 +87,7 @@ def _units(readings: Sequence[Readings], net: int) -> list[dict]:
     return found
 
 
+_QUANTITIES = {column.name for kind in MEASURE_KINDS for column in kind.unit_columns if column.is_quantity}
 _INTEGERS = {column.name for kind in MEASURE_KINDS for column in kind.unit_columns if column.type == "int"}
 
 
@@ -112,7 +113,7 @@ def summaries(units: Sequence[Mapping]) -> dict:
     if not first:
         return {}
     found = {}
-    for name in (name for name in first[0] if name not in ("layer", "unit")):
+    for name in (name for name in first[0] if name in _QUANTITIES):
         # polars' mean and median add in one fixed order, so that they do not depend on the pack.
         values = pl.Series([unit[name] for unit in first], dtype=pl.Float64).drop_nans().drop_nulls()
         found[f"{name}_mean"] = values.mean() if len(values) else math.nan
@@ -128,7 +129,8 @@ def _nan(pack: Pack) -> dict:
     for kind in MEASURE_KINDS:
         if any(isinstance(measure, kind) for measure in pack.measures):
             names |= {column.name: math.nan for column in kind.lineage_columns if column.type == "float"}
-            names |= {f"{column.name}_{how}": math.nan for column in kind.unit_columns for how in ("mean", "median")}
+            quantities = [column.name for column in kind.unit_columns if column.is_quantity]
+            names |= {f"{name}_{how}": math.nan for name in quantities for how in ("mean", "median")}
     return names
 
 

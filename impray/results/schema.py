@@ -82,6 +82,7 @@ def _summaries() -> tuple[Column, ...]:
     return tuple(
         Column(f"{column.name}_{how}", "float", column.unit, f"{how} over layer 1's units of: {column.sentence}")
         for column in _of_measures("unit_columns")
+        if column.is_quantity
         for how in ("mean", "median")
     )
 

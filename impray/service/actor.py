@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,7 @@ class PackTrainable(tune.Trainable):
     """Tune's class trainable. Its checkpoint is an empty pointer: a restarted one replays finished rounds from the tables."""
 
     def setup(self, config: dict[str, Any]) -> None:
+        os.environ["IMPRAY_WORKING_FOLDER"] = config["working_folder"]
         self.device = use_device(config["cpu"], config["gpu"])
         self._open(config)
 

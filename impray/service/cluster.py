@@ -101,6 +101,7 @@ def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> N
         settings = {
             **resources,
             "folder": str(folder.resolve()),
+            "working_folder": os.getcwd(),
             "stop_early": sweep.search.stop_early.model_dump(exclude={"grace", "factor"})
             if sweep.search.stop_early
             else None,

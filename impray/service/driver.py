@@ -18,9 +18,10 @@ from rich.console import Console
 import impray
 from impray.data import open_pack
 from impray.results import failures, files, mlflow, tables
+from impray.results.known import known
 from impray.results.paths import Paths
 from impray.service import folder
-from impray.service.plan import listed, packs
+from impray.service.plan import axis_types, listed, packs
 from impray.service.progress import Progress
 from impray.service.proposals import Listed, Outcome, Proposals
 from impray.service.trials import Trials, told
@@ -74,10 +75,10 @@ def run(request: Request, console: Console) -> Report:
             text = "another impray sweep is working in this folder; wait for it, or choose another folder with --out"
             raise SweepError(str(request.folder), [Problem("--out", None, text)])
         tables.check(request.folder)
+        _open_files(request.sweep, paths, console)
         folder.prepare(request.sweep, request.name, paths)
         trials = Trials(request.sweep, paths)
         if not trials.nothing_left():
-            _open_files(request.sweep, console)
             watcher = Watcher(trials, console, request.name)
             seconds: dict[str, float] = {}
             with watcher.progress, exporting(request):
@@ -107,13 +108,19 @@ def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
         seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
 
 
-def _open_files(sweep: Sweep, console: Console) -> None:
-    """Convert data sets that are read from files once, here, before any actor needs them.
+def _open_files(sweep: Sweep, paths: Paths, console: Console) -> None:
+    """Convert data sets that are read from files once, here, before the folder knows of the sweep and any actor needs them.
 
     Raises:  DataError: files are missing or damaged; all of one data set's problems at once.
     """
-    trials = [sweep.trial] if sweep.search.algorithm == "optuna" else [planned.trial for planned in listed(sweep)]
-    for spec in dict.fromkeys(trial.data for trial in trials):
+    asks = sweep.search.algorithm == "optuna"
+    trials = [] if asks else listed(sweep)
+    specs = dict.fromkeys([sweep.trial.data] if asks else [planned.trial.data for planned in trials])
+    if not any(isinstance(spec, FileData) for spec in specs):
+        return
+    if trials and not packs(sweep, trials, known(paths.folder), axis_types(sweep), 1):
+        return  # all is done: figures can be drawn where the data are not
+    for spec in specs:
         if isinstance(spec, FileData):
             with console.status(f"opening {spec.path} (converted once, then shared)"):
                 open_pack([spec], [0], batch=1, dtype=torch.float32, device=torch.device("cpu"))

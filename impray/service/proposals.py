@@ -218,5 +218,5 @@ class Asked:
 
 def _same(item: Any, value: Any) -> bool:
     """[1, 3] on an axis and (1.0, 3.0) in a trial are the same value; so are 6 and (6,)."""
-    one, other = canonical(item), canonical(value)
+    one, other = canonical(item, whole=True), canonical(value, whole=True)
     return one == other or [one] == other

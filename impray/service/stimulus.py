@@ -18,6 +18,7 @@ from impray.spec.load import read
 from impray.spec.sweep import Sweep
 
 PER_CLASS = 8  # samples shown of each class
+MOST_CLASSES = 20  # in the picture
 ALONE = "{question: what does it look like, trial: {data: {kind: nlgp}, prune: {layers: all}}, seeds: 1, rounds: 0, measures: []}"
 
 
@@ -54,7 +55,7 @@ def _table(spec: DataSpec, found: dict, samples: int) -> None:
     width = shutil.get_terminal_size((120, 24)).columns
     distances = max(2, (width - 58) // 11)  # as many as fit beside the moments
     typer.echo(yaml.safe_dump(spec.model_dump(mode="json"), default_flow_style=True, width=width).strip())
-    typer.echo(f"{samples} samples per class; excess kurtosis of a Gaussian is 0")
+    typer.echo(f"at most {samples} samples per class; excess kurtosis of a Gaussian is 0")
     typer.echo(f"{'class':>5} {'mean':>9} {'variance':>9} {'kurtosis':>9} {'excess':>9} {'+-':>8}   covariance by px")
     for row in found["classes"]:
         of_class = row["covariance_by_distance"][:distances]
@@ -65,14 +66,14 @@ def _table(spec: DataSpec, found: dict, samples: int) -> None:
 
 
 def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:
-    """Samples as images (or as lines on a ring), one row per class."""
+    """Samples as images (or as lines on a ring), one row for each of the first classes."""
     import io
 
     from matplotlib.figure import Figure
 
     from impray.results.files import write
 
-    classes = int(labels.max()) + 1
+    classes = min(int(labels.max()) + 1, MOST_CLASSES)
     figure = Figure(figsize=(1.2 * PER_CLASS, 1.25 * classes + 0.4), layout="constrained")
     axes = figure.subplots(classes, PER_CLASS, squeeze=False)
     limit = float(inputs.abs().max())
@@ -89,7 +90,8 @@ def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:
             panel.set_xticks([])
             panel.set_yticks([])
         axes[label][0].set_ylabel(f"class {label}", fontsize=8)
-    figure.suptitle(f"{spec.kind}: samples of each class", fontsize=9)  # type: ignore[attr-defined]
+    of = "each class" if classes > int(labels.max()) else f"the first {classes} of {int(labels.max()) + 1} classes"
+    figure.suptitle(f"{spec.kind}: samples of {of}", fontsize=9)  # type: ignore[attr-defined]
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120)
     write(target, buffer.getvalue())

@@ -147,7 +147,7 @@ class Trials:
             "goal_names": self._goal_names if over else None,
             "stopped_by": self._stop_early if status == "stopped" else None,
             "lineages": ids,
-            "description": json.dumps(canonical(trial.trial), sort_keys=True),
+            "description": json.dumps(canonical(trial.trial, whole=True), sort_keys=True),
             **{path: axis_value_of_column(kind, trial.trial, path) for path, kind in self.columns.items()},
         }
         tables.write(self.paths, "trials", f"{trial.number:06d}-{trial.trial.id}", [row], self.columns)

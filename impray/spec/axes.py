@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from impray.spec.base import Spec, canonical, plain_types
 from impray.spec.data import DATA_KINDS
 from impray.spec.errors import Problem
-from impray.spec.measure import MEASURE_KINDS, Kurtosis, MeasureSpec
+from impray.spec.measure import MEASURE_KINDS, MeasureSpec
 from impray.spec.search import AtDensity, Axis, Range, Reading
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Impossible, Trial
@@ -68,7 +68,7 @@ def value(trial: Trial, path: str) -> Any:
         if not isinstance(here, Spec) or key not in type(here).model_fields:
             return None
         here = getattr(here, key)
-    return canonical(here) if isinstance(here, Spec) else _listed(here)
+    return canonical(here, whole=True) if isinstance(here, Spec) else _listed(here)
 
 
 def takes_integers(sweep: Sweep, path: str) -> bool:
@@ -443,7 +443,7 @@ def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
 
 def _numbers(measure: MeasureSpec) -> list[str]:
     """The columns that a measure, with its parameters, fills with one number per lineage or unit."""
-    columns = [c.name for c in (*measure.lineage_columns, *measure.unit_columns) if c.type in ("float", "int")]
+    columns = [c.name for c in (*measure.lineage_columns, *measure.unit_columns) if c.is_quantity]
     asked = getattr(measure, "at", None)
     if asked is None:
         return columns
@@ -483,8 +483,10 @@ def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str
     owner = names.get(reading.measure) or next(m for m in sweep.measures if reading.measure in _numbers(m))
     if not owner.unit_columns:
         return None
-    if owner.needs_image:
-        return None if reading.layer == 1 else f"must be 1: {owner.name} reads first-layer masks"
+    asked = owner.unit_layers
+    if asked is not None and reading.layer not in asked:
+        which = "1: it reads first-layer masks" if asked == (1,) else f"one of its layers: {list(asked)}"
+        return f"{owner.name} has numbers of other layers; must be {which}"
     least = min((trial.net.layers for trial in possible), default=reading.layer)
     return (
         None if reading.layer <= least else f"must be at most {least}: the layers of the smallest network in this sweep"
@@ -511,10 +513,10 @@ def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
                 repr(measure.name),
                 f"a ring has no image: {measure.name} needs data.shape: [rows, cols]",
             )
-        samples = measure.samples if isinstance(measure, Kurtosis) else None
+        samples = getattr(measure, "samples", None)
         if samples is not None and least is not None and samples > least:
             right = f"must be at most data.held_out = {least}: held-out inputs per class"
-            yield Problem(f"{where}.kurtosis.samples", show(samples), right)
+            yield Problem(f"{where}.{measure.name}.samples", show(samples), right)
 
 
 def _figure_problems(sweep: Sweep) -> Iterator[Problem]:

@@ -23,6 +23,11 @@ class Column:
     unit: str
     sentence: str
 
+    @property
+    def is_quantity(self) -> bool:
+        """Whether means of it mean something: numbers with a unit, rather than the number of an image, say."""
+        return self.type in ("float", "int") and self.unit != ""
+
 
 class MeasureSpec(Spec):
     """What every measure says of itself."""
@@ -42,6 +47,11 @@ class MeasureSpec(Spec):
     def needs(self) -> frozenset[str]:
         """What this measure, with its parameters, reads."""
         return self.reads
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        """The layers whose units have its columns; None: those of every layer that the network has."""
+        return getattr(self, "layers", None)
 
 
 class Accuracy(MeasureSpec):
@@ -97,6 +107,10 @@ class MaskOnImage(MeasureSpec):
         Literal["same", "different", "all"],
         Field(description="pairs within a colour channel, between channels, or both"),
     ] = "same"
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return getattr(self, "layers", (1,))
 
 
 class RfWidth(MaskOnImage):
@@ -254,6 +268,10 @@ class Components(MeasureSpec):
     ] = 64
     samples: Annotated[int | None, Field(ge=2, description="held-out inputs per class; all by default")] = None
     min_fan_in: Annotated[int, Field(ge=1, description="units with fewer inputs left are NaN")] = 1
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return (1,)
 
 
 class Inputs(MeasureSpec):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from impray.spec.data import DATA_KINDS
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.sweep import Sweep
 from impray.spec.wording import tag_of, vocabulary
@@ -22,7 +23,7 @@ def schema() -> dict[str, Any]:
     hidden = definitions["Mlp"]["properties"]["hidden"]
     definitions["Mlp"]["properties"]["hidden"] = _or({"type": "integer", "minimum": 1}, hidden)
     keys["measures"]["items"] = _measure(definitions)
-    for kind in ("Nlgp", "Photographs"):
+    for kind in (kind.__name__ for kind in DATA_KINDS):
         definitions[kind]["required"] = sorted({"kind", *definitions[kind].get("required", ())})
     paths = [".".join(map(str, path[1:])) for path in vocabulary() if path[0] == "trial" and len(path) > 1]
     definitions["Search"]["properties"]["space"]["propertyNames"] = {"enum": paths}

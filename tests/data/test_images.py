@@ -429,7 +429,20 @@ def test_samples_are_training_images_none_twice_and_fresh_clones(tmp_path):
     blended = kind(**asked, gaussian_blend=1.0)
     cloned = sample(blended, 5)[0]
     assert torch.equal(cloned, sample(blended, 5)[0]) and not torch.equal(cloned, x)
-    assert describe(blended, 1000)["samples"] == 60
+    for label, found in enumerate(each_class(blended, 1000)):
+        own = of_class(spec, label).reshape(-1, 4, 6)
+        error = own.std(axis=0, ddof=1) / math.sqrt(len(own))
+        assert (np.abs(found.numpy().mean(axis=0) - own.mean(axis=0)) < 4.5 * error).all()
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
+def test_every_kind_of_file_describes_itself(writer, tmp_path):
+    asked, kind, _ = writer(tmp_path)
+    spec = kind(**asked, gaussian_blend=0.5)
+    found = describe(spec, 1000)
+    assert found["samples"] == len(images._opened(spec).labels) and len(found["classes"]) == spec.classes
+    assert all(row["variance"] > 0 for row in found["classes"])
+    assert found["samples"] > describe(spec, 2)["samples"] == 2 * spec.classes
 
 
 def test_a_class_with_too_few_images_for_a_clone_is_named(tmp_path):
@@ -448,6 +461,8 @@ def test_impossible_wishes_are_refused_before_training(tmp_path):
     asked["class_count"] = 9
     with pytest.raises(DataError, match=r"center: class needs .* none of classes 3, 4, 5, 6, 7 and 1 more"):
         open_([kind(**asked, center="class")], [0])
+    with pytest.raises(DataError, match=r"no training image of classes 3, 4"):
+        sample(kind(**asked), 2)
     np.savez(tmp_path / "same.npz", inputs=np.full((40, 6), 0.3), labels=np.arange(40) % 2)
     same = {"path": str(tmp_path / "same.npz"), "shape": (6,), "class_count": 2}
     open_([Arrays(**same)], [0])

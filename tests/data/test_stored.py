@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data import dataset_files as files
+from pydantic import ValidationError
 
 from impray.data import stored
 from impray.data.formats import PLANS
@@ -45,12 +46,16 @@ def assert_holds(data, train, held_out, classes):
             split.inputs.dtype == (np.uint8 if x.dtype == np.uint8 else np.float32) and split.labels.dtype == np.int64
         )
         assert np.array_equal(split.inputs, x.astype(split.inputs.dtype)) and np.array_equal(split.labels, y)
-    x, y = data.train.inputs.astype(np.float64), data.train.labels
+    x, y = np.asarray(data.train.inputs, np.float64), data.train.labels
     assert data.class_count.tolist() == np.bincount(y, minlength=classes).tolist()
-    sums = [[f(x[y == label]).sum(axis=0) for label in range(classes)] for f in (np.positive, np.square)]
-    for found, expected in zip((data.class_sum, data.class_square_sum), sums, strict=True):
-        assert found.dtype == np.float64 and np.allclose(found, expected, rtol=1e-12, atol=0 if x.min() >= 0 else 1e-9)
-        assert data.train.inputs.dtype != np.uint8 or np.array_equal(found, expected)
+    for found, numbers in ((data.class_sum, x), (data.class_square_sum, x**2)):
+        expected = np.zeros((classes, x.shape[1]))
+        np.add.at(expected, y, numbers)
+        assert found.dtype == np.float64
+        if data.train.inputs.dtype == np.uint8:
+            assert np.array_equal(found, expected)
+        else:  # added in another order
+            assert np.abs(found - expected).max() <= len(x) * np.finfo(float).eps * np.abs(numbers).max() * len(x)
     assert data.mean.dtype == np.float32 and data.folder.is_dir() and data.folder.name.endswith(data.fingerprint)
 
 
@@ -65,6 +70,47 @@ def told(spec) -> str:
 
 def test_every_kind_from_files_has_a_plan():
     assert set(PLANS) == {kind for kind in DATA_KINDS if issubclass(kind, FileData)}
+
+
+# --- what can be asked ---
+
+
+OF_ARRAYS = {"path": "a.npz", "shape": (4,), "class_count": 3}
+IMPOSSIBLE = [
+    (Imagenet32, {}, "path"),
+    (Imagenet32, {"path": ""}, "path"),
+    (Imagenet32, {"path": "a", "keep_classes": 1}, "keep_classes"),
+    (Imagenet32, {"path": "a", "keep_classes": 1001}, "keep_classes: must be at most 1000, the classes in the files"),
+    (Cifar100, {"path": "a", "keep_classes": 21, "labels": "coarse"}, "keep_classes: must be at most 20"),
+    (Cifar10, {"path": "a", "held_out": 0}, "held_out"),
+    (Cifar10, {"path": "a", "clone_images": 1}, "clone_images"),
+    (Idx, {"path": "a", "shape": (0, 3)}, "must have sides of 1 or more"),
+    (Arrays, OF_ARRAYS | {"shape": (1, 2, 3, 4)}, r"must be \[unit\], \[row, col\] or \[channel, row, col\]"),
+    (Arrays, OF_ARRAYS | {"path": "a.csv"}, "must end in .npz, .npy or .parquet"),
+    (Arrays, OF_ARRAYS | {"path": "a.npy"}, "labels_path: is missing: a .npy file holds inputs only"),
+    (Arrays, OF_ARRAYS | {"labels_path": "b.npy"}, "labels_path: is for a .npy file in path"),
+    (Arrays, OF_ARRAYS | {"held_out_path": "a.npy"}, "held_out_labels_path: is missing"),
+    (
+        Arrays,
+        OF_ARRAYS | {"held_out_labels_path": "a.npy"},
+        "held_out_labels_path: is for a .npy file in held_out_path",
+    ),
+    (Arrays, OF_ARRAYS | {"held_out_fraction": 1.0}, "held_out_fraction"),
+]
+
+
+@pytest.mark.parametrize("kind, fields, words", IMPOSSIBLE, ids=range(len(IMPOSSIBLE)))
+def test_what_cannot_be_is_refused_before_any_file_is_read(kind, fields, words):
+    with pytest.raises(ValidationError, match=words):
+        kind(**fields)
+
+
+def test_shapes_and_classes_are_those_of_the_kind_or_the_fields():
+    assert Imagenet32(path="a").inputs == 3072 and Imagenet32(path="a").classes == 1000
+    assert Imagenet32(path="a", keep_classes=7).classes == 7 and Cifar10(path="a").classes == 10
+    assert [Cifar100(path="a", labels=labels).classes for labels in ("fine", "coarse")] == [100, 20]
+    assert Idx(path="a").input_shape == (28, 28) and Idx(path="a", class_count=26).classes == 26
+    assert Arrays(**OF_ARRAYS).center == Arrays(**OF_ARRAYS).scale == "none" and not Arrays(**OF_ARRAYS).is_image
 
 
 # --- imagenet32 ---
@@ -344,7 +390,7 @@ WRONG_ARRAYS = [
     (X * 1j, Y, ": inputs: is of type complex128; must be real numbers"),
     (X.astype(str), Y, ": inputs: is of type <U32; must be real numbers"),
     (X.astype(object), Y, ": inputs: is of type object; must be real numbers"),
-    (X, Y.astype(object), ": cannot be read (truncated?): Object arrays cannot be loaded"),
+    (X, Y.astype(object), ": is no readable .npz file (truncated?): Object arrays cannot be loaded"),
     (X[:, :, :2], Y, ": inputs: has the shape (12, 2, 2); must be (rows, 2, 3) or (rows, 6)"),
     (X, Y + 1, ": labels: row 2 has 3 (4 of 12 rows are wrong); must be whole numbers 0 to 2"),
     (X, Y + 0.5, ": labels: row 0 has 0.5"),
@@ -379,6 +425,17 @@ def test_truncated_and_missing_arrays_are_told(tmp_path):
             assert told(spec).startswith(f"{path}: ")
         path.unlink()
         assert told(spec) == f"{path}: there is no such file"
+
+
+def test_a_npy_file_called_npz_and_the_other_way_round_are_told(tmp_path):
+    npz, npy = tmp_path / "a.npz", tmp_path / "b.npy"
+    np.savez(tmp_path / "b.npz", inputs=np.ones((4, 2)), labels=[0, 1, 0, 1])
+    (tmp_path / "b.npz").rename(npy)
+    np.save(tmp_path / "a.npy", np.ones((4, 2)))
+    (tmp_path / "a.npy").rename(npz)
+    assert "it is one array without a name" in told(Arrays(path=str(npz), shape=(2,), class_count=2))
+    spec = Arrays(path=str(npy), labels_path=str(npy), shape=(2,), class_count=2)
+    assert "it holds several arrays; call it .npz" in told(spec)
 
 
 def test_a_flipped_byte_in_an_npz_is_told(there):
@@ -475,6 +532,18 @@ def test_a_changed_source_has_another_fingerprint(there):
     assert len(set(prints)) == 3 and changed.held_out.labels[-1] == content[-1]
     moved = there.rename(there.with_name("elsewhere"))
     assert open_stored(Idx(path=str(moved))).fingerprint == prints[-1]
+
+
+def test_a_source_that_changes_while_it_is_read_is_told(there, monkeypatch):
+    files.idx(there)
+    fill = stored._fill
+
+    def meanwhile(*arguments):
+        fill(*arguments)
+        os.utime(there / "t10k-labels-idx1-ubyte", ns=(0, 0))
+
+    monkeypatch.setattr(stored, "_fill", meanwhile)
+    assert "changed while it was read; run this again" in told(Idx(path=str(there)))
 
 
 def test_what_was_converted_is_told_in_complete_json(there):

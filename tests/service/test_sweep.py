@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,13 +13,16 @@ import polars as pl
 import pytest
 import yaml
 from conftest import assert_same_tables, rows_of, tiny, tiny_sweep
+from data import dataset_files
 from rich.console import Console
 
 from impray.results.tables import scan
 from impray.service import driver
 from impray.service.trials import Trials
+from impray.spec.errors import DataError
+from impray.spec.load import load
 
-ALL = ("rounds", "units", "fates", "masks", "trials")
+ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
 
 
 def sweep_into(folder, sweep, where="here", **more):
@@ -35,6 +39,54 @@ def test_here_and_on_ray_give_the_same_tables(tmp_path, keep_ray):
     assert report.count("done") == 2 and not report.interrupted
     sweep_into(tmp_path / "ray", sweep, "ray")
     assert_same_tables(tmp_path / "here", tmp_path / "ray", ALL)
+
+
+@pytest.mark.ray
+def test_a_relative_path_starts_where_the_sweep_was_started_and_files_are_converted_once(
+    tmp_path, keep_ray, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))
+    dataset_files.idx(tmp_path / "digits", counts=(60, 40), sides=(6, 6), classes=2)
+    data = {"kind": "idx", "path": "digits", "shape": [6, 6], "class_count": 2}
+    space = {"search.space": {"data.gaussian_blend": [0, 1]}, "search.pack": ["data.gaussian_blend"]}
+    sweep = tiny_sweep(**{"trial.data": data, **space})
+    report, _ = sweep_into(tmp_path / "ray", sweep, "ray")
+    assert report.count("done") == 2
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+    sweep_into(tmp_path / "here", sweep)
+    assert_same_tables(tmp_path / "here", tmp_path / "ray", ALL)
+    assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*") if path.is_file()}
+
+
+def test_missing_files_are_told_before_anything_runs(tmp_path):
+    data = {"kind": "imagenet32", "path": str(tmp_path / "nowhere")}
+    sweep = tiny_sweep(**{"trial.data": data, "search": {}})
+    with pytest.raises(DataError) as told:
+        sweep_into(tmp_path / "s", sweep)
+    assert "train_data_batch_1" in str(told.value) and "val_data" in str(told.value)
+    assert not (tmp_path / "s" / "sweep.yaml").exists() and not list((tmp_path / "s").rglob("*.parquet"))
+
+
+def test_a_published_data_set_may_move(tmp_path, monkeypatch):
+    """Its path is no part of a lineage: what was run elsewhere is not run again, and the sweep's file keeps the path."""
+    monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))
+    for place in ("one", "two"):
+        dataset_files.cifar10(tmp_path / place, counts=(20,) * 5 + (40,))
+    reports = []
+    for place in ("one", "two"):
+        data = {"kind": "cifar10", "path": str(tmp_path / place), "held_out": 1}
+        sweep = tiny_sweep(
+            seeds=1,
+            rounds=1,
+            measures=["loss", "fan_in"],
+            **{"trial.data": data, "search": {}},
+        )
+        reports.append(sweep_into(tmp_path / "s", sweep)[0])
+        assert load(tmp_path / "s" / "sweep.yaml").trial.data.path == str(tmp_path / place)
+    assert [report.ran for report in reports] == [1, 0]
+    shutil.rmtree(tmp_path / "two")
+    sweep_into(tmp_path / "s", sweep)  # finished: nobody needs the files any more
 
 
 @pytest.fixture

@@ -256,7 +256,7 @@ SEARCHES = [
     (
         goal(measure="rf_width", layer=2),
         {"measures": ["rf_width"]},
-        "search.goals[0].layer = 2    must be 1: rf_width reads first-layer",
+        "search.goals[0].layer = 2    rf_width has numbers of other layers; must be one of its layers: [1]",
     ),
     (goal(at=4), {}, "search.goals[0].at = 4    must be at most rounds = 3"),
     (

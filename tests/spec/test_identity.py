@@ -42,6 +42,56 @@ def test_known_lineages_keep_their_ids(made, known):
     assert made.id == known
 
 
+FROM_FILES = [
+    ({"kind": "imagenet32", "path": "/data/imagenet32"}, "29a0c30ad0cb3784"),
+    (
+        {"kind": "imagenet32", "path": "s3://bucket/elsewhere", "center": "class", "keep_classes": 10, "draw": 1},
+        "0ccab7c354065b94",
+    ),
+    ({"kind": "cifar10", "path": "/data", "held_out": 100}, "d7572583cdbcbc06"),
+    ({"kind": "cifar100", "path": "/data", "labels": "coarse", "clone_images": None}, "0635ca0bb0330702"),
+    ({"kind": "idx", "path": "/data/mnist"}, "8cc05c4bf3364380"),
+    (
+        {"kind": "arrays", "path": "/data/mine.npz", "shape": [40], "class_count": 2, "scale": "deviation"},
+        "a33e97e52a72633d",
+    ),
+]
+
+
+@pytest.mark.parametrize("data, known", FROM_FILES, ids=[known for _, known in FROM_FILES])
+def test_known_lineages_of_data_from_files_keep_their_ids(data, known):
+    assert lineage({"data": data}).id == known
+
+
+@pytest.mark.parametrize("kind", ["imagenet32", "cifar10", "cifar100"])
+def test_where_known_data_lie_does_not_matter(kind):
+    one, other = ({"data": {"kind": kind, "path": path}} for path in ("/data", "s3://bucket/data"))
+    assert lineage(one).id == lineage(other).id and lineage(one).trunk == lineage(other).trunk
+    assert lineage(one).trial.id == lineage(other).trial.id and lineage(one).trial != lineage(other).trial
+    assert lineage(with_field(one, "data", keep_classes=5)).id != lineage(one).id
+
+
+@pytest.mark.parametrize("data", [{"kind": "idx"}, {"kind": "arrays", "shape": [4], "class_count": 2}])
+def test_the_path_of_other_data_says_what_they_are(data):
+    ids = {lineage({"data": {**data, "path": path}}).id for path in ("/mnist.npz", "/fashion_mnist.npz")}
+    assert len(ids) == 2
+
+
+def test_what_is_written_to_be_read_again_keeps_what_ids_leave_out():
+    trial = lineage({"data": {"kind": "cifar10", "path": "/data", "center": "none", "scale": "pixel"}}).trial
+    assert canonical(trial) == {"data": {"kind": "cifar10", "center": "none"}}
+    assert canonical(trial, whole=True) == {"data": {"kind": "cifar10", "path": "/data", "center": "none"}}
+    assert Trial.model_validate(canonical(trial, whole=True)) == trial
+
+
+def test_a_written_sweep_of_files_loads_as_itself(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text("{question: q, trial: {data: {kind: imagenet32, path: /data}}, seeds: 1, rounds: 1}")
+    sweep = load(path)
+    path.write_text(yaml.safe_dump(written(sweep)))
+    assert load(path) == sweep and sweep.trial.data.path == "/data"
+
+
 def test_a_known_trunk_and_a_known_trial_keep_their_ids():
     assert lineage(IMAGE, "oneshot", 3).trunk == "a24b234c7f8ef2d7"
     assert lineage(IMAGE).trial.id == "9ab6ca4f08e44608"

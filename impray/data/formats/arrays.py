@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int64, UInt8
 
 from impray.data.formats.files import File, Place, infos, is_file
-from impray.data.formats.plan import Part, Plan, Rows, labels_from, portions, refuse
+from impray.data.formats.plan import Part, Plan, Rows, archive, labels_from, portions, refuse
 from impray.spec.data import Arrays
 from impray.spec.errors import DataError
 from impray.spec.trial import stream_seed
@@ -153,6 +153,8 @@ def _channels_last(spec: Arrays, shape: Sequence[int]) -> bool:
 def _npy(spec: Arrays, files: Sequence[File]) -> _Opened:
     inputs, of_labels = files
     array = np.load(inputs.path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError("it holds several arrays; call it .npz")
     _check(spec, array.shape, array.dtype, inputs.shown)
     with _naming(of_labels):
         labels = np.load(of_labels.path, allow_pickle=False)
@@ -166,12 +168,12 @@ def _parts(spec: Arrays, array: np.ndarray) -> Iterator[np.ndarray]:
 
 def _npz(spec: Arrays, files: Sequence[File]) -> _Opened:
     (file,) = files
-    with np.load(file.path, allow_pickle=False) as archive:
-        absent = [name for name in (spec.inputs_name, spec.labels_name) if name not in archive.files]
+    with archive(file) as opened:
+        absent = [name for name in (spec.inputs_name, spec.labels_name) if name not in opened.files]
         if absent:
-            listed = ", ".join(archive.files)
+            listed = ", ".join(opened.files)
             raise DataError(f"{file.shown}: has no array {' and no '.join(absent)}; it holds {listed:.200}")
-        labels = archive[spec.labels_name]
+        labels = opened[spec.labels_name]
     place = f"{file.shown}: {spec.inputs_name}"
     shape, fortran, dtype = _header_of(file, spec.inputs_name)
     _check(spec, shape, dtype, place)
@@ -179,7 +181,7 @@ def _npz(spec: Arrays, files: Sequence[File]) -> _Opened:
 
 
 def _header_of(file: File, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    with zipfile.ZipFile(file.path) as archive, archive.open(f"{name}.npy") as member:
+    with zipfile.ZipFile(file.path) as opened, opened.open(f"{name}.npy") as member:
         return _header(member)
 
 
@@ -192,7 +194,7 @@ def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
 
 
 def _streamed(spec: Arrays, file: File) -> Iterator[np.ndarray]:
-    with zipfile.ZipFile(file.path) as archive, archive.open(f"{spec.inputs_name}.npy") as member:
+    with zipfile.ZipFile(file.path) as opened, opened.open(f"{spec.inputs_name}.npy") as member:
         shape, _, dtype = _header(member)
         for part in portions(shape[0], spec.inputs):
             content = member.read((part.stop - part.start) * spec.inputs * dtype.itemsize)
@@ -202,8 +204,9 @@ def _streamed(spec: Arrays, file: File) -> Iterator[np.ndarray]:
 
 
 def _loaded(spec: Arrays, file: File) -> Iterator[np.ndarray]:
-    with np.load(file.path, allow_pickle=False) as archive:
-        yield from _parts(spec, archive[spec.inputs_name])
+    with archive(file) as opened:
+        array = opened[spec.inputs_name]
+    yield from _parts(spec, array)
 
 
 # --- Parquet ---

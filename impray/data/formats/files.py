@@ -22,6 +22,11 @@ _COPIED = 2**22  # bytes at a time
 _URI = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
 
 
+def working_folder() -> str:
+    """What a relative path starts from: the folder where the sweep was started, also in its actors (Ray gives them another)."""
+    return os.environ.get("IMPRAY_WORKING_FOLDER") or os.getcwd()
+
+
 @dataclass(frozen=True)
 class File:
     """A source that can be read here: the file itself or a copy, and the name a user knows it by."""
@@ -43,7 +48,7 @@ class Place:
     def at(cls, path: str) -> Place:
         """Raises: DataError: a URI that pyarrow cannot follow."""
         if not _URI.match(path):
-            return cls(fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(path)), path, False)
+            return cls(fs.LocalFileSystem(), os.path.join(working_folder(), os.path.expanduser(path)), path, False)
         shown = re.sub(r"//[^/@]*@", "//", path).partition("?")[0].rstrip("/")
         try:
             system, inner = fs.FileSystem.from_uri(path)

@@ -10,8 +10,6 @@ Source: Chrabaszcz, Loshchilov & Hutter (2017), image-net.org; 1,281,167 and 50,
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from impray.data.formats.files import File, Layout, Place, located
-from impray.data.formats.plan import Part, Plan, Rows, described, labels_from, portions, refuse
+from impray.data.formats.plan import Part, Plan, Rows, archive, described, labels_from, portions, refuse
 from impray.data.formats.unpickle import load
 from impray.spec.data import Imagenet32
 from impray.spec.errors import DataError
@@ -79,11 +77,8 @@ def _dictionary(content: object) -> dict[Any, Any] | None:
 
 
 def _archive(file: File, names: Sequence[str]) -> dict[Any, Any]:
-    try:
-        with np.load(file.path, allow_pickle=False) as archive:
-            return {name: archive[name] if name in names else None for name in archive.files}
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{file.shown}: is no readable .npz file (truncated?): {error}") from error
+    with archive(file) as opened:
+        return {name: opened[name] if name in names else None for name in opened.files}
 
 
 def image_problems(data: object, inputs: int, labels: np.ndarray | None, shown: str) -> list[str]:

@@ -5,12 +5,16 @@ Rows come in portions, so that a data set larger than memory can be converted. A
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
+from numpy.lib.npyio import NpzFile
 
 from impray.data.formats.files import File, Place
 from impray.spec.errors import DataError
@@ -51,6 +55,22 @@ class Plan:
     @property
     def files(self) -> list[Place]:
         return [file for part in self.parts for file in part.files]
+
+
+@contextmanager
+def archive(file: File) -> Iterator[NpzFile]:
+    """A .npz file; arrays of objects are not read from it.
+
+    Raises: DataError: it is none, or damaged.
+    """
+    try:
+        opened = np.load(file.path, allow_pickle=False)
+        if not isinstance(opened, NpzFile):
+            raise ValueError("it is one array without a name")
+        with opened:
+            yield opened
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{file.shown}: is no readable .npz file (truncated?): {error}") from error
 
 
 def portions(count: int, inputs: int) -> Iterator[slice]:

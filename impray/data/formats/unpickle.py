@@ -54,7 +54,7 @@ _TOLD = {
     **dict.fromkeys(("NEXT_BUFFER", "READONLY_BUFFER"), "a buffer outside the file"),
 }
 _MALFORMED = (
-    pickle.UnpicklingError, ArithmeticError, AttributeError, BufferError, EOFError, LookupError, MemoryError,
+    pickle.UnpicklingError, ArithmeticError, AttributeError, BufferError, EOFError, LookupError,
     RecursionError, TypeError, ValueError, struct.error,
 )  # fmt: skip
 
@@ -234,7 +234,7 @@ class _Unpickler(pickle._Unpickler):
     """Python's own, less most opcodes; names are tokens, and calls go to the functions above."""
 
     stack: list[Any]
-    memo: dict[int, Any]  # type: ignore[assignment]
+    memo: dict[int, Any]
     read: Callable[[int], bytes]
     append: Callable[[Any], None]
 
