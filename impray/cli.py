@@ -379,7 +379,9 @@ def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 @app.command()
 def bench(
-    only: Annotated[str | None, typer.Option(help="Comma-separated: pack, rf_width, cavity, loading, clone, overhead.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Comma-separated: pack, rf_width, cavity, loading, clone, overhead.")
+    ] = None,
 ) -> None:
     """This machine against reference loops, side by side; medians."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -95,7 +95,7 @@ def compare_full() -> dict[str, Any]:
     """Seconds and peak memory at the paper's size, once, in a process of its own; no reference: it would take days."""
     # Two threads meet after every operation; by default the first one spins, and on a machine with other work it spins
     # on the processor that the second one waits for (a fourfold time was seen).
-    env = {"OMP_WAIT_POLICY": "passive", **os.environ}
+    env = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run([sys.executable, "-m", __name__], env=env, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     return {

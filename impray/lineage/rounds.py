@@ -11,7 +11,7 @@ again: `memory` knows the rows and holds the checkpoints; a finished round whose
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -30,7 +30,7 @@ from impray.lineage.checkpoint import (
     weights_from_bytes,
     weights_to_bytes,
 )
-from impray.masks import RULES, Past, counts, density, full, scopes
+from impray.masks import RULES, Past, counts, density, full, scopes, within_units
 from impray.measures import RoundState
 from impray.measures.on_weights import affine, layer_scores
 from impray.nets import NETS
@@ -182,21 +182,30 @@ class Chain:
             dense=dense,
             masks=lambda: self.previous(lineage, round).masks,
             end=end,
-            scores=cache(lambda: self.cavity_scores(lineage, round)),  # several scopes ask
+            scores=self.cavity_scores(lineage, round),
+            rescore=lineage.trial.prune.cavity.rescore,
             generator=torch.Generator().manual_seed(stream_seed(lineage.seed, "prune")),
         )
 
-    def cavity_scores(self, lineage: Lineage, round: int) -> Params:
-        """Scores that the mask of `round` follows from, on training inputs; NaN for biases."""
-        before, rule = self.previous(lineage, round), lineage.trial.prune.cavity
-        weights = self.rewound(lineage, before.masks) if rule.at == "start" else before.end
-        assert weights is not None
-        params = {name: value[None].to(self.device) for name, value in weights.items()}
-        inputs, labels = self.training_sample(lineage, round, rule.samples)
-        layers = lineage.trial.prune.pruned_layers(self.arch.layers)
-        found = layer_scores(self.arch, params, affine(params), inputs, labels, layers)
-        scores = {name: torch.full(mask.shape, torch.nan, dtype=self.dtype) for name, mask in before.masks.items()}
-        return scores | {f"weight{layer}": values.cpu() for layer, values in found.items()}
+    def cavity_scores(self, lineage: Lineage, round: int) -> Callable[[Params], Params]:
+        """Masks -> scores that the mask of `round` follows from, on training inputs; NaN for biases."""
+        rule, layers = lineage.trial.prune.cavity, lineage.trial.prune.pruned_layers(self.arch.layers)
+        sample = cache(lambda: self.training_sample(lineage, round, rule.samples))
+
+        def scores(masks: Params) -> Params:
+            end = self.previous(lineage, round).end
+            assert rule.at == "start" or end is not None, "a rule that ranks trained weights makes its network train"
+            whole = self.rewound(lineage, {}) if end is None or rule.at == "start" else end
+            weights = {name: value * masks[name] if name in masks else value for name, value in whole.items()}
+            params = {name: value[None].to(self.device) for name, value in weights.items()}
+            found = layer_scores(self.arch, params, affine(params), *sample(), layers)
+            undefined = {name: torch.full(mask.shape, torch.nan, dtype=self.dtype) for name, mask in masks.items()}
+            of_layers = {f"weight{layer}": values.cpu() for layer, values in found.items()}
+            if rule.within == "unit":
+                of_layers = {name: within_units(values, masks[name]) for name, values in of_layers.items()}
+            return undefined | of_layers
+
+        return scores
 
     def training_sample(self, lineage: Lineage, round: int, samples: int) -> tuple[Tensor, Tensor]:
         """The first inputs, and their labels, that training in `round` draws: [sample, input], [sample]."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from impray.masks.cavity import cavity
+from impray.masks.cavity import cavity, within_units
 from impray.masks.magnitude import magnitude
 from impray.masks.random import random
 from impray.masks.ranked import ranked
@@ -32,6 +32,7 @@ __all__ = [
     "random",
     "ranked",
     "scopes",
+    "within_units",
 ]
 
 
@@ -39,16 +40,17 @@ __all__ = [
 class Past:
     """What a rule may read of its lineage before round n. What costs something to have is a function.
 
-    everything: a mask of ones. dense: trained weights of round 0. masks(): m(n-1). end(): trained weights of round n-1. scores():
-    cavity scores at m(n-1), as `prune.cavity` says, NaN where a parameter has none. generator: the stream `prune`, at its start
-    for the first scope.
+    everything: a mask of ones. dense: trained weights of round 0. masks(): m(n-1). end(): trained weights of round n-1.
+    scores(masks): cavity scores of the weights that `masks` keep (m(n-1) or less), NaN where a parameter has none. rescore: how
+    often the cavity rule asks for them. generator: the stream `prune`, at its start for the first scope.
     """
 
     everything: Masks
     dense: dict[str, Tensor]
     masks: Callable[[], Masks]
     end: Callable[[], dict[str, Tensor]]
-    scores: Callable[[], dict[str, Tensor]]
+    scores: Callable[[Masks], dict[str, Tensor]]
+    rescore: int
     generator: torch.Generator
 
 
@@ -64,12 +66,19 @@ def _random(past: Past, scope: Scope, keep: int) -> Tensor:
     return random(scope.flat(past.everything).numel(), keep, past.generator)
 
 
-def _cavity(past: Past, scope: Scope, keep: int) -> Tensor:
-    return cavity(scope.flat(past.scores()), scope.flat(past.masks()), keep)
+def _cavity(past: Past, scope: Scope, keep: int, highest_first: bool = True) -> Tensor:
+    masks = past.masks()
+    flat = scope.flat(masks)
+    left = int(flat.sum())
+    for part in range(1, past.rescore + 1):
+        scores = scope.flat(past.scores(masks))
+        flat = cavity(scores, flat, left - (left - keep) * part // past.rescore, highest_first)
+        masks = masks | scope.unflat(flat, masks)
+    return flat
 
 
 def _cavity_lowest(past: Past, scope: Scope, keep: int) -> Tensor:
-    return cavity(scope.flat(past.scores()), scope.flat(past.masks()), keep, highest_first=False)
+    return _cavity(past, scope, keep, highest_first=False)
 
 
 RULES: dict[Method, Callable[[Past, Scope, int], Tensor]] = {

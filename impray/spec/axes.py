@@ -485,8 +485,9 @@ def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str
         return None
     asked = owner.unit_layers
     if asked is not None and reading.layer not in asked:
-        which = "1: it reads first-layer masks" if asked == (1,) else f"one of its layers: {list(asked)}"
-        return f"{owner.name} has numbers of other layers; must be {which}"
+        if not hasattr(owner, "layers"):
+            return f"must be 1: {owner.name} reads first-layer masks"
+        return f"must be one of the layers that {owner.name} is asked for: {', '.join(map(str, asked))}"
     least = min((trial.net.layers for trial in possible), default=reading.layer)
     return (
         None if reading.layer <= least else f"must be at most {least}: the layers of the smallest network in this sweep"

@@ -18,6 +18,13 @@ class CavityRule(Spec):
         Literal["start", "end"],
         Field(description="scores of theta(rewind) * m(n-1), as the paper's; or of the weights after training them"),
     ] = "start"
+    within: Annotated[
+        Literal["layer", "unit"],
+        Field(description="rank the scope's scores together (as imp ranks weights), or take equal shares of each unit"),
+    ] = "layer"
+    rescore: Annotated[
+        int, Field(ge=1, description="prune a round's share in so many equal parts, with new scores before each")
+    ] = 1
     samples: Annotated[int, Field(ge=16, description="training inputs, drawn as batches are, in each round anew")] = (
         4000
     )

@@ -52,8 +52,13 @@ def no_training(*_, **__):
             "trial.prune": {"biases": "ranked", "cavity": {"at": "end", "samples": 60}},
             "methods": ["cavity", "imp"],
         },
+        {
+            "trial.net": {"hidden": [5, 4]},
+            "trial.prune": {"cavity": {"samples": 60, "within": "unit", "rescore": 3}},
+            "methods": ["cavity", "cavity_lowest"],
+        },
     ],
-    ids=["plain", "batch_norm", "odd", "mse", "cavity", "cavity_end"],
+    ids=["plain", "batch_norm", "odd", "mse", "cavity", "cavity_end", "cavity_unit"],
 )
 def test_a_pack_equals_packs_of_one(tmp_path, changes):
     pack = tiny_pack(**changes)
@@ -304,6 +309,23 @@ def test_the_cavity_methods_remove_one_end_of_the_scores(tmp_path, at):
             )
             kept = kept[~kept.isnan()]
             assert removed.min() >= kept.max() if lineage.method == "cavity" else removed.max() <= kept.min()
+
+
+def test_rescoring_equals_so_many_smaller_steps(tmp_path):
+    """A round in three parts removes what three rules of a third each would, one after another, with scores of what is left."""
+    pack = tiny_pack(
+        methods=["cavity"], seeds=1, rounds=1, **{"trial.prune": {"cavity": {"samples": 90, "rescore": 3}}}
+    )
+    run(pack, tmp_path)
+    (lineage,) = pack.lineages
+    chain = rounds_module.Chain(pack, FolderSink(tmp_path, pack), torch.device("cpu"))
+    inputs, labels = chain.training_sample(lineage, 1, 90)
+    mask = torch.ones(5, 36, dtype=torch.bool)
+    for keep in (168, 156, 144):  # 0.2 of 180 is 36
+        scores = cavity_scores(chain.rewound(lineage, {"weight1": mask})["weight1"], inputs, labels)
+        lowest = torch.where(mask & ~scores.isnan(), scores, -torch.inf).flatten().argsort(descending=True)
+        mask.view(-1)[lowest[: int(mask.sum()) - keep]] = False
+    assert torch.equal(record_of(tmp_path, lineage, 1).masks["weight1"], mask)
 
 
 def test_networks_of_the_cavity_rule_train_only_if_it_ranks_their_end():

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 import torch
 
-from impray.masks import RULES, Scope, cavity, counts, density, full, magnitude, random, ranked, scopes
+from impray.masks import RULES, Scope, cavity, counts, density, full, magnitude, random, ranked, scopes, within_units
 from impray.spec.prune import Method, Prune
 
 
@@ -57,6 +57,21 @@ def test_the_cavity_rule_removes_one_end_and_the_undefined_last(highest_first, u
 def test_the_mirror_image_removes_what_negated_scores_would():
     scores, mask = torch.randn(50, generator=generator(3)), torch.rand(50, generator=generator(5)) > 0.2
     assert torch.equal(cavity(scores, mask, 20), cavity(-scores, mask, 20, highest_first=False))
+
+
+def test_equal_shares_of_each_unit():
+    """Ranked together, places within units take the same share of every unit, from the asked end, and in exact counts."""
+    scores, mask = torch.randn(6, 20, generator=generator(3)) * torch.arange(1, 7)[:, None] ** 4, torch.ones(6, 20) > 0
+    scores[0, :5] = torch.nan
+    mask[1, 10:] = False
+    following = cavity(within_units(scores, mask).flatten(), mask.flatten(), 72, highest_first=True).view(6, 20)
+    removed = mask & ~following
+    defined = (mask & ~scores.isnan()).sum(1)
+    assert removed.sum() == mask.sum() - 72 and not (following & ~mask).any()
+    assert ((removed.sum(1) - defined * removed.sum() / defined.sum()).abs() <= 1).all()
+    for unit in range(6):
+        kept = scores[unit][following[unit]]
+        assert scores[unit][removed[unit]].min() > kept[~kept.isnan()].max()
 
 
 def test_infinite_values_do_not_bring_pruned_weights_back():

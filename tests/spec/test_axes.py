@@ -256,7 +256,12 @@ SEARCHES = [
     (
         goal(measure="rf_width", layer=2),
         {"measures": ["rf_width"]},
-        "search.goals[0].layer = 2    rf_width has numbers of other layers; must be one of its layers: [1]",
+        "search.goals[0].layer = 2    must be one of the layers that rf_width is asked for: 1",
+    ),
+    (
+        goal(measure="clustering", layer=2),
+        {"measures": ["clustering"]},
+        "search.goals[0].layer = 2    must be 1: clustering reads first-layer masks",
     ),
     (goal(at=4), {}, "search.goals[0].at = 4    must be at most rounds = 3"),
     (

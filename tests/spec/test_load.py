@@ -9,6 +9,8 @@ from impray.spec.errors import SweepError
 from impray.spec.load import load, validate
 from impray.spec.sweep import Sweep
 
+KINDS = "nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays"
+
 GOOD = """\
 question: does it load?
 trial:
@@ -69,12 +71,12 @@ FIELDS = [
     (
         "kind: nlgp",
         "kind: nlpg",
-        "line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays; did you mean 'nlgp'?",
+        f"line 3: trial.data.kind = 'nlpg'    not one of {KINDS}; did you mean 'nlgp'?",
     ),
     (
         "kind: nlgp, ",
         "",
-        "line 3: trial.data.kind    is missing: one of nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays",
+        f"line 3: trial.data.kind    is missing: one of {KINDS}",
     ),
     (
         "gain: 1e-1",
@@ -256,7 +258,7 @@ def test_the_message_has_the_form_of_the_style_guide(sweep_file):
         load(path)
     assert str(caught.value).splitlines() == [
         f"{path}: 2 problems",
-        "  line 3: trial.data.kind = 'nlpg'    not one of nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays; did you mean 'nlgp'?",
+        f"  line 3: trial.data.kind = 'nlpg'    not one of {KINDS}; did you mean 'nlgp'?",
         "  line 6: rounds = -1    must be at least 0: prunings: rounds 0 (dense) to this are trained",
     ]
 
