@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from impray.measures.forward import preactivations
+from impray.measures.forward import PORTION, preactivations
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 
@@ -28,7 +28,7 @@ def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
     for net in range(state.nets):
         inputs, labels = state.held_out(net)
         params, stats = state.one(net, "end")
-        outputs = preactivations(state.arch, params, inputs, stats)[-1]
+        outputs = preactivations(state.arch, params, inputs, stats, [state.arch.layers])[0]
         values.append(function(outputs, labels).double())
     return torch.stack(values).cpu()
 
@@ -39,7 +39,8 @@ def _share_right(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(outputs.double(), labels)
+    parts = zip(outputs.split(PORTION), labels.split(PORTION), strict=True)
+    return torch.cat([F.cross_entropy(some.double(), label, reduction="none") for some, label in parts]).mean()
 
 
 def _squared_error(outputs: Tensor, labels: Tensor) -> Tensor:

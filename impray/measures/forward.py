@@ -7,8 +7,8 @@ sample itself do; then everything is computed at once.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -23,18 +23,23 @@ def preactivations(
     params: Params,
     inputs: Float[Tensor, "sample input"],
     stats: Params | None,
-    layers: int | None = None,
+    layers: Sequence[int],
 ) -> list[Float[Tensor, "sample unit"]]:
-    """z_l of layers 1 to `layers` (all by default); see `mlp.preactivations`.
+    """z_l of the layers asked for, in that order; see `mlp.preactivations`.
 
     Args:    params, stats: of one net, its net axis kept.
     """
-    layers = arch.layers if layers is None else layers
-    lower = dataclasses.replace(arch, sizes=arch.sizes[: layers + 1])
-    if arch.batch_norm and not stats:
-        return [z[0] for z in mlp.preactivations(lower, params, inputs[None], stats)]
-    parts = [mlp.preactivations(lower, params, part[None], stats) for part in inputs.split(PORTION)]
-    return [torch.cat([part[layer][0] for part in parts]) for layer in range(layers)]
+    if not layers:
+        return []
+    lower = dataclasses.replace(arch, sizes=arch.sizes[: max(layers) + 1])
+    portion = len(inputs) if arch.batch_norm and not stats else PORTION
+    found = [inputs.new_empty(len(inputs), arch.sizes[layer]) for layer in layers]
+    for first in range(0, len(inputs), max(portion, 1)):
+        some = slice(first, first + portion)
+        of_part = mlp.preactivations(lower, params, inputs[some][None], stats)
+        for whole, layer in zip(found, layers, strict=True):
+            whole[some] = of_part[layer - 1][0]
+    return found
 
 
 def affine(params: Params) -> Params | None:

@@ -51,7 +51,7 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
             if asked.batch_norm == "affine":
                 stats = affine(params)
             suffix = "_end" if at == "end" else ""
-            of_layer = preactivations(state.arch, params, inputs, stats, layers[-1])
+            of_layer = preactivations(state.arch, params, inputs, stats, layers)
             for layer in layers:
                 values = of_layer[layer - 1]
                 found[layer].setdefault("kurtosis" + suffix, []).append(kurtosis(values))

@@ -36,10 +36,11 @@ def layer_scores(
 
     Args:    params, stats: of one net, its net axis kept; stats as `mlp.preactivations` takes them.
     """
-    below = preactivations(arch, params, inputs, stats, max(layers) - 1) if max(layers) > 1 else []
+    beneath = [layer - 1 for layer in layers if layer > 1]
+    below = dict(zip(beneath, preactivations(arch, params, inputs, stats, beneath), strict=True))
     found = {}
     for layer in layers:
-        h = inputs if layer == 1 else mlp.activation(arch.activation, below[layer - 2])
+        h = inputs if layer == 1 else mlp.activation(arch.activation, below[layer - 1])
         weight = params[f"weight{layer}"][0]
         if arch.batch_norm:
             var = stats[f"var{layer}"][0] if stats else _variance(h)
