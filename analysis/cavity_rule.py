@@ -3,11 +3,12 @@ method.  Redman et al. (2025), section 3.3 and its hypothesis H*; the paper does
 
 A column per value of the axis of non-Gaussianity: the data and their Gaussian clone. `overlap` is the share of imp's kept
 weights that the method keeps too (same trial, seed and round); chance is the share of all weights that it keeps, and
-`overlap_by_fan_in` what two masks with these inputs per unit would share at random. `next_cavity` is the score, on
-held-out data and times N_W, of the weights that a method removes next (Fig. 5C, just before removal); dashed, from half
-of the inputs: scores of Gaussian data are noise that shrinks with the sample, so a score is worth as much as it stands
-above the clone's and as its two lines agree. Reads the tables `rounds`, `masks` (all units: `masks.most_connected`) and
-`fates` (measure `cavity`) of any sweep with the method `cavity`; cavity_rule is meant.
+`overlap_by_fan_in` what two masks with these inputs per unit would share at random. `next_cavity` is the mean score, on
+held-out data and times N_W, of the weights that a method removes next (Fig. 5C, just before removal); dotted, their
+median, which a few enormous scores do not move; dashed, the mean from half of the inputs: scores of Gaussian data are
+noise that shrinks with the sample, so a score is worth as much as it stands above the clone's and as its lines agree.
+Reads the tables `rounds`, `masks` (all units: `masks.most_connected`) and `fates` (measure `cavity`) of any sweep with the
+method `cavity`; cavity_rule is meant.
 
 Expect, if H* holds: on the data `cavity` is about as local as imp, keeps more of imp's weights than oneshot does, and is
 further from a Gaussian's 3 than imp, which it must be if the score of single weights says what removing many does;
@@ -21,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import common
 import numpy as np
@@ -51,15 +53,20 @@ CHANCE = Measure("overlap_by_chance", ("overlap_by_chance",), "share of all weig
 NEXT = Measure(
     "next_cavity",
     ("next_cavity",),
-    "N_W x mean cavity score\nof the weights removed\nnext (held-out data)",
+    "N_W x cavity score\nof the weights removed\nnext (held-out data):\nmean, median",
     "",
     "higher",
     "higher in score",
     0.0,
 )
-NEXT_HALF = Measure("next_cavity_half", ("next_cavity_half",), "the same from half of the inputs")
+NEXT_MEDIAN = Measure("next_cavity_median", ("next_cavity_median",), "median, not mean, of these weights")
+NEXT_HALF = Measure("next_cavity_half", ("next_cavity_half",), "the mean from half of the inputs")
 UNITS = Measure("units_counted", ("units_counted",), "units with a width")
 DRAWN = (WIDTH, CLUSTERING, KURTOSIS, KURTOSIS_END, ACCURACY, OVERLAP, NEXT)
+THIN: dict[Measure, tuple[str, Literal[":", "--"]]] = {
+    NEXT_MEDIAN: ("scores: median", ":"),
+    NEXT_HALF: ("scores: mean, half\nof the inputs", "--"),
+}
 LINEAR = 10.0  # next_cavity is drawn linearly up to here, then as its logarithm
 
 
@@ -74,7 +81,7 @@ def table(rows: pl.LazyFrame, axes: list[str], round: int | None = None, inputs:
     if RULE not in rows.select("method").collect()["method"]:
         raise DataError(f"nothing to draw: this sweep has no lineage of the method {RULE}")
     measures = [(WIDTH,), (CLUSTERING,), (KURTOSIS, KURTOSIS_END), (ACCURACY,)]
-    measures += [(OVERLAP,), (BY_FAN_IN,), (CHANCE,), (NEXT,), (NEXT_HALF,), (UNITS,)]
+    measures += [(OVERLAP,), (BY_FAN_IN,), (CHANCE,), (NEXT,), (NEXT_MEDIAN,), (NEXT_HALF,), (UNITS,)]
     known = [choice for choice in measures if all(column in rows.collect_schema() for column in choice[0].columns)]
     found = common.tidy(rows, axes, known, round=round, every_round=True, facets=0)
     return found.with_columns(pl.lit(inputs).alias("inputs"))
@@ -132,8 +139,12 @@ def overlap(imp: np.ndarray, other: np.ndarray, inputs: int) -> tuple[float, flo
 
 
 def with_next(rows: pl.LazyFrame, fates: pl.LazyFrame) -> pl.LazyFrame:
-    """Adds `next_cavity` and `next_cavity_half`: scores of the first layer's weights whose fate is the next round."""
-    names = {"cavity_scaled_mean": "next_cavity", "cavity_half_scaled_mean": "next_cavity_half"}
+    """Adds `next_cavity`, its median and its half: scores of the first layer's weights whose fate is the next round."""
+    names = {
+        "cavity_scaled_mean": "next_cavity",
+        "cavity_scaled_median": "next_cavity_median",
+        "cavity_half_scaled_mean": "next_cavity_half",
+    }
     following = fates.filter((pl.col("layer") == 1) & (pl.col("fate") == pl.col("round") + 1))
     columns = [pl.col(name).alias(new) for name, new in names.items()]
     return rows.join(following.select("lineage", "round", *columns), on=["lineage", "round"], how="left")
@@ -177,18 +188,21 @@ def _panel(axes: Axes, table: pl.DataFrame, measure: Measure) -> dict[str, Artis
 
 
 def _beside(axes: Axes, table: pl.DataFrame, measure: Measure) -> dict[str, Artist]:
-    """Chance below the overlap, and scores from half of the inputs."""
+    """Chance below the overlap; medians, and means from half of the inputs, beside the mean scores."""
     if measure is OVERLAP:
         line = common.part(table, measure=CHANCE.name, status="done").unique("round").sort("round")
         axes.plot(line["round"], line["mean"], color="0.4", linewidth=1.0, linestyle=":")
-        return {"chance": Line2D([], [], color="0.4", linewidth=1.0, linestyle=":")} if len(line) else {}
-    if measure is not NEXT or NEXT_HALF.name not in table["measure"]:
+        return {"overlap: chance": Line2D([], [], color="0.4", linewidth=1.0, linestyle=":")} if len(line) else {}
+    if measure is not NEXT:
         return {}
-    half = common.part(table, measure=NEXT_HALF.name, status="done")
-    for method in common.in_order(half, "method"):
-        line = common.part(half, method=method).unique("round").sort("round")
-        axes.plot(line["round"], line["mean"], color=common.look(method)["color"], linewidth=1.0, linestyle="--")
-    return {"half of the inputs": Line2D([], [], color="0.4", linewidth=1.0, linestyle="--")}
+    handles: dict[str, Artist] = {}
+    for other, (name, style) in THIN.items():
+        scores = common.part(table, measure=other.name, status="done")
+        for method in common.in_order(scores, "method"):
+            line = common.part(scores, method=method).unique("round").sort("round")
+            axes.plot(line["round"], line["mean"], color=common.look(method)["color"], linewidth=1.0, linestyle=style)
+            handles[name] = Line2D([], [], color="0.4", linewidth=1.0, linestyle=style)
+    return handles
 
 
 def _sparsity(axes: Axes, table: pl.DataFrame) -> None:
@@ -213,14 +227,20 @@ MEANT = {
     "untested": "masks unlike imp's, but no less Gaussian than imp's: single scores do not say what removing many does",
     "unanswered": "imp and cavity share no seed at a round, or locality and kurtosis were not measured",
 }
+LOCALITY = {
+    "more": "more local than imp",
+    "less": "less local than imp",
+    "like": "as local as imp",
+    "none": "no more local than random",
+}
 
 
 @dataclass(frozen=True)
 class Findings:
     """What the rule does on the least Gaussian inputs, in words that the verdict follows from; None: not measured.
 
-    locality: measure -> how local `cavity` is at the last round: `more` or `less` local than imp in every seed, `like` it
-    where seeds disagree; `none` where it is not more local than random in most seeds.
+    locality: measure -> how local `cavity` is at the last round: `more`, `less` or `like` imp (see `_beyond`); `none`
+    where it is not `more` local than random.
     shares: whether `cavity` keeps more of imp's weights than chance in every seed, and in most seeds as many as oneshot.
     raises: whether its kurtosis is further from 3 than imp's in every seed: at `most` rounds, at `some`, or at `none`.
     """
@@ -244,11 +264,22 @@ def _locality(table: pl.DataFrame, measure: Measure, x: str) -> str | None:
     random, imp = (common.orderings(table, measure, RULE, other, x) for other in ("random", "imp"))
     if imp is None:
         return None
-    if random is not None and 2 * measure.wins(random.last) <= random.last.seeds:
+    if random is not None and _beyond(random.last, measure) != "more":
         return "none"
-    wins = measure.wins(imp.last)
-    losses = imp.last.lower + imp.last.higher - wins  # a tie is neither
-    return "more" if wins == imp.last.seeds else "less" if losses == imp.last.seeds else "like"
+    return _beyond(imp.last, measure)
+
+
+def _beyond(pairs: common.Pairs, measure: Measure) -> str:
+    """`more` or `less` local where most seeds say so and their mean difference exceeds its standard error, else `like`.
+
+    The error is the range of the differences over their number, the usual shortcut up to a dozen seeds. Seeds that agree
+    always exceed it, five against one do if the one is less than twice as large, and two runs of the same rule seldom do.
+    """
+    agree = pairs.lower if pairs.mean < 0 else pairs.higher
+    error = (pairs.high - pairs.low) / pairs.seeds
+    if 2 * agree <= pairs.seeds or abs(pairs.mean) <= error:
+        return "like"
+    return "more" if (pairs.mean < 0) == (measure.better == "lower") else "less"
 
 
 def _shares(table: pl.DataFrame, x: str) -> str | None:
@@ -342,7 +373,12 @@ def _of_locality(table: pl.DataFrame, found: Findings, x: str) -> str:
         ]
         if measure.name in found.locality and beside:
             parts.append(f"{measure.comparative} than {' and than '.join(beside)}")
-    return f"{RULE} is {'; it is '.join(parts)}." if parts else ""
+    words = {
+        LOCALITY[word]: " and ".join(name for name, other in found.locality.items() if other == word)
+        for word in found.locality.values()
+    }
+    judged = ", ".join(f"{said} by {names}" for said, names in words.items())
+    return f"{RULE} is {'; it is '.join(parts)}: {judged}." if parts else ""
 
 
 def _of_overlap(table: pl.DataFrame, method: str, x: str) -> str:
@@ -386,23 +422,34 @@ def _orderings(table: pl.DataFrame, x: str) -> list[str]:
 
 
 def _scores(table: pl.DataFrame, x: str) -> list[str]:
-    """The control, and when what is removed next has a positive mean score in every seed: H* says always."""
+    """The controls, and when what is removed next has a positive score in every seed: H* says always."""
     found = []
     of = common.part(table, measure=NEXT.name, x=x, status="done")
     for method in common.in_order(of, "method"):
-        rounds = common.part(of, method=method).group_by("round").agg(pl.col("value").min().alias("least"))
-        positive = rounds.filter(pl.col("least") > 0)["round"].to_list()
-        first, half = (_means(table, measure, method, x, [0]) for measure in (NEXT, NEXT_HALF))
-        control = f"; N_W x score of what goes first: {first[0]:+.3g}, from half of the inputs {half[0]:+.3g}"
+        rounds = common.spans(sorted(set(common.part(of, method=method)["round"])))
+        mean, median = (common.spans(_positive(table, measure, method, x)) for measure in (NEXT, NEXT_MEDIAN))
+        medians = f", a positive median after {median}" if NEXT_MEDIAN.name in table["measure"] else ""
+        named = {"mean": NEXT, "median": NEXT_MEDIAN, "mean from half of the inputs": NEXT_HALF}
+        first = {name: _means(table, measure, method, x, [0]) for name, measure in named.items()}
+        listed = ", ".join(f"{name} {value[0]:+.3g}" for name, value in first.items() if value)
+        control = f"; N_W x score of what goes first: {listed}" if listed else ""
         found.append(
-            f"next_cavity: what {method} removes next has a positive mean in every seed after {common.spans(positive)} of "
-            f"{common.spans(rounds['round'].to_list())}{control if first and half else ''}."
+            f"next_cavity: what {method} removes next has a positive mean in every seed after {mean} of "
+            f"{rounds}{medians}{control}."
         )
     return found
 
 
+def _positive(table: pl.DataFrame, measure: Measure, method: str, x: str) -> list[int]:
+    """The rounds at which the value is positive in every seed."""
+    of = common.part(table, measure=measure.name, method=method, x=x, status="done")
+    least = of.group_by("round").agg(pl.col("value").min())
+    return least.filter(pl.col("value") > 0)["round"].to_list()
+
+
 def _caption(table: pl.DataFrame) -> str:
     found = [f"Inputs: {table['inputs'][0]}.", common.caption(table, "shaded")]
+    found.append("More or less local: in most seeds, by a mean difference above its standard error; else as local.")
     units = common.part(table, measure=UNITS.name, status="done")
     last = units.filter(pl.col("round") == pl.col("round").max())
     if not last.is_empty():
@@ -414,7 +461,12 @@ def _caption(table: pl.DataFrame) -> str:
     if OVERLAP.name not in table["measure"]:
         found.append("No overlap: it needs the measure fan_in, and masks of all units (masks.most_connected).")
     if NEXT.name in table["measure"]:
-        found.append(f"Scores: linear within +-{LINEAR:g}, logarithmic beyond; only units with enough inputs count.")
+        thin = {NEXT_MEDIAN: "dotted their median", NEXT_HALF: "dashed their mean from half of the inputs"}
+        lines = [words for measure, words in thin.items() if measure.name in table["measure"]]
+        found.append(
+            f"Scores: {', '.join(['solid the mean over the weights removed next', *lines])}, all averaged over seeds; "
+            f"linear within +-{LINEAR:g}, logarithmic beyond; only units with enough inputs count."
+        )
     return " ".join(found)
 
 

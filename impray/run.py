@@ -13,11 +13,11 @@ from impray.lineage.checkpoint import Params, Record, scores_from_bytes, scores_
 from impray.lineage.fates import fates
 from impray.lineage.rounds import Chain, Finished, rounds
 from impray.measures import MEASURES, Readings
-from impray.results.rows import keys, rows
+from impray.results.rows import keys, measured, rows
 from impray.results.sink import FolderSink
 from impray.spec.errors import Problem, SweepError
 from impray.spec.measure import MeasureSpec
-from impray.spec.pack import Pack
+from impray.spec.pack import Pack, measure_hash, measure_name
 from impray.spec.trial import Lineage
 
 
@@ -57,7 +57,8 @@ def save_scores(sink: FolderSink, asked: MeasureSpec, finished: Finished, readin
         assert finished.state is not None
         masks = {name: mask[net] for name, mask in finished.state.masks.items()}
         scores = {layer: {c: values[net] for c, values in cs.items()} for layer, cs in reading.weights.items()}
-        sink.save_scores(lineage.id, asked, finished.round, scores_to_bytes(scores, masks))
+        name = (measure_name(asked), measure_hash(asked))
+        sink.save_scores(lineage.id, *name, finished.round, scores_to_bytes(scores, masks))
 
 
 def write_fates(pack: Pack, sink: FolderSink, device: torch.device) -> None:
@@ -67,33 +68,57 @@ def write_fates(pack: Pack, sink: FolderSink, device: torch.device) -> None:
         last = sink.last_round(lineage)
         if last >= 0 and sink.fates_until(lineage) < last:
             records = _records(chain, lineage, last)
-            found = fates(records, chain.rewound(lineage, {}), _scores(chain, sink, lineage, records))
-            sink.write_fates(lineage, [keys(pack, lineage) | row for row in found])
+            scores = _Scores(chain, sink, lineage, records)
+            found = fates(records, chain.rewound(lineage, {}), scores)
+            written_with = {round: {"measured": measured(asked)} for round, asked in scores.read.items()}
+            sink.write_fates(lineage, [keys(pack, lineage) | row | written_with[row["round"]] for row in found])
 
 
 def _records(chain: Chain, lineage: Lineage, last: int) -> list[Record]:
     return [chain.records([lineage], round)[0] for round in range(last + 1)]
 
 
-def _scores(chain: Chain, sink: FolderSink, lineage: Lineage, records: Sequence[Record]) -> list[dict[str, Params]]:
-    """Of each round, the numbers of single weights: from their files, measured again where a file is gone."""
-    asked = [measure for measure in chain.pack.measures if measure.fate_columns]
-    of_rounds: list[dict[str, Params]] = []
-    for round, record in enumerate(records):
+class _Scores:
+    """Round -> numbers of single weights: from their files, measured again where a file is gone.
+
+    Measures that only an earlier run asked for are read too, where their files are: their columns stay. `read` says what each
+    round's numbers are of.
+    """
+
+    def __init__(self, chain: Chain, sink: FolderSink, lineage: Lineage, records: Sequence[Record]) -> None:
+        self._chain, self._sink, self._lineage, self._records = chain, sink, lineage, records
+        self.read: dict[int, dict[str, str]] = {}
+
+    def __call__(self, round: int) -> dict[str, Params]:
+        record, lineage = self._records[round], self._lineage
+        # A diverged round has no numbers, and never will have: they count as read.
+        self.read[round] = dict(self._chain.pack.asked_of_fates)
         found: dict[str, Params] = {}
-        for one in asked if record.finite else ():
-            content = sink.load_scores(lineage.id, one, round)
-            if content is None:
-                finished = chain.finished([lineage], [record], round, 0.0)
-                if finished.state is None:  # diverged: finite weights, but the loss is not
-                    continue
-                save_scores(sink, one, finished, MEASURES[type(one)](one, finished.state))
-                content = sink.load_scores(lineage.id, one, round)
-            assert content is not None
-            place = f"scores of {lineage.id}, round {round}"
-            found |= scores_from_bytes(content, record.masks, place)
-        of_rounds.append(found)
-    return of_rounds
+        for name, digest in self._sink.earlier_scores(lineage):
+            content = self._sink.load_scores(lineage.id, name, digest, round)
+            if content is not None:
+                self.read[round][name] = digest
+                found |= scores_from_bytes(content, record.masks, f"scores of {lineage.id}, round {round}")
+        for asked in self._chain.pack.measures if record.finite else ():
+            if asked.fate_columns:
+                content = _measured_again(self._chain, self._sink, lineage, record, asked, round)
+                if content is not None:
+                    found |= scores_from_bytes(content, record.masks, f"scores of {lineage.id}, round {round}")
+        return found
+
+
+def _measured_again(
+    chain: Chain, sink: FolderSink, lineage: Lineage, record: Record, asked: MeasureSpec, round: int
+) -> bytes | None:
+    name = (measure_name(asked), measure_hash(asked))
+    content = sink.load_scores(lineage.id, *name, round)
+    if content is not None:
+        return content
+    finished = chain.finished([lineage], [record], round, 0.0)
+    if finished.state is None:  # diverged: finite weights, but the loss is not
+        return None
+    save_scores(sink, asked, finished, MEASURES[type(asked)](asked, finished.state))
+    return sink.load_scores(lineage.id, *name, round)
 
 
 def use_device(cpus: float, gpus: float) -> torch.device:

@@ -1,11 +1,12 @@
 """Cavity score against the weight itself, at round 0 and one round before the last.  Redman et al. (2025), Fig. S4.
 
 Two-dimensional counts over the scored first-layer weights of imp; numbers are rank correlations of the score with
-the weight (its sign and size) and with its magnitude, in every seed. The Gaussian clone is a control.
+the weight (its sign and size) and with its magnitude, in every seed. Two controls: the Gaussian clone, and beside each
+panel the same from half of the inputs.
 
 Expect: no strong connection, which we read as both rank correlations within 0.5 of 0. What would count against the
-paper: one beyond. Blind spot: a connection that is neither monotone in w nor in |w|. There are no counts from half
-of the samples: see Fig. 5 for those.
+paper: one beyond, from all inputs and from half of them alike. Blind spot: a connection that is neither monotone in w
+nor in |w|.
 """
 
 from __future__ import annotations
@@ -26,28 +27,33 @@ TITLE = "Fig. S4  Cavity score against the weight"
 PAPER = "Neither a weight's sign nor its magnitude is strongly connected to its cavity score, at round 0 or at round 9."
 STRONG = 0.5
 SIDES = (NATURAL, CLONE)
+ALL, HALF = "all inputs", "half of the inputs"
+NAMES = {ALL: "weight_cavity", HALF: "weight_cavity_half"}  # sample -> name in the table `histograms`
 
 
 def table(of: Slice) -> Table:
-    """Frames `correlations` (a row per lineage and round) and `counts` (the lowest seed's, a row per panel)."""
-    names = ["spearman", "spearman_magnitude", "x_edges", "y_edges", "counts"]
-    frame = of.rows("histograms", names, name="weight_cavity", layer=1, method="imp")
+    """Frames `correlations` (a row per lineage, round and sample) and `counts` (the lowest seed's, a row per panel)."""
+    names = ["name", "spearman", "spearman_magnitude", "x_edges", "y_edges", "counts"]
+    frame = of.rows("histograms", names, name=tuple(NAMES.values()), layer=1, method="imp")
     frame = measured(frame, "counts", "measure cavity of method imp")
+    samples = {name: sample for sample, name in NAMES.items()}
+    frame = frame.with_columns(pl.col("name").replace_strict(samples, return_dtype=pl.String).alias("sample"))
     rounds = sorted({0, max(of.last - 1, 0)})
     frame = frame.filter(pl.col("round").is_in(rounds))
-    if frame.is_empty():
+    if common.part(frame, sample=ALL).is_empty():
         raise NotMeasured(f"needs measure cavity at {common.spans(rounds)}")
     weights = pl.col("counts").list.sum().alias("weights")
     numbers = frame.with_columns(weights).select(
-        "side", "method", "seed", "round", "weights", "spearman", "spearman_magnitude"
+        "side", "method", "seed", "round", "sample", "weights", "spearman", "spearman_magnitude"
     )
-    shown = frame.filter(pl.col("seed") == pl.col("seed").min().over("side"))
-    return Table(of, {"correlations": numbers.sort("side", "round", "seed"), "counts": shown.sort("side", "round")})
+    shown = frame.drop("name").filter(pl.col("seed") == pl.col("seed").min().over("side"))
+    keys = ["side", "round", "sample"]
+    return Table(of, {"correlations": numbers.sort(*keys, "seed"), "counts": shown.sort(keys)})
 
 
 def claims(table: Table) -> list[Claim]:
-    """Both rank correlations, natural inputs, every seed and round."""
-    frame = common.part(table.frames["correlations"], side=NATURAL)
+    """Both rank correlations, all natural inputs, every seed and round."""
+    frame = common.part(table.frames["correlations"], side=NATURAL, sample=ALL)
     found = []
     for column, words in (("spearman_magnitude", "magnitude |w|"), ("spearman", "value w (and so its sign)")):
         values = frame.drop_nulls(column).drop_nans(column)
@@ -69,50 +75,68 @@ def claims(table: Table) -> list[Claim]:
 
 
 def told(table: Table) -> list[str]:
-    """The clone."""
-    frame = common.part(table.frames["correlations"], side=CLONE)
-    found = [
-        f"with {words} {panels.ranged(common.part(frame, round=round)[column])} at round {round}"
-        for column, words in (("spearman_magnitude", "|w|"), ("spearman", "w"))
-        for round in frame["round"].unique().sort()
-    ]
-    return [f"Rank correlations on the clone: {', '.join(found)}."] if found else []
+    """The controls: the clone, and half of the inputs."""
+    controls = {(NATURAL, HALF): "natural, half of the inputs", (CLONE, ALL): "clone", (CLONE, HALF): "clone, half"}
+    found = []
+    for (side, sample), name in controls.items():
+        frame = common.part(table.frames["correlations"], side=side, sample=sample)
+        listed = [
+            f"with {words} {panels.ranged(common.part(frame, round=round)[column])} at round {round}"
+            for column, words in (("spearman_magnitude", "|w|"), ("spearman", "w"))
+            for round in frame["round"].unique().sort()
+        ]
+        found += [f"Rank correlations, {name}: {', '.join(listed)}."] if listed else []
+    return found
 
 
 def caption(table: Table) -> str:
     frame = table.frames["correlations"]
     least = table.of.parameter("cavity", "min_fan_in")
+    half = (
+        "Right of each panel, the control: the same weights scored from half of the inputs, on the same axes."
+        if HALF in frame["sample"]
+        else "The control, counts from half of the inputs, is not stored (measure cavity with half: true)."
+    )
     return (
         "First layer, method imp, the lowest seed's weights; rank correlations in the titles are means and ranges "
-        f"over {panels.seeds(common.part(frame, side=NATURAL))}, no error bars. The outermost bins take what lies "
-        f"beyond the axes; weights of units with fewer than {least} inputs left are not scored "
-        f"({panels.between(frame['weights'])} weights per lineage and round). Counts from half of the samples are not "
-        f"stored: see Fig. 5. {table.of.caption}"
+        f"over {panels.seeds(common.part(frame, side=NATURAL))}, no error bars. {half} The outermost bins take what "
+        f"lies beyond them; weights of units with fewer than {least} inputs left are not scored "
+        f"({panels.between(frame['weights'])} weights per lineage and round). {table.of.caption}"
     )
 
 
 def draw(table: Table) -> Figure:
-    """A row per side, a column per round."""
+    """A row per side; per round a column from all inputs and one from half of them."""
     frame = table.frames["counts"]
     sides = [side for side in SIDES if side in frame["side"]]
-    rounds = frame["round"].unique().sort().to_list()
-    figure = panels.canvas(3.0 * len(sides))
-    grid = figure.subplots(len(sides), len(rounds), squeeze=False)
-    letters = iter("ABCD")
+    columns = [(round, sample) for round in frame["round"].unique().sort() for sample in NAMES]
+    figure = panels.canvas(3.1 * len(sides))
+    grid = figure.subplots(len(sides), len(columns), squeeze=False)
+    letters = iter("ABCDEFGH")
     for side, line in zip(sides, grid, strict=True):
-        for round, axes in zip(rounds, line, strict=True):
-            part = common.part(frame, side=side, round=round)
+        for (round, sample), axes in zip(columns, line, strict=True):
+            pair = common.part(frame, side=side, round=round)
+            part = common.part(pair, sample=sample)
+            words = f"{side}, round {round}\n{sample}"
             if part.is_empty():
-                panels.shown(axes, None, "no scores at this round")
-                continue
-            _counts(figure, axes, part.row(0, named=True))
-            panels.titled(axes, next(letters), f"{side}, round {round}\n{_correlations(table, side, round)}")
+                panels.shown(axes, None, "not stored")
+            else:
+                _counts(figure, axes, part.row(0, named=True))
+                axes.set_xlim(*_ends(pair["x_edges"]))
+                axes.set_ylim(*_ends(pair["y_edges"]))
+                words += f"\n{_correlations(table, side, round, sample)}"
+            panels.titled(axes, next(letters), words)
     return figure
 
 
-def _correlations(table: Table, side: str, round: int) -> str:
-    part = table.frame("correlations", side=side, round=round)
-    return f"rank corr. w {panels.ranged(part['spearman'])}, |w| {panels.ranged(part['spearman_magnitude'])}"
+def _ends(edges: pl.Series) -> tuple[float, float]:
+    """What holds all edges of a round's panels, so that scores that shrink with the sample are seen to."""
+    return min(edges.list.min()), max(edges.list.max())
+
+
+def _correlations(table: Table, side: str, round: int, sample: str) -> str:
+    part = table.frame("correlations", side=side, round=round, sample=sample)
+    return f"rank corr. w {panels.ranged(part['spearman'])}\n|w| {panels.ranged(part['spearman_magnitude'])}"
 
 
 def _counts(figure: Figure, axes: Axes, row: dict) -> None:

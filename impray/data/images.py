@@ -57,7 +57,7 @@ from torch import Tensor
 
 from impray.data.base import Blocks, Raw, distinct, generator, remembered, select, selection
 from impray.data.blend import gaussian_clone
-from impray.data.stored import Stored, _locked, _sync, _writing, open_stored
+from impray.data.stored import Stored, locked, open_stored, sync, writing
 from impray.spec.data import FileData, Imagenet32
 from impray.spec.errors import DataError
 from impray.spec.trial import stream_seed
@@ -155,6 +155,9 @@ def _images(key: FileData) -> Images:
 def _opened(spec: FileData) -> Images:
     """Raises: DataError: there is not what the spec asks for."""
     images = _images(_files_key(spec))
+    for what, labels in (("training", images.labels), ("held-out", images.held_out_labels)):
+        if len(labels) == 0:
+            raise DataError(f"{spec.path}: there is no {what} image of the classes kept (0 to {spec.classes - 1})")
     if (spec.center == "class" or spec.gaussian_blend > 0) and not images.count.all():
         what = "center: class" if spec.center == "class" else "a Gaussian blend"
         absent = _listed(np.flatnonzero(images.count == 0))
@@ -270,9 +273,9 @@ def _clone_table(key: FileData) -> Clones:
     images, fitted = _images(_files_key(key)), _fitted(key)
     folder = images.stored.folder / f"clone-{_clone_name(key, images)}"
     if not folder.exists():
-        with _locked(folder.with_suffix(".lock")):
+        with locked(folder.with_suffix(".lock")):
             if not folder.exists():  # another process may have made it meanwhile
-                with _writing(folder):
+                with writing(folder):
                     _make_clones(key, images, fitted, folder)
     train, held_out = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("train", "held_out"))
     return Clones(train, held_out, np.load(folder / "unit.npy"))
@@ -303,9 +306,9 @@ def _make_clones(key: FileData, images: Images, fitted: Sequence[np.ndarray], fo
         for name, stream, counts in (("train", "clone", images.count), ("held_out", "held_out_clone", held_out)):
             _write_clones(key, images, fitted, counts, stream, aside / f"{name}.npy")
         for file in aside.iterdir():
-            _sync(file)
+            sync(file)
         os.replace(aside, folder)
-        _sync(folder.parent)
+        sync(folder.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

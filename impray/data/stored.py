@@ -74,6 +74,17 @@ class Stored:
     fingerprint: str
     folder: Path  # of this data set in the cache; derived files, such as clones, may be put there
 
+    @property
+    def content(self) -> str:
+        """Names what is in it, wherever the files lie and however old they are: a hash of its sums and held-out labels."""
+        parts = (self.mean, self.class_count, self.class_sum, self.class_square_sum, self.held_out.labels)
+        digest = hashlib.blake2b(digest_size=8)
+        for part in parts:
+            digest.update(np.ascontiguousarray(part).tobytes())
+        some = self.held_out.inputs[:: max(1, len(self.held_out.inputs) // 1000)]
+        digest.update(np.ascontiguousarray(some).tobytes())
+        return digest.hexdigest()
+
 
 def open_stored(spec: FileData) -> Stored:
     """The data set of a spec, before `keep_classes` and `held_out`; converted if it is not yet in the cache.
@@ -85,7 +96,7 @@ def open_stored(spec: FileData) -> Stored:
     fingerprint = _fingerprint(plan)
     folder = cache() / f"{plan.kind}-{fingerprint}"
     if not _is_whole(folder):
-        with _locked(folder.with_name(f"{folder.name}.lock")):
+        with locked(folder.with_name(f"{folder.name}.lock")):
             if not _is_whole(folder):  # another process may have converted it meanwhile
                 _convert(plan, fingerprint, folder)
     return open_folder(folder)
@@ -148,7 +159,7 @@ def _sources(plan: Plan) -> list[tuple[str, int, int, Any]]:
 
 def _convert(plan: Plan, fingerprint: str, folder: Path) -> None:
     aside = folder.with_name(f"{folder.name}.unfinished")
-    with _writing(folder):
+    with writing(folder):
         for leftover in (aside, folder):  # of a killed conversion; of a data set that lost a file
             if leftover.exists():
                 shutil.rmtree(leftover)
@@ -163,7 +174,7 @@ def _convert(plan: Plan, fingerprint: str, folder: Path) -> None:
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
-    _sync(folder.parent)
+    sync(folder.parent)
 
 
 def _fill(made: _Made, plan: Plan, aside: Path) -> None:
@@ -252,7 +263,7 @@ class _Made:
             sums.flush()
         files = sorted(self._folder.iterdir())
         for file in files:
-            _sync(file)
+            sync(file)
         return {
             "version": _VERSION,
             "kind": self._plan.kind,
@@ -272,9 +283,9 @@ def _told(plan: Plan) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Waits for an advisory lock, which the kernel lets go when its process dies."""
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     with handle:
@@ -289,7 +300,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -298,7 +309,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
     """Raises: StorageError: what goes wrong with the cache, and what to do."""
     try:
         yield

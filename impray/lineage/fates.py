@@ -7,7 +7,7 @@ by N_W, the number of weights left in the layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from impray.lineage.checkpoint import Params, Record
 
 SURVIVES = 0
+Scores = Callable[[int], Mapping[str, Params]]
 
 
 def fate_of(masks: Sequence[Tensor]) -> Tensor:
@@ -25,24 +26,25 @@ def fate_of(masks: Sequence[Tensor]) -> Tensor:
     return torch.where(removed.any(dim=0), first, SURVIVES)
 
 
-def fates(records: Sequence[Record], start: Params, scores: Sequence[Mapping[str, Params]] = ()) -> list[dict]:
+def fates(records: Sequence[Record], start: Params, scores: Scores = lambda _: {}) -> list[dict]:
     """One row per (round, layer, fate) of one lineage.
 
-    Args:    records: rounds 0 to n, in order. start: theta(rewind), not masked. scores: of each round, column (`cavity`) ->
-             `weight1` and so on -> a number for every weight, NaN where there is none; empty where nothing was measured.
+    Args:    records: rounds 0 to n, in order. start: theta(rewind), not masked. scores: round -> column (`cavity`) ->
+             `weight1` and so on -> a number for every weight, NaN where there is none; asked for once per round.
     Returns: dicts with round, layer, fate, weights, abs_weight_start_mean and _sem, abs_weight_end_mean (None where it did not
              train, or diverged), and for each column c of scores c_weights, c_mean, c_sem, c_median and these N_W times (c_scaled_...).
     """
+    names = [name for name in records[0].masks if name.startswith("weight")]
+    fate = {name: fate_of([record.masks[name] for record in records]) for name in names}
+    size = {name: start[name].double().abs() for name in names}
     rows = []
-    for name in (name for name in records[0].masks if name.startswith("weight")):
-        fate = fate_of([record.masks[name] for record in records])
-        size = start[name].double().abs()
-        for round, record in enumerate(records):
+    for round, record in enumerate(records):
+        of_round = scores(round)
+        for name in names:
             end = record.end[name].double().abs() if record.end is not None and record.finite else None
-            of_round = {c: values[name] for c, values in (scores[round] if scores else {}).items() if name in values}
             left = int(record.masks[name].sum())
-            for value, group in _groups(fate, record.masks[name], round, len(records) - 1):
-                mean, sem = _mean_and_error(size[group])
+            for value, group in _groups(fate[name], record.masks[name], round, len(records) - 1):
+                mean, sem = _mean_and_error(size[name][group])
                 row = {
                     "round": round,
                     "layer": int(name.removeprefix("weight")),
@@ -53,7 +55,8 @@ def fates(records: Sequence[Record], start: Params, scores: Sequence[Mapping[str
                     "abs_weight_end_mean": None if end is None else _mean_and_error(end[group])[0],
                 }
                 for column, values in of_round.items():
-                    row |= _of_scores(column, values[group].double(), left)
+                    if name in values:
+                        row |= _of_scores(column, values[name][group].double(), left)
                 rows.append(row)
     return rows
 
@@ -70,7 +73,7 @@ def _of_scores(column: str, values: Tensor, left: int) -> dict[str, float | int]
     mean, sem = _mean_and_error(values)
     median = float(np.median(values.numpy())) if len(values) else float("nan")
     plain = {"mean": mean, "sem": sem, "median": median}
-    count = {} if column.endswith("_half") else {f"{column}_weights": len(values)}  # the half has the same weights
+    count = {} if column.endswith("_half") else {f"{column}_weights": len(values)}  # counted once
     return (
         count
         | {f"{column}_{how}": number for how, number in plain.items()}

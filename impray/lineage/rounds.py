@@ -32,8 +32,10 @@ from impray.lineage.checkpoint import (
 )
 from impray.masks import RULES, Past, counts, density, full, scopes, within_units
 from impray.measures import RoundState
-from impray.measures.on_weights import affine, layer_scores
+from impray.measures.forward import affine, frequent_classes
+from impray.measures.on_weights import layer_scores
 from impray.nets import NETS
+from impray.spec.errors import LineageError
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, stream_seed
 from impray.training import OPTIMIZERS
@@ -187,20 +189,30 @@ class Chain:
             generator=torch.Generator().manual_seed(stream_seed(lineage.seed, "prune")),
         )
 
-    def cavity_scores(self, lineage: Lineage, round: int) -> Callable[[Params], Params]:
-        """Masks -> scores that the mask of `round` follows from, on training inputs; NaN for biases."""
-        rule, layers = lineage.trial.prune.cavity, lineage.trial.prune.pruned_layers(self.arch.layers)
-        sample = cache(lambda: self.training_sample(lineage, round, rule.samples))
+    def cavity_scores(self, lineage: Lineage, round: int) -> Callable[[Params, Sequence[str]], Params]:
+        """(masks, names) -> scores that the mask of `round` follows from, on training inputs; NaN for biases.
 
-        def scores(masks: Params) -> Params:
-            end = self.previous(lineage, round).end
-            assert rule.at == "start" or end is not None, "a rule that ranks trained weights makes its network train"
-            whole = self.rewound(lineage, {}) if end is None or rule.at == "start" else end
+        Classes with few samples in the draw are left out: a kurtosis of theirs means nothing.
+
+        Raises:  LineageError: not one weight has a score.
+        """
+        rule = lineage.trial.prune.cavity
+        sample = cache(lambda: frequent_classes(*self.training_sample(lineage, round, rule.samples)))
+
+        def scores(masks: Params, names: Sequence[str]) -> Params:
+            whole = self.previous(lineage, round).end if rule.at == "end" else self.rewound(lineage, {})
+            assert whole is not None, "a rule that ranks trained weights makes its network train"
             weights = {name: value * masks[name] if name in masks else value for name, value in whole.items()}
             params = {name: value[None].to(self.device) for name, value in weights.items()}
+            layers = [int(name.removeprefix("weight")) for name in names if name.startswith("weight")]
             found = layer_scores(self.arch, params, affine(params), *sample(), layers)
-            undefined = {name: torch.full(mask.shape, torch.nan, dtype=self.dtype) for name, mask in masks.items()}
+            undefined = {name: torch.full(masks[name].shape, torch.nan, dtype=self.dtype) for name in names}
             of_layers = {f"weight{layer}": values.cpu() for layer, values in found.items()}
+            if all(bool(values[masks[name]].isnan().all()) for name, values in of_layers.items()):
+                raise LineageError(
+                    f"{lineage.id}, round {round}: no weight of {', '.join(of_layers)} has a cavity score on "
+                    f"{len(sample()[1])} training inputs; raise prune.cavity.samples"
+                )
             if rule.within == "unit":
                 of_layers = {name: within_units(values, masks[name]) for name, values in of_layers.items()}
             return undefined | of_layers

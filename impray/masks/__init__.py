@@ -6,7 +6,7 @@ RULES says which rule each method uses, and on which numbers. All methods keep t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,15 +41,16 @@ class Past:
     """What a rule may read of its lineage before round n. What costs something to have is a function.
 
     everything: a mask of ones. dense: trained weights of round 0. masks(): m(n-1). end(): trained weights of round n-1.
-    scores(masks): cavity scores of the weights that `masks` keep (m(n-1) or less), NaN where a parameter has none. rescore: how
-    often the cavity rule asks for them. generator: the stream `prune`, at its start for the first scope.
+    scores(masks, names): cavity scores of the named parameters at the weights that `masks` keep, NaN where there is none; masks
+    are m(n-1), less what the rule has pruned of the scope so far: later scopes see the earlier ones as they were in round n-1.
+    rescore: how often the cavity rule asks for them. generator: the stream `prune`, at its start for the first scope.
     """
 
     everything: Masks
     dense: dict[str, Tensor]
     masks: Callable[[], Masks]
     end: Callable[[], dict[str, Tensor]]
-    scores: Callable[[Masks], dict[str, Tensor]]
+    scores: Callable[[Masks, Sequence[str]], dict[str, Tensor]]
     rescore: int
     generator: torch.Generator
 
@@ -71,7 +72,7 @@ def _cavity(past: Past, scope: Scope, keep: int, highest_first: bool = True) -> 
     flat = scope.flat(masks)
     left = int(flat.sum())
     for part in range(1, past.rescore + 1):
-        scores = scope.flat(past.scores(masks))
+        scores = scope.flat(past.scores(masks, scope.names))
         flat = cavity(scores, flat, left - (left - keep) * part // past.rescore, highest_first)
         masks = masks | scope.unflat(flat, masks)
     return flat

@@ -62,3 +62,19 @@ def first_of_each_class(
     wanted = labels.unique()[:classes]
     chosen = torch.cat([(labels == label).nonzero()[:samples, 0] for label in wanted])
     return inputs[chosen], labels[chosen]
+
+
+LEAST = 8  # samples of a class below which a kurtosis within it means nothing (of 2 samples it is 1, of 3 it is 1.5)
+
+
+def frequent_classes(inputs: Float[Tensor, "sample input"], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The samples of classes that have `LEAST` or more of them; all samples where no class has.
+
+    For what is computed within every class: one rare class would make it undefined, or noise, for all.
+    """
+    found, counts = labels.unique(return_counts=True)
+    frequent = found[counts >= LEAST]
+    if len(frequent) in (0, len(found)):
+        return inputs, labels
+    chosen = torch.isin(labels, frequent)
+    return inputs[chosen], labels[chosen]

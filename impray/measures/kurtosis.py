@@ -6,7 +6,7 @@
 Redman et al. (2025), section 3.2 and, for deeper layers, eq. 7 (Appendix D): layer 2 reads the activations of layer 1. The
 paper's X~ drops the whitening of batch norm; `batch_norm: network` keeps it (the statistics of evaluation at the end of a
 round, those of the measured sample at its start). Pooled: E over all classes; per class: the mean over classes of the
-kurtosis within each. The paper's "excess" is |3 - kurt|; ours is not taken.
+kurtosis within each that has 8 samples or more. The paper's "excess" is |3 - kurt|; ours is not taken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.measures.forward import affine, first_of_each_class, preactivations
+from impray.measures.forward import affine, first_of_each_class, frequent_classes, preactivations
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 
@@ -55,5 +55,6 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
             for layer in layers:
                 values = of_layer[layer - 1]
                 found[layer].setdefault("kurtosis" + suffix, []).append(kurtosis(values))
-                found[layer].setdefault("kurtosis_per_class" + suffix, []).append(per_class(values, labels))
+                within = per_class(*frequent_classes(values, labels))
+                found[layer].setdefault("kurtosis_per_class" + suffix, []).append(within)
     return Readings(units={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in found.items()})

@@ -23,7 +23,7 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
     """Widths and error of the fit to S_i(d), per asked layer; see `rf_width`.
 
     Of a later layer's units, fan-in is the number of inputs with at least one path to the unit. Layers that the network has
-    not, and its output layer, are left out (layer 1 is always read).
+    not, and its output layer (unless it is the only one), are left out.
     """
 
     def widths(masks: Tensor) -> tuple[Tensor, ...]:

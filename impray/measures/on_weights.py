@@ -15,13 +15,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.measures.cavity import cavity_scores
-from impray.measures.forward import affine, first_of_each_class, preactivations
+from impray.measures.forward import affine, first_of_each_class, frequent_classes, preactivations
 from impray.measures.state import Readings, RoundState
 from impray.nets import mlp
 from impray.nets.mlp import BATCH_NORM_EPS, Architecture, Params
 from impray.spec import measure as spec
-
-__all__ = ["affine", "layer_scores", "measure_cavity"]
 
 
 def layer_scores(
@@ -31,8 +29,9 @@ def layer_scores(
     inputs: Float[Tensor, "sample input"],
     labels: Int[Tensor, " sample"],
     layers: Sequence[int],
-) -> dict[int, Float[Tensor, "unit input"]]:
-    """Cavity scores of every weight of `layers`, per class and averaged over classes; a layer reads the activations below it.
+) -> dict[int, Tensor]:
+    """Cavity scores [unit, input] of every weight of `layers`, per class and averaged over classes; a layer reads the
+    activations below it.
 
     Args:    params, stats: of one net, its net axis kept; stats as `mlp.preactivations` takes them.
     """
@@ -56,29 +55,29 @@ def _variance(h: Float[Tensor, "sample input"]) -> Float[Tensor, " input"]:
 def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
     """Scores of the kept weights at the round's start, from all the inputs asked for and from half of them."""
     layers = [layer for layer in asked.layers if layer <= state.arch.layers]
-    weights: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
+    columns = ("cavity", "cavity_half") if asked.half else ("cavity",)
+    # Filled in place: at full size all nets' scores are hundreds of megabytes, and stacking would double them.
+    weights = {layer: {c: torch.empty_like(state.start[f"weight{layer}"]) for c in columns} for layer in layers}
     units: dict[int, dict[str, list[Tensor]]] = {layer: {"cavity": []} for layer in layers}
     histograms: list[list[dict]] = []
     for net in range(state.nets):
-        inputs, labels = first_of_each_class(*state.held_out(net), asked.samples, asked.classes)
+        inputs, labels = frequent_classes(*first_of_each_class(*state.held_out(net), asked.samples, asked.classes))
         params, _ = state.one(net, "start")
         stats = affine(params) if asked.batch_norm == "affine" else None
-        scores = {"cavity": layer_scores(state.arch, params, stats, inputs, labels, layers)}
-        if asked.half:
-            scores["cavity_half"] = layer_scores(state.arch, params, stats, *_half(inputs, labels), layers)
         histograms.append([])
+        for column in columns:
+            sample = (inputs, labels) if column == "cavity" else _half(inputs, labels)
+            for layer, scores in layer_scores(state.arch, params, stats, *sample, layers).items():
+                kept = state.layer_mask(layer)[net]
+                counted = kept & (kept.sum(dim=1, keepdim=True) >= asked.min_fan_in)
+                whole = weights[layer][column][net].copy_(scores).masked_fill_(~counted, torch.nan)
+                name = "weight_" + column
+                histograms[-1] += _histogram(layer, name, params[f"weight{layer}"][0], whole, asked.bins)
         for layer in layers:
-            kept = state.layer_mask(layer)[net]
-            counted = kept & (kept.sum(dim=1, keepdim=True) >= asked.min_fan_in)
-            for column, of_layers in scores.items():
-                values = torch.where(counted, of_layers[layer], torch.nan)
-                weights[layer].setdefault(column, []).append(values)
-            whole = weights[layer]["cavity"][-1]
-            units[layer]["cavity"].append(whole.double().nanmean(dim=1))
-            histograms[-1] += _histogram(layer, params[f"weight{layer}"][0], whole, asked.bins)
+            units[layer]["cavity"].append(weights[layer]["cavity"][net].double().nanmean(dim=1))
     return Readings(
         units={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in units.items()},
-        weights={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in weights.items()},
+        weights=weights,
         histograms=histograms,
     )
 
@@ -88,12 +87,12 @@ def _half(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     found = []
     for label in labels.unique():
         places = (labels == label).nonzero()[:, 0]
-        found.append(places[: max(1, len(places) // 2)])
+        found.append(places[: max(2, len(places) // 2)])
     chosen = torch.cat(found)
     return inputs[chosen], labels[chosen]
 
 
-def _histogram(layer: int, weight: Tensor, scores: Tensor, bins: int) -> list[dict]:
+def _histogram(layer: int, name: str, weight: Tensor, scores: Tensor, bins: int) -> list[dict]:
     """Weight (x) against cavity score (y), over the weights that have one; the outermost bins take what lies beyond."""
     defined = torch.isfinite(scores)
     x, y = (values[defined].double().cpu().numpy() for values in (weight, scores))
@@ -105,7 +104,7 @@ def _histogram(layer: int, weight: Tensor, scores: Tensor, bins: int) -> list[di
     return [
         {
             "layer": layer,
-            "name": "weight_cavity",
+            "name": name,
             "x_edges": edges[0].tolist(),
             "y_edges": edges[1].tolist(),
             "counts": counts.astype(np.int64).ravel().tolist(),
@@ -116,7 +115,10 @@ def _histogram(layer: int, weight: Tensor, scores: Tensor, bins: int) -> list[di
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    return float(scipy.stats.spearmanr(x, y).statistic) if x.std() > 0 and y.std() > 0 else float("nan")
+    if not (x.std() > 0 and y.std() > 0):
+        return float("nan")
+    ranks = [scipy.stats.rankdata(values) for values in (x, y)]  # Spearman's: Pearson's of the ranks
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:

@@ -16,10 +16,11 @@ from impray.spec.trial import Lineage
 
 @dataclass(frozen=True)
 class Known:
-    """Rows of earlier runs: lineage -> round -> (status, measured, trained), and lineage -> (last round its fates know, measured)."""
+    """Rows of earlier runs: lineage -> round -> (status, measured, trained), and lineage -> (last round its fates know, what
+    their rows were written with)."""
 
     rounds: Mapping[str, Mapping[int, tuple[str, str, bool]]]
-    fates: Mapping[str, tuple[int, str]]
+    fates: Mapping[str, tuple[int, tuple[str, ...]]]
 
     def has_rows(self, lineage: Lineage) -> bool:
         return lineage.id in self.rounds
@@ -35,8 +36,8 @@ class Known:
             and (of_lineage[round][2] or bool(diverged) or not pack.trains(lineage, round))
             for round in range(last + 1)
         )
-        fates_until, fates_with = self.fates.get(lineage.id, (-1, ""))
-        return measured and fates_until >= last and covers(fates_with, pack.asked_of_fates)
+        fates_until, fates_with = self.fates.get(lineage.id, (-1, ()))
+        return measured and fates_until >= last and all(covers(each, pack.asked_of_fates) for each in fates_with)
 
 
 def known(folder: str | Path) -> Known:
@@ -47,5 +48,9 @@ def known(folder: str | Path) -> Known:
     found = tables.scan("rounds", folder).select("lineage", "round", "status", "measured", "trained").collect()
     for lineage, round, *row in found.iter_rows():
         rounds.setdefault(lineage, {})[round] = (row[0], row[1], row[2])
-    fates = tables.scan("fates", folder).group_by("lineage").agg(pl.col("round").max(), pl.col("measured").last())
-    return Known(rounds, {lineage: (last, with_ or "") for lineage, last, with_ in fates.collect().iter_rows()})
+    fates = (
+        tables.scan("fates", folder)
+        .group_by("lineage")
+        .agg(pl.col("round").max(), pl.col("measured").fill_null("").unique())
+    )
+    return Known(rounds, {lineage: (last, tuple(texts)) for lineage, last, texts in fates.collect().iter_rows()})

@@ -32,7 +32,7 @@ TABLES: dict[str, str] = {
     "units": "one row per lineage, round, layer and unit",
     "fates": "one row per lineage, round, layer and fate; complete when the lineage is",
     "masks": "one row per stored mask (measure `masks`)",
-    "images": "one row per stored picture: components, correlation maps, samples (measures `components`, `correlation`, `inputs`)",
+    "images": "one row per stored image: components, correlation maps, samples (measures `components`, `correlation`, `inputs`)",
     "histograms": "one row per stored two-dimensional histogram (measure `cavity`)",
     "trials": "one row per trial: a point of all axes",
     "failures": "one row per failure of a pack",
@@ -47,6 +47,13 @@ KEYS: dict[str, tuple[str, ...]] = {
     "histograms": ("lineage", "round", "layer", "name"),
     "trials": ("trial",),
     "failures": ("pack", "written_at"),
+}
+
+# Of the rows of one group only those written last count: a measure that is asked again for fewer leaves no stale ones.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "masks": ("lineage", "round"),
+    "images": ("lineage", "round", "name"),
+    "histograms": ("lineage", "round", "layer", "name"),
 }
 
 _LINEAGE = (

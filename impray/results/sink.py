@@ -17,8 +17,7 @@ from impray.results import files, tables
 from impray.results.paths import Paths
 from impray.results.rows import Rows, covers, measured
 from impray.results.schema import KEYS
-from impray.spec.measure import MeasureSpec
-from impray.spec.pack import Pack, measure_hash
+from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
 
@@ -28,7 +27,7 @@ class FolderSink:
     def __init__(self, folder: str | Path, pack: Pack) -> None:
         self.paths, self.pack = Paths(Path(folder)), pack
         self._rows: dict[tuple[str, int], dict] = {}
-        self._fates: dict[str, tuple[int, str]] = {}
+        self._fates: dict[str, dict[int, str]] = {}  # lineage -> round -> what its rows were written with
         self._read()
 
     def _read(self) -> None:
@@ -43,8 +42,7 @@ class FolderSink:
                 if table == "rounds":
                     self._rows[row["lineage"], row["round"]] = row
                 else:
-                    last, _ = self._fates.get(row["lineage"], (-1, ""))
-                    self._fates[row["lineage"]] = (max(row["round"], last), row["measured"] or "")
+                    self._fates.setdefault(row["lineage"], {})[row["round"]] = row["measured"] or ""
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
@@ -65,8 +63,9 @@ class FolderSink:
 
     def fates_until(self, lineage: Lineage) -> int:
         """The last round that the lineage's rows in `fates` know, written with all that is asked; -1 if there are none."""
-        last, written_with = self._fates.get(lineage.id, (-1, ""))
-        return last if covers(written_with, self.pack.asked_of_fates) else -1
+        of_rounds = self._fates.get(lineage.id, {})
+        whole = all(covers(written_with, self.pack.asked_of_fates) for written_with in of_rounds.values())
+        return max(of_rounds, default=-1) if whole else -1
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
@@ -100,10 +99,9 @@ class FolderSink:
         return merged
 
     def write_fates(self, lineage: Lineage, rows: Sequence[Mapping]) -> None:
-        written_with = measured(self.pack.asked_of_fates)
-        asked = [{**row, "measured": written_with} for row in rows]
-        tables.write(self.paths, "fates", f"{self.pack.id}-{lineage.id}", asked, self.pack.axes)
-        self._fates[lineage.id] = (max(row["round"] for row in rows), written_with)
+        """Replace a lineage's rows in `fates`; `measured` of each says what it was written with."""
+        tables.write(self.paths, "fates", f"{self.pack.id}-{lineage.id}", rows, self.pack.axes)
+        self._fates[lineage.id] = {row["round"]: row["measured"] for row in rows}
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
@@ -127,15 +125,18 @@ class FolderSink:
     def save_record(self, lineage: str, round: int, content: bytes) -> None:
         files.write(self.paths.lineage(lineage, round), content)
 
-    def load_scores(self, lineage: str, measure: MeasureSpec, round: int) -> bytes | None:
+    def load_scores(self, lineage: str, measure: str, digest: str, round: int) -> bytes | None:
         """One number per kept weight, as an earlier run measured them with the same parameters."""
-        return _bytes(self._scores(lineage, measure, round))
+        return _bytes(self.paths.scores(lineage, f"{measure}-{digest}", round))
 
-    def save_scores(self, lineage: str, measure: MeasureSpec, round: int, content: bytes) -> None:
-        files.write(self._scores(lineage, measure, round), content)
+    def save_scores(self, lineage: str, measure: str, digest: str, round: int, content: bytes) -> None:
+        files.write(self.paths.scores(lineage, f"{measure}-{digest}", round), content)
 
-    def _scores(self, lineage: str, measure: MeasureSpec, round: int) -> Path:
-        return self.paths.scores(lineage, f"{measure.name}-{measure_hash(measure)}", round)  # type: ignore[attr-defined]
+    def earlier_scores(self, lineage: Lineage) -> list[tuple[str, str]]:
+        """(measure, hash of its parameters) of the numbers of single weights that only earlier runs asked for."""
+        texts = self._fates.get(lineage.id, {}).values()
+        entries = dict(entry.split(":") for text in texts for entry in text.split())
+        return [(name, digest) for name, digest in entries.items() if name not in self.pack.asked_of_fates]
 
 
 ROW = ("lineage", "round", "status", "trained", "measured")  # what is remembered of a row of `rounds`

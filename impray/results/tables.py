@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 import impray
 from impray.results import files
 from impray.results.paths import UNFINISHED, Paths
-from impray.results.schema import KEYS, TABLES, VERSION, columns, schema
+from impray.results.schema import GROUPS, KEYS, TABLES, VERSION, columns, schema
 from impray.spec.errors import DataError, Problem, SweepError
 from impray.spec.wording import near
 
@@ -48,6 +48,8 @@ def scan(table: str, folder: str | Path, packs: Sequence[str] | None = None) -> 
     if not found:
         return pl.LazyFrame(schema=expected)
     rows = pl.scan_parquet(found, schema=expected, missing_columns="insert", extra_columns="ignore")
+    if table in GROUPS:
+        rows = rows.filter(pl.col("written_at") == pl.col("written_at").max().over(GROUPS[table]))
     key = list(KEYS[table])
     return rows.sort([*key, "written_at"]).unique(subset=key, keep="last", maintain_order=True)
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 import impray
 from impray.data import open_pack
+from impray.data.stored import open_stored
 from impray.results import failures, files, mlflow, tables
 from impray.results.known import known
 from impray.results.paths import Paths
@@ -75,8 +76,8 @@ def run(request: Request, console: Console) -> Report:
             text = "another impray sweep is working in this folder; wait for it, or choose another folder with --out"
             raise SweepError(str(request.folder), [Problem("--out", None, text)])
         tables.check(request.folder)
-        _open_files(request.sweep, paths, console)
-        folder.prepare(request.sweep, request.name, paths)
+        contents = _open_files(request.sweep, paths, console)
+        folder.prepare(request.sweep, request.name, paths, contents)
         trials = Trials(request.sweep, paths)
         if not trials.nothing_left():
             watcher = Watcher(trials, console, request.name)
@@ -108,22 +109,26 @@ def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
         seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
 
 
-def _open_files(sweep: Sweep, paths: Paths, console: Console) -> None:
+def _open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
     """Convert data sets that are read from files once, here, before the folder knows of the sweep and any actor needs them.
 
+    Returns: data set (its canonical form) -> a hash of its content; empty where nothing is left to do.
     Raises:  DataError: files are missing or damaged; all of one data set's problems at once.
     """
+    contents: dict[str, str] = {}
     asks = sweep.search.algorithm == "optuna"
     trials = [] if asks else listed(sweep)
     specs = dict.fromkeys([sweep.trial.data] if asks else [planned.trial.data for planned in trials])
     if not any(isinstance(spec, FileData) for spec in specs):
-        return
+        return contents
     if trials and not packs(sweep, trials, known(paths.folder), axis_types(sweep), 1):
-        return  # all is done: figures can be drawn where the data are not
+        return contents  # all is done: figures can be drawn where the data are not
     for spec in specs:
         if isinstance(spec, FileData):
             with console.status(f"opening {spec.path} (converted once, then shared)"):
                 open_pack([spec], [0], batch=1, dtype=torch.float32, device=torch.device("cpu"))
+                contents[folder.data_key(spec)] = open_stored(spec).content
+    return contents
 
 
 def _budget(trials: Trials) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,22 @@ import impray
 from impray.results import files, tables
 from impray.results.paths import Paths
 from impray.service.plan import axis_types
+from impray.spec.base import canonical
+from impray.spec.data import FileData
 from impray.spec.errors import Problem, SweepError
 from impray.spec.load import load
 from impray.spec.sweep import Sweep, written
 
 
-def prepare(sweep: Sweep, name: str, paths: Paths) -> None:
+def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) -> None:
     """Write sweep.yaml (as run, overrides included) and provenance.json where they would change.
 
-    Raises:  SweepError: the folder's rows are of another base trial, or of axes of another type: means and figures over the
-             folder would mix them.
+    Args:    contents: data set -> hash of its content, of those read from files.
+    Raises:  SweepError: the folder's rows are of another base trial, of axes of another type, or of files with other content:
+             means and figures over the folder would mix them.
     """
-    wrong = [*_other_trial(sweep, paths), *_other_types(sweep, paths)]
+    earlier = _contents(paths)
+    wrong = [*_other_trial(sweep, paths), *_other_types(sweep, paths), *_other_contents(earlier, contents, paths)]
     if wrong:
         raise SweepError(str(paths.folder), wrong)
     text = yaml.safe_dump(written(sweep), sort_keys=False, allow_unicode=True)
@@ -34,12 +38,36 @@ def prepare(sweep: Sweep, name: str, paths: Paths) -> None:
         "sweep": name,
         # Axes of earlier runs in this folder stay columns: their rows are still here.
         "axes": {**tables.axes_of(paths), **axis_types(sweep)},
+        "data": {**earlier, **contents},
         "version": impray.__version__,
         "git_sha": tables.git_sha(),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
     _write_if_new(paths.provenance, json.dumps(description, indent=2) + "\n")
+
+
+def data_key(spec: FileData) -> str:
+    """Names a data set, whatever is blended or how many held-out inputs are used of it."""
+    plain = spec.model_copy(update={"gaussian_blend": 0.0, "clone": "channel", "clone_images": None, "held_out": None})
+    return json.dumps(canonical(plain), sort_keys=True)
+
+
+def _contents(paths: Paths) -> dict[str, str]:
+    tables.axes_of(paths)  # says what is wrong with a file that cannot be read
+    return json.loads(paths.provenance.read_text()).get("data", {}) if paths.provenance.is_file() else {}
+
+
+def _other_contents(earlier: Mapping[str, str], contents: Mapping[str, str], paths: Paths) -> list[Problem]:
+    """Data sets whose files have changed since this folder's rows were made."""
+    if not any(paths.table("rounds").glob("*.parquet")):
+        return []
+    right = "the files are not those that this folder's rows were made from, which would be mixed; choose another --out"
+    return [
+        Problem("trial.data.path", key, right)
+        for key, content in contents.items()
+        if earlier.get(key, content) != content
+    ]
 
 
 def _write_if_new(path: Path, text: str) -> None:

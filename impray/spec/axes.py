@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from impray.spec.base import Spec, canonical, plain_types
 from impray.spec.data import DATA_KINDS
 from impray.spec.errors import Problem
-from impray.spec.measure import MEASURE_KINDS, MeasureSpec
+from impray.spec.measure import MEASURE_KINDS, Cavity, MeasureSpec
 from impray.spec.search import AtDensity, Axis, Range, Reading
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Impossible, Trial
@@ -180,7 +180,7 @@ def check(sweep: Sweep) -> list[Problem]:
             sound[path] = axis
     possible, wrong_together = _combinations(sweep, sound)
     found += wrong_together
-    for rule in (_pack_problems, _reading_problems, _measure_problems):
+    for rule in (_pack_problems, _reading_problems, _measure_problems, _rule_problems):
         found += rule(sweep, possible)
     return [*found, *_figure_problems(sweep)]
 
@@ -211,6 +211,9 @@ def _axis_problems(sweep: Sweep, path: str, axis: Axis) -> list[Problem]:
     unknown = _unknown_path(sweep, path)
     if unknown:
         return [Problem(where, None, unknown)]
+    owner, field = _owner(sweep.trial, path)
+    if owner is not None and field in owner.unidentifying:
+        return [Problem(where, None, f"says where {tag_of(type(owner))} lies, which changes no number: it is no axis")]
     outer = [other for other in sweep.search.space if path.startswith(f"{other}.") and not _is_tag(other)]
     if outer:
         return [Problem(where, None, f"lies inside the axis {outer[0]}, which sets it too; keep one of them")]
@@ -483,15 +486,15 @@ def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str
     owner = names.get(reading.measure) or next(m for m in sweep.measures if reading.measure in _numbers(m))
     if not owner.unit_columns:
         return None
-    asked = owner.unit_layers
+    asked, tag = owner.unit_layers, tag_of(type(owner))
     if asked is not None and reading.layer not in asked:
-        if not hasattr(owner, "layers"):
-            return f"must be 1: {owner.name} reads first-layer masks"
-        return f"must be one of the layers that {owner.name} is asked for: {', '.join(map(str, asked))}"
-    least = min((trial.net.layers for trial in possible), default=reading.layer)
-    return (
-        None if reading.layer <= least else f"must be at most {least}: the layers of the smallest network in this sweep"
-    )
+        if "layers" not in type(owner).model_fields:
+            return f"must be 1: {tag} reads first-layer masks"
+        return f"must be one of the layers that {tag} is asked for: {', '.join(map(str, asked))}"
+    least = min((owner.last_layer(trial.net.layers) for trial in possible), default=reading.layer)
+    if reading.layer <= least:
+        return None
+    return f"must be at most {least}: the last layer that {tag} reads in the smallest network of this sweep"
 
 
 def _too_dense(sweep: Sweep, density: float, possible: list[Trial]) -> str | None:
@@ -514,10 +517,32 @@ def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
                 repr(measure.name),
                 f"a ring has no image: {measure.name} needs data.shape: [rows, cols]",
             )
+        least_layer = min((measure.last_layer(trial.net.layers) for trial in possible), default=None)
+        if measure.unit_layers is not None and least_layer is not None and max(measure.unit_layers) > least_layer:
+            right = f"must be at most {least_layer}: the last layer that {measure.name} reads in the smallest network"
+            yield Problem(f"{where}.{measure.name}.layers", show(list(measure.unit_layers)), right)
+        classes = min((trial.data.classes for trial in possible), default=None)
+        if isinstance(measure, Cavity) and measure.classes and classes and measure.classes > classes:
+            right = f"must be at most {classes}: the data's classes"
+            yield Problem(f"{where}.cavity.classes", show(measure.classes), right)
         samples = getattr(measure, "samples", None)
         if samples is not None and least is not None and samples > least:
             right = f"must be at most data.held_out = {least}: held-out inputs per class"
             yield Problem(f"{where}.{measure.name}.samples", show(samples), right)
+
+
+SAMPLES_PER_CLASS = 16  # of the cavity rule, on average: a kurtosis within a class needs 8, and the draw varies
+
+
+def _rule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """What the methods of the sweep need of the trials."""
+    if not {"cavity", "cavity_lowest"} & set(sweep.methods):
+        return
+    short = [t for t in possible if t.prune.cavity.samples < SAMPLES_PER_CLASS * t.data.classes]
+    if short:
+        least = SAMPLES_PER_CLASS * max(trial.data.classes for trial in short)
+        right = f"must be at least {least} for the method cavity: {SAMPLES_PER_CLASS} for each class"
+        yield Problem("trial.prune.cavity.samples", show(short[0].prune.cavity.samples), right)
 
 
 def _figure_problems(sweep: Sweep) -> Iterator[Problem]:

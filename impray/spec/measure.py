@@ -50,8 +50,12 @@ class MeasureSpec(Spec):
 
     @property
     def unit_layers(self) -> tuple[int, ...] | None:
-        """The layers whose units have its columns; None: those of every layer that the network has."""
-        return getattr(self, "layers", None)
+        """The layers whose units have its columns; None: those of every layer that it can read."""
+        return None
+
+    def last_layer(self, layers: int) -> int:
+        """The last layer whose units can have its columns, of a network of `layers` weight matrices."""
+        return layers
 
 
 class Accuracy(MeasureSpec):
@@ -110,7 +114,10 @@ class MaskOnImage(MeasureSpec):
 
     @property
     def unit_layers(self) -> tuple[int, ...] | None:
-        return getattr(self, "layers", (1,))
+        return (1,)
+
+    def last_layer(self, layers: int) -> int:
+        return max(layers - 1, 1)
 
 
 class RfWidth(MaskOnImage):
@@ -133,6 +140,10 @@ class RfWidth(MaskOnImage):
             description="a later hidden layer's masks are multiplied back to the input: an input counts by its paths to the unit",
         ),
     ] = (1,)
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return self.layers
 
 
 class Clustering(MaskOnImage):
@@ -183,6 +194,9 @@ class Kurtosis(MeasureSpec):
         Literal["affine", "network"],
         Field(description="with batch norm, preactivations of gamma x + beta (eq. 3) or of the whitened inputs"),
     ] = "affine"
+
+    def last_layer(self, layers: int) -> int:
+        return max(layers - 1, 1)
 
     @property
     def needs(self) -> frozenset[str]:
@@ -237,6 +251,10 @@ class Cavity(MeasureSpec):
         Field(description="with batch norm, preactivations of gamma x + beta (eq. 3) or of the whitened inputs"),
     ] = "affine"
     bins: Annotated[int, Field(ge=2, description="of the histogram of weights against scores, along each side")] = 40
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return self.layers
 
 
 _IMAGE_COLUMNS = (
@@ -314,6 +332,9 @@ class Ipr(MeasureSpec):
     )
     name: Literal["ipr"] = "ipr"
     at: Annotated[tuple[Literal["start", "end"], ...], Field(min_length=1)] = ("end",)
+
+    def last_layer(self, layers: int) -> int:
+        return max(layers - 1, 1)
 
     @property
     def needs(self) -> frozenset[str]:

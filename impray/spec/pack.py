@@ -59,6 +59,10 @@ def ranks_trained(lineage: Lineage) -> bool:
     return lineage.method == "imp"
 
 
+def measure_name(measure: MeasureSpec) -> str:
+    return measure.name  # type: ignore[attr-defined]  # every member of the family has one
+
+
 def measure_hash(measure: MeasureSpec) -> str:
     return _digest(canonical(measure))[:8]
 

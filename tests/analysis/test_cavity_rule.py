@@ -3,6 +3,7 @@
 import math
 
 import cavity_rule
+import common
 import numpy as np
 import polars as pl
 import pytest
@@ -54,6 +55,7 @@ def ruled(lineage_row, lazy):
                         }
                         score = None if n == 3 else {"cavity": 5.0, "imp": 1.0}.get(method, -1.0)
                         row |= {"next_cavity": score, "next_cavity_half": score and 2 * score, "units_counted": 60}
+                        row |= {"next_cavity_median": score and -0.1 * score}
                         found.append(row)
         return lazy(found)
 
@@ -102,8 +104,10 @@ def test_scores_are_those_of_the_first_layers_weights_that_go_next(lineage_row, 
         for n, layer, fate in ((0, 1, 1), (0, 1, 2), (0, 2, 1), (1, 1, 2), (1, 1, 0))
     ]
     fates = [row | {"cavity_half_scaled_mean": 2 * row["cavity_scaled_mean"]} for row in fates]
+    fates = [row | {"cavity_scaled_median": -row["cavity_scaled_mean"]} for row in fates]
     found = cavity_rule.with_next(lazy(rows), lazy(fates)).collect().sort("round")
-    assert found.select("next_cavity", "next_cavity_half").rows() == [(101.0, 202.0), (112.0, 224.0)]
+    names = ("next_cavity", "next_cavity_median", "next_cavity_half")
+    assert found.select(names).rows() == [(101.0, -101.0, 202.0), (112.0, -112.0, 224.0)]
 
 
 def test_table_of_one_method_and_round(ruled):
@@ -142,6 +146,53 @@ def test_the_verdict_follows_the_findings(locality, shares, raises, word):
     assert cavity_rule.verdict(Findings(dict(zip("ab", locality, strict=False)), shares, raises)) == word
 
 
+@pytest.mark.parametrize(
+    ("gaps", "word"),
+    [
+        ((1.0,) * 6, "less"),
+        ((0.01, 0.02, 1.0), "less"),  # every seed, however unevenly
+        ((1.0,) * 5 + (-1.0,), "less"),
+        ((1.0,) * 5 + (-1.9,), "less"),
+        ((1.0,) * 5 + (-2.5,), "like"),  # one seed outweighs
+        ((1.0,) * 4 + (-1.0,) * 2, "like"),
+        ((3.0,) * 2 + (-0.1,) * 4, "like"),  # the mean says less, most seeds say more
+        ((1.0, -1.0), "like"),
+        ((0.0,) * 3, "like"),
+        ((0.5,), "less"),
+    ],
+)
+def test_locality_is_judged_by_most_seeds_and_their_mean_either_way(gaps, word):
+    def judged(gaps, measure):
+        signs = (sum(gap < 0 for gap in gaps), sum(gap > 0 for gap in gaps))
+        pairs = common.Pairs(len(gaps), *signs, sum(gaps) / len(gaps), min(gaps), max(gaps))
+        return cavity_rule._beyond(pairs, measure)
+
+    mirrored, other = [-gap for gap in gaps], {"less": "more", "like": "like"}[word]
+    assert judged(gaps, cavity_rule.WIDTH) == judged(mirrored, cavity_rule.CLUSTERING) == word
+    assert judged(mirrored, cavity_rule.WIDTH) == judged(gaps, cavity_rule.CLUSTERING) == other
+
+
+@pytest.mark.parametrize(
+    ("others", "last", "locality", "said"),
+    [
+        (3.0, 1.8, "less", "Untested: masks unlike imp's"),  # five of six seeds less local than imp
+        (1.0, 2.2, "more", "Alike: masks like imp's"),
+        (2.2, 1.0, "like", "Alike: masks like imp's"),  # the sixth outweighs five
+    ],
+)
+def test_seeds_that_disagree_decide_by_their_weight(lineage_row, lazy, others, last, locality, said):
+    def row(method, seed, width):
+        columns = {"kurtosis_per_class_mean": 4.0, "overlap": None, "overlap_by_fan_in": None}
+        return lineage_row(0.0, method, seed, width, round=1, density=0.7, **columns)
+
+    width = {"imp": [2.0] * 6, "random": [7.0] * 6, "cavity": [others] * 5 + [last]}
+    rows = [row(method, seed, px) for method, of in width.items() for seed, px in enumerate(of)]
+    found = cavity_rule.table(lazy(rows), [BLEND])
+    assert cavity_rule.findings(found).locality == {"width_px": locality}
+    told = cavity_rule.headline(found)
+    assert told.startswith(said) and f": {cavity_rule.LOCALITY[locality]} by width_px." in told
+
+
 def test_numbers_as_h_star_has_them_support_it(ruled):
     found = cavity_rule.table(ruled(), [BLEND])
     assert cavity_rule.findings(found) == Findings({"width_px": "like", "clustering": "like"}, "as oneshot", "most")
@@ -167,8 +218,11 @@ def test_where_the_score_does_not_raise_the_kurtosis_it_tests_nothing(ruled):
     assert "Untested" in told
     assert "width_px: cavity is narrower than imp in so many of 2 seeds at rounds 1-3: 0, 0, 0." in told
     assert (
-        "what cavity removes next has a positive mean in every seed after rounds 0-2 of rounds 0-2; N_W x score" in told
+        "what cavity removes next has a positive mean in every seed after rounds 0-2 of rounds 0-2, a positive median "
+        "after no round; N_W x score of what goes first: mean +5, median -0.5, mean from half of the inputs +10."
+        in told
     )
+    assert "dotted their median, dashed their mean from half" in told
 
 
 def test_diverged_lineages_are_counted(ruled, lineage_row, lazy):
@@ -190,8 +244,22 @@ def test_draws_with_and_without_an_axis(ruled, axes):
     assert isinstance(cavity_rule.draw(found), Figure) and cavity_rule.text(found)
 
 
+def test_medians_are_drawn_dotted_beside_the_mean_scores(ruled):
+    figure = cavity_rule.draw(cavity_rule.table(ruled(), [BLEND]))
+    last = figure.axes[-1].get_lines()
+    colour = common.look("cavity")["color"]
+    dotted = [line for line in last if line.get_linestyle() == ":" and line.get_color() == colour]
+    assert [list(np.asarray(line.get_ydata())) for line in dotted] == [[-0.5] * 3]
+    entries = [entry.get_text() for entry in figure.legends[0].get_texts()]
+    assert "scores: median" in entries and "overlap: chance" in entries
+    without = cavity_rule.table(ruled().drop("next_cavity_median", "next_cavity_half"), [BLEND])
+    assert "median" not in cavity_rule.text(without).split("Scores:")[1]
+    assert "scores: median" not in [entry.get_text() for entry in cavity_rule.draw(without).legends[0].get_texts()]
+
+
 def test_what_was_not_measured_is_left_out(ruled):
-    rows = ruled().drop("overlap", "overlap_by_fan_in", "overlap_by_chance", "next_cavity", "next_cavity_half")
+    scores = ("next_cavity", "next_cavity_median", "next_cavity_half")
+    rows = ruled().drop("overlap", "overlap_by_fan_in", "overlap_by_chance", *scores)
     found = cavity_rule.table(rows, [BLEND])
     assert isinstance(cavity_rule.draw(found), Figure)
     assert "No overlap" in cavity_rule.text(found) and "Overlap with imp: not known." in cavity_rule.text(found)

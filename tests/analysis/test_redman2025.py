@@ -493,8 +493,48 @@ def test_figs4_judges_both_rank_correlations(courses_of, folder, rho, verdict):
     assert table.frames["correlations"]["weights"].unique().to_list() == [21] and len(table.frames["counts"]) == 4
     assert claims.verdict(figs4.claims(table)) == verdict
     assert figs4.claims(table)[0].count == "in 4 of 4 seed-rounds"
-    mesh = figs4.draw(table).axes[0].collections[0].get_array()
+    figure = figs4.draw(table)
+    mesh = figure.axes[0].collections[0].get_array()
     assert mesh is not None and mesh.tolist() == [[1, 4], [2, 5], [3, 6]]  # row: y bin, column: x bin
+    assert [words(axes) for axes in figure.axes[1:4:2]] == ["not stored"] * 2
+    assert "is not stored (measure cavity with half: true)" in figs4.caption(table)
+
+
+def words(axes) -> str:
+    return " ".join(text.get_text() for text in axes.texts)
+
+
+def test_figs4_shows_half_of_the_inputs_beside_all_and_judges_without_it(courses_of, folder):
+    rows = courses_of()
+    folder(rows)
+    imp = [r for r in of_lineages(rows) if r["method"] == "imp"]
+    stored = {"layer": 1, "x_edges": [-1.0, 0.0, 1.0], "y_edges": [-2.0, 0.0, 2.0], "counts": [1, 2, 3, 4]}
+    stored |= {"spearman": 0.2, "spearman_magnitude": 0.1}
+    half = {"y_edges": [-4.0, 0.0, 5.0], "counts": [9, 8, 7, 6], "spearman": -0.8, "spearman_magnitude": -0.9}
+    both = [r | stored | {"name": "weight_cavity"} for r in imp]
+    both += [r | stored | half | {"name": "weight_cavity_half"} for r in imp if r["round"] == 0]
+    table = figs4.table(sliced.cut(folder(both, "histograms")))
+    assert verdicts(figs4.claims(table)) == ["agrees", "agrees"]
+    assert figs4.told(table) == [
+        "Rank correlations, natural, half of the inputs: with |w| -0.9 (-0.9 to -0.9) at round 0, "
+        "with w -0.8 (-0.8 to -0.8) at round 0.",
+        "Rank correlations, clone: with |w| 0.1 (0.1 to 0.1) at round 0, with |w| 0.1 (0.1 to 0.1) at round 2, "
+        "with w 0.2 (0.2 to 0.2) at round 0, with w 0.2 (0.2 to 0.2) at round 2.",
+        "Rank correlations, clone, half: with |w| -0.9 (-0.9 to -0.9) at round 0, "
+        "with w -0.8 (-0.8 to -0.8) at round 0.",
+    ]
+    axes = figs4.draw(table).axes[:8]  # colour bars come last
+    assert [each.get_title(loc="left").split("\n")[:2] for each in axes[:3]] == [
+        ["A  natural, round 0", "all inputs"],
+        ["B  natural, round 0", "half of the inputs"],
+        ["C  natural, round 2", "all inputs"],
+    ]
+    assert "w -0.8 (-0.8 to -0.8)" in axes[1].get_title(loc="left")
+    assert [axes[place].get_ylim() for place in (0, 1, 2)] == [(-4, 5), (-4, 5), (-2, 2)]
+    mesh = axes[5].collections[0].get_array()
+    assert mesh is not None and mesh.tolist() == [[9, 7], [8, 6]]
+    assert [words(axes[place]) for place in (3, 7)] == ["not stored"] * 2
+    assert "the same weights scored from half" in figs4.caption(table)
 
 
 # --- the whole page --------------------------------------------------------------------------------------------------
@@ -517,7 +557,8 @@ def everything(rows: list[dict], folder) -> None:
     folder(fates(rows, paper), "fates")
     stored = {"layer": 1, "name": "weight_cavity", "x_edges": [-1.0, 0.0, 1.0], "y_edges": [-2.0, 0.0, 2.0]}
     stored |= {"counts": [1, 2, 3, 4], "spearman": 0.1, "spearman_magnitude": float("nan")}
-    folder([r | stored for r in of_lineages(rows) if r["method"] == "imp"], "histograms")
+    imp = [r for r in of_lineages(rows) if r["method"] == "imp"]
+    folder([r | stored | {"name": name} for r in imp for name in figs4.NAMES.values()], "histograms")
 
 
 def test_the_page_of_a_sweep_that_measured_everything(courses_of, folder, tmp_path, capsys):

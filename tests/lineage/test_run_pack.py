@@ -16,6 +16,7 @@ from impray.results.paths import Paths
 from impray.results.sink import FolderSink
 from impray.results.tables import scan
 from impray.run import run_pack
+from impray.spec.errors import LineageError
 from impray.spec.train import Sgd
 
 
@@ -378,10 +379,51 @@ def test_scores_are_measured_again_where_their_files_are_gone(tmp_path, monkeypa
     assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
 
 
+def test_extending_without_the_cavity_score_keeps_what_there_was(tmp_path):
+    """What an earlier run measured of single weights stays in `fates`, grouped by the fates as they are now."""
+    run(tiny_pack(rounds=2), tmp_path)
+    early = rows_of(tmp_path, "fates")
+    run(tiny_pack(measures=["fan_in"]), tmp_path)
+    fates = rows_of(tmp_path, "fates").filter(pl.col("layer") == 1)
+    old, new = fates.filter(pl.col("round") < 3), fates.filter(pl.col("round") == 3)
+    assert old["cavity_weights"].null_count() == 0 and new["cavity_weights"].null_count() == new.height
+    gone = pl.col("fate") > 0  # what was removed by then has the same fate still
+    same = ["lineage", "round", "fate", "cavity_mean", "cavity_median"]
+    assert old.filter(gone, pl.col("fate") < 3).select(same).equals(early.filter(gone).select(same), null_equal=True)
+    run(tiny_pack(), tmp_path / "whole")
+    run(tiny_pack(), tmp_path)
+    assert rows_of(tmp_path, "fates").equals(rows_of(tmp_path / "whole", "fates"), null_equal=True)
+
+
+def test_fewer_images_leave_no_stale_ones(tmp_path):
+    def pack(count):
+        measures = [
+            {"components": {"count": count}},
+            {"inputs": {"examples": count}},
+            {"masks": {"most_connected": count}},
+        ]
+        return tiny_pack(measures=measures, rounds=1, methods=["random"])
+
+    run(pack(4), tmp_path / "again")
+    run(pack(2), tmp_path / "again")
+    run(pack(2), tmp_path / "once")
+    for table in ("images", "masks"):
+        again, once = rows_of(tmp_path / "again", table), rows_of(tmp_path / "once", table)
+        assert again.equals(once, null_equal=True), table
+
+
+def test_the_cavity_rule_says_when_no_weight_has_a_score(tmp_path, monkeypatch):
+    nothing = {"weight1": torch.full((5, 36), torch.nan)}
+    monkeypatch.setattr(rounds_module, "layer_scores", lambda *_: {1: nothing["weight1"]})
+    with pytest.raises(LineageError, match=r"round 1: no weight of weight1 has a cavity score .*prune.cavity.samples"):
+        run(tiny_pack(methods=["cavity"], rounds=1), tmp_path)
+
+
 def test_a_histogram_counts_every_weight_with_a_score(tmp_path):
     run(tiny_pack(), tmp_path)
     histograms, fates = rows_of(tmp_path, "histograms"), rows_of(tmp_path, "fates")
     scored = fates.filter(pl.col("layer") == 1).group_by("lineage", "round").agg(pl.col("cavity_weights").sum())
+    assert set(histograms["name"]) == {"weight_cavity", "weight_cavity_half"}
     both = histograms.join(scored, on=["lineage", "round"])
     assert both.height == histograms.height > 0
     for row in both.iter_rows(named=True):

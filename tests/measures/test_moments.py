@@ -6,6 +6,7 @@ import scipy.stats
 import torch
 
 from impray.measures import MEASURES
+from impray.measures.forward import frequent_classes
 from impray.measures.ipr import ipr
 from impray.measures.kurtosis import kurtosis, per_class
 from impray.spec.measure import MEASURE_KINDS
@@ -13,6 +14,15 @@ from impray.spec.measure import MEASURE_KINDS
 
 def gen(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def test_rare_classes_are_left_out_where_others_are_frequent():
+    labels = torch.tensor([0] * 9 + [1] * 3 + [2] * 8)
+    inputs = torch.arange(20.0)[:, None]
+    kept, of = frequent_classes(inputs, labels)
+    assert of.tolist() == [0] * 9 + [2] * 8 and torch.equal(kept, inputs[[*range(9), *range(12, 20)]])
+    few, all_of = frequent_classes(inputs[9:12], labels[9:12])
+    assert len(few) == len(all_of) == 3  # none is frequent: all that there is
 
 
 def test_every_kind_of_measure_has_its_implementation():

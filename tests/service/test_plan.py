@@ -55,14 +55,16 @@ def test_finished_lineages_are_in_no_pack():
     sweep = tiny_sweep()
     first = plan(sweep, 1)[0]
     measured = " ".join(f"{name}:{digest}" for name, digest in first.asked.items())
+    of_fates = " ".join(f"{name}:{digest}" for name, digest in first.asked_of_fates.items())
     done = first.lineages[0]
-    known = Known({done.id: {round: ("done", measured, True) for round in range(4)}}, {done.id: 3})
+    known = Known({done.id: {round: ("done", measured, True) for round in range(4)}}, {done.id: (3, (of_fates,))})
     assert done.id not in {lineage.id for pack in plan(sweep, 1, known) for lineage in pack.lineages}
     # ... but they are if a measure, a round or the fates are missing.
     for rounds, fates in (
-        ({0: ("done", measured, True)}, 3),
-        ({r: ("done", "", True) for r in range(4)}, 3),
-        (dict(known.rounds[done.id]), 2),
+        ({0: ("done", measured, True)}, (3, (of_fates,))),
+        ({r: ("done", "", True) for r in range(4)}, (3, (of_fates,))),
+        (dict(known.rounds[done.id]), (2, (of_fates,))),
+        (dict(known.rounds[done.id]), (3, (of_fates, ""))),
     ):
         again = Known({done.id: rounds}, {done.id: fates})
         assert done.id in {lineage.id for pack in plan(sweep, 1, again) for lineage in pack.lineages}

@@ -19,7 +19,7 @@ from rich.console import Console
 from impray.results.tables import scan
 from impray.service import driver
 from impray.service.trials import Trials
-from impray.spec.errors import DataError
+from impray.spec.errors import DataError, SweepError
 from impray.spec.load import load
 
 ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
@@ -87,6 +87,21 @@ def test_a_published_data_set_may_move(tmp_path, monkeypatch):
     assert [report.ran for report in reports] == [1, 0]
     shutil.rmtree(tmp_path / "two")
     sweep_into(tmp_path / "s", sweep)  # finished: nobody needs the files any more
+
+
+def test_files_that_changed_are_refused_before_they_mix(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))
+    path, *_ = dataset_files.arrays(tmp_path / "files", count=60, shape=(6, 6), seed=0)
+    data = {"kind": "arrays", "path": str(path), "shape": [6, 6], "class_count": 3}
+    asked = {"seeds": 1, "measures": ["loss", "fan_in"], "trial.data": data, "search": {}}
+    sweep_into(tmp_path / "s", tiny_sweep(**asked, rounds=1))
+    path.touch()  # younger, with the same content: nothing has changed
+    sweep_into(tmp_path / "s", tiny_sweep(**asked, rounds=2))
+    before = rows_of(tmp_path / "s", "rounds")
+    dataset_files.arrays(tmp_path / "files", count=60, shape=(6, 6), seed=1)
+    with pytest.raises(SweepError, match="not those that this folder's rows were made from"):
+        sweep_into(tmp_path / "s", tiny_sweep(**asked, rounds=3))
+    assert rows_of(tmp_path / "s", "rounds").equals(before, null_equal=True)
 
 
 @pytest.fixture

@@ -48,7 +48,15 @@ def test_an_actor_tells_it_and_does_not_die(tmp_path, monkeypatch, then):
 
     monkeypatch.setattr(actor, "run_pack", rounds)
     monkeypatch.setattr(actor.failures, "write", cannot)
-    config = {"cpu": 1, "gpu": 0, "pack": tiny_pack().model_dump_json(), "folder": str(tmp_path), "stop_early": None}
+    monkeypatch.setenv("IMPRAY_WORKING_FOLDER", "")  # set by the actor; put back after the test
+    config = {
+        "cpu": 1,
+        "gpu": 0,
+        "pack": tiny_pack().model_dump_json(),
+        "folder": str(tmp_path),
+        "working_folder": str(tmp_path),
+        "stop_early": None,
+    }
     trainable = object.__new__(actor.PackTrainable)  # Tune's own __init__ would make a folder in the home folder
     trainable._iteration = 0
     trainable.setup(config)

@@ -303,6 +303,32 @@ SEARCHES = [
     ),
     (
         {},
+        {"measures": [{"components": {"samples": 501}}]},
+        "measures[0].components.samples = 501    must be at most data.held_out = 500",
+    ),
+    (
+        {},
+        {"measures": [{"cavity": {"layers": [1, 5]}}]},
+        "measures[0].cavity.layers = [1, 5]    must be at most 2: the last layer that cavity reads",
+    ),
+    (
+        {},
+        {"measures": [{"rf_width": {"layers": [2]}}]},
+        "measures[0].rf_width.layers = [2]    must be at most 1: the last layer that rf_width reads",
+    ),
+    ({}, {"measures": [{"cavity": {"classes": 99}}]}, "measures[0].cavity.classes = 99    must be at most 2"),
+    (
+        {},
+        {"methods": ["cavity"], "trial": {"data": {"kind": "photographs"}, "prune": {"cavity": {"samples": 50}}}},
+        "trial.prune.cavity.samples = 50    must be at least 160 for the method cavity: 16 for each class",
+    ),
+    (
+        goal(measure="kurtosis", layer=2),
+        {"measures": ["kurtosis"]},
+        "search.goals[0].layer = 2    must be at most 1: the last layer that kurtosis reads",
+    ),
+    (
+        {},
         {"trial": {"data": {"kind": "nlgp"}}, "measures": ["rf_width"]},
         "'rf_width'    a ring has no image: rf_width needs data.shape",
     ),
