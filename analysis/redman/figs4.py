@@ -99,8 +99,8 @@ def caption(table: Table) -> str:
     )
     return (
         "First layer, method imp, the lowest seed's weights; rank correlations in the titles are means and ranges "
-        f"over {panels.seeds(common.part(frame, side=NATURAL))}, no error bars. {half} The outermost bins take what "
-        f"lies beyond them; weights of units with fewer than {least} inputs left are not scored "
+        f"over {panels.seeds(common.part(frame, side=NATURAL))}, no error bars. {half} The outermost bins take all "
+        f"that lies beyond; weights of units with fewer than {least} inputs left are not scored "
         f"({panels.between(frame['weights'])} weights per lineage and round). {table.of.caption}"
     )
 
@@ -136,7 +136,16 @@ def _ends(edges: pl.Series) -> tuple[float, float]:
 
 def _correlations(table: Table, side: str, round: int, sample: str) -> str:
     part = table.frame("correlations", side=side, round=round, sample=sample)
-    return f"rank corr. w {panels.ranged(part['spearman'])}\n|w| {panels.ranged(part['spearman_magnitude'])}"
+    return f"corr. w {_ranged(part['spearman'])}\ncorr. |w| {_ranged(part['spearman_magnitude'])}"
+
+
+def _ranged(values: pl.Series) -> str:
+    """Mean and range over seeds, short enough to stand above a panel."""
+    known = values.drop_nulls().drop_nans().to_list()
+    if not known:
+        return "undefined"
+    mean = f"{sum(known) / len(known):.2f}"
+    return mean if len(known) == 1 else f"{mean} ({min(known):.2f} to {max(known):.2f})"
 
 
 def _counts(figure: Figure, axes: Axes, row: dict) -> None:

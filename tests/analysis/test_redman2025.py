@@ -529,7 +529,7 @@ def test_figs4_shows_half_of_the_inputs_beside_all_and_judges_without_it(courses
         ["B  natural, round 0", "half of the inputs"],
         ["C  natural, round 2", "all inputs"],
     ]
-    assert "w -0.8 (-0.8 to -0.8)" in axes[1].get_title(loc="left")
+    assert "w -0.80 (-0.80 to -0.80)" in axes[1].get_title(loc="left")
     assert [axes[place].get_ylim() for place in (0, 1, 2)] == [(-4, 5), (-4, 5), (-2, 2)]
     mesh = axes[5].collections[0].get_array()
     assert mesh is not None and mesh.tolist() == [[9, 7], [8, 6]]
