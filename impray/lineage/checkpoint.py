@@ -2,8 +2,8 @@
 
 A trunk is the dense round 0, in parts: its trained weights, and a snapshot per rewind step that anyone asked for. A record holds one
 later round of one lineage: its mask (one bit per parameter) and, if the network was trained, its kept weights (pruned ones are zero).
-Scores are numbers of single weights (the cavity score), one file per round,
-from which the lineage's rows in `fates` are made, and made again when it is extended.
+Scores are numbers of single weights (the cavity score), one file per round, from which the lineage's rows in `fates` are made, and
+made again when it is extended.
 """
 
 from __future__ import annotations
