@@ -19,8 +19,11 @@ from impray.spec.data import (
     Cifar10,
     Cifar100,
     Data,
+    Elliptical,
     Idx,
     Imagenet32,
+    Ising,
+    Kur,
     Nlgp,
     Photographs,
 )
@@ -50,7 +53,7 @@ def test_packable_fields_exist(kind):
     assert kind.packable <= set(kind.model_fields)
 
 
-def _nlgp(folder):
+def _defaults(folder):
     return {}
 
 
@@ -84,7 +87,10 @@ def _arrays(folder):
 
 
 SMALL = {
-    Nlgp: _nlgp,
+    Nlgp: _defaults,
+    Kur: _defaults,
+    Ising: _defaults,
+    Elliptical: _defaults,
     Photographs: _photographs,
     Imagenet32: _imagenet32,
     Cifar10: _cifar10,

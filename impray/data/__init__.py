@@ -11,18 +11,39 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data import images, nlgp, photographs
+from impray.data import images, photographs
 from impray.data.base import PackData, Raw
+from impray.data.elliptical import EllipticalPack
 from impray.data.images import ImagesPack
+from impray.data.ising import IsingPack
+from impray.data.kur import KurPack
 from impray.data.nlgp import NlgpPack
 from impray.data.photographs import PhotographsPack
-from impray.spec.data import Arrays, Cifar10, Cifar100, DataSpec, FileData, Idx, Imagenet32, Nlgp, Photographs
+from impray.data.stimulus import StimulusPack, draw_samples
+from impray.spec.data import (
+    Arrays,
+    Cifar10,
+    Cifar100,
+    DataSpec,
+    Elliptical,
+    FileData,
+    Idx,
+    Imagenet32,
+    Ising,
+    Kur,
+    Nlgp,
+    Photographs,
+    Stimulus,
+)
 from impray.spec.errors import ShapeError
 
 __all__ = ["PACKS", "SAMPLES", "PackData", "Raw", "each_class", "open_pack", "sample"]
 
 PACKS: dict[type[DataSpec], Callable[..., PackData]] = {
     Nlgp: NlgpPack,
+    Kur: KurPack,
+    Ising: IsingPack,
+    Elliptical: EllipticalPack,
     Photographs: PhotographsPack,
     Imagenet32: ImagesPack,
     Cifar10: ImagesPack,
@@ -32,12 +53,17 @@ PACKS: dict[type[DataSpec], Callable[..., PackData]] = {
 }
 
 
-def _nlgp_samples(spec: Nlgp, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
-    return nlgp.draw_samples(spec, per_class, seed, "sample", torch.float32, torch.device("cpu"))
+def _of_stimulus(spec: Stimulus, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
+    pack = PACKS[type(spec)]
+    assert issubclass(pack, StimulusPack)  # type: ignore[arg-type]
+    return draw_samples(pack.process, spec, per_class, seed, "sample", torch.float32, torch.device("cpu"))
 
 
 SAMPLES: dict[type[DataSpec], Callable[..., tuple[Tensor, Tensor]]] = {
-    Nlgp: _nlgp_samples,
+    Nlgp: _of_stimulus,
+    Kur: _of_stimulus,
+    Ising: _of_stimulus,
+    Elliptical: _of_stimulus,
     Photographs: photographs.draw_samples,
     Imagenet32: images.draw_samples,
     Cifar10: images.draw_samples,

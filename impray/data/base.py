@@ -105,15 +105,21 @@ def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
     return list(place), places
 
 
-def selection(places: Sequence[int], among: int, device: torch.device) -> Int[Tensor, " place"] | None:
-    """Places as a tensor to select by, or None where they are 0, 1, ... among - 1: nothing to select."""
+Selection = Int[Tensor, " place"] | int | None
+
+
+def selection(places: Sequence[int], among: int, device: torch.device) -> Selection:
+    """Places as a tensor to select by; None where they are 0, 1, ... among - 1: nothing to select; their number where there is
+    one entry for all of them: nothing to copy."""
     if list(places) == list(range(among)):
         return None
-    return torch.tensor(places, device=device)
+    return len(places) if among == 1 else torch.tensor(places, device=device)
 
 
-def select(x: Tensor, places: Int[Tensor, " place"] | None) -> Tensor:
-    """Entries of the leading axis, by `selection`."""
+def select(x: Tensor, places: Selection) -> Tensor:
+    """Entries of the leading axis, by `selection`; one for all is a view that repeats it."""
+    if isinstance(places, int):
+        return x.expand(places, *x.shape[1:])
     return x if places is None else x.index_select(0, places)
 
 

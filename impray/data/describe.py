@@ -10,17 +10,22 @@ units are the samples: standard errors are jackknife ones, leaving out one sampl
 
 with divisor n - 1. Distances are circular on a ring or torus and open on photographs; in two dimensions pairs
 are taken by their distance rounded to whole pixels. Colour images: pairs of the same channel.
+
+Beside the samples of a stimulus stands its theory (`impray.theory.stimuli`), and how many standard errors lie between the two.
+Moments that are infinite are so in theory, and have no standard errors: a finite sample always gives a number.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from impray.data import each_class
-from impray.spec.data import DataSpec, Nlgp
+from impray.spec.data import DataSpec, Stimulus
+from impray.theory.stimuli import Moments, theory_moments
 
 
 def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
@@ -31,17 +36,59 @@ def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
     Returns: `samples` (of all classes), `shape` (of an input) and `classes`: each with label, mean,
              variance, kurtosis, excess_kurtosis, standard_error (of the excess kurtosis),
              mean_standard_error, variance_standard_error and covariance_by_distance: rows of distance_px
-             (0 to half the shorter side) and covariance.
+             (0 to half the shorter side) and covariance. Stimuli also have theory: variance, kurtosis,
+             excess_kurtosis, and off_by_standard_errors (variance, kurtosis, covariance: the largest over distances;
+             None where theory says infinite or the error itself is); and each distance its theory.
     """
     classes, samples = [], 0
     for label, x in enumerate(each_class(spec, per_class, seed)):
         of_class = x.double().numpy()
         samples += len(x)
-        distances, covariances = covariance_by_distance(of_class, circular=isinstance(spec, Nlgp))
+        distances, covariances = covariance_by_distance(of_class, circular=isinstance(spec, Stimulus))
         pairs = zip(distances.tolist(), covariances.tolist(), strict=True)
         rows = [{"distance_px": distance, "covariance": covariance} for distance, covariance in pairs]
-        classes.append({"label": label, **moments(of_class.reshape(len(x), -1)), "covariance_by_distance": rows})
+        found = {"label": label, **moments(of_class.reshape(len(x), -1)), "covariance_by_distance": rows}
+        classes.append(found | (_against_theory(spec, label, found, of_class) if isinstance(spec, Stimulus) else {}))
     return {"classes": classes, "samples": samples, "shape": list(spec.input_shape)}
+
+
+def _against_theory(spec: Stimulus, label: int, found: dict, x: Float[np.ndarray, "sample ..."]) -> dict:
+    """`theory` of a class, with the sample's distance from it; adds theory to the rows of covariance in `found`."""
+    theory = theory_moments(spec, label)
+    expected = _expected(spec, theory)
+    for row, value in zip(found["covariance_by_distance"], expected.tolist(), strict=True):
+        row["theory"] = value
+    off: dict[str, float | None] = {"variance": None, "kurtosis": None, "covariance": None}
+    if len(x) > 1 and theory.finite_below > 4:
+        products = _per_sample(x)
+        errors = products.std(axis=0, ddof=1) / math.sqrt(len(x))
+        ratios = [_ratio(*both) for both in zip(products.mean(axis=0) - expected, errors, strict=True)]
+        off["variance"], off["covariance"] = ratios[0], max(ratios)
+    if len(x) > 1 and theory.finite_below > 8:
+        off["kurtosis"] = _ratio(found["kurtosis"] - theory.kurtosis, found["standard_error"])
+    return {
+        "theory": {
+            "variance": theory.variance,
+            "kurtosis": theory.kurtosis,
+            "excess_kurtosis": theory.excess_kurtosis,
+            "off_by_standard_errors": off,
+        }
+    }
+
+
+def _expected(spec: Stimulus, theory: Moments) -> Float[np.ndarray, " distance"]:
+    """Covariance at every distance, by theory."""
+    if math.isinf(theory.variance):
+        return np.full(min(spec.shape) // 2 + 1, math.inf)
+    # Pairs at a displacement: as many as inputs, all with the covariance that the input at (0, 0) has there.
+    return _by_distance(theory.covariance.reshape(1, *spec.shape) * spec.inputs, spec.shape, True, 1)[1][0]
+
+
+def _ratio(difference: float, error: float) -> float:
+    """|difference| in standard errors; where all samples agree (the variance of spins) there must be none."""
+    if error > 1e-7:
+        return abs(float(difference / error))
+    return 0.0 if abs(difference) < 1e-6 else math.inf
 
 
 def moments(x: Float[np.ndarray, "sample input"]) -> dict[str, float]:
@@ -85,16 +132,35 @@ def covariance_by_distance(
     sides = x.shape[-min(x.ndim - 1, 2) :]
     axes = tuple(range(-len(sides), 0))
     padded = sides if circular else tuple(2 * side for side in sides)
-
-    def pair_sums(fields: np.ndarray) -> np.ndarray:
-        power = np.abs(np.fft.rfftn(fields, s=padded, axes=axes)) ** 2
-        return np.fft.irfftn(power.reshape(-1, *power.shape[-len(sides) :]).sum(axis=0), s=padded, axes=axes)
-
+    power = np.abs(np.fft.rfftn(centred, s=padded, axes=axes)) ** 2
+    power = power.reshape(-1, *power.shape[-len(sides) :]).sum(axis=0)
+    sums = np.fft.irfftn(power, s=padded, axes=axes) / max(len(x) - 1, 1)
     channels = centred[0].size // int(np.prod(sides))
-    sums, pairs = pair_sums(centred) / max(len(x) - 1, 1), pair_sums(np.ones(sides)) * channels
+    distances, means = _by_distance(sums[None], sides, circular, channels)
+    return distances, means[0]
+
+
+def _by_distance(
+    sums: Float[np.ndarray, "sample ..."], sides: tuple[int, ...], circular: bool, channels: int
+) -> tuple[Int[np.ndarray, " distance"], Float[np.ndarray, "sample distance"]]:
+    """Sums over pairs at every displacement -> means over pairs at every distance in whole pixels."""
+    padded = sums.shape[1:]
+    axes = tuple(range(-len(sides), 0))
+    ones = np.abs(np.fft.rfftn(np.ones(sides), s=padded, axes=axes)) ** 2
+    pairs = np.rint(np.fft.irfftn(ones, s=padded, axes=axes)) * channels
     lags = [np.minimum(np.arange(n), n - np.arange(n)) for n in padded]
     distance = np.rint(np.sqrt(sum(lag.astype(float) ** 2 for lag in np.ix_(*lags)))).astype(int)
     bins = min(sides) // 2 + 1
     kept = distance < bins
-    totals = [np.bincount(distance[kept], weights=w[kept], minlength=bins) for w in (sums, np.rint(pairs))]
-    return np.arange(bins), totals[0] / totals[1]
+    belongs = (distance[kept][:, None] == np.arange(bins)).astype(float)
+    return np.arange(bins), (sums[:, kept] @ belongs) / (pairs[kept] @ belongs)
+
+
+def _per_sample(x: Float[np.ndarray, "sample ..."]) -> Float[np.ndarray, "sample distance"]:
+    """Mean product of the pairs at each distance of each sample: of mean 0, on a ring or torus."""
+    axes = tuple(range(1, x.ndim))
+    sums = [
+        np.fft.irfftn(np.abs(np.fft.rfftn(part, axes=axes)) ** 2, s=x.shape[1:], axes=axes)
+        for part in np.array_split(x, max(1, len(x) // 4096))
+    ]
+    return np.concatenate([_by_distance(part, x.shape[1:], True, 1)[1] for part in sums])

@@ -10,7 +10,9 @@ from scipy.special import erf
 
 from impray.data import open_pack, sample
 from impray.data.describe import moments
-from impray.data.nlgp import correlation, covariance, hartley, normaliser
+from impray.data.stimulus import hartley
+from impray.theory.stimuli import correlation, covariance
+from impray.theory.stimuli import nlgp_scale as normaliser
 from impray.spec.data import Nlgp, Photographs
 from impray.spec.errors import ShapeError
 

@@ -1,0 +1,57 @@
+"""Inputs of controllable kurtosis, positive or negative, with a Gaussian copula.
+
+    x = q(Phi(z)) / s(k)      q(p) = u / (1 - |u|^k)^(1/k),  u = 2p - 1      z ~ N(0, C)      C_ij = exp(-d_ij^2 / xi^2)
+
+Source: Lufkin, Saxe & Grant (2024), eq. 4 and 7; moments and s(k) in closed form: `impray.theory.stimuli`.
+Where we differ: s(k) is exact where theirs is of a finite sample, and there is no NaN: in single precision Phi(z) rounds to 1 for
+z above 5.4, where q is infinite. Here 1 - |u| = erfc(|z| / sqrt 2) is computed itself, and 1 - |u|^k from it without a difference:
+
+    |x| = u exp(-log(t) / k)      t = -expm1(k log1p(-erfc(|z| / sqrt 2)))
+
+Heavy tails: for k <= 4 the fourth moment is infinite, so sample kurtoses mean nothing there and grow with the sample.
+Beyond exp(80) (k below about 0.25, in single precision) the exponential is cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from impray.data.base import Raw
+from impray.data.nlgp import field_roots
+from impray.data.stimulus import Coloured, Noisy, StimulusPack, laid_out, per_stream
+from impray.spec.data import Kur
+from impray.theory.stimuli import kur_scale
+
+_LARGEST = 80.0  # exponent: exp(80) has a square root's room left in single precision
+
+
+class KurProcess(Noisy):
+    """A quantile function of a Gaussian field's normal score."""
+
+    specs: Sequence[Kur]
+
+    def __init__(self, specs: Sequence[Kur], dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(specs, dtype, device)
+        # erf and erfc want z / sqrt 2: part of the roots.
+        self._field = Coloured([field_roots(spec) / math.sqrt(2) for spec in specs], dtype, device)
+        self._k = per_stream([spec.k for spec in specs], dtype, device)
+        self._rate = per_stream([-1 / spec.k for spec in specs], dtype, device)
+        amplitudes = [math.sqrt(1 - spec.gaussian_blend) / kur_scale(spec.k) for spec in specs]
+        self._amplitudes = per_stream(amplitudes, dtype, device)
+
+    def samples(self, numbers: Raw, labels: Int[Tensor, "stream padded"], samples: int) -> Tensor:
+        z = self._field(numbers["noise"], labels)
+        t = z.abs().erfc_().neg_().log1p_().mul_(self._k).expm1_().neg_()
+        factor = t.log_().mul_(self._rate).clamp_(max=_LARGEST).exp_()
+        return laid_out(z.erf_().mul_(factor), self._amplitudes, samples)
+
+
+class KurPack(StimulusPack):
+    """See `StimulusPack`."""
+
+    process = KurProcess

@@ -1,0 +1,1 @@
+"""Closed-form predictions to hold simulations against: numpy and scipy only."""
