@@ -36,7 +36,8 @@ TINY = {
         {"clustering": {"min_fan_in": 4}},
         "spread",
         {"kurtosis": {"at": ["start", "end"]}},
-        {"ipr": {"at": ["start", "end"]}},
+        {"ipr": {"at": ["mask", "start", "end"]}},
+        "sinusoid",
         {"masks": {"most_connected": 2}},
         {"cavity": {"min_fan_in": 2}},
         {"components": {"count": 3}},
@@ -77,7 +78,9 @@ def rows_of(folder, table: str) -> pl.DataFrame:
     return scan(table, folder).drop([column.name for column in PROVENANCE], strict=False).collect()
 
 
-def assert_same_tables(one, other, tables=("rounds", "units", "fates", "masks", "images", "histograms")) -> None:
+def assert_same_tables(
+    one, other, tables=("rounds", "units", "fates", "masks", "images", "histograms", "steps")
+) -> None:
     for table in tables:
         a, b = rows_of(one, table), rows_of(other, table)
         assert a.height > 0 or table not in ("rounds", "units", "fates"), table

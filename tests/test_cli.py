@@ -101,7 +101,7 @@ WRONG = {
     "misspelt kind": (
         {"trial.data.kind": "nlpg"},
         "kind:",
-        ["trial.data.kind = 'nlpg'", "not one of nlgp, photographs", "did you mean 'nlgp'?"],
+        ["trial.data.kind = 'nlpg'", "not one of nlgp, kur, ising, elliptical, photographs", "did you mean 'nlgp'?"],
     ),
     "fraction 20": (
         {"trial.prune.fraction": 20},
@@ -584,7 +584,7 @@ def test_data_of_photographs_and_their_clone():
     [
         (
             ["--set", "data.kind=nlpg"],
-            "trial.data.kind = 'nlpg'    not one of nlgp, photographs, imagenet32, ",
+            "trial.data.kind = 'nlpg'    not one of nlgp, kur, ising, elliptical, photographs, ",
         ),
         (["--set", "data.gian=1"], "did you mean 'gain'?"),
         (["--samples", "1"], "--samples"),

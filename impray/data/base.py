@@ -108,12 +108,16 @@ def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
 Selection = Int[Tensor, " place"] | int | None
 
 
-def selection(places: Sequence[int], among: int, device: torch.device) -> Selection:
-    """Places as a tensor to select by; None where they are 0, 1, ... among - 1: nothing to select; their number where there is
-    one entry for all of them: nothing to copy."""
+def selection(places: Sequence[int], among: int, device: torch.device) -> Int[Tensor, " place"] | None:
+    """Places as a tensor to select by, or None where they are 0, 1, ... among - 1: nothing to select."""
     if list(places) == list(range(among)):
         return None
-    return len(places) if among == 1 else torch.tensor(places, device=device)
+    return torch.tensor(places, device=device)
+
+
+def view_selection(places: Sequence[int], among: int, device: torch.device) -> Selection:
+    """As `selection`, for what nobody writes to: their number where there is one entry for all places, and nothing to copy."""
+    return len(places) if among == 1 and len(places) > 1 else selection(places, among, device)
 
 
 def select(x: Tensor, places: Selection) -> Tensor:

@@ -91,7 +91,8 @@ def _radii(
     if spec.radius == "student_t":
         half = spec.degrees_of_freedom / 2
         alpha = torch.full(shape, half, dtype=torch.float64, device=device)
-        return (half / torch._standard_gamma(alpha, generator=stream)).sqrt()  # chi^2_v / v = gamma(v/2) / (v/2)
+        gamma = torch._standard_gamma(alpha, generator=stream)  # pyright: ignore  (torch.distributions takes no generator)
+        return (half / gamma).sqrt()  # chi^2_v / v = gamma(v/2) / (v/2)
     u = torch.empty(shape, dtype=torch.float64, device=device).uniform_(generator=stream)
     if spec.radius == "extreme":
         return 2 + (u.log1p() - (-u).log1p()) / 2

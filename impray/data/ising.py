@@ -7,8 +7,11 @@ A ring is a free chain of relative signs with an even number of flips. With r fl
     P(parity r on m bonds) = (1 + (-1)^r a^m) / 2,  a = 1 - 2p = tanh J
     P(flip | r, m bonds left) = p P(1 - r on m - 1) / P(r on m)
 
-so bond after bond is drawn from its exact conditional probability, and the first spin is fair. Both thresholds of a bond (r = 0
-and 1) are compared with the same uniform number for all samples at once, and only the parity goes from bond to bond, as bytes.
+so bond after bond is drawn from its exact conditional probability, the last one follows from the others, and the first spin is
+fair. Whether a bond flips at r = 0 (e) and at r = 1 (o) is told by one uniform number, for all bonds and samples at once; only the
+parity goes from bond to bond, as bytes:
+
+    r' = r ^ flip = e ^ (r & ~(e ^ o))      x_{i+1} = x_1 where an even number of bonds has flipped so far
 
 Source: Lufkin, Saxe & Grant (2024), eq. 2, whose exponent has the other sign and whose public code runs 2,000 Metropolis flips
 per sample; the conditioning is ours. Uniform numbers have 31 bits: probabilities are exact to 5e-10.
@@ -31,43 +34,44 @@ _BITS = 31
 
 
 def flip_thresholds(spins: int, coupling: float) -> list[tuple[int, int]]:
-    """P(flip) of each bond times 2^31, given that the parity of the flips from it on is 0 or 1."""
+    """P(flip) of each bond but the last times 2^31, given that the parity of the flips from it on is 0 or 1; below 2^31."""
     a, p = math.tanh(coupling), 1 / (1 + math.exp(2 * coupling))
 
     def of_parity(parity: int, bonds: int) -> float:
         return (1 - a**bonds if parity else 1 + a**bonds) / 2
 
     found = []
-    for left in range(spins, 0, -1):
+    for left in range(spins, 1, -1):
         both = []
         for parity in (0, 1):
             whole = of_parity(parity, left)
-            # The last bond must flip at parity 1 and must not at 0; a parity that cannot be is never met.
-            share = p * of_parity(1 - parity, left - 1) / whole if whole > 0 else float(parity)
-            both.append(round(min(share, 1.0) * 2**_BITS))
+            # Without coupling, or with an infinite one, a parity may be impossible: it is never met.
+            share = p * of_parity(1 - parity, left - 1) / whole if whole > 0 else 0.0
+            both.append(min(round(share * 2**_BITS), 2**_BITS - 1))
         found.append((both[0], both[1]))
     return found
 
 
 class IsingProcess(Process):
-    """Spins from uniform numbers: one for the first spin, one per bond."""
+    """Spins from uniform numbers: one for the first spin, one per bond but the last."""
 
     specs: Sequence[Ising]
     drawn = ("uniform",)
     of_streams = frozenset({"spins"})
+    numbers = {"cpu": 2**18, "cuda": 2**21}  # bond after bond: long rows against the overhead of their calls
 
     def __init__(self, specs: Sequence[Ising], dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(specs, dtype, device)
         thresholds = [[flip_thresholds(self.inputs, j) for j in spec.coupling] for spec in specs]
-        # [stream, class, bond, parity]; 2^31 itself (always) fits no 32 bits.
-        self._thresholds = torch.tensor(thresholds, dtype=torch.int64, device=device)
+        # [stream, parity, bond, class]
+        self._thresholds = torch.tensor(thresholds, dtype=torch.int32, device=device).permute(0, 3, 2, 1).contiguous()
         roots = [math.sqrt(1 - spec.gaussian_blend) for spec in specs]
         self._amplitudes = torch.tensor(roots, dtype=torch.float64).to(device, dtype).view(-1, 1, 1)
 
     def draw(self, name: str, stream: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        """Bonds first, samples last: [step, bond, sample] as whole bytes of 64 bits, two numbers in each."""
+        """Integers of 32 bits [bond, step, sample]; two are drawn at once."""
         steps, samples = shape
-        words = torch.empty(steps, self.inputs, samples // 2, dtype=torch.int64, device=self.device)
+        words = torch.empty(self.inputs, steps, samples // 2, dtype=torch.int64, device=self.device)
         return words.random_(-(2**63), None, generator=stream).view(torch.int32)
 
     def prepared(self, raw: Raw, seed_of_stream: Sequence[int]) -> Raw:
@@ -76,32 +80,28 @@ class IsingProcess(Process):
         return {"labels": raw["labels"], "spins": torch.stack(spins)}
 
     def _spins(
-        self, uniform: Int[Tensor, "step bond sample"], labels: Int[Tensor, "step sample"], stream: int
+        self, uniform: Int[Tensor, "bond step sample"], labels: Int[Tensor, "step sample"], stream: int
     ) -> Int[Tensor, "step sample bond"]:
-        bits = uniform & (2**_BITS - 1)
-        down = (uniform[:, -1] < 0).to(torch.uint8)  # the sign bit of the last number is free
-        parity = torch.zeros_like(down)
-        found = torch.empty(uniform.shape, dtype=torch.uint8, device=self.device)
-        limits = self._thresholds[stream]
-        for bond in range(self.inputs):
-            found[:, bond] = down
-            even, odd = (self._below(bits[:, bond], limits[:, bond, r], labels) for r in (0, 1))
-            flip = even ^ (parity & (even ^ odd))
-            parity ^= flip
-            down = down ^ flip
-        return found.to(torch.int8).mul_(-2).add_(1).transpose(1, 2).contiguous()
-
-    def _below(self, number: Tensor, limits: Int[Tensor, " class"], labels: Tensor) -> Tensor:
-        """number < limits[label], as bytes."""
-        if self.specs[0].classes == 2:
-            below = torch.where(labels == 0, number < int(limits[0]), number < int(limits[1]))
-        else:
-            below = number < limits[labels]
-        return below.to(torch.uint8)
+        number = uniform[:-1] & (2**_BITS - 1)
+        even, odd = (number < _of_class(limits, labels) for limits in self._thresholds[stream])
+        stays = torch.eq(even, odd)
+        parity = torch.zeros(uniform.shape, dtype=torch.bool, device=self.device)
+        for bond in range(self.inputs - 1):
+            after = torch.bitwise_and(parity[bond], stays[bond], out=parity[bond + 1])
+            after.bitwise_xor_(even[bond])
+        parity ^= uniform[-1] < 0  # the first spin: the sign bit of a number that no bond needs
+        return parity.permute(1, 2, 0).to(torch.int8).mul_(-2).add_(1).contiguous()
 
     def samples(self, numbers: Raw, labels: Int[Tensor, "stream padded"], samples: int) -> Tensor:
         spins = numbers["spins"][:, :samples].to(self.dtype)
         return spins.mul_(self._amplitudes)[:, :, None]
+
+
+def _of_class(limits: Int[Tensor, "bond class"], labels: Int[Tensor, "step sample"]) -> Int[Tensor, "bond step sample"]:
+    """Each bond's limit in the class of each sample."""
+    if limits.shape[1] == 2:
+        return torch.where(labels == 0, limits[:, :1, None], limits[:, 1:, None])
+    return limits[:, labels]
 
 
 class IsingPack(StimulusPack):

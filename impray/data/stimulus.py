@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, generator, select, selection
+from impray.data.base import Blocks, Raw, distinct, generator, select, view_selection
 from impray.spec.data import Stimulus
 from impray.theory.stimuli import covariance, torus
 
@@ -99,6 +99,7 @@ def per_stream(values: Sequence[float], dtype: torch.dtype, device: torch.device
 class Process(ABC):
     """A kind of stimulus: what one seed draws, and samples of variance 1 - blend from that."""
 
+    numbers = _NUMBERS
     drawn: tuple[str, ...] = ()  # names of what `draw` gives, one generator per seed and name
 
     def __init__(self, specs: Sequence[Stimulus], dtype: torch.dtype, device: torch.device) -> None:
@@ -158,7 +159,7 @@ class StimulusPack(Blocks):
         device: torch.device,
     ) -> None:
         self.nets, self.inputs, self.classes = len(specs), specs[0].inputs, specs[0].classes
-        self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS[device.type] // (batch * self.inputs)))
+        self.block = max(1, min(_LONGEST_BLOCK, self.process.numbers[device.type] // (batch * self.inputs)))
         self._specs, self._dtype, self._device = specs, dtype, device
         self._seeds = [seed if spec.draw is None else spec.draw for spec, seed in zip(specs, seeds, strict=True)]
         self._samples, self._drawn_samples = batch, padded(batch)
@@ -168,15 +169,15 @@ class StimulusPack(Blocks):
         alike = [spec.model_copy(update={"held_out": 2, "draw": None}) for spec in specs]
         of_net = list(zip(alike, self._seeds, strict=True))
         streams = sorted(dict.fromkeys(of_net), key=lambda one: one[0].gaussian_blend > 0)
-        self._stream_of_net = selection([streams.index(one) for one in of_net], len(streams), device)
+        self._stream_of_net = view_selection([streams.index(one) for one in of_net], len(streams), device)
         self._process = self.process([spec for spec, _ in streams], dtype, device)
         # What is drawn once.
         self._noise_seeds, self._places = distinct([seed for _, seed in streams])
-        self._seed_of_stream = selection(self._places, len(self._noise_seeds), device)
+        self._seed_of_stream = view_selection(self._places, len(self._noise_seeds), device)
         blended = [(spec, seed) for spec, seed in streams if spec.gaussian_blend > 0]
         self._plain = len(streams) - len(blended)
         self._clone_seeds, places = distinct([seed for _, seed in blended])
-        self._clone_of_stream = selection(places, len(self._clone_seeds), device)
+        self._clone_of_stream = view_selection(places, len(self._clone_seeds), device)
         self._clone = Coloured([clone_roots(spec) for spec, _ in blended], dtype, device) if blended else None
 
     def start(self, round: int) -> None:
@@ -205,9 +206,7 @@ class StimulusPack(Blocks):
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         numbers = {
-            name: values[:, step]
-            if name in self._process.of_streams
-            else select(values[:, step], self._seed_of_stream)
+            name: values[:, step] if name in self._process.of_streams else select(values[:, step], self._seed_of_stream)
             for name, values in raw.items()
             if name != "clone"
         }

@@ -32,10 +32,12 @@ from impray.lineage.checkpoint import (
 )
 from impray.masks import RULES, Past, counts, density, full, scopes, within_units
 from impray.measures import RoundState
+from impray.measures.course import Recorder
 from impray.measures.forward import affine, frequent_classes
 from impray.measures.on_weights import layer_scores
 from impray.nets import NETS
 from impray.spec.errors import LineageError
+from impray.spec.measure import Course
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, stream_seed
 from impray.training import OPTIMIZERS
@@ -101,6 +103,7 @@ class Chain:
         self.trunks: dict[str, Trunk] = {}
         self.recent: dict[str, tuple[int, Record]] = {}  # lineage -> (round, record) of the last round seen
         self.ended: dict[str, int] = {}  # lineage -> round in which it diverged
+        self.courses: dict[tuple[str, int], list[dict]] = {}  # (trunk, 0) or (lineage, round) -> its time course
         for lineage in pack.lineages:
             round = memory.diverged(lineage)
             if round is not None:
@@ -147,18 +150,49 @@ class Chain:
         prune, train = lineages[0].trial.prune, lineages[0].trial.train
         steps = train.steps - (prune.rewind_step if prune.after_rewind == "remaining" else 0)
         stacked = self._stack([masks[lineage.id] for lineage in lineages])
-        trained, _ = self._train(lineages, self._stack(starts), stacked, steps, round, ())
+        trained, _ = self._train(lineages, self._stack(starts), stacked, steps, round, (), record=True)
         return {
             lineage.id: Record(masks[lineage.id], *_of_net(trained.params, trained.stats, index))
             for index, lineage in enumerate(lineages)
         }
 
-    def _train(self, lineages, params, masks, steps: int, round: int, snapshots):  # noqa: ANN001, ANN202
+    def _train(self, lineages, params, masks, steps: int, round: int, snapshots, *, record: bool):  # noqa: ANN001, ANN202
         data = self._opened(lineages)
         data.start(round)
         optimise = OPTIMIZERS[type(lineages[0].trial.train)]
         specs = [lineage.trial.train for lineage in lineages]
-        return optimise(self.arch, specs, params, masks, data, steps, snapshots)
+        asked = self._course_asked if record else None
+        if asked is None:
+            return optimise(self.arch, specs, params, masks, data, steps, snapshots)
+        held_out = [self._data.held_out(self._places[lineage.id]) for lineage in lineages]
+        recorder = Recorder(asked, self.arch, held_out, lineages[0].trial.train.loss)
+        found = optimise(self.arch, specs, params, masks, data, steps, snapshots, (asked.record_every, recorder))
+        for lineage, of_net in zip(lineages, recorder.rows(), strict=True):
+            self.courses[_course_key(lineage, round)] = of_net
+        return found
+
+    @cached_property
+    def _course_asked(self) -> Course | None:
+        return next((measure for measure in self.pack.measures if isinstance(measure, Course)), None)
+
+    def course(self, lineages: Sequence[Lineage], records: Sequence[Record], round: int) -> list[list[dict]]:
+        """Rows of the time course of each lineage's round. A round that is trained already is trained once more, to the same
+        numbers: only then is there something to record."""
+        pairs = zip(lineages, records, strict=True)
+        absent = {
+            _course_key(lin, round): (lin, rec) for lin, rec in pairs if _course_key(lin, round) not in self.courses
+        }
+        if absent:
+            again = [lineage for lineage, _ in absent.values()]
+            if round == 0:
+                self._dense_run(again, again[0].trial.train.steps, (), record=True)
+            else:
+                self._trained(again, {lineage.id: record.masks for lineage, record in absent.values()}, round)
+        found = [self.courses[_course_key(lineage, round)] for lineage in lineages]
+        # Trunks are shared by lineages that are measured at the same time: of no use afterwards.
+        for key in {_course_key(lineage, round) for lineage in lineages}:
+            del self.courses[key]
+        return found
 
     # -- masks --------------------------------------------------------------------------------------------------------
 
@@ -272,10 +306,11 @@ class Chain:
             for lineage in needy:
                 self._load_trunk(lineage)
             absent = [lineage for lineage in needy if lineage.trunk not in self.trunks]
-            self._grow(absent, lineages[0].trial.train.steps)
+            self._grow(absent, lineages[0].trial.train.steps, record=True)
             # A trunk of an earlier sweep that was never asked for this snapshot: only the way there is trained again.
             short = [lineage for lineage in needy if self._lacks(lineage)]
-            self._grow(short, max([1, *(step for lineage in short for step in self._lacks(lineage) or [])]))
+            steps = max([1, *(step for lineage in short for step in self._lacks(lineage) or [])])
+            self._grow(short, steps, record=False)
 
     def _lacks(self, lineage: Lineage) -> list[int] | None:
         """Snapshots that the trunk should have and has not; None if there is no trunk at all."""
@@ -303,14 +338,17 @@ class Chain:
             asked.add(lineage.trial.prune.rewind_step)
         return {trunk: tuple(sorted(asked)) for trunk, asked in steps.items()}
 
-    def _grow(self, lineages: Sequence[Lineage], steps: int) -> None:
+    def _dense_run(self, lineages: Sequence[Lineage], steps: int, snapshots: Sequence[int], *, record: bool):  # noqa: ANN202
+        nets, seeds = [lineage.trial.net for lineage in lineages], [lineage.seed for lineage in lineages]
+        params = self.net.initial(nets, self.arch, seeds, self.dtype, self.device)
+        return self._train(lineages, params, None, steps, 0, snapshots, record=record)
+
+    def _grow(self, lineages: Sequence[Lineage], steps: int, *, record: bool) -> None:
         """Train the dense networks of `lineages` for `steps` updates and keep what their trunks lack."""
         if not lineages:
             return
-        nets, seeds = [lineage.trial.net for lineage in lineages], [lineage.seed for lineage in lineages]
-        params = self.net.initial(nets, self.arch, seeds, self.dtype, self.device)
         asked = sorted({step for lineage in lineages for step in self._asked_snapshots[lineage.trunk] if step <= steps})
-        trained, snapshots = self._train(lineages, params, None, steps, 0, asked)
+        trained, snapshots = self._dense_run(lineages, steps, asked, record=record)
         for index, lineage in enumerate(lineages):
             trunk = self.trunks.get(lineage.trunk)
             at = {step: _of_net(snapshots[step], {}, index)[0] for step in asked}
@@ -374,6 +412,8 @@ class Chain:
             held_out=lambda net: self._data.held_out(places[net]),
             input_shape=trial.data.input_shape,
             loss=trial.train.loss,
+            trials=[lineage.trial for lineage in lineages],
+            course=lambda _: self.course(lineages, records, round),
         )
 
     @cached_property
@@ -392,6 +432,11 @@ class Chain:
 
     def _stack(self, of_nets: Sequence[Params]) -> Params:
         return {name: torch.stack([params[name].to(self.device) for params in of_nets]) for name in of_nets[0]}
+
+
+def _course_key(lineage: Lineage, round: int) -> tuple[str, int]:
+    """Round 0 is the trunk's, whoever trained it."""
+    return (lineage.trunk if round == 0 else lineage.id), round
 
 
 def _of_net(params: Params, stats: Params, index: int) -> tuple[Params, Params]:

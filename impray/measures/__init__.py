@@ -5,7 +5,20 @@ To add one: a class in `impray/spec/measure.py` (parameters, what it reads, its 
 
 from collections.abc import Callable
 
-from impray.measures import accuracy, components, correlation, density, inputs, ipr, kurtosis, on_image, on_weights
+from impray.measures import (
+    accuracy,
+    components,
+    correlation,
+    course,
+    density,
+    flow,
+    inputs,
+    ipr,
+    kurtosis,
+    on_image,
+    on_weights,
+    sinusoid,
+)
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 
@@ -23,6 +36,9 @@ MEASURES: dict[type[spec.MeasureSpec], Callable[..., Readings]] = {
     spec.Components: components.measure,
     spec.Inputs: inputs.measure,
     spec.Ipr: ipr.measure,
+    spec.Sinusoid: sinusoid.measure,
+    spec.Flow: flow.measure,
+    spec.Course: course.measure,
     spec.Masks: on_image.measure_masks,
 }
 

@@ -91,7 +91,8 @@ def fit(inputs: Float[Tensor, "sample input"], count: int) -> Fit:
 def _portions(inputs: Tensor, mean: np.ndarray | float) -> Iterator[np.ndarray]:
     """Centred inputs in float64, some samples at a time."""
     for part in inputs.split(PORTION):
-        yield part.cpu().double().numpy() - mean
+        # One layout for all: on some processors products round by which axis runs first.
+        yield part.cpu().double().contiguous().numpy() - mean
 
 
 def _principal(inputs: Tensor, mean: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

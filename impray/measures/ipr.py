@@ -27,10 +27,11 @@ def ipr(weight: Float[Tensor, "*unit input"]) -> Float[Tensor, "*unit"]:
 
 def measure(asked: spec.Ipr, state: RoundState) -> Readings:
     """IPR of every layer but the output layer, at the asked points of the round."""
-    columns = {"start": "ipr_start", "end": "ipr"}
+    columns = {"mask": "ipr_mask", "start": "ipr_start", "end": "ipr"}
     units = {}
     for layer in range(1, max(state.arch.layers, 2)):
         name = f"weight{layer}"
-        weights = {"start": state.start[name]} | ({"end": state.trained[name]} if "end" in asked.at else {})
+        weights = {"start": state.start[name], "mask": state.layer_mask(layer).double()}
+        weights |= {"end": state.trained[name]} if "end" in asked.at else {}
         units[layer] = {columns[at]: torch.stack([ipr(w) for w in weights[at]]) for at in asked.at}
     return Readings(units=units)

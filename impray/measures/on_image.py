@@ -5,6 +5,7 @@ They read first-layer masks. `rf_width` also reads later layers, as numbers of p
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from impray.measures.rf_width import rf_width
 from impray.measures.spread import spread
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
+from impray.spec.data import Stimulus
 
 
 def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
@@ -40,12 +42,12 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
     columns = ("rf_width_x_px", "rf_width_y_px", "rf_fit_mse")
     units: dict[int, dict[str, Tensor]] = {}
     if 1 in asked.layers:
-        units[1] = dict(zip(columns, _where_counted(asked, state.layer_mask(1), widths), strict=True))
+        units[1] = dict(zip(columns, _where_counted(asked, state, state.layer_mask(1), widths), strict=True))
     later: dict[int, list[Tensor]] = {layer: [] for layer in asked.layers if 1 < layer < state.arch.layers}
     for net in range(state.nets if later else 0):  # one at a time: its paths are numbers of eight bytes, not bits
         for layer, reached in paths(state, net, max(later)):
             if layer in later:
-                later[layer].append(torch.cat(_where_counted(asked, reached[None], widths)))
+                later[layer].append(torch.cat(_where_counted(asked, state, reached[None], widths)))
     for layer, found in later.items():
         units[layer] = dict(zip(columns, torch.stack(found, dim=1), strict=True))
     return Readings(units=units)
@@ -65,14 +67,18 @@ def paths(state: RoundState, net: int, last: int) -> Iterator[tuple[int, Float[T
 def measure_clustering(asked: spec.Clustering, state: RoundState) -> Readings:
     """Pairs within the radius relative to chance, first layer; see `clustering`."""
     (found,) = _where_counted(
-        asked, state.layer_mask(1), lambda masks: (clustering(masks, state.input_shape, asked.radius_px),)
+        asked,
+        state,
+        state.layer_mask(1),
+        lambda masks: (clustering(masks, state.input_shape, asked.radius_px),),
     )
     return Readings(units={1: {"clustering": found}})
 
 
 def measure_spread(asked: spec.Spread, state: RoundState) -> Readings:
     """Fit-free width, first layer; see `spread`."""
-    (found,) = _where_counted(asked, state.layer_mask(1), lambda masks: (spread(masks, state.input_shape),))
+    shape = state.input_shape
+    (found,) = _where_counted(asked, state, state.layer_mask(1), lambda masks: (spread(masks, shape),))
     return Readings(units={1: {"spread_px": found}})
 
 
@@ -106,13 +112,45 @@ def counted(asked: spec.MaskOnImage, masks: Shaped[Tensor, "net unit input"]) ->
     return enough if asked.most_connected is None else enough & _most_connected(fan_in, asked.most_connected)
 
 
+def centred(masks: Shaped[Tensor, "unit input"], shape: tuple[int, ...]) -> Shaped[Tensor, "unit input"]:
+    """Each mask shifted around the torus so that its circular mean, along rows and along columns, is in the middle.
+
+    The circular mean of places j with weights m is the angle of sum_j m_j exp(2 pi i j / side). Shifts are whole pixels.
+    """
+    rows, cols = shape[-2:]
+    images = masks.reshape(len(masks), -1, rows, cols)
+    size = images.double().abs().sum(1)
+    shifts = [_to_the_middle(size.sum(2)), _to_the_middle(size.sum(1))]
+    places = [
+        (torch.arange(side, device=masks.device) - shift[:, None]) % side
+        for side, shift in zip((rows, cols), shifts, strict=True)
+    ]
+    flat = places[0][:, :, None] * cols + places[1][:, None, :]
+    index = flat.flatten(1)[:, None].expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, index).reshape(masks.shape)
+
+
+def _to_the_middle(weight: Float[Tensor, "unit place"]) -> Int[Tensor, " unit"]:
+    """Places by which to shift."""
+    side = weight.shape[1]
+    angle = torch.arange(side, dtype=torch.float64, device=weight.device) * (2 * math.pi / side)
+    mean = torch.atan2((weight * angle.sin()).sum(1), (weight * angle.cos()).sum(1)) * side / (2 * math.pi)
+    return ((side - 1) / 2 - mean).round().long()
+
+
 def _where_counted(
-    asked: spec.MaskOnImage, masks: Shaped[Tensor, "net unit input"], function: Callable[[Tensor], Sequence[Tensor]]
+    asked: spec.MaskOnImage,
+    state: RoundState,
+    masks: Shaped[Tensor, "net unit input"],
+    function: Callable[[Tensor], Sequence[Tensor]],
 ) -> list[Float[Tensor, "net unit"]]:
     """The function's results for the units that count, NaN for the others."""
     chosen = counted(asked, masks)
+    some = masks[chosen]
+    if asked.centred and any(isinstance(trial.data, Stimulus) for trial in state.trials):
+        some = centred(some, state.input_shape)
     results = []
-    for values in function(masks[chosen]):
+    for values in function(some):
         whole = torch.full(chosen.shape, torch.nan, dtype=torch.float64, device=masks.device)
         whole[chosen] = values.double()
         results.append(whole)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from impray.nets.mlp import Architecture, Params
+from impray.spec.measure import Course
+from impray.spec.trial import Trial
 
 
 @dataclass
@@ -28,6 +30,8 @@ class RoundState:
     held_out: Callable[[int], tuple[Tensor, Tensor]]
     input_shape: tuple[int, ...]
     loss: str
+    trials: Sequence[Trial] = ()  # of each net
+    course: Callable[[Course], list[list[dict]]] | None = None  # records rows of the round's time course, per net
 
     @property
     def nets(self) -> int:
@@ -63,7 +67,8 @@ class Readings:
     lineage: column -> [net] (or a list of lists). units: layer -> column -> [net, unit].
     masks: layer -> one (unit, {column: value}) list per net. images: rows of the table `images` of each net, with name and number.
     histograms: rows of the table `histograms` of each net, with layer and name. weights: layer -> column -> [net, unit, input],
-    NaN where a weight has none; kept, and joined to each weight's fate when the lineage ends.
+    NaN where a weight has none; kept, and joined to each weight's fate when the lineage ends. steps: rows of the table `steps` of each
+    net.
     """
 
     lineage: dict[str, Tensor | list] = field(default_factory=dict)
@@ -72,6 +77,7 @@ class Readings:
     images: list[list[dict]] = field(default_factory=list)
     histograms: list[list[dict]] = field(default_factory=list)
     weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    steps: list[list[dict]] = field(default_factory=list)
 
 
 def image(values: Tensor, name: str, number: int, value: float | None = None) -> dict:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -42,12 +42,14 @@ class Architecture:
         activation: `relu`, `sigmoid`, `erf`, `tanh` or `linear`, after every layer but the last.
         batch_norm: whether the inputs of every product are normalised.
         bias: whether the layers have biases.
+        readout: `trained`, or `mean`: the output layer is fixed at 1 / (its inputs), without bias.
     """
 
     sizes: tuple[int, ...]
     activation: str
     batch_norm: bool
     bias: bool
+    readout: str = "trained"
 
     @property
     def layers(self) -> int:
@@ -57,7 +59,7 @@ class Architecture:
 
 def architecture(net: Mlp, inputs: int, outputs: int) -> Architecture:
     """The shared form of `net` on data with that many inputs and (already resolved) outputs."""
-    return Architecture((inputs, *net.hidden, outputs), net.activation, net.batch_norm, net.bias)
+    return Architecture((inputs, *net.hidden, outputs), net.activation, net.batch_norm, net.bias, net.readout)
 
 
 def initial(
@@ -67,7 +69,7 @@ def initial(
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> Params:
-    """Parameters before the first update: weights as `net.init` says, biases and beta 0, gamma 1.
+    """Parameters before the first update: weights as `net.init` says, biases and beta 0, gamma 1; a fixed mean is 1 / inputs.
 
     Args:
         net: one for all, or one per net (they may differ in `init`).
@@ -86,6 +88,8 @@ def initial(
         if arch.batch_norm:
             params[f"gamma{layer}"] = torch.ones(len(seeds), fan_in)
             params[f"beta{layer}"] = torch.zeros(len(seeds), fan_in)
+    if arch.readout == "mean":
+        params[f"weight{arch.layers}"].fill_(1 / arch.sizes[-2])
     return {name: value.to(device, dtype) for name, value in params.items()}
 
 
@@ -144,7 +148,7 @@ def padded(params: Mapping[str, Tensor], arch: Architecture) -> tuple[Params, Ar
         more_in, more_out = sizes[layer - 1] - arch.sizes[layer - 1], sizes[layer] - arch.sizes[layer]
         widths = {"weight": (0, more_in, 0, more_out), "bias": (0, more_out)}.get(kind, (0, more_in))
         wide[name] = pad(value, widths) if any(widths) else value
-    return wide, Architecture(sizes, arch.activation, arch.batch_norm, arch.bias)
+    return wide, replace(arch, sizes=sizes)
 
 
 def preactivations(

@@ -20,8 +20,8 @@ Rows = dict[str, list[dict]]
 
 
 def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
-    """The rows of one round: tables `rounds`, `units`, `masks`, `images` and `histograms`."""
-    found: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": []}
+    """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`."""
+    found: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": [], "steps": []}
     well = [lineage for lineage, how in zip(finished.lineages, finished.status, strict=True) if how == "done"]
     place = {lineage.id: net for net, lineage in enumerate(well)}
     of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
@@ -34,6 +34,7 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
             found["masks"] += [{**shared, **mask} for mask in _masks(readings, net)]
             found["images"] += [{**shared, **image} for r in readings if r.images for image in r.images[net]]
             found["histograms"] += [{**shared, **one} for r in readings if r.histograms for one in r.histograms[net]]
+            found["steps"] += [{**shared, **one} for r in readings if r.steps for one in r.steps[net]]
         found["rounds"].append(
             shared
             | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how, "trained": trained, "density": density}

@@ -34,6 +34,7 @@ TABLES: dict[str, str] = {
     "masks": "one row per stored mask (measure `masks`)",
     "images": "one row per stored image: components, correlation maps, samples (measures `components`, `correlation`, `inputs`)",
     "histograms": "one row per stored two-dimensional histogram (measure `cavity`)",
+    "steps": "one row per lineage, round, recorded step and unit of layer 1 (measure `course`)",
     "trials": "one row per trial: a point of all axes",
     "failures": "one row per failure of a pack",
 }
@@ -45,6 +46,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "masks": ("lineage", "round", "layer", "unit"),
     "images": ("lineage", "round", "name", "number"),
     "histograms": ("lineage", "round", "layer", "name"),
+    "steps": ("lineage", "round", "step", "unit"),
     "trials": ("trial",),
     "failures": ("pack", "written_at"),
 }
@@ -54,6 +56,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "masks": ("lineage", "round"),
     "images": ("lineage", "round", "name"),
     "histograms": ("lineage", "round", "layer", "name"),
+    "steps": ("lineage", "round"),
 }
 
 _LINEAGE = (
@@ -146,6 +149,14 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
     "histograms": (
         (*_LINEAGE, *_LAYER, Column("name", "str", "", "x against y: weight_cavity has weight and cavity score")),
         (*_of_measures("histogram_columns"), *PROVENANCE[1:]),
+    ),
+    "steps": (
+        (
+            *_LINEAGE,
+            Column("step", "int", "updates", "updates made in this round, 0 at its start"),
+            Column("unit", "int", "", "row of the first weight matrix, from 0"),
+        ),
+        (*_of_measures("step_columns"), *PROVENANCE[1:]),
     ),
     "trials": (
         (

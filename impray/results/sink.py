@@ -74,7 +74,7 @@ class FolderSink:
         again = [(row["lineage"], round) for row in rows["rounds"] if (row["lineage"], round) in self._rows]
         if again:
             rows = {table: self._merged(table, of_table, round) for table, of_table in rows.items()}
-        for table in ("units", "masks", "images", "histograms", "rounds"):
+        for table in ("units", "masks", "images", "histograms", "steps", "rounds"):
             # Named by what was measured too: a later run that measures more must not replace a file with other rows in it.
             suffix = measured_digest(self.pack) if again else "0"
             tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", rows[table], self.pack.axes)

@@ -63,6 +63,20 @@ def _table(spec: DataSpec, found: dict, samples: int) -> None:
         numbers = [row["mean"], row["variance"], row["kurtosis"], row["excess_kurtosis"]]
         shown = " ".join(f"{value:9.4f}" if math.isfinite(value) else f"{value!s:>9}" for value in numbers)
         typer.echo(f"{row['label']:>5} {shown} {row['standard_error']:8.4f}   {near}")
+        if "theory" in row:
+            typer.echo(_theory(row, distances))
+
+
+def _theory(row: dict, distances: int) -> str:
+    """The line of a class's theory, under that of its samples; how far apart they are."""
+    theory = row["theory"]
+    near = "  ".join(f"{p['distance_px']:g}: {p['theory']:.3f}" for p in row["covariance_by_distance"][:distances])
+    numbers = [0.0, theory["variance"], theory["kurtosis"], theory["excess_kurtosis"]]
+    shown = " ".join(f"{value:9.4f}" if math.isfinite(value) else f"{value!s:>9}" for value in numbers)
+    off = theory["off_by_standard_errors"]
+    told = ", ".join(f"{name} {value:.1f}" if value is not None else f"{name} -" for name, value in off.items())
+    why = "  (-: none, the tails are too heavy)" if None in off.values() else ""
+    return f"theory{shown[1:]} {'':8}   {near}\n{'':6}off by standard errors: {told}{why}"
 
 
 def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:

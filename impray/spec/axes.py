@@ -19,9 +19,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from impray.spec.base import Spec, canonical, plain_types
-from impray.spec.data import DATA_KINDS
+from impray.spec.data import DATA_KINDS, Stimulus
 from impray.spec.errors import Problem
-from impray.spec.measure import MEASURE_KINDS, Cavity, MeasureSpec
+from impray.spec.measure import MEASURE_KINDS, Cavity, Course, Flow, MeasureSpec, Sinusoid
 from impray.spec.search import AtDensity, Axis, Range, Reading
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Impossible, Trial
@@ -180,7 +180,7 @@ def check(sweep: Sweep) -> list[Problem]:
             sound[path] = axis
     possible, wrong_together = _combinations(sweep, sound)
     found += wrong_together
-    for rule in (_pack_problems, _reading_problems, _measure_problems, _rule_problems):
+    for rule in (_pack_problems, _reading_problems, _measure_problems, _theory_problems, _rule_problems):
         found += rule(sweep, possible)
     return [*found, *_figure_problems(sweep)]
 
@@ -444,6 +444,9 @@ def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
             yield Problem(f"search.goals[{position}].at.density", show(goal.at.density), why)
 
 
+_ENDS = ("mask", "start", "end")  # of a column's name: the point of the round that it is read at
+
+
 def _numbers(measure: MeasureSpec) -> list[str]:
     """The columns that a measure, with its parameters, fills with one number per lineage or unit."""
     columns = [c.name for c in (*measure.lineage_columns, *measure.unit_columns) if c.is_quantity]
@@ -451,9 +454,7 @@ def _numbers(measure: MeasureSpec) -> list[str]:
     if asked is None:
         return columns
     usual = type(measure).model_fields["at"].default[0]  # a column without _start or _end is this one
-    return [
-        c for c in columns if ("end" if c.endswith("_end") else "start" if c.endswith("_start") else usual) in asked
-    ]
+    return [c for c in columns if next((end for end in _ENDS if c.endswith(f"_{end}")), usual) in asked]
 
 
 def _unreadable(sweep: Sweep, name: str) -> str | None:
@@ -489,7 +490,7 @@ def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str
     asked, tag = owner.unit_layers, tag_of(type(owner))
     if asked is not None and reading.layer not in asked:
         if "layers" not in type(owner).model_fields:
-            return f"must be 1: {tag} reads first-layer masks"
+            return f"must be 1: {tag} reads the first layer"
         return f"must be one of the layers that {tag} is asked for: {', '.join(map(str, asked))}"
     least = min((owner.last_layer(trial.net.layers) for trial in possible), default=reading.layer)
     if reading.layer <= least:
@@ -525,10 +526,36 @@ def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
         if isinstance(measure, Cavity) and measure.classes and classes and measure.classes > classes:
             right = f"must be at most {classes}: the data's classes"
             yield Problem(f"{where}.cavity.classes", show(measure.classes), right)
-        samples = getattr(measure, "samples", None)
+        samples = None if isinstance(measure, Course) else getattr(measure, "samples", None)
         if samples is not None and least is not None and samples > least:
             right = f"must be at most data.held_out = {least}: held-out inputs per class"
             yield Problem(f"{where}.{measure.name}.samples", show(samples), right)
+
+
+def _theory_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """Measures that have a theory behind them, and trials that it is not of."""
+    for position, measure in enumerate(sweep.measures):
+        where = f"measures[{position}]"
+        if isinstance(measure, Sinusoid) and any(len(trial.data.input_shape) > 2 for trial in possible):
+            yield Problem(where, repr(measure.name), "needs inputs on a ring or in one colour: [n] or [rows, cols]")
+        if isinstance(measure, Flow):
+            told = dict.fromkeys(why for trial in possible for why in _not_of_the_flow(trial))
+            yield from (Problem(where, repr(measure.name), why) for why in told)
+
+
+def _not_of_the_flow(trial: Trial) -> Iterator[str]:
+    """Why eq. 5 of Lufkin et al. (2024) is not about this trial."""
+    net = trial.net
+    if not isinstance(trial.data, Stimulus) or trial.data.classes != 2:
+        yield "is about two classes of nlgp, kur, ising or elliptical inputs"
+    if (net.hidden, net.activation, net.bias, net.readout) != ((1,), "relu", False, "mean"):
+        yield "is about a single neuron: net: {hidden: [1], activation: relu, bias: false, outputs: 1, readout: mean}"
+    if trial.train.momentum or trial.train.weight_decay:
+        yield "is about plain gradient descent: no momentum, no weight_decay"
+    if trial.prune.rewind_step != 0:
+        yield "starts at the initial weights: prune.rewind_step: 0"
+    if isinstance(trial.data, Stimulus) and not trial.data.variance_is_finite:
+        yield "needs inputs with a finite variance"
 
 
 SAMPLES_PER_CLASS = 16  # of the cavity rule, on average: a kurtosis within a class needs 8, and the draw varies

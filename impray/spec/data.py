@@ -181,16 +181,16 @@ class Elliptical(Correlated):
     ] = None
     scale: Annotated[
         Literal["variance", "radius"],
-        Field(description="divide by the inputs' standard deviation, or leave them as the radius makes them (the paper)"),
+        Field(
+            description="divide by the inputs' standard deviation, or leave them as the radius makes them (the paper)"
+        ),
     ] = "variance"
 
     @model_validator(mode="after")
     def _law(self) -> Self:
         if (self.radius == "quantiles") != (self.quantiles is not None):
             raise ValueError("quantiles: go with radius: quantiles, and only with it")
-        if self.quantiles is not None and (
-            list(self.quantiles) != sorted(self.quantiles) or self.quantiles[-1] <= 0
-        ):
+        if self.quantiles is not None and (list(self.quantiles) != sorted(self.quantiles) or self.quantiles[-1] <= 0):
             raise ValueError("quantiles: must not fall, and end above 0")
         if not self.variance_is_finite and self.scale == "variance":
             raise ValueError("degrees_of_freedom: must be above 2 with scale: variance: these inputs have no variance")

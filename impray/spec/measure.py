@@ -41,6 +41,7 @@ class MeasureSpec(Spec):
     fate_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `fates`: what each weight's value gives by fate
     image_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `images`
     histogram_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `histograms`
+    step_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `steps`
     needs_image: ClassVar[bool] = False
 
     @property
@@ -111,6 +112,13 @@ class MaskOnImage(MeasureSpec):
         Literal["same", "different", "all"],
         Field(description="pairs within a colour channel, between channels, or both"),
     ] = "same"
+    centred: Annotated[
+        bool,
+        Field(
+            description="where the inputs are a torus (nlgp, kur, elliptical), shift each mask so that its circular mean "
+            "is in the middle: a field across the edge reads as two otherwise"
+        ),
+    ] = False
 
     @property
     def unit_layers(self) -> tuple[int, ...] | None:
@@ -329,9 +337,10 @@ class Ipr(MeasureSpec):
     unit_columns = (
         Column("ipr", "float", "1", "sum w^4 / (sum w^2)^2 of the unit's weights after the round's training"),
         Column("ipr_start", "float", "1", "as ipr, at theta(rewind) * mask"),
+        Column("ipr_mask", "float", "1", "as ipr, of the mask alone: one over the number of inputs left"),
     )
     name: Literal["ipr"] = "ipr"
-    at: Annotated[tuple[Literal["start", "end"], ...], Field(min_length=1)] = ("end",)
+    at: Annotated[tuple[Literal["mask", "start", "end"], ...], Field(min_length=1)] = ("end",)
 
     def last_layer(self, layers: int) -> int:
         return max(layers - 1, 1)
@@ -339,6 +348,74 @@ class Ipr(MeasureSpec):
     @property
     def needs(self) -> frozenset[str]:
         return frozenset({"mask", *self.at})
+
+
+class Sinusoid(MeasureSpec):
+    """Distance of each first-layer unit's trained weights from the best-fitting sinusoid, Lufkin et al. (2024), section 4.3:
+    0 is a wave over all inputs, near 1 is localised (or noise)."""
+
+    reads = frozenset({"end"})
+    unit_columns = (
+        Column("sinusoid_distance", "float", "share", "|w - best single Fourier mode| / |w| of the trained weights"),
+        Column("sinusoid_row_cycles", "int", "", "cycles of that mode along the rows of a torus (0 on a ring)"),
+        Column(
+            "sinusoid_col_cycles", "int", "", "cycles of that mode along the columns, or around the ring; 0: constant"
+        ),
+    )
+    name: Literal["sinusoid"] = "sinusoid"
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return (1,)
+
+
+class Flow(MeasureSpec):
+    """A single ReLU neuron against Lufkin et al. (2024), eq. 5, integrated from the same initial weights over the same time: where
+    the peak is, and how far the weights are apart. Round 0 only; the theory has no masks."""
+
+    reads = frozenset({"start", "end"})
+    unit_columns = (
+        Column("peak", "int", "", "input with the largest |weight| after training, from 0"),
+        Column("peak_flow", "int", "", "the same by eq. 5"),
+        Column("peak_agrees", "float", "share", "1 where both peaks are the same input, else 0"),
+        Column("ipr_flow", "float", "1", "IPR of the weights by eq. 5"),
+        Column("flow_distance", "float", "share", "|w - w by eq. 5| / |w| after training"),
+    )
+    name: Literal["flow"] = "flow"
+    form: Annotated[
+        Literal["exact", "taylor"],
+        Field(description="the amplifier of eq. 6, or its third-order Taylor polynomial (Lemma B.1)"),
+    ] = "exact"
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return (1,)
+
+
+class Course(MeasureSpec):
+    """The time course within a round, in the table `steps`: held-out loss, IPR, peak position, and weights where asked for."""
+
+    reads = frozenset({"end", "held_out", "course"})
+    step_columns = (
+        Column("loss", "float", "nats or squared error", "the training loss on held-out data after this many updates"),
+        Column("ipr", "float", "1", "sum w^4 / (sum w^2)^2 of the unit's first-layer weights"),
+        Column("peak", "int", "", "input with the largest |weight|, from 0"),
+        Column("peak_weight", "float", "1", "the weight there"),
+        Column("norm", "float", "1", "length of the unit's weight vector"),
+        Column("weights", "list[float]", "1", "the unit's first-layer weights, where asked for"),
+    )
+    name: Literal["course"] = "course"
+    record_every: Annotated[int, Field(ge=1, description="updates between two records; the last step is one too")] = 10
+    weights_every: Annotated[
+        int | None, Field(ge=1, description="keep the weights themselves at every n-th record, the first and the last")
+    ] = None
+    samples: Annotated[
+        int, Field(ge=1, description="held-out inputs per class for the loss; at most what there are")
+    ] = 250
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return (1,)
 
 
 class Masks(MeasureSpec):
@@ -370,6 +447,9 @@ Measure = Annotated[
     | Components
     | Inputs
     | Ipr
+    | Sinusoid
+    | Flow
+    | Course
     | Masks,
     Field(discriminator="name"),
 ]
@@ -387,5 +467,8 @@ MEASURE_KINDS: tuple[type[MeasureSpec], ...] = (
     Components,
     Inputs,
     Ipr,
+    Sinusoid,
+    Flow,
+    Course,
     Masks,
 )

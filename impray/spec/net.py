@@ -49,6 +49,13 @@ class Mlp(Spec):
     outputs: Annotated[
         Literal["classes", 1], Field(description="one output per class, or a single one (two classes, loss mse)")
     ] = "classes"
+    readout: Annotated[
+        Literal["trained", "mean"],
+        Field(
+            description="the output layer's weights are trained; or the single output is the mean over the last hidden "
+            "layer's units, fixed: a soft committee machine, with one unit that unit alone"
+        ),
+    ] = "trained"
     init: Init = Init()
 
     @field_validator("hidden", mode="before")

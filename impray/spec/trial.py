@@ -57,10 +57,23 @@ class Trial(Spec):
             wrong.append(("prune.biases", "this network has no biases (net.bias = false)"))
         if net.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
+        if net.readout == "mean":
+            wrong += self._committee_problems()
         if isinstance(net.init.scale, tuple) and len(net.init.scale) != net.layers:
             wrong.append(
                 ("net.init.scale", f"must be one number, or {net.layers}: one per layer, the output layer last")
             )
+        return wrong
+
+    def _committee_problems(self) -> list[tuple[str, str]]:
+        prune, net = self.prune, self.net
+        wrong = []
+        if net.outputs != 1:
+            wrong.append(("net.readout", "mean gives a single output; add outputs: 1"))
+        if not net.hidden or net.batch_norm:
+            wrong.append(("net.readout", "mean takes hidden units, and no batch norm between them and their mean"))
+        elif net.layers in prune.pruned_layers(net.layers):
+            wrong.append(("prune.layers", f"layer {net.layers} is the fixed mean (net.readout); leave it out"))
         return wrong
 
     @property

@@ -64,6 +64,7 @@ def train(
     data: PackData,
     steps: int,
     snapshots: Sequence[int] = (),
+    record: tuple[int, Callable[[int, Params], None]] | None = None,
 ) -> tuple[Trained, dict[int, Params]]:
     """One round: `steps` updates of every net.
 
@@ -75,14 +76,25 @@ def train(
         data: with its streams already at the round's start.
         snapshots: numbers of updates, 0 to `steps`, after which parameters are copied (0: those at the start,
             masked).
+        record: (n, call): call(step, a copy of the parameters) is made at the start, after every n updates and
+            at the end.
     Returns: the trained nets, and a copy of the parameters for each of `snapshots`.
     Raises: ShapeError: the data's batches do not fit the nets.
     """
     if any(not 0 <= step <= steps for step in snapshots):
         raise ValueError(f"snapshots {tuple(snapshots)}: must be from 0 to steps = {steps}")
     pack = _Pack(arch, train, params, masks)
-    wanted = set(snapshots)
-    saved = {0: pack.params()} if 0 in wanted else {}
+    recorded = set() if record is None else {*range(0, steps, record[0]), steps}
+    wanted = set(snapshots) | recorded
+    saved: dict[int, Params] = {}
+
+    def keep(step: int) -> None:
+        if step in snapshots:
+            saved[step] = pack.params()
+        if record is not None and step in recorded:
+            record[1](step, pack.params())
+
+    keep(0)
 
     def run_steps(raw: Raw, first: int, last: int) -> None:
         for step in range(first, last):
@@ -96,7 +108,7 @@ def train(
         for first, last in pairwise(stops):
             run(raw, first, last)
             if begin + last in wanted:
-                saved[begin + last] = pack.params()
+                keep(begin + last)
     return Trained(pack.params(), pack.stats()), saved
 
 
@@ -244,12 +256,13 @@ class _BatchNorm:
 
 
 class _Layer:
-    """f (but in layer 1), batch norm, product and bias, with the buffers of a batch."""
+    """f (but in layer 1), batch norm, product and bias, with the buffers of a batch; a fixed one never moves."""
 
     def __init__(self, number: int, arch: Architecture, batch: int, parameters: dict[str, _Parameter]) -> None:
         self._weight = parameters[f"weight{number}"]
         self._bias = parameters.get(f"bias{number}")
         self._activation = None if number == 1 else arch.activation
+        self._fixed = number == arch.layers and arch.readout == "mean"
         weight = self._weight.value
         self._z = layout.empty(weight, len(weight), weight.shape[1], batch)
         inputs = weight.mT
@@ -279,11 +292,12 @@ class _Layer:
         """
         if self._d is not None:
             torch.bmm(self._weight.value.mT, delta, out=self._d)
-        self._weight.ready()
-        self._weight.sink.baddbmm_(delta, self._inputs.mT)
-        self._weight.moved()
-        if self._bias is not None:
-            self._bias.add(delta.sum(-1, keepdim=True))
+        if not self._fixed:
+            self._weight.ready()
+            self._weight.sink.baddbmm_(delta, self._inputs.mT)
+            self._weight.moved()
+            if self._bias is not None:
+                self._bias.add(delta.sum(-1, keepdim=True))
         if self._d is None:
             return delta
         if self.norm is not None:

@@ -11,10 +11,10 @@ from scipy.special import erf
 from impray.data import open_pack, sample
 from impray.data.describe import moments
 from impray.data.stimulus import hartley
-from impray.theory.stimuli import correlation, covariance
-from impray.theory.stimuli import nlgp_scale as normaliser
 from impray.spec.data import Nlgp, Photographs
 from impray.spec.errors import ShapeError
+from impray.theory.stimuli import correlation, covariance
+from impray.theory.stimuli import nlgp_scale as normaliser
 
 CPU = torch.device("cpu")
 

@@ -58,8 +58,35 @@ def no_training(*_, **__):
             "trial.prune": {"cavity": {"samples": 60, "within": "unit", "rescore": 3}},
             "methods": ["cavity", "cavity_lowest"],
         },
+        {
+            "trial.data": {"kind": "kur", "shape": [5, 7], "k": 4.5, "covariance": "matched", "held_out": 33},
+            "trial.net": {"hidden": [3], "outputs": 1, "readout": "mean", "activation": "sigmoid"},
+            "trial.train": {"steps": 20, "batch": 7, "loss": "mse"},
+            "measures": ["loss", "sinusoid", {"course": {"record_every": 8, "weights_every": 2, "samples": 20}}],
+        },
+        {
+            "trial.data": {
+                "kind": "elliptical",
+                "shape": [6, 6],
+                "radius": "student_t",
+                "gaussian_blend": 0.2,
+                "draw": 4,
+                "held_out": 33,
+            },
+            "trial.train": {"steps": 20, "batch": 9, "loss": "mse"},
+        },
     ],
-    ids=["plain", "batch_norm", "odd", "mse", "cavity", "cavity_end", "cavity_unit"],
+    ids=[
+        "plain",
+        "batch_norm",
+        "odd",
+        "mse",
+        "cavity",
+        "cavity_end",
+        "cavity_unit",
+        "kur_committee",
+        "elliptical_shared",
+    ],
 )
 def test_a_pack_equals_packs_of_one(tmp_path, changes):
     pack = tiny_pack(**changes)

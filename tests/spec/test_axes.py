@@ -261,7 +261,7 @@ SEARCHES = [
     (
         goal(measure="clustering", layer=2),
         {"measures": ["clustering"]},
-        "search.goals[0].layer = 2    must be 1: clustering reads first-layer masks",
+        "search.goals[0].layer = 2    must be 1: clustering reads the first layer",
     ),
     (goal(at=4), {}, "search.goals[0].at = 4    must be at most rounds = 3"),
     (

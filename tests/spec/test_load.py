@@ -9,7 +9,7 @@ from impray.spec.errors import SweepError
 from impray.spec.load import load, validate
 from impray.spec.sweep import Sweep
 
-KINDS = "nlgp, photographs, imagenet32, cifar10, cifar100, idx, arrays"
+KINDS = "nlgp, kur, ising, elliptical, photographs, imagenet32, cifar10, cifar100, idx, arrays"
 
 GOOD = """\
 question: does it load?

@@ -110,6 +110,27 @@ def test_one_step_is_minus_lr_times_the_gradient_of_autograd(loss, outputs, acti
         torch.testing.assert_close(before - end.params[name], step, rtol=1e-9, atol=1e-10 if batch_norm else 1e-14)
 
 
+@pytest.mark.parametrize("hidden", [(1,), (4,), (6, 3)])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_fixed_mean_stays_and_the_rest_follows_its_gradient(activation, hidden):
+    """The soft committee machine: autograd on y = mean_k f(z_k), with the second layer held."""
+    net = Mlp(hidden=hidden, activation=activation, outputs=1, readout="mean")
+    arch, _, _, data = problem(net, outputs=1, steps=1)
+    params = mlp.initial(net, arch, [0, 1], torch.float64, "cpu")
+    last = f"weight{arch.layers}"
+    assert (params[last] == 1 / hidden[-1]).all()
+    end, _ = sgd.train(arch, [Sgd(batch=6, lr=0.1, loss="mse")] * 2, params, None, data, 1)
+    leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
+    h = data.x[:, 0]
+    for layer in range(1, arch.layers):
+        h = mlp.activation(activation, h @ leaves[f"weight{layer}"].mT + leaves[f"bias{layer}"][:, None])
+    loss_of("mse", h.mean(2, keepdim=True), data.y[:, 0]).sum().backward()
+    for name, before in params.items():
+        fixed = int(name[-1]) == arch.layers
+        gradient = torch.zeros_like(before) if fixed else leaves[name].grad
+        torch.testing.assert_close(before - end.params[name], 0.1 * gradient, rtol=1e-9, atol=1e-14)
+
+
 @pytest.mark.parametrize("density", [1.0, 0.5])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("loss", ["cross_entropy", "mse"])

@@ -1,0 +1,104 @@
+"""The time course within a round: held-out loss, and each first-layer unit's IPR, peak, length and weights, every few updates.
+
+The numbers are taken while a round trains, of all nets at once; they change nothing of it. After Lufkin et al. (2024), Fig. 3, 4
+and 8, and Ingrosso & Goldt (2022), whose figures show IPR and receptive fields against time. With batch norm the loss is at the
+statistics of these held-out inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impray.measures.forward import first_of_each_class
+from impray.measures.ipr import ipr
+from impray.measures.state import Readings, RoundState
+from impray.nets.mlp import Architecture, Params, preactivations
+from impray.spec import measure as spec
+
+_TOGETHER = 2**24  # numbers of held-out inputs up to which all nets' are laid together; more are read where they are
+
+
+class Recorder:
+    """Called with a step and the parameters of all nets; keeps what the table `steps` wants of them."""
+
+    def __init__(
+        self, asked: spec.Course, arch: Architecture, held_out: Sequence[tuple[Tensor, Tensor]], loss: str
+    ) -> None:
+        """held_out: inputs [sample, input] and labels of each net."""
+        chosen = [first_of_each_class(*of_net, asked.samples) for of_net in held_out]
+        together = sum(inputs.numel() for inputs, _ in chosen) <= _TOGETHER
+        parts = [chosen] if together else [[of_net] for of_net in chosen]
+        self._held_out = [
+            (torch.stack([inputs for inputs, _ in part]), torch.stack([labels for _, labels in part]))
+            if len(part) > 1
+            else (part[0][0][None], part[0][1][None])
+            for part in parts
+        ]
+        self._asked, self._arch, self._loss = asked, arch, loss
+        self._steps: list[int] = []
+        self._found: list[dict[str, Tensor]] = []
+
+    def __call__(self, step: int, params: Params) -> None:
+        weight = params["weight1"]
+        peak = weight.abs().argmax(dim=2)
+        found = {
+            "loss": self._losses(params)[:, None].expand(peak.shape),
+            "ipr": ipr(weight),
+            "peak": peak,
+            "peak_weight": weight.gather(2, peak[..., None])[..., 0].double(),
+            "norm": torch.linalg.vector_norm(weight.double(), dim=2),
+            "weights": weight,
+        }
+        self._steps.append(step)
+        self._found.append({name: values.cpu() for name, values in found.items()})
+
+    def _losses(self, params: Params) -> Float[Tensor, " net"]:
+        """The training loss of each net on its held-out inputs. Reduced over each net's own row: neighbours do not matter."""
+        found, first = [], 0
+        for inputs, labels in self._held_out:
+            some = slice(first, first + len(inputs))
+            whole = len(self._held_out) == 1
+            of_part = params if whole else {name: value[some].clone() for name, value in params.items()}
+            outputs = preactivations(self._arch, of_part, inputs)[-1].double()
+            found.append(
+                _cross_entropy(outputs, labels) if self._loss == "cross_entropy" else _squares(outputs, labels)
+            )
+            first = some.stop
+        return torch.cat(found)
+
+    def rows(self) -> list[list[dict]]:
+        """Rows of the table `steps`, without the lineage's columns, of each net."""
+        nets, units = self._found[0]["peak"].shape
+        rows: list[list[dict]] = [[] for _ in range(nets)]
+        last = len(self._steps) - 1
+        for number, (step, found) in enumerate(zip(self._steps, self._found, strict=True)):
+            every = self._asked.weights_every
+            keep = every is not None and (number % every == 0 or number == last)
+            listed = {name: values.tolist() for name, values in found.items() if keep or name != "weights"}
+            for net in range(nets):
+                rows[net] += [
+                    {"step": step, "unit": unit, **{name: values[net][unit] for name, values in listed.items()}}
+                    for unit in range(units)
+                ]
+        return rows
+
+
+def _cross_entropy(outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]) -> Tensor:
+    chosen = outputs.gather(2, labels[..., None])[..., 0]
+    return (outputs.logsumexp(dim=2) - chosen).mean(dim=1)
+
+
+def _squares(outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]) -> Tensor:
+    classes = torch.arange(outputs.shape[2], device=outputs.device)
+    targets = labels[..., None] if outputs.shape[2] == 1 else labels[..., None] == classes
+    return (outputs - targets.double()).square().flatten(1).mean(dim=1)
+
+
+def measure(asked: spec.Course, state: RoundState) -> Readings:
+    """Rows of the table `steps`."""
+    assert state.course is not None, "a round's state knows how to record its course"
+    return Readings(steps=state.course(asked))
