@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -121,6 +122,17 @@ def _measured_again(
     return sink.load_scores(lineage.id, *name, round)
 
 
+def _keep_memory() -> None:
+    """Ask glibc to keep freed memory: a step's temporaries of some MB would be handed back, and their pages cleared, every time
+    (32 neurons at batch 1,000 with samples of their own: 24 % of the time). Elsewhere than on glibc nothing happens."""
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(-3, 32 << 20)  # M_MMAP_THRESHOLD, its maximum
+    mallopt(-1, 256 << 20)  # M_TRIM_THRESHOLD
+
+
 def use_device(cpus: float, gpus: float) -> torch.device:
     """Pin torch to the CPUs that were given and choose the device; called once per process that trains.
 
@@ -129,6 +141,7 @@ def use_device(cpus: float, gpus: float) -> torch.device:
     Raises:  SweepError: a GPU was asked for and torch sees none.
     """
     torch.set_num_threads(max(1, int(cpus)))
+    _keep_memory()
     if gpus > 0 and not torch.cuda.is_available():
         raise SweepError(
             "impray sweep", [Problem("resources.gpu", f"{gpus:g}", "torch sees no GPU here; 0 runs on the CPU")]

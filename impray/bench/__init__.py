@@ -25,6 +25,17 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "cavity": ("impray.bench.cavity:compare", "impray.bench.cavity:compare_full"),
     "loading": ("impray.bench.loading:compare",),
     "clone": ("impray.bench.clone:compare",),
+    "neuron": (
+        "impray.bench.neuron:compare",
+        "impray.bench.neuron:compare_own",
+        "impray.bench.neuron:compare_gains",
+    ),
+    "ising": ("impray.bench.ising:compare",),
+    "torus": (
+        "impray.bench.torus:compare",
+        "impray.bench.torus:compare_eigh",
+        "impray.bench.torus:compare_cholesky",
+    ),
     "overhead": ("impray.bench.overhead:compare",),
 }
 

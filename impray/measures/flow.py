@@ -9,14 +9,18 @@ dominate, only the position is predicted (Fig. 8).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from impray.measures.ipr import ipr
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 from impray.spec.data import Stimulus
+from impray.spec.trial import Trial
 from impray.theory.localization import euler
 
 _COLUMNS = ("peak", "peak_flow", "peak_agrees", "ipr_flow", "flow_distance")
@@ -24,27 +28,35 @@ _COLUMNS = ("peak", "peak_flow", "peak_agrees", "ipr_flow", "flow_distance")
 
 def measure(asked: spec.Flow, state: RoundState) -> Readings:
     """Peaks, IPR and distance of every net's neuron; NaN after round 0."""
-    starts, ends = state.start["weight1"].double().cpu(), state.trained["weight1"].double().cpu()
-    found: dict[str, list[Tensor]] = {name: [] for name in _COLUMNS}
-    for start, end, trial in zip(starts, ends, state.trials, strict=True):
-        if state.round > 0:
-            nothing = torch.full((len(end),), torch.nan, dtype=torch.float64)
-            of_net: dict[str, Tensor] = dict.fromkeys(_COLUMNS, nothing)
-        else:
+    ends = state.trained["weight1"].double().cpu()
+    found = dict.fromkeys(_COLUMNS, torch.full(ends.shape[:2], torch.nan, dtype=torch.float64))
+    if state.round == 0:
+        theory = torch.empty_like(ends)
+        starts = state.start["weight1"].double().cpu().numpy()
+        for nets, trial in _alike(state.trials):
             assert isinstance(trial.data, Stimulus), "checked before the sweep ran"
-            theory = euler(trial.data, start.numpy(), trial.train.lr, trial.train.steps, form=asked.form)
-            of_net = _compared(end, torch.from_numpy(np.ascontiguousarray(theory)))
-        for name, values in of_net.items():
-            found[name].append(values)
-    return Readings(units={1: {name: torch.stack(values) for name, values in found.items()}})
+            # Together: elementwise and by transforms of single rows, so that a neuron's neighbours do not show.
+            end = euler(trial.data, starts[nets], trial.train.lr, trial.train.steps, form=asked.form)
+            theory[nets] = torch.from_numpy(np.ascontiguousarray(end))
+        found = _compared(ends, theory)
+    return Readings(units={1: found})
 
 
-def _compared(end: Tensor, theory: Tensor) -> dict[str, Tensor]:
-    peak, peak_flow = (w.abs().argmax(dim=1) for w in (end, theory))
+def _alike(trials: Sequence[Trial]) -> Iterator[tuple[list[int], Trial]]:
+    """The nets that the flow does not tell apart but by their weights."""
+    groups: dict[tuple, list[int]] = {}
+    for net, trial in enumerate(trials):
+        groups.setdefault((trial.data, trial.train.lr, trial.train.steps), []).append(net)
+    for nets in groups.values():
+        yield nets, trials[nets[0]]
+
+
+def _compared(end: Float[Tensor, "net unit input"], theory: Float[Tensor, "net unit input"]) -> dict[str, Tensor]:
+    peak, peak_flow = (w.abs().argmax(dim=2) for w in (end, theory))
     return {
         "peak": peak.double(),
         "peak_flow": peak_flow.double(),
         "peak_agrees": (peak == peak_flow).double(),
         "ipr_flow": ipr(theory),
-        "flow_distance": torch.linalg.vector_norm(end - theory, dim=1) / torch.linalg.vector_norm(end, dim=1),
+        "flow_distance": torch.linalg.vector_norm(end - theory, dim=2) / torch.linalg.vector_norm(end, dim=2),
     }

@@ -17,6 +17,7 @@ from impray.nets import mlp
 from impray.nets.mlp import Architecture, Params
 
 PORTION = 4096
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def preactivations(
@@ -33,6 +34,10 @@ def preactivations(
     if not layers:
         return []
     lower = dataclasses.replace(arch, sizes=arch.sizes[: max(layers) + 1])
+    params, stats = (
+        {name: value for name, value in (part or {}).items() if int(name.lstrip(_LETTERS)) <= max(layers)}
+        for part in (params, stats)
+    )
     portion = len(inputs) if arch.batch_norm and not stats else PORTION
     found = [inputs.new_empty(len(inputs), arch.sizes[layer]) for layer in layers]
     for first in range(0, len(inputs), max(portion, 1)):
