@@ -3,20 +3,29 @@
     y^ = relu(w.x),  loss = E (y^ - y)^2,  y in {0, 1} equally likely,  x ~ p(. | y) with covariance Sigma_y         (M2)
 
     phi(a) = E[X erf(X alg^-1(a) / sqrt 2)]      alg^-1(a) = a / sqrt(1 - a^2),  X: an input of class 1               (6)
-    phi(a) ~ sqrt(2/pi) (a + (3 - kappa)/6 a^3)      at variance 1                                                    (Lemma B.1)
+    phi(a) ~ sqrt(2/pi) (a + (3 - kappa)/6 a^3)      kappa: kurtosis of X, variance 1                                 (Lemma B.1)
     2 dw/dt = phi(Sigma_1 w / sqrt(w Sigma_1 w)) - (Sigma_0 + Sigma_1) w,  t = learning rate x updates                (5)
-    elliptical x: phi(a) = C a exactly, C = E|X| at variance 1, at all times                                          (Prop. 3.3)
+    elliptical x: phi(a) = C a exactly and at all times, C = E|w.x| / sqrt(w Sigma_1 w) for any w                     (Prop. 3.3)
 
 Source: Lufkin, Saxe & Grant (2024), sections 3.1 to 3.3, B.1 and C. Eq. 5 as printed is right for this loss (without 1/2): half of
 the inputs have y = 1, half of the preactivations are positive. The public code's drive is twice that, the same shape at twice the
-amplitude. Lemma B.1 as printed, phi'''(0) = -sqrt(2/pi) (kappa sigma^4 - 3 sigma^2), has E X^4 = kappa sigma^4; with
-alg^-1(a) = a + a^3/2 + ... it is right at every sigma. The prose after it has the sign of the excess kurtosis reversed once.
+amplitude.
+Slips. Lemma B.1, phi'''(0) = -sqrt(2/pi) (kappa sigma^4 - 3 sigma^2), is the third derivative of eq. 6, but only sigma = 1 means
+anything: A1 and A2 are the Gaussian's only there, and at another sigma |a| reaches sigma, not 1. The prose after it has the sign of
+the excess kurtosis reversed: phi is super-linear where it is negative. Eq. 11 has lost its C, and the next line has C where C/2 is
+right (C.4's own (I) is C/4 sqrt(w Sigma_1 w)): twice the amplitude, the same wave.
+
+Where phi is a line (Gaussian, elliptical), a mode with eigenvalues l_0, l_1 grows on top of the wave at rest at the rate
+l_1 (r - l_0 / l_1) / 2, r being the wave's own l_0 / l_1. Only the mode with the smallest ratio is stable: the constant, wherever
+class 1 is the long one. Other waves and their sums fade slowly: at xi = (0.3, 0.7), variance 1, weights are still 0.1 to 0.8 of their
+length from any wave at t = 100 to 250, where the paper's runs end; at xi = (1, 3) they are constants by 250. Modes that neither class
+has (eigenvalues clipped to 0: long xi) stay as they began, which a large start shows.
 
 Range of validity. Eq. 5 takes the preactivation given one input as Gaussian (A1 to A3): N large, and no weight dominating. It holds
 until the field localises (Fig. 8); after that the position of the peak is predicted, its height is not. Ising spins and Gaussian
-inputs have A1 and A2 exactly. For elliptical inputs eq. 6 is not what happens (given an input, the others are not Gaussian); the
-drive is linear in Sigma_1 w whatever the marginal, so a steady state is one Fourier mode.
-Blind spot: no biases, no second layer, no masks.
+inputs have A1 and A2 exactly. Of elliptical inputs eq. 6 is wrong (given one, the others' covariance depends on it), Prop. 3.3 exact.
+Blind spots: no biases, no second layer, no masks. Heavy tails (kur for k = 3 or 4) come to rest in blocks of +c and -c, which are
+neither local nor a wave. For Ising the rest is a pair of equal neighbours and one weight is a saddle: the peak can be either.
 """
 
 from __future__ import annotations
@@ -334,8 +343,8 @@ def steady_state(
     w = np.array(w0, dtype=float)
     shape, span, gone = w.shape, 100.0, 0.0
     while True:
-        # A rest needs no high accuracy on the way to it: the speed itself is checked.
-        w = _adaptive(lambda flat: _speed(law, flat.reshape(shape)).ravel(), w, np.array([span]), 1e-7)[0]
+        # No more accuracy than the test of rest needs: the way there does not matter.
+        w = _adaptive(lambda flat: _speed(law, flat.reshape(shape)).ravel(), w, np.array([span]), tolerance / 10)[0]
         gone += span
         still = np.linalg.norm(_speed(law, w), axis=-1) <= tolerance * np.linalg.norm(w, axis=-1)
         if still.all() or gone >= most_time:
@@ -390,7 +399,10 @@ def peak(w: Weights) -> Int[np.ndarray, "*neuron"]:
 
 
 def peaks_agree(w: Weights, theory: Weights) -> Bool[np.ndarray, "*neuron"]:
-    """Whether both have their peak at the same input, exactly (section 4.2: 26 of 28 for Ising)."""
+    """Whether both have their peak at exactly the same input (section 4.2: 26 of 28 for Ising).
+
+    Strict: a field centred between two inputs, as eq. 5 gives for Ising, has its peak at either.
+    """
     return peak(w) == peak(theory)
 
 
