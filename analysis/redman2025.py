@@ -11,22 +11,18 @@ else their first; --only AXIS=VALUE chooses another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import common
-import polars as pl
-from redman import fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4, page
+from paper import page
+from redman import fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4
 from redman import slice as sliced
-from redman.claims import Claim
-from redman.page import Entry
 from redman.panels import Drawn
 
-from impray.results import files
-from impray.results.paths import Paths
 from impray.spec.trial import Trial
 
-NAME = "redman2025"
+REDMAN = page.Paper("redman2025", "Redman, Wang, Ingrosso & Goldt (2025)", "Redman et al. (2025)")
 FIGURES: dict[str, Drawn] = {
     "fig1": fig1,
     "fig2": fig2,
@@ -70,45 +66,11 @@ def _setting(of: sliced.Slice, trial: Trial) -> dict[str, str]:
     }
 
 
-def claims(entries: Sequence[Entry]) -> pl.DataFrame:
-    """Every claim: figure, verdict of the figure, what is claimed, verdict, held, of, what is counted, numbers."""
-    rows = []
-    for one in entries:
-        for claim in one.claims or [Claim("", lacking="; ".join(one.lacking))]:
-            judged = (claim.verdict, claim.held, claim.of, claim.what, claim.shown or claim.lacking)
-            rows.append((one.name, one.verdict, claim.says, *judged))
-    names = ["figure", "of_figure", "claim", "verdict", "held", "of", "counted", "numbers"]
-    return pl.DataFrame(rows, schema=names, orient="row")
-
-
 def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     of = sliced.cut(folder, only, round)
     entries = [page.entry(name, drawn, of) for name, drawn in FIGURES.items()]
-    drawn = [page.with_words(one) for one in entries]
-    for one, picture in zip(entries, drawn, strict=True):
-        _write(folder, f"{NAME}_{one.name}", {"png": page.png(picture), "txt": one.text.encode(), "csv": _csv(one.csv)})
-    contents = {
-        "html": page.document(of, entries, setting(of)).encode(),
-        "png": page.png(page.tall(of, entries, drawn, setting(of))),
-        "txt": "\n".join([page.HEAD, page.summary(entries), "", *(one.text for one in entries)]).encode(),
-        "csv": _csv(claims(entries)),
-    }
-    _write(folder, NAME, contents)
-    for one in entries:
-        print(f"{one.title}: {one.headline}")
-    print(page.summary(entries))
-
-
-def _csv(frame: pl.DataFrame) -> bytes:
-    return frame.write_csv().encode()
-
-
-def _write(folder: Path, name: str, contents: Mapping[str, bytes]) -> None:
-    for ending, content in contents.items():
-        path = Paths(folder).figures / f"{name}.{ending}"
-        files.write(path, content)
-        print(path)
+    page.publish(folder, REDMAN, of, entries, setting(of))
 
 
 if __name__ == "__main__":

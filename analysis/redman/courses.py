@@ -5,8 +5,8 @@ from __future__ import annotations
 import common
 import numpy as np
 import polars as pl
+from paper.claims import Claim, counted
 
-from redman.claims import Claim, counted
 from redman.panels import ranged
 from redman.slice import NATURAL
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import common
 import polars as pl
 from matplotlib.figure import Figure
+from paper.claims import Claim, ordered
 
 from redman import masks_of, panels
-from redman.claims import Claim, ordered
 from redman.masks_of import TOUCHING
 from redman.panels import Table
 from redman.slice import METHODS, NATURAL, Slice

@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from paper.claims import Claim, ordered
 
 from redman import masks_of, panels, pictures
-from redman.claims import Claim, ordered
 from redman.panels import Table, measured
 from redman.slice import CLONE, NATURAL, NotMeasured, Slice
 

@@ -17,9 +17,9 @@ import common
 import polars as pl
 from common import KURTOSIS
 from matplotlib.figure import Figure
+from paper.claims import Claim, counted, ordered
 
 from redman import courses, panels
-from redman.claims import Claim, counted, ordered
 from redman.panels import Table
 from redman.slice import CLONE, NATURAL, Slice
 

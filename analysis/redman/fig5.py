@@ -28,9 +28,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
+from paper.claims import Claim, counted
 
 from redman import panels, scores
-from redman.claims import Claim, counted
 from redman.panels import Table, measured
 from redman.slice import CLONE, NATURAL, NotMeasured, Slice
 

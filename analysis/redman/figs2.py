@@ -16,9 +16,9 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from paper.claims import Claim, counted
 
 from redman import panels, pictures
-from redman.claims import Claim, counted
 from redman.panels import Table, measured
 from redman.slice import NotMeasured, Slice
 

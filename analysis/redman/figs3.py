@@ -15,9 +15,9 @@ from contextlib import suppress
 import common
 import polars as pl
 from matplotlib.figure import Figure
+from paper.claims import Claim, counted
 
 from redman import courses, panels
-from redman.claims import Claim, counted
 from redman.panels import Table, measured
 from redman.slice import CLONE, NATURAL, NotMeasured, Slice
 

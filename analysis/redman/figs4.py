@@ -17,9 +17,9 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from paper.claims import Claim, counted
 
 from redman import panels
-from redman.claims import Claim, counted
 from redman.panels import Table, measured
 from redman.slice import CLONE, NATURAL, NotMeasured, Slice
 

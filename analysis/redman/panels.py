@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import common
 import numpy as np
@@ -13,64 +12,19 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from paper import parts
 
-from redman.claims import Claim
 from redman.slice import CLONE, NATURAL, NotMeasured, Slice
 
-WIDTH_IN = 11.0  # of every picture, so that they stack
 DASHES = {NATURAL: "-", CLONE: (0, (4, 2))}
 
-
-@dataclass(frozen=True)
-class Table:
-    """A figure's numbers: a frame per panel, pictures as they are shown (row, col, rgb), and what it lacks in words."""
-
-    of: Slice
-    frames: Mapping[str, pl.DataFrame] = field(default_factory=dict)
-    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
-    lacking: tuple[str, ...] = ()
-
-    def frame(self, panel: str, /, **values: object) -> pl.DataFrame:
-        """Rows of a panel with these values; empty where there is no such panel."""
-        found = self.frames.get(panel)
-        if found is None:
-            return pl.DataFrame()
-        return common.part(found, **values) if values else found
-
-    @property
-    def csv(self) -> pl.DataFrame:
-        """All frames under one another, without pictures."""
-        parts = [frame.with_columns(pl.lit(name).alias("panel")) for name, frame in self.frames.items()]
-        return pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame({"panel": []})
-
-
-class Drawn(Protocol):
-    """The members of a figure's file."""
-
-    @property
-    def TITLE(self) -> str: ...
-    @property
-    def PAPER(self) -> str: ...
-
-    def table(self, of: Slice) -> Table: ...
-    def claims(self, table: Table) -> list[Claim]: ...
-    def told(self, table: Table) -> list[str]: ...
-    def caption(self, table: Table) -> str: ...
-    def draw(self, table: Table) -> Figure: ...
+Table = parts.Table[Slice]
+Drawn = parts.Drawn[Slice]
+WIDTH_IN, canvas, titled, measured = parts.WIDTH_IN, parts.canvas, parts.titled, parts.measured
+number, ranged, between = parts.number, parts.ranged, parts.between
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
-
-
-def measured(frame: pl.DataFrame, column: str, needs: str) -> pl.DataFrame:
-    """The rows in which a column was measured (NaN included).
-
-    Raises:  NotMeasured: there are none.
-    """
-    found = frame.filter(pl.col(column).is_not_null())
-    if found.is_empty():
-        raise NotMeasured(f"needs {needs}")
-    return found
 
 
 def of_sides(frame: pl.DataFrame, side: str = NATURAL) -> pl.DataFrame:
@@ -134,37 +88,7 @@ def seeds(frame: pl.DataFrame) -> str:
     return f"{count} seed{'s' if count != 1 else ''}"
 
 
-def between(values: pl.Series) -> str:
-    """'12', or '10 to 12'."""
-    low, high = values.min(), values.max()
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
-def number(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, (int, float)) and value == value else "undefined"
-
-
-def ranged(values: Sequence[float | None] | pl.Series) -> str:
-    """'2.1 (1.8 to 2.3)': mean and range over seeds."""
-    known = [value for value in values if value is not None and value == value]
-    if not known:
-        return "undefined"
-    mean = number(sum(known) / len(known))
-    return mean if len(known) == 1 else f"{mean} ({number(min(known))} to {number(max(known))})"
-
-
 # --- figures ---------------------------------------------------------------------------------------------------------
-
-
-def canvas(height: float) -> Figure:
-    """An empty figure of the common width."""
-    return common.blank(WIDTH_IN, height)
-
-
-def titled(axes: Axes, letter: str, words: str) -> Axes:
-    """A panel's letter and words above it."""
-    axes.set_title(f"{letter}  {words}", fontsize=9, loc="left")
-    return axes
 
 
 def shown(axes: Axes, picture: np.ndarray | None, otherwise: str = "") -> Axes:

@@ -16,6 +16,7 @@ from typing import Any
 
 import common
 import polars as pl
+from paper.parts import NotMeasured, Subject
 
 from impray.results import tables
 from impray.results.paths import Paths
@@ -31,20 +32,14 @@ NATURAL, CLONE = "natural", "clone"
 METHODS = ("imp", "oneshot", "random")
 
 
-class NotMeasured(Exception):
-    """The sweep lacks what a figure or panel needs; says what."""
-
-
 @dataclass(frozen=True)
-class Slice:
+class Slice(Subject):
     """Lineages of a slice (lineage, side, method, seed, diverged), and how to read their rows.
 
     `trial` is the slice's, at either blend; `fixed` names the further axes and the value each is held at, `unused`
     what is not drawn.
     """
 
-    folder: Path
-    sweep: Sweep | None
     lineages: pl.DataFrame
     last: int
     furthest: int

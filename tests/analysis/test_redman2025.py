@@ -4,7 +4,8 @@ import numpy as np
 import polars as pl
 import pytest
 import redman2025
-from redman import claims, courses, fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4, page, panels, scores
+from paper import claims, page
+from redman import courses, fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4, panels, scores
 from redman import slice as sliced
 from redman.slice import NotMeasured
 

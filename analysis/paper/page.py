@@ -6,8 +6,9 @@ import base64
 import html
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import common
 import numpy as np
@@ -16,14 +17,34 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-from redman.claims import AGREES, DISAGREES, IN_PART, OPEN, Claim, headline, verdict
-from redman.panels import WIDTH_IN, Drawn, Table
-from redman.slice import NotMeasured, Slice
+from impray.results import files
+from impray.results.paths import Paths
+from paper.claims import AGREES, DISAGREES, IN_PART, OPEN, Claim, headline, verdict
+from paper.parts import WIDTH_IN, Drawn, NotMeasured, S, Subject, Table
 
 COLOURS = {AGREES: "#0072B2", IN_PART: "#B27300", DISAGREES: "#B03A00", OPEN: "#5A5A5A"}
-HEAD = "Redman, Wang, Ingrosso & Goldt (2025), redrawn from this sweep's tables"
 LINE_IN, MARGIN_IN = 0.155, 0.12  # of text of 8 points
 CHARACTERS = 185  # in a line of it
+MONO = 158  # in a line of it, all of one width
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Whose figures they are: `name` of the files, the authors in full, and in short."""
+
+    name: str
+    authors: str
+    short: str
+
+    @property
+    def head(self) -> str:
+        return f"{self.authors}, redrawn from this sweep's tables"
+
+    def summary(self, entries: Sequence[Entry]) -> str:
+        """All verdicts in one line."""
+        names = {word: [one.title.split("  ")[0] for one in entries if one.verdict == word] for word in COLOURS}
+        listed = "; ".join(f"{word}: {', '.join(of)}" for word, of in names.items() if of)
+        return f"Against {self.short}: {listed}."
 
 
 @dataclass(frozen=True)
@@ -64,14 +85,7 @@ class Entry:
         return f"{said}\n\n{self.caption}\n"
 
 
-def summary(entries: Sequence[Entry]) -> str:
-    """All verdicts in one line."""
-    names = {word: [one.title.split("  ")[0] for one in entries if one.verdict == word] for word in COLOURS}
-    listed = "; ".join(f"{word}: {', '.join(of)}" for word, of in names.items() if of)
-    return f"Against Redman et al. (2025): {listed}."
-
-
-def entry(name: str, drawn: Drawn, of: Slice) -> Entry:
+def entry(name: str, drawn: Drawn[S], of: S) -> Entry:
     """A figure of a slice, or what it needs."""
     try:
         table = drawn.table(of)
@@ -146,18 +160,21 @@ def with_words(one: Entry) -> np.ndarray:
 
 
 def tall(
-    of: Slice, entries: Sequence[Entry], drawn: Sequence[np.ndarray], setting: Sequence[tuple[str, str, str]]
+    paper: Paper,
+    of: Subject,
+    entries: Sequence[Entry],
+    drawn: Sequence[np.ndarray],
+    setting: Sequence[tuple[str, str, str]],
 ) -> np.ndarray:
     """The whole page as one picture; `drawn` are the entries with their words."""
     bold, mono = {"fontweight": "bold"}, {"family": "monospace", "characters": 10_000}
     head = [
-        (HEAD, {"fontsize": 13, "characters": 100, **bold}),
+        (paper.head, {"fontsize": 13, "characters": 100, **bold}),
         (_question(of), {}),
-        (summary(entries), bold),
+        (paper.summary(entries), bold),
         (of.caption, {"color": "0.35"}),
     ]
-    widest = [max(len(row[place]) for row in setting) for place in range(2)]
-    rows = [f"{name:<{widest[0]}}   {paper:<{widest[1]}}   {run}" for name, paper, run in setting]
+    rows = _beside(setting)
     verdicts = [(f"{one.title}: {one.headline}", {"color": COLOURS[one.verdict], **bold}) for one in entries]
     rule = np.full((3, round(WIDTH_IN * common.DPI), 3), 170, dtype=np.uint8)
     parts = [strip([*head, *((row, dict(mono)) for row in rows), *verdicts])]
@@ -166,7 +183,22 @@ def tall(
     return np.concatenate(parts)
 
 
-def _question(of: Slice) -> str:
+def _beside(setting: Sequence[tuple[str, str, str]]) -> list[str]:
+    """What the paper did and what this run did, in columns; below one another where a line would be too long."""
+    widest = [max(len(row[place]) for row in setting) for place in range(3)]
+    if sum(widest) + 6 <= MONO:
+        return [f"{name:<{widest[0]}}   {paper:<{widest[1]}}   {run}" for name, paper, run in setting]
+    _, *heads = setting[0]
+    room, lines = MONO - widest[0] - 3 - max(map(len, heads)) - 3, []
+    for name, *words in setting[1:]:
+        for head, said in zip(heads, words, strict=True):
+            for part in textwrap.wrap(said, room) or [""]:
+                lines.append(f"{name:<{widest[0]}}   {head:<{max(map(len, heads))}}   {part}")
+                name, head = "", ""
+    return lines
+
+
+def _question(of: Subject) -> str:
     if of.sweep is None:
         return "The folder has no sweep.yaml: what was asked is not known."
     return f"The sweep asks: {of.sweep.question}"
@@ -188,7 +220,7 @@ ul { padding-left: 1.2em } li { margin: .3em 0 } .missing { background: #f3f3f3;
 """
 
 
-def document(of: Slice, entries: Sequence[Entry], setting: Sequence[tuple[str, str, str]]) -> str:
+def document(paper: Paper, of: Subject, entries: Sequence[Entry], setting: Sequence[tuple[str, str, str]]) -> str:
     """One HTML file that needs no other."""
     say = html.escape
     verdicts = "".join(
@@ -199,8 +231,8 @@ def document(of: Slice, entries: Sequence[Entry], setting: Sequence[tuple[str, s
     return "\n".join(
         (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
-            f"<title>{say(HEAD)}</title><style>{STYLE}</style></head>\n<body><h1>{say(HEAD)}</h1>",
-            f'<p>{say(_question(of))}</p>\n<p>{say(summary(entries))}</p>\n<p class="caption">{say(of.caption)}</p>',
+            f"<title>{say(paper.head)}</title><style>{STYLE}</style></head>\n<body><h1>{say(paper.head)}</h1>",
+            f'<p>{say(_question(of))}</p>\n<p>{say(paper.summary(entries))}</p>\n<p class="caption">{say(of.caption)}</p>',
             f"<table><tr><th>figure</th><th>verdict on this run</th></tr>{verdicts}</table>",
             f"<table><tr>{header}</tr>{settings}</table>",
             *map(_section, entries),
@@ -226,3 +258,48 @@ def _section(one: Entry) -> str:
         f"<div><h2>{say(one.title)}</h2><p>Verdict: {_verdict(one)}</p>"
         f'<p class="paper">The paper: {say(one.paper)}</p><p>This run:</p><ul>{run}</ul></div></section>'
     )
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def publish(
+    folder: Path, paper: Paper, of: Subject, entries: Sequence[Entry], setting: Sequence[tuple[str, str, str]]
+) -> None:
+    """Writes every figure (png, csv, txt) and the page of all (html, png, txt, csv), and prints where and the verdicts."""
+    drawn = [with_words(one) for one in entries]
+    for one, picture in zip(entries, drawn, strict=True):
+        contents = {"png": png(picture), "txt": one.text.encode(), "csv": _csv(one.csv)}
+        _write(folder, f"{paper.name}_{one.name}", contents)
+    contents = {
+        "html": document(paper, of, entries, setting).encode(),
+        "png": png(tall(paper, of, entries, drawn, setting)),
+        "txt": "\n".join([paper.head, paper.summary(entries), "", *(one.text for one in entries)]).encode(),
+        "csv": _csv(every_claim(entries)),
+    }
+    _write(folder, paper.name, contents)
+    for one in entries:
+        print(f"{one.title}: {one.headline}")
+    print(paper.summary(entries))
+
+
+def every_claim(entries: Sequence[Entry]) -> pl.DataFrame:
+    """Every claim: figure, verdict of the figure, what is claimed, verdict, held, of, what is counted, numbers."""
+    rows = []
+    for one in entries:
+        for claim in one.claims or [Claim("", lacking="; ".join(one.lacking))]:
+            judged = (claim.verdict, claim.held, claim.of, claim.what, claim.shown or claim.lacking)
+            rows.append((one.name, one.verdict, claim.says, *judged))
+    names = ["figure", "of_figure", "claim", "verdict", "held", "of", "counted", "numbers"]
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+def _csv(frame: pl.DataFrame) -> bytes:
+    return frame.write_csv().encode()
+
+
+def _write(folder: Path, name: str, contents: Mapping[str, bytes]) -> None:
+    for ending, content in contents.items():
+        path = Paths(folder).figures / f"{name}.{ending}"
+        files.write(path, content)
+        print(path)
