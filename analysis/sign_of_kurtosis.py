@@ -503,7 +503,8 @@ def redman(found: Findings) -> str:
         return f"{says} {verdict}: with positive excess kurtosis (kur) imp is {some}more local, {on_images}{also}."
     than = "less" if positive == LESS else "no more"
     if images in (YES, IN_PART):
-        return f"{says} in part: {on_images}, but positive excess kurtosis alone (kur) makes it {than} local, so a positive sign is not why."
+        return f"{says} in part: {on_images}, but positive excess kurtosis alone (kur) makes it {than} local, so a "
+            "positive sign is not why."
     return f"{says} not here: positive excess kurtosis (kur) makes imp {than} local, and {on_images}."
 
 
@@ -636,7 +637,7 @@ def _side(table: pl.DataFrame, side: str) -> str:
 
 
 def _few(names: Sequence[str], of: int) -> str:
-    return f" ({', '.join(names)})" if 0 < len(names) < of else ""
+    return f" ({'; '.join(names)})" if 0 < len(names) < of else ""
 
 
 def _why_open(table: pl.DataFrame, side: str) -> str:
@@ -738,7 +739,8 @@ def _numbers(table: pl.DataFrame, name: str) -> list[str]:
     of = common.part(table, family=name)
     gaussian = reference(table, name)
     found = [
-        f"{TITLES[name]}, mean +- standard error; change: imp against {gaussian or 'no Gaussian stimulus'}, seeds more local (kurtosis: higher):"
+        f"{TITLES[name]}, mean +- standard error; change: imp against {gaussian or 'no Gaussian stimulus'}, seeds more "
+        "local (kurtosis: higher):"
     ]
     for other in ("random", "oneshot"):
         of_imp = common.part(table, measure=CLUSTERING.name, x=gaussian or "")

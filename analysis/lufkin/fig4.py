@@ -108,9 +108,17 @@ def _distances(trial: Trial, course: pl.DataFrame) -> pl.DataFrame:
         "cycles": fit.frequency[:, 1],
         "ipr": fields.ipr(w),
         "inputs": trial.data.inputs,
+        "mean_distance": sinusoid(_late_mean(course), trial.data.input_shape).relative_distance,
         "flow_distance": _of_flow(trial, fields.stacked(first["weights"])),
     }
     return pl.DataFrame({**_named(trial), **columns}).with_columns(pl.col("flow_distance").fill_nan(None))
+
+
+def _late_mean(course: pl.DataFrame) -> np.ndarray:
+    """Mean weights over the records of the second half of training, a row per seed: the noise of single batches averages out."""
+    late = course.filter(pl.col("step") >= course["step"].max() / 2)  # type: ignore[operator]
+    by_seed = [part.sort("step") for (_,), part in late.sort("seed").group_by("seed", maintain_order=True)]
+    return np.stack([fields.stacked(part["weights"]).mean(axis=0) for part in by_seed])
 
 
 def _of_flow(trial: Trial, start: np.ndarray) -> np.ndarray:
@@ -182,9 +190,10 @@ def told(table: Table) -> list[str]:
         )
         theory = part["flow_distance"]
         flow = f"; by eq. 5 after the same time {_percent(theory)}" if theory.is_not_null().any() else ""
+        mean = f", of the mean over the second half of training {_percent(part['mean_distance'])}"
         found.append(
             f"{law}, {where}, {how}{'' if part['drawn'][0] else ' (not drawn)'}: distance from the best sinusoid "
-            f"{_percent(part['distance'])}{flow}; IPR {parts.ranged(part['ipr'])}; cycles (seeds) {cycles}."
+            f"{_percent(part['distance'])}{mean}{flow}; IPR {parts.ranged(part['ipr'])}; cycles (seeds) {cycles}."
         )
     kurtosis = frame.filter(pl.col("preactivation_kurtosis").is_not_null())
     if len(kurtosis):
