@@ -503,8 +503,8 @@ def redman(found: Findings) -> str:
         return f"{says} {verdict}: with positive excess kurtosis (kur) imp is {some}more local, {on_images}{also}."
     than = "less" if positive == LESS else "no more"
     if images in (YES, IN_PART):
-        return f"{says} in part: {on_images}, but positive excess kurtosis alone (kur) makes it {than} local, so a "
-            "positive sign is not why."
+        alone = f"positive excess kurtosis alone (kur) makes it {than} local, so a positive sign is not why"
+        return f"{says} in part: {on_images}, but {alone}."
     return f"{says} not here: positive excess kurtosis (kur) makes imp {than} local, and {on_images}."
 
 
