@@ -420,6 +420,12 @@ class Findings:
                 + " and ".join(SIDES[s] for s in (NEGATIVE, POSITIVE) if self.sides[s] == OPEN)
                 + (" cannot be compared with a Gaussian stimulus")
             )
+        if negative and positive and self.sides[NEGATIVE] != self.sides[POSITIVE]:
+            all_of, some_of = (NEGATIVE, POSITIVE) if self.sides[NEGATIVE] == YES else (POSITIVE, NEGATIVE)
+            return (
+                f"{all_of.capitalize()} at every stimulus, {some_of} at some: excess kurtosis of either sign can make imp "
+                "more local than Gaussian inputs do"
+            )
         if negative and positive:
             return "Both signs: not the sign but being non-Gaussian makes imp more local than Gaussian inputs do"
         for side, holds in ((NEGATIVE, negative), (POSITIVE, positive)):

@@ -129,6 +129,7 @@ def test_differences_are_paired_by_seed(planted):
         (raised(*NEGATIVES), (YES, NO, NO), "Negative: only negative"),
         (raised(*POSITIVES), (NO, YES, NO), "Positive: only positive"),
         (raised(*NEGATIVES, *POSITIVES), (YES, YES, NO), "Both signs"),
+        (raised(*NEGATIVES, POSITIVES[0]), (YES, IN_PART, NO), "Negative at every stimulus, positive at some"),
         (FLAT, (NO, NO, NO), "Neither"),
         (
             raised("binary"),
