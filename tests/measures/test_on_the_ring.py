@@ -26,12 +26,12 @@ NEURON = {
 }
 
 
-def neuron_pack(data, measures, **train):
+def neuron_pack(data, measures, rounds=0, **train):
     return tiny_pack(
         measures=measures,
         methods=["imp"],
         seeds=4,
-        rounds=1,
+        rounds=rounds,
         **{
             "trial.data": {"held_out": 20, **data},
             "trial.net": NEURON,
@@ -50,7 +50,7 @@ def run(pack, folder):
 def test_gaussian_inputs_follow_the_flow_and_pruned_rounds_have_no_theory(tmp_path):
     """Eq. 5 is exact for Gaussian inputs: what is left is the noise of batches, about lr steps / sqrt(batch) of the drift."""
     data = {"kind": "nlgp", "shape": [12], "gain": 0.01, "xi": [0.3, 1.5]}
-    units = run(neuron_pack(data, ["flow", "ipr", "sinusoid"]), tmp_path)
+    units = run(neuron_pack(data, ["flow", "ipr", "sinusoid"], rounds=1), tmp_path)
     dense = units.filter(pl.col("round") == 0)
     assert (dense["flow_distance"] < 0.2).all()
     pruned = units.filter(pl.col("round") == 1)
@@ -62,9 +62,7 @@ def test_the_flow_knows_spins_from_gaussian_inputs(tmp_path):
     """On spins the weights localise, by eq. 5 and by training; without the amplifier's curvature eq. 5 ends in a wave, 1.5 / N."""
     ising = {"kind": "ising", "shape": [24], "coupling": [0.3, 0.7], "draw": 0}
     (tmp_path / "a").mkdir()
-    units = run(neuron_pack(ising, ["flow", "ipr"], steps=2000, batch=1000), tmp_path / "a").filter(
-        pl.col("round") == 0
-    )
+    units = run(neuron_pack(ising, ["flow", "ipr"], steps=2000, batch=1000), tmp_path / "a")
     assert (units["ipr"] > 0.5).all() and (units["ipr_flow"] > 4 * 1.5 / 24).all()
     apart = (units["peak"] - units["peak_flow"]).to_numpy() % 24
     assert (np.minimum(apart, 24 - apart) <= 1).mean() >= 0.75
@@ -73,9 +71,9 @@ def test_the_flow_knows_spins_from_gaussian_inputs(tmp_path):
 
 def test_sinusoid_of_trained_weights_is_that_of_the_theory_module(tmp_path):
     data = {"kind": "elliptical", "shape": [4, 6], "radius": "shell"}
-    pack = neuron_pack(data, ["sinusoid", {"course": {"record_every": 300, "weights_every": 1}}])
+    pack = neuron_pack(data, ["sinusoid", {"course": {"record_every": 30, "weights_every": 1}}], steps=30, batch=50)
     units = run(pack, tmp_path)
-    weights = rows_of(tmp_path, "steps").filter(pl.col("step") == 300).sort("lineage", "round")
+    weights = rows_of(tmp_path, "steps").filter(pl.col("step") == 30).sort("lineage", "round")
     found = localization.sinusoid(np.array(weights["weights"].to_list()), (4, 6))
     units = units.sort("lineage", "round")
     assert np.allclose(found.relative_distance, units["sinusoid_distance"].to_numpy(), atol=1e-12)
