@@ -107,6 +107,9 @@ def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> N
             else None,
         }
         searcher = PackSearcher(proposals, watcher, folder)
+        # With a searcher Tune has one trial waiting at a time. Where a round takes less than an actor's start, the actor that
+        # is free takes it each time, and no second one ever starts. Optuna is asked as late as possible.
+        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if sweep.search.algorithm == "optuna" else "16"
         tuner = tune.Tuner(
             trainable,
             param_space=settings,
