@@ -111,6 +111,12 @@ class Process(ABC):
     def draw(self, name: str, stream: torch.Generator, shape: tuple[int, int]) -> Tensor:
         """The numbers of one seed, for a block of (steps, padded samples): [step, ...]."""
 
+    def white(self, stream: torch.Generator, shape: tuple[int, int]) -> Float[Tensor, "step number"]:
+        """White noise of (steps, padded samples), one number per input."""
+        steps, samples = shape
+        numbers = torch.empty(steps, samples * self.inputs, dtype=self.dtype, device=self.device)
+        return numbers.normal_(generator=stream)
+
     def prepared(self, raw: Raw, seed_of_stream: Sequence[int]) -> Raw:
         """Once per block, on what `draw` gave of all seeds [seed, step, ...]; may give names of streams [stream, step, ...]."""
         return raw
@@ -130,9 +136,7 @@ class Noisy(Process):
     drawn = ("noise",)
 
     def draw(self, name: str, stream: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        steps, samples = shape
-        numbers = torch.empty(steps, samples * self.inputs, dtype=self.dtype, device=self.device)
-        return numbers.normal_(generator=stream)
+        return self.white(stream, shape)
 
 
 def laid_out(
@@ -200,8 +204,7 @@ class StimulusPack(Blocks):
         }
         raw = self._process.prepared({"labels": labels, **raw}, self._places)
         if self._clone_seeds:
-            numbers = [Noisy.draw(self._process, "clone", stream, shape) for stream in self._clones]  # type: ignore[arg-type]
-            raw["clone"] = torch.stack(numbers)
+            raw["clone"] = torch.stack([self._process.white(stream, shape) for stream in self._clones])
         return raw
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
@@ -261,6 +264,6 @@ def draw_samples(
     raw = of_one.prepared({"labels": filled[None], **{name: drawn(name) for name in of_one.drawn}}, [0])
     x = of_one.samples({name: values[:, 0] for name, values in raw.items()}, filled, samples)
     if spec.gaussian_blend > 0:
-        noise = Noisy.draw(of_one, "clone", generator(device, seed, f"{stream}_clone"), shape)  # type: ignore[arg-type]
+        noise = of_one.white(generator(device, seed, f"{stream}_clone"), shape)
         x = x + Coloured([clone_roots(spec)], dtype, device)(noise, filled).transpose(1, 2)[:, :samples]
     return x.flatten(2)[0], labels

@@ -53,6 +53,8 @@ class Recorder:
             "norm": torch.linalg.vector_norm(weight.double(), dim=2),
             "weights": weight,
         }
+        if self._found and not self._kept(len(self._found) - 1):  # only now is it known not to be the last
+            del self._found[-1]["weights"]
         self._steps.append(step)
         self._found.append({name: values.cpu() for name, values in found.items()})
 
@@ -70,14 +72,18 @@ class Recorder:
             first = some.stop
         return torch.cat(found)
 
+    def _kept(self, number: int) -> bool:
+        """Whether the weights of this record are asked for, be it the last or not."""
+        every = self._asked.weights_every
+        return every is not None and number % every == 0
+
     def rows(self) -> list[list[dict]]:
         """Rows of the table `steps`, without the lineage's columns, of each net."""
         nets, units = self._found[0]["peak"].shape
         rows: list[list[dict]] = [[] for _ in range(nets)]
         last = len(self._steps) - 1
         for number, (step, found) in enumerate(zip(self._steps, self._found, strict=True)):
-            every = self._asked.weights_every
-            keep = every is not None and (number % every == 0 or number == last)
+            keep = self._kept(number) or (number == last and self._asked.weights_every is not None)
             listed = {name: values.tolist() for name, values in found.items() if keep or name != "weights"}
             for net in range(nets):
                 rows[net] += [

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from impray.spec.base import Spec, canonical, plain_types
-from impray.spec.data import DATA_KINDS, Stimulus
+from impray.spec.data import DATA_KINDS, Kur, Stimulus
 from impray.spec.errors import Problem
 from impray.spec.measure import MEASURE_KINDS, Cavity, Course, Flow, MeasureSpec, Sinusoid
 from impray.spec.search import AtDensity, Axis, Range, Reading
@@ -539,11 +539,11 @@ def _theory_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
         if isinstance(measure, Sinusoid) and any(len(trial.data.input_shape) > 2 for trial in possible):
             yield Problem(where, repr(measure.name), "needs inputs on a ring or in one colour: [n] or [rows, cols]")
         if isinstance(measure, Flow):
-            told = dict.fromkeys(why for trial in possible for why in _not_of_the_flow(trial))
+            told = dict.fromkeys(why for trial in possible for why in _not_of_the_flow(trial, measure))
             yield from (Problem(where, repr(measure.name), why) for why in told)
 
 
-def _not_of_the_flow(trial: Trial) -> Iterator[str]:
+def _not_of_the_flow(trial: Trial, asked: Flow) -> Iterator[str]:
     """Why eq. 5 of Lufkin et al. (2024) is not about this trial."""
     net = trial.net
     if not isinstance(trial.data, Stimulus) or trial.data.classes != 2:
@@ -556,6 +556,8 @@ def _not_of_the_flow(trial: Trial) -> Iterator[str]:
         yield "starts at the initial weights: prune.rewind_step: 0"
     if isinstance(trial.data, Stimulus) and not trial.data.variance_is_finite:
         yield "needs inputs with a finite variance"
+    if asked.form == "taylor" and isinstance(trial.data, Kur) and trial.data.k <= 4:
+        yield "has no Taylor form for kur with k <= 4, whose kurtosis is infinite; use form: exact"
 
 
 SAMPLES_PER_CLASS = 16  # of the cavity rule, on average: a kurtosis within a class needs 8, and the draw varies

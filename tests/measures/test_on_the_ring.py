@@ -119,6 +119,14 @@ def test_the_ipr_of_a_mask_is_one_over_its_inputs(tmp_path):
             "finite variance",
         ),
         (
+            {
+                "measures": [{"flow": {"form": "taylor"}}],
+                "trial.net": NEURON,
+                "trial.data": {"kind": "kur", "k": 4},
+            },
+            "no Taylor form",
+        ),
+        (
             {"measures": ["sinusoid"], "trial.data": {"kind": "photographs", "colour": True}},
             "ring or in one colour",
         ),
