@@ -204,7 +204,7 @@ def begun(folder: Path) -> bool:
     """Whether a sweep has written down its first trial there."""
     from impray.results.paths import Paths
 
-    return any(Paths(folder).table("trials").glob("*.parquet"))
+    return bool(Paths(folder).row_files("trials"))
 
 
 def stopped(folder: Path, again: str) -> None:
@@ -233,6 +233,10 @@ def finish(request: Request, report: Report, console: Console) -> None:
     if report.ran:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)
+    if report.set_aside:
+        shown = ", ".join(report.set_aside[:5]) + (" ..." if len(report.set_aside) > 5 else "")
+        text = f"{len(report.set_aside)} damaged files were set aside and made again: {folder / 'damaged'} has {shown}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     if report.export_error:
         typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
         raise typer.Exit(2)

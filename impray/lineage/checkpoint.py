@@ -4,10 +4,14 @@ A trunk is the dense round 0, in parts: its trained weights, and a snapshot per 
 later round of one lineage: its mask (one bit per parameter) and, if the network was trained, its kept weights (pruned ones are zero).
 Scores are numbers of single weights (the cavity score), one file per round, from which the lineage's rows in `fates` are made, and
 made again when it is extended.
+
+Every file carries a seal in its header (`impray.lineage.seal`). `damage` says what is wrong with a file before anything is read
+from it; whoever keeps the files sets a damaged one aside, and what it held is computed again.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from impray.lineage.seal import BLANK, intact, sealed
 from impray.spec.errors import LineageError
 
 Params = dict[str, Tensor]
@@ -49,7 +54,7 @@ class Record:
 def weights_to_bytes(params: Params, stats: Params | None = None) -> bytes:
     """One part of a trunk: weights, and batch-norm statistics where there are some."""
     tensors = {f"weights.{name}": _plain(value) for name, value in params.items()}
-    return safetensors.torch.save(tensors | {f"stats.{name}": _plain(value) for name, value in (stats or {}).items()})
+    return _bytes(tensors | {f"stats.{name}": _plain(value) for name, value in (stats or {}).items()})
 
 
 def weights_from_bytes(content: bytes, place: str) -> tuple[Params, Params]:
@@ -72,7 +77,7 @@ def record_to_bytes(record: Record) -> bytes:
         mask = record.masks.get(name)
         tensors[f"end.{name}"] = _plain(value if mask is None else value[mask])
     tensors |= {f"stats.{name}": _plain(value) for name, value in record.stats.items()}
-    return safetensors.torch.save(tensors)
+    return _bytes(tensors)
 
 
 def record_from_bytes(content: bytes, place: str) -> Record:
@@ -99,7 +104,7 @@ def scores_to_bytes(scores: Mapping[int, Params], masks: Params) -> bytes:
         for column, values in columns.items():
             kept = masks.get(f"weight{layer}")
             tensors[f"{column}.{layer}"] = _plain(values.cpu() if kept is None else values.cpu()[kept.cpu()])
-    return safetensors.torch.save(tensors)
+    return _bytes(tensors)
 
 
 def scores_from_bytes(content: bytes, masks: Params, place: str) -> dict[str, Params]:
@@ -120,6 +125,33 @@ def scores_from_bytes(content: bytes, masks: Params, place: str) -> dict[str, Pa
                 whole[mask] = values
             found.setdefault(column, {})[f"weight{layer}"] = whole
     return found
+
+
+def damage(content: bytes, part: str) -> str | None:
+    """What is wrong with a file's bytes; None if they are what was written.
+
+    Args:    part: what the file must hold: `weights` (of a trunk), `mask` (of a record), or `` for scores.
+    """
+    whole = intact(content)
+    if whole is False:
+        return "its bytes are not those that were written"
+    try:
+        safetensors.deserialize(content)
+    except SafetensorError as error:
+        return f"it is not a whole checkpoint ({error})"
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    if whole is None and _SEALED in header.get("__metadata__", {}):
+        return "its seal is gone"
+    if part and not any(name.startswith(f"{part}.") for name in header):
+        return f"it holds no {part}"
+    return None
+
+
+_SEALED = "impray.seal"  # the key of the seal in a header; files of versions before 0.4.0 have none
+
+
+def _bytes(tensors: Params) -> bytes:
+    return sealed(safetensors.torch.save(tensors, {_SEALED: BLANK}))
 
 
 def _plain(value: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
-from impray.results.paths import UNFINISHED
+from impray.results.paths import UNFINISHED, Paths
 from impray.spec.errors import StorageError
 
 
@@ -34,9 +35,33 @@ def write(path: Path, content: bytes) -> None:
         raise _unwritable(path, error) from error
 
 
+def set_aside(path: Path, paths: Paths) -> Path:
+    """Move a damaged file, or whatever lies in its place, into the folder's `damaged/`, where nothing is read; its new place.
+
+    Raises:  StorageError: it cannot be moved.
+    """
+    place = str(path.relative_to(paths.folder)).replace(os.sep, "_")
+    aside = paths.damaged / f"{place}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    try:
+        paths.damaged.mkdir(parents=True, exist_ok=True)
+        os.replace(path, aside)
+    except FileNotFoundError:
+        pass  # another process has done it
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    return aside
+
+
+def aside(paths: Paths) -> list[str]:
+    """Names of what was set aside so far."""
+    return sorted(path.name for path in paths.damaged.iterdir()) if paths.damaged.is_dir() else []
+
+
 def _unwritable(path: Path, error: OSError) -> StorageError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     how = "free some space and run this again" if full else "make it writable or choose another place"
+    if isinstance(error, IsADirectoryError):
+        how = "a folder lies in its place: move it away and run this again"
     # mkdir says "File exists" where a file lies in a folder's place.
     reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
     return StorageError(f"{path}: cannot be written ({reason}); {how}")

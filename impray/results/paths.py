@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 UNFINISHED = ".part"  # a file that is being written ends like this, so that no scan picks it up
+
+# Files of rows, by name; everything else in tables/ (.DS_Store, copies, notes) is not ours and is let alone. The last two forms
+# are those of versions before 0.4.0.
+_ROWS = re.compile(r"(?:rows-[0-9A-Za-z-]+|all-\d{8}T\d+|[0-9a-f]{6,16}-[0-9A-Za-z-]+)\.parquet")
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,19 @@ class Paths:
         return self.tables / name
 
     def rows(self, table: str, file: str) -> Path:
-        return self.table(table) / f"{file}.parquet"
+        """Of a name made of letters, digits and hyphens."""
+        path = self.table(table) / f"rows-{file}.parquet"
+        assert _ROWS.fullmatch(path.name), path.name
+        return path
+
+    def row_files(self, table: str, starts: Sequence[str] = ("",)) -> list[Path]:
+        """What is there of a table, sorted; only names that start like one of `starts`. Listed, not matched as a pattern."""
+        folder = self.table(table)
+        found = list(folder.iterdir()) if folder.is_dir() else []
+        wanted = tuple(starts)
+        return sorted(
+            path for path in found if _ROWS.fullmatch(path.name) and path.name.removeprefix("rows-").startswith(wanted)
+        )
 
     @property
     def checkpoints(self) -> Path:
@@ -60,6 +78,11 @@ class Paths:
     @property
     def mlflow_artifacts(self) -> Path:
         return self.folder / "mlflow-artifacts"
+
+    @property
+    def damaged(self) -> Path:
+        """Where files that cannot be read any more are kept; nothing is read from it."""
+        return self.folder / "damaged"
 
     @property
     def running(self) -> Path:

@@ -12,7 +12,7 @@ import polars as pl
 
 from impray.spec.measure import MEASURE_KINDS, Column
 
-VERSION = 1
+VERSION = 2  # 1: files without a seal
 
 TYPES: dict[str, pl.DataType] = {
     "int": pl.Int64(),
@@ -50,6 +50,14 @@ KEYS: dict[str, tuple[str, ...]] = {
     "trials": ("trial",),
     "failures": ("pack", "written_at"),
 }
+
+OF_ROUNDS = (
+    "units",
+    "masks",
+    "images",
+    "histograms",
+    "steps",
+)  # what else is written of a round, before its row in `rounds`
 
 # Of the rows of one group only those written last count: a measure that is asked again for fewer leaves no stale ones.
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -115,6 +123,9 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
             Column("units_counted", "int", "units", "units of layer 1 with a defined rf_width_x_px"),
             *_summaries(),
             Column("measured", "str", "", "measures, parameters and axes that this row was written with"),
+            Column(
+                "rows_elsewhere", "str", "", "how many rows other tables have of this lineage and round: `units:10`"
+            ),
             *PROVENANCE,
         ),
     ),

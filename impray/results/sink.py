@@ -1,7 +1,7 @@
 """The sink of a pack: rows to tables, checkpoints to files, and what earlier runs left of both.
 
 Order makes it safe to kill at any moment: a round's checkpoint is whole on disk before its rows are, and a round counts as done
-only when its rows are there.
+only when its rows are there. A checkpoint that is damaged is set aside when it is read, and counts as one that is not there.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 
 import polars as pl
 
+from impray.lineage import checkpoint
 from impray.results import files, tables
+from impray.results.known import Fates, Known, Round, counted, known
 from impray.results.paths import Paths
 from impray.results.rows import Rows, covers, measured
-from impray.results.schema import KEYS
+from impray.results.schema import GROUPS, KEYS, OF_ROUNDS
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
@@ -26,35 +28,28 @@ class FolderSink:
 
     def __init__(self, folder: str | Path, pack: Pack) -> None:
         self.paths, self.pack = Paths(Path(folder)), pack
-        self._rows: dict[tuple[str, int], dict] = {}
-        self._fates: dict[str, dict[int, str]] = {}  # lineage -> round -> what its rows were written with
-        self._read()
+        found = self._earlier()
+        self._rows = {(lineage, round): row for lineage, of in found.rounds.items() for round, row in of.items()}
+        self._fates = dict(found.fates)
 
-    def _read(self) -> None:
-        """Rows of this pack's lineages: from the pack's own files, or from every file if an earlier run left some elsewhere."""
-        wanted = [lineage.id for lineage in self.pack.lineages]
-        for table, columns in (("rounds", ROW), ("fates", ("lineage", "round", "measured"))):
-            own = list(self.paths.table(table).glob(f"{self.pack.id}-*.parquet"))
-            if not own and not self.pack.known:
-                continue
-            found = tables.scan(table, self.paths.folder).filter(pl.col("lineage").is_in(wanted)).select(columns)
-            for row in found.collect().iter_rows(named=True):
-                if table == "rounds":
-                    self._rows[row["lineage"], row["round"]] = row
-                else:
-                    self._fates.setdefault(row["lineage"], {})[row["round"]] = row["measured"] or ""
+    def _earlier(self) -> Known:
+        """Rows of this pack's lineages; only a pack that has left files itself, or is known to, need look for them."""
+        own = any(self.paths.row_files(table, [f"{self.pack.id}-"]) for table in ("rounds", "fates"))
+        if not own and not self.pack.known:
+            return Known({}, {})
+        return known(self.paths.folder, [lineage.id for lineage in self.pack.lineages])
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
     def done(self, lineage: Lineage, round: int) -> bool:
         row = self._rows.get((lineage.id, round))
-        if row is None or not covers(row["measured"], self.pack.asked):
+        if row is None or not covers(row.measured, self.pack.asked):
             return False
         # The last round of a shorter sweep was perhaps not trained; the next mask needs its weights.
-        return row["trained"] or row["status"] == "diverged" or not self.pack.trains(lineage, round)
+        return row.trained or row.status == "diverged" or not self.pack.trains(lineage, round)
 
     def diverged(self, lineage: Lineage) -> int | None:
-        rounds = [round for (id, round), row in self._rows.items() if id == lineage.id and row["status"] == "diverged"]
+        rounds = [round for (id, round), row in self._rows.items() if id == lineage.id and row.status == "diverged"]
         return min(rounds) if rounds else None
 
     def last_round(self, lineage: Lineage) -> int:
@@ -63,50 +58,81 @@ class FolderSink:
 
     def fates_until(self, lineage: Lineage) -> int:
         """The last round that the lineage's rows in `fates` know, written with all that is asked; -1 if there are none."""
-        of_rounds = self._fates.get(lineage.id, {})
-        whole = all(covers(written_with, self.pack.asked_of_fates) for written_with in of_rounds.values())
-        return max(of_rounds, default=-1) if whole else -1
+        found = self._fates.get(lineage.id, Fates(-1, {}))
+        whole = all(covers(written_with, self.pack.asked_of_fates) for written_with in found.measured.values())
+        return found.until if whole else -1
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def write(self, round: int, rows: Rows) -> None:
         """Write a round's rows, `rounds` last: a round whose row is there has all its others too."""
-        again = [(row["lineage"], round) for row in rows["rounds"] if (row["lineage"], round) in self._rows]
+        again = self.pack.known or any((row["lineage"], round) in self._rows for row in rows["rounds"])
         if again:
             rows = {table: self._merged(table, of_table, round) for table, of_table in rows.items()}
-        for table in ("units", "masks", "images", "histograms", "steps", "rounds"):
-            # Named by what was measured too: a later run that measures more must not replace a file with other rows in it.
-            suffix = measured_digest(self.pack) if again else "0"
+        counts = self._counts(rows, round if again else None)
+        rows["rounds"] = [{**row, "rows_elsewhere": counts[row["lineage"]]} for row in rows["rounds"]]
+        for table in (*OF_ROUNDS, "rounds"):
+            # Named by what was measured of whom: a later run that measures more must not replace a file with other rows in it.
+            suffix = _digest(self.pack, rows["rounds"]) if again else "0"
             tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", rows[table], self.pack.axes)
         for row in rows["rounds"]:
-            self._rows[row["lineage"], round] = {key: row[key] for key in ROW}
+            self._rows[row["lineage"], round] = Round(row["status"], row["measured"], row["trained"])
+
+    def _counts(self, rows: Rows, round: int | None) -> dict[str, str]:
+        """Lineage -> how many rows each other table will have of it; of rows measured again, those that stay count too."""
+        lineages = [row["lineage"] for row in rows["rounds"]]
+        found: dict[str, dict[str, int]] = {lineage: {} for lineage in lineages}
+        for table in OF_ROUNDS:
+            keys = {tuple(row[name] for name in KEYS[table]) for row in rows[table]}
+            if round is not None:
+                keys |= self._staying(table, rows[table], lineages, round)
+            for lineage in lineages:
+                found[lineage][table] = sum(key[0] == lineage for key in keys)
+        return {lineage: counted(of_tables) for lineage, of_tables in found.items()}
+
+    def _staying(self, table: str, rows: Sequence[Mapping], lineages: Sequence[str], round: int) -> set[tuple]:
+        """Keys of earlier rows that rows written now leave as they are."""
+        group = GROUPS.get(table, KEYS[table])
+        replaced = {tuple(row[name] for name in group) for row in rows}
+        old = self._old(table, lineages, round).select(KEYS[table]).collect().iter_rows(named=True)
+        keys = [(tuple(row[name] for name in group), tuple(row.values())) for row in old]
+        return {key for of_group, key in keys if of_group not in replaced}
+
+    def _old(self, table: str, lineages: Sequence[str], round: int) -> pl.LazyFrame:
+        rows = tables.scan(table, self.paths.folder)
+        return rows.filter(pl.col("lineage").is_in(list(lineages)), pl.col("round") == round)
 
     def _merged(self, table: str, rows: Sequence[Mapping], round: int) -> list[dict]:
         """Rows measured again keep what only their predecessors knew: an earlier run's other measures are not lost."""
         key = [name for name in KEYS[table]]
-        wanted = sorted({row["lineage"] for row in rows})
-        old = tables.scan(table, self.paths.folder).filter(pl.col("lineage").is_in(wanted), pl.col("round") == round)
+        old = self._old(table, sorted({row["lineage"] for row in rows}), round)
         known = {tuple(row[name] for name in key): row for row in old.collect().iter_rows(named=True)}
         merged = []
         for row in rows:
             before = {k: v for k, v in known.get(tuple(row[name] for name in key), {}).items() if v is not None}
             if "measured" in row and before:
-                both = dict(
-                    entry.split(":") for text in (before["measured"], row["measured"]) for entry in text.split()
-                )
-                row = {**row, "measured": measured(both)}
+                row = {**row, "measured": self._both(row, before["measured"], round)}
             merged.append({**{k: v for k, v in before.items() if k not in _FRESH}, **row})
         return merged
+
+    def _both(self, row: Mapping, before: str, round: int) -> str:
+        """What a row is written with that replaces another one; where rows of other tables are lost, only what is new."""
+        earlier = self._rows.get((row["lineage"], round))
+        whole = earlier is not None and earlier.measured != ""
+        texts = (before, row["measured"]) if whole else (row["measured"],)
+        return measured(dict(entry.split(":") for text in texts for entry in text.split()))
 
     def write_fates(self, lineage: Lineage, rows: Sequence[Mapping]) -> None:
         """Replace a lineage's rows in `fates`; `measured` of each says what it was written with."""
         tables.write(self.paths, "fates", f"{self.pack.id}-{lineage.id}", rows, self.pack.axes)
-        self._fates[lineage.id] = {row["round"]: row["measured"] for row in rows}
+        self._fates[lineage.id] = Fates(
+            max((row["round"] for row in rows), default=-1), {row["round"]: row["measured"] for row in rows}
+        )
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def load_trunk(self, trunk: str, part: str) -> bytes | None:
-        return _bytes(self.paths.trunk(trunk, part))
+        return self._whole(self.paths.trunk(trunk, part), "weights")
 
     def save_trunk(self, trunk: str, part: str, content: bytes) -> None:
         files.write(self.paths.trunk(trunk, part), content)
@@ -120,33 +146,39 @@ class FolderSink:
             yield
 
     def load_record(self, lineage: str, round: int) -> bytes | None:
-        return _bytes(self.paths.lineage(lineage, round))
+        return self._whole(self.paths.lineage(lineage, round), "mask")
 
     def save_record(self, lineage: str, round: int, content: bytes) -> None:
         files.write(self.paths.lineage(lineage, round), content)
 
     def load_scores(self, lineage: str, measure: str, digest: str, round: int) -> bytes | None:
         """One number per kept weight, as an earlier run measured them with the same parameters."""
-        return _bytes(self.paths.scores(lineage, f"{measure}-{digest}", round))
+        return self._whole(self.paths.scores(lineage, f"{measure}-{digest}", round), "")
 
     def save_scores(self, lineage: str, measure: str, digest: str, round: int, content: bytes) -> None:
         files.write(self.paths.scores(lineage, f"{measure}-{digest}", round), content)
 
     def earlier_scores(self, lineage: Lineage) -> list[tuple[str, str]]:
         """(measure, hash of its parameters) of the numbers of single weights that only earlier runs asked for."""
-        texts = self._fates.get(lineage.id, {}).values()
+        texts = self._fates.get(lineage.id, Fates(-1, {})).measured.values()
         entries = dict(entry.split(":") for text in texts for entry in text.split())
         return [(name, digest) for name, digest in entries.items() if name not in self.pack.asked_of_fates]
 
+    def _whole(self, path: Path, part: str) -> bytes | None:
+        """A checkpoint's bytes; None where there is none, also because it was damaged and has just been set aside."""
+        if path.is_file():
+            content = path.read_bytes()
+            if checkpoint.damage(content, part) is None:
+                return content
+        if path.exists():
+            files.set_aside(path, self.paths)
+        return None
 
-ROW = ("lineage", "round", "status", "trained", "measured")  # what is remembered of a row of `rounds`
+
 _FRESH = {"version", "git_sha", "host", "device", "written_at"}
 
 
-def measured_digest(pack: Pack) -> str:
-    """Names the set of measures and parameters that rows are written again with."""
-    return hashlib.blake2b(measured(pack.asked).encode(), digest_size=6).hexdigest()
-
-
-def _bytes(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+def _digest(pack: Pack, rows: Sequence[Mapping]) -> str:
+    """Names what rows are written again with, and whose they are."""
+    text = " ".join([measured(pack.asked), *sorted(row["lineage"] for row in rows)])
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

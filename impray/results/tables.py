@@ -1,12 +1,15 @@
 """Tables on disk: many small Parquet files while a sweep runs, one per table when it is done.
 
 `scan("rounds", out)` gives a polars LazyFrame at any time; `out` is the sweep's own folder.
+
+Every file is sealed (`impray.lineage.seal`) and its pages carry Parquet's checksums. The seal of each file is compared before the
+file is read, once per process: a damaged file is named, never read. `impray sweep` sets it aside and computes its rows again.
+Files are known by their names (`Paths.row_files`); what else lies in `tables/` is let alone.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import platform
 import subprocess
@@ -20,10 +23,12 @@ import polars as pl
 import pyarrow.parquet as pq
 
 import impray
+from impray.lineage.seal import BLANK, intact, sealed
 from impray.results import files
 from impray.results.paths import UNFINISHED, Paths
+from impray.results.provenance import axes_of, mends, wrong_with_provenance, wrong_with_sweep
 from impray.results.schema import GROUPS, KEYS, TABLES, VERSION, columns, schema
-from impray.spec.errors import DataError, Problem, SweepError
+from impray.spec.errors import DataError
 from impray.spec.wording import near
 
 COMPACTED = "all-"  # names of compacted files start like this
@@ -43,11 +48,19 @@ def scan(table: str, folder: str | Path, packs: Sequence[str] | None = None) -> 
         raise DataError(f"{folder}: no such folder; give a sweep's own folder, such as runs/quickstart")
     paths = Paths(folder)
     expected = schema(table, axes_of(paths))
-    names = ["*"] if packs is None else [f"{COMPACTED}*", *(f"{pack}-*" for pack in packs)]
-    found = sorted(str(path) for name in names for path in paths.table(table).glob(f"{name}.parquet"))
+    starts = ("",) if packs is None else (COMPACTED, *(f"{pack}-" for pack in packs))
+    found = paths.row_files(table, starts)
+    while not all(path.exists() for path in found):  # merged meanwhile, at the end of a sweep
+        found = paths.row_files(table, starts)
+    _refuse_damaged(paths, found)
+    return _latest(table, found, expected)
+
+
+def _latest(table: str, found: Sequence[Path], expected: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     if not found:
         return pl.LazyFrame(schema=expected)
-    rows = pl.scan_parquet(found, schema=expected, missing_columns="insert", extra_columns="ignore")
+    # glob=False: a folder may be called `o[lab]`, which as a pattern is another one.
+    rows = pl.scan_parquet(list(found), schema=expected, missing_columns="insert", extra_columns="ignore", glob=False)
     if table in GROUPS:
         rows = rows.filter(pl.col("written_at") == pl.col("written_at").max().over(GROUPS[table]))
     key = list(KEYS[table])
@@ -64,54 +77,124 @@ def write(paths: Paths, table: str, file: str, rows: Sequence[Mapping], axes: Ma
 
 
 def parquet(frame: pl.DataFrame) -> bytes:
+    """A frame as the bytes of a sealed Parquet file whose pages carry checksums."""
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, metadata={"impray.schema": str(VERSION)})
-    return buffer.getvalue()
+    said = {_VERSION: str(VERSION), "impray.seal": BLANK}
+    pq.write_table(frame.to_arrow().replace_schema_metadata(said), buffer, compression="zstd", write_page_checksum=True)
+    return sealed(buffer.getvalue())
 
 
-def compact(folder: str | Path) -> None:
-    """Merge each table's files into one. A crash in between leaves both, and `scan` counts each key once."""
+def compact(folder: str | Path, axes: Mapping[str, str] | None = None) -> None:
+    """Merge each table's files into one. A crash in between leaves both, and `scan` counts each key once.
+
+    Nothing is deleted unless every key (of the tables in GROUPS: every group) that went in has come out, with all its columns.
+
+    Args:    axes: of the sweep that is running, beside those that the folder tells of.
+    Raises:  DataError: a file is damaged, or something would be lost. Then everything stays as it is.
+    """
     paths = Paths(Path(folder))
+    axes = {**axes_of(paths), **(axes or {})}
     for table in TABLES:
-        merged = sorted(paths.table(table).glob("*.parquet"))
+        merged = paths.row_files(table)
         if len(merged) < 2:
             continue
-        frame = scan(table, folder).collect()
+        _refuse_damaged(paths, merged)
+        expected = schema(table, axes)
         target = paths.rows(table, f"{COMPACTED}{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-        files.write(target, parquet(frame))
+        files.write(target, parquet(_latest(table, merged, expected).collect()))
+        lost = _lost(table, merged, target, expected)
+        if lost:
+            target.unlink()
+            raise DataError(f"{paths.table(table)}: merging its files would lose {lost}; they are kept as they are")
         for path in merged:
             path.unlink()
 
 
-def check(folder: str | Path) -> None:
-    """Refuse a folder whose tables hold files that are not ours, before anything runs; left-overs of a kill are removed.
+def _lost(table: str, merged: Sequence[Path], target: Path, expected: Mapping[str, pl.DataType]) -> str:
+    """What of `merged` is not in `target`, each read by itself; empty if nothing is missing."""
+    columns = {name for path in merged for name in pq.read_schema(path).names}
+    absent = sorted(name for name in columns if "." in name and name not in expected)
+    if absent:
+        return f"the axes {', '.join(absent)}"
+    key = list(GROUPS.get(table, KEYS[table]))
+    inner = pl.concat([pl.read_parquet(path, columns=key, glob=False) for path in merged], how="vertical_relaxed")
+    kept = pl.read_parquet(target, columns=key, glob=False)
+    missing = inner.unique().join(kept, on=key, how="anti", nulls_equal=True)
+    return f"{missing.height} keys, such as {missing.row(0)}" if missing.height else ""
 
-    Raises:  SweepError: names every foreign or unreadable file.
+
+_VERSION = "impray.schema"  # in the metadata of each file
+_whole: dict[Path, tuple[int, int, int]] = {}  # files whose seals were compared, by time of change, size and inode
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a file of rows; None if it is what was written."""
+    try:
+        info = path.stat()
+        stamp = (info.st_mtime_ns, info.st_size, info.st_ino)
+        if _whole.get(path) == stamp:
+            return None
+        content = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    wrong = _damage(content, path.parent.name)
+    if wrong is None:
+        _whole[path] = stamp
+    return wrong
+
+
+def _damage(content: bytes, table: str) -> str | None:
+    whole = intact(content)
+    if whole is False:
+        return "is damaged: its bytes are not those that were written"
+    if whole:
+        return None
+    try:
+        footer = pq.read_metadata(io.BytesIO(content))
+        names = set(footer.schema.to_arrow_schema().names)
+    except Exception as error:  # pyarrow raises several kinds for a file that is no whole Parquet file
+        return f"cannot be read as Parquet ({str(error).splitlines()[0]})"
+    version = (footer.metadata or {}).get(_VERSION.encode())
+    if version != b"1":  # those of version 1 have no seal
+        return "is damaged: its seal is gone" if version else "is a Parquet file, but not one of impray's"
+    return None if set(KEYS[table]) <= names else f"has not the columns of the table {table}"
+
+
+def _refuse_damaged(paths: Paths, found: Sequence[Path]) -> None:
+    told = [f"{path}: {wrong}" for path in found if (wrong := damage(path))]
+    if told:
+        raise DataError("\n".join([*told, mends(paths)]))
+
+
+def set_damaged_aside(folder: str | Path) -> list[tuple[Path, str]]:
+    """Move damaged files of rows out of the way, before anything runs; left-overs of a kill are removed.
+
+    Returns: each file that was moved, and what is wrong with it.
     """
     paths = Paths(Path(folder))
-    problems = _foreign_files(paths)
-    if problems:
-        raise SweepError(str(paths.folder), problems)
-    for path in paths.tables.rglob(f"*{UNFINISHED}"):
-        path.unlink()
+    told = [(path, wrong) for table in TABLES for path in paths.row_files(table) if (wrong := damage(path))]
+    for path, _ in told:
+        files.set_aside(path, paths)
+    for table in TABLES:
+        for path in paths.table(table).iterdir() if paths.table(table).is_dir() else ():
+            if path.suffix == UNFINISHED and path.is_file():
+                path.unlink()
+    return told
 
 
 @contextmanager
 def reading(folder: str | Path) -> Iterator[Paths]:
     """What a command that reads a sweep's folder stands in.
 
-    Raises:  DataError: no such folder, or not a sweep's. SweepError: its tables hold files that are not ours.
+    Raises:  DataError: no such folder, or not a sweep's; or what it says of itself is damaged.
     """
     paths = Paths(Path(folder))
     if not paths.sweep.is_file():
         raise DataError(f"{folder}: {_no_sweep(paths.folder)}")
-    try:
-        yield paths
-    except pl.exceptions.PolarsError:  # the footers are looked at only now: there may be thousands of them
-        problems = _foreign_files(paths)
-        if problems:
-            raise SweepError(str(paths.folder), problems) from None
-        raise
+    for path, wrong in ((paths.sweep, wrong_with_sweep(paths)), (paths.provenance, wrong_with_provenance(paths))):
+        if wrong:
+            raise DataError(f"{path}: {wrong}; {mends(paths)}")
+    yield paths
 
 
 def _no_sweep(folder: Path) -> str:
@@ -122,39 +205,6 @@ def _no_sweep(folder: Path) -> str:
     if below:
         return f"{why}; the sweeps in it are {', '.join(below)}"
     return f"{why}; give a sweep's own folder, such as runs/quickstart{near(folder, beside)}"
-
-
-def _foreign_files(paths: Paths) -> list[Problem]:
-    """Files in tables/ that are not ours, or not whole; what is being written does not count."""
-    found = sorted(path for path in paths.tables.rglob("*") if not path.is_dir() and path.suffix != UNFINISHED)
-    told = [(path.relative_to(paths.folder), _foreign(path)) for path in found]
-    return [Problem(str(path), None, wrong) for path, wrong in told if wrong]
-
-
-def _foreign(path: Path) -> str | None:
-    table = path.parent.name
-    if table not in TABLES or path.parent.parent.name != "tables" or path.suffix != ".parquet":
-        return "is not a file of impray's; move it out of tables/"
-    try:
-        footer = pq.read_metadata(path)
-    except Exception as error:  # pyarrow raises several kinds for a file that is no whole Parquet file
-        return f"cannot be read as Parquet ({str(error).splitlines()[0]}); move it out of tables/"
-    names = set(footer.schema.to_arrow_schema().names)
-    if b"impray.schema" not in (footer.metadata or {}) or not set(KEYS[table]) <= names:
-        return f"is a Parquet file, but not of the table {table}; move it out of tables/"
-    return None
-
-
-def axes_of(paths: Paths) -> dict[str, str]:
-    """Axis paths and their column types, of the sweep that lies in this folder."""
-    if not paths.provenance.is_file():
-        return {}
-    try:
-        return json.loads(paths.provenance.read_text())["axes"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise DataError(
-            f"{paths.provenance}: cannot be read ({error}); delete it, and impray sweep makes it again"
-        ) from None
 
 
 @cache

@@ -58,6 +58,7 @@ class Report:
     figures: list[Path] = field(default_factory=list)
     broken_figures: list[str] = field(default_factory=list)
     export_error: str = ""
+    set_aside: list[str] = field(default_factory=list)  # names in damaged/ of what was found broken and made again
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part
 
     def count(self, outcome: Outcome) -> int:
@@ -75,9 +76,12 @@ def run(request: Request, console: Console) -> Report:
         if not free:
             text = "another impray sweep is working in this folder; wait for it, or choose another folder with --out"
             raise SweepError(str(request.folder), [Problem("--out", None, text)])
-        tables.check(request.folder)
+        before = files.aside(paths)
+        broken = [f"{path}: {wrong}" for path, wrong in tables.set_damaged_aside(request.folder)]
         contents = _open_files(request.sweep, paths, console)
-        folder.prepare(request.sweep, request.name, paths, contents)
+        broken += folder.prepare(request.sweep, request.name, paths, contents)
+        for line in broken:
+            console.print(f"set aside, and made again: {line}", markup=False, highlight=False, soft_wrap=True)
         trials = Trials(request.sweep, paths)
         if not trials.nothing_left():
             watcher = Watcher(trials, console, request.name)
@@ -91,11 +95,14 @@ def run(request: Request, console: Console) -> Report:
         if not report.interrupted:
             # Also where nothing ran: an earlier run may have been killed, or its disk full, just before this.
             with timed(report.seconds, "tables"):
-                tables.compact(request.folder)
+                # Someone may have deleted provenance.json while packs ran: the axes are the sweep's, whatever lies there.
+                folder.prepare(request.sweep, request.name, paths, contents)
+                tables.compact(request.folder, trials.columns)
             with timed(report.seconds, "figures"):
                 _draw(request, report)
             with timed(report.seconds, "mlflow"):
                 _export(request, report)
+        report.set_aside = [name for name in files.aside(paths) if name not in before]
     return report
 
 

@@ -5,46 +5,63 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 import impray
-from impray.results import files, tables
+from impray.results import files, provenance, tables
 from impray.results.paths import Paths
+from impray.results.schema import TYPES
 from impray.service.plan import axis_types
 from impray.spec.base import canonical
 from impray.spec.data import FileData
 from impray.spec.errors import Problem, SweepError
 from impray.spec.load import load
 from impray.spec.sweep import Sweep, written
+from impray.spec.trial import Trial
 
 
-def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) -> None:
-    """Write sweep.yaml (as run, overrides included) and provenance.json where they would change.
+def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) -> list[str]:
+    """Write sweep.yaml (as run, overrides included) and provenance.json where they would change; broken ones are set aside.
 
     Args:    contents: data set -> hash of its content, of those read from files.
+    Returns: what was set aside, with what was wrong with it.
     Raises:  SweepError: the folder's rows are of another base trial, of axes of another type, or of files with other content:
              means and figures over the folder would mix them.
     """
-    earlier = _contents(paths)
-    wrong = [*_other_trial(sweep, paths), *_other_types(sweep, paths), *_other_contents(earlier, contents, paths)]
+    broken = {
+        paths.sweep: provenance.wrong_with_sweep(paths),
+        paths.provenance: provenance.wrong_with_provenance(paths),
+    }
+    earlier = {} if broken[paths.provenance] else provenance.read_provenance(paths).get("data", {})
+    axes = provenance.recovered_axes(paths) if broken[paths.provenance] else tables.axes_of(paths)
+    wrong = [*_other_trial(sweep, paths, axes), *_other_types(sweep, axes), *_other_contents(earlier, contents, paths)]
     if wrong:
         raise SweepError(str(paths.folder), wrong)
+    told = [f"{path}: {why}" for path, why in broken.items() if why]
+    for path in [path for path, why in broken.items() if why]:
+        files.set_aside(path, paths)
     text = yaml.safe_dump(written(sweep), sort_keys=False, allow_unicode=True)
-    _write_if_new(paths.sweep, "# The sweep as it was run, overrides included.\n" + text)
+    provenance.write_sweep(paths, "# The sweep as it was run, overrides included.\n" + text)
+    # Axes of earlier runs in this folder stay columns: their rows are still here.
+    describe(sweep, name, paths, {**axes, **axis_types(sweep)}, {**earlier, **contents})
+    return told
+
+
+def describe(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], contents: Mapping[str, str]) -> None:
+    """Write provenance.json where it would change."""
     description = {
         "sweep": name,
-        # Axes of earlier runs in this folder stay columns: their rows are still here.
-        "axes": {**tables.axes_of(paths), **axis_types(sweep)},
-        "data": {**earlier, **contents},
+        "axes": dict(axes),
+        "data": dict(contents),
         "version": impray.__version__,
         "git_sha": tables.git_sha(),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-    _write_if_new(paths.provenance, json.dumps(description, indent=2) + "\n")
+    provenance.write_provenance(paths, description)
 
 
 def data_key(spec: FileData) -> str:
@@ -53,14 +70,9 @@ def data_key(spec: FileData) -> str:
     return json.dumps(canonical(plain), sort_keys=True)
 
 
-def _contents(paths: Paths) -> dict[str, str]:
-    tables.axes_of(paths)  # says what is wrong with a file that cannot be read
-    return json.loads(paths.provenance.read_text()).get("data", {}) if paths.provenance.is_file() else {}
-
-
 def _other_contents(earlier: Mapping[str, str], contents: Mapping[str, str], paths: Paths) -> list[Problem]:
     """Data sets whose files have changed since this folder's rows were made."""
-    if not any(paths.table("rounds").glob("*.parquet")):
+    if not paths.row_files("rounds"):
         return []
     right = "the files are not those that this folder's rows were made from, which would be mixed; choose another --out"
     return [
@@ -70,26 +82,37 @@ def _other_contents(earlier: Mapping[str, str], contents: Mapping[str, str], pat
     ]
 
 
-def _write_if_new(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text() != text:
-        files.write(path, text.encode())
-
-
-def _other_trial(sweep: Sweep, paths: Paths) -> list[Problem]:
+def _other_trial(sweep: Sweep, paths: Paths, axes_there: Mapping[str, str]) -> list[Problem]:
     """Fields in which the folder's base trial differs, axes of either apart."""
-    if not paths.sweep.is_file() or not any(paths.table("trials").glob("*.parquet")):
+    earlier = _earlier_trial(sweep, paths)
+    if earlier is None:
         return []
-    earlier = load(paths.sweep)
-    axes = {*earlier.search.space, *sweep.search.space}
-    old, new = (dict(_fields(each.trial.model_dump(mode="json"))) for each in (earlier, sweep))
+    axes = {*axes_there, *sweep.search.space}
+    old, new = (dict(_fields(trial.model_dump(mode="json"))) for trial in (earlier, sweep.trial))
     # Where a published data set lies may change; what it is may not.
-    axes |= {f"data.{name}" for name in sweep.trial.data.unidentifying & earlier.trial.data.unidentifying}
+    axes |= {f"data.{name}" for name in sweep.trial.data.unidentifying & earlier.data.unidentifying}
     differing = [path for path in {**new, **old} if old.get(path) != new.get(path) and not _on(path, axes)]
     advice = "whose rows would be mixed with the new ones; choose another folder with --out"
     return [
         Problem(f"trial.{path}", json.dumps(new.get(path)), f"is {json.dumps(old.get(path))} in this folder, {advice}")
         for path in differing
     ]
+
+
+def _earlier_trial(sweep: Sweep, paths: Paths) -> Trial | None:
+    """The base trial of the rows that are there: sweep.yaml's; where that is broken or gone, one that the table `trials` knows."""
+    if not paths.row_files("trials"):
+        return None
+    if paths.sweep.is_file() and not provenance.wrong_with_sweep(paths):
+        return load(paths.sweep).trial
+    for description in tables.scan("trials", paths.folder).sort("number").collect()["description"]:
+        try:
+            trial = Trial.model_validate_json(description)
+        except ValidationError:  # of another version of impray
+            continue
+        if type(trial.data) is type(sweep.trial.data):  # an axis over kinds of data has trials of each
+            return trial
+    return None
 
 
 def _on(path: str, axes: set[str]) -> bool:
@@ -105,9 +128,8 @@ def _fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _other_types(sweep: Sweep, paths: Paths) -> list[Problem]:
+def _other_types(sweep: Sweep, earlier: Mapping[str, str]) -> list[Problem]:
     """Axes whose column in this folder has another type: one number per trial there, a list here, say."""
-    earlier = tables.axes_of(paths)
     return [
         Problem(
             f"search.space.{path}",
@@ -115,5 +137,5 @@ def _other_types(sweep: Sweep, paths: Paths) -> list[Problem]:
             f"gives a column of type {kind}; in this folder it is {earlier[path]}: choose another folder with --out",
         )
         for path, kind in axis_types(sweep).items()
-        if earlier.get(path, kind) != kind
+        if TYPES[earlier.get(path, kind)] != TYPES[kind]
     ]

@@ -1,17 +1,19 @@
-"""Tables: whole files only, the latest row of a key counts, foreign files are refused, schemas are explicit."""
+"""Tables: whole files only, the latest row of a key counts, what is broken is named, schemas are explicit."""
 
+import io
 import json
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from impray.results import tables
-from impray.results.files import locked, write
+from impray.results.files import aside, locked, write
 from impray.results.paths import Paths
 from impray.results.rows import covers, measured, summaries
 from impray.results.schema import KEYS, TABLES, TYPES, columns, schema
-from impray.spec.errors import DataError, SweepError
+from impray.spec.errors import DataError
 
 AXES = {"data.gain": "float"}
 
@@ -22,8 +24,13 @@ def row(lineage="a", round=0, **more):
 
 @pytest.fixture
 def paths(tmp_path):
-    (tmp_path / "provenance.json").write_text(json.dumps({"axes": AXES}))
-    return Paths(tmp_path)
+    return folder_at(tmp_path)
+
+
+def folder_at(path):
+    path.mkdir(exist_ok=True)
+    (path / "provenance.json").write_text(json.dumps({"axes": AXES}))
+    return Paths(path)
 
 
 def put(paths, file, *rows):
@@ -70,27 +77,149 @@ def test_a_file_of_an_older_schema_is_read_with_nulls(paths):
     assert found["density"].to_list() == [None, 1.0] and found.schema == pl.Schema(schema("rounds", AXES))
 
 
-@pytest.mark.parametrize("content", [b"hello", b"", b"PAR1 cut off"])
-@pytest.mark.parametrize("name", ["rounds/notes.txt", "rounds/x.parquet", "stray.parquet", "other/x.parquet"])
-def test_foreign_files_are_refused_by_name(paths, name, content):
-    write(paths.tables / name, content)
-    with pytest.raises(SweepError, match=name):
-        tables.check(paths.folder)
+NOT_OURS = [
+    *(
+        "rounds/notes.txt",
+        "rounds/x.parquet",
+        "rounds/rows-x copy.parquet",
+        "rounds/._rows-x.parquet",
+        "rounds/.DS_Store",
+    ),
+    *("stray.parquet", "other/rows-x.parquet", ".hidden/rows-x.parquet", "rounds/rows-x.parquet.crdownload"),
+]
 
 
-def test_a_parquet_file_that_is_not_ours_is_refused(paths):
+@pytest.mark.parametrize("content", [b"hell", b"", b"PAR1 cut off", None])
+@pytest.mark.parametrize("name", NOT_OURS)
+def test_what_is_not_ours_by_name_is_let_alone(paths, name, content):
+    put(paths, "x", row())
+    before = tables.scan("rounds", paths.folder).collect()
+    if content is None:
+        (paths.tables / name).mkdir(parents=True)
+    else:
+        write(paths.tables / name, content)
+    assert tables.set_damaged_aside(paths.folder) == []
+    tables.compact(paths.folder)
+    assert (paths.tables / name).exists() and tables.scan("rounds", paths.folder).collect().equals(before)
+
+
+def broken(path, how):
+    """Make a file of rows one that cannot be right any more."""
+    content = path.read_bytes()
+    if how == "a folder":
+        path.unlink()
+        path.mkdir()
+    elif how == "of another program":
+        pl.DataFrame({"lineage": ["a"], "round": [1]}).write_parquet(path)
+    elif how == "a seal without digits":
+        path.write_bytes(content.replace(b"impray-seal:", b"impray-seal;"))
+    else:
+        path.write_bytes({"4 bytes": b"PAR1", "empty": b"", "cut off": content[:-20]}[how])
+
+
+@pytest.mark.parametrize(
+    "how", ["a folder", "of another program", "a seal without digits", "4 bytes", "empty", "cut off"]
+)
+def test_what_is_ours_and_broken_is_named_and_can_be_set_aside(paths, how):
+    put(paths, "x", row())
+    put(paths, "y", row(round=1))
+    broken(paths.rows("rounds", "y"), how)
+    for read in (lambda: tables.scan("rounds", paths.folder), lambda: tables.compact(paths.folder)):
+        with pytest.raises(DataError, match=r"rows-y\.parquet(.|\n)*impray sweep"):
+            read()
+    assert [path for path, _ in tables.set_damaged_aside(paths.folder)] == [paths.rows("rounds", "y")]
+    assert tables.scan("rounds", paths.folder).collect()["round"].to_list() == [0]
+    assert [name.split(".parquet")[0] for name in aside(paths)] == ["tables_rounds_rows-y"]
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x80])
+def test_no_flipped_bit_of_a_file_is_read(paths, bits):
+    put(paths, "x", *(row(round=n, accuracy=n / 7) for n in range(20)))
+    path = paths.rows("rounds", "x")
+    content = path.read_bytes()
+    for at in range(0, len(content), 7):
+        path.write_bytes(content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :])
+        assert tables.damage(path), at
+
+
+def test_page_checksums_are_written_and_hold(paths):
+    """Other programs can verify them too."""
+    put(paths, "x", *(row(round=n, accuracy=n / 7) for n in range(20)))
+    path = paths.rows("rounds", "x")
+    read = pq.read_table(path, page_checksum_verification=True)
+    assert read.num_rows == 20
+    column = pq.read_metadata(path).row_group(0).column(read.schema.get_field_index("accuracy"))
+    content = bytearray(path.read_bytes())
+    first = column.dictionary_page_offset or column.data_page_offset
+    content[first + column.total_compressed_size - 1] ^= 0x10  # the last byte of its last page
+    with pytest.raises(OSError):
+        pq.read_table(io.BytesIO(bytes(content)), page_checksum_verification=True)
+
+
+def test_files_without_a_seal_of_an_earlier_version_are_read(paths):
+    frame = pl.DataFrame([tables.provenance() | row()])
     paths.table("rounds").mkdir(parents=True)
-    pl.DataFrame({"lineage": ["a"], "round": [1]}).write_parquet(paths.rows("rounds", "theirs"))
-    with pytest.raises(SweepError, match="theirs.parquet"):
-        tables.check(paths.folder)
+    frame.write_parquet(paths.table("rounds") / "0123456789abcdef-000-0.parquet", metadata={"impray.schema": "1"})
+    frame.write_parquet(paths.table("rounds") / "all-20260101T000000000000.parquet", metadata={"impray.schema": "1"})
+    assert tables.set_damaged_aside(paths.folder) == []
+    assert tables.scan("rounds", paths.folder).collect().height == 1
+
+
+ODD_FOLDERS = ["o[lab]", "x [old]", "a*b", "what?", "50% %20", "it's", "{a,b}", "~", "#1", "ü ñ", "a\\b"]
+
+
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+def test_no_path_is_a_pattern(tmp_path, name):
+    paths = folder_at(tmp_path / name)
+    for decoy in ("ol", "ox old", "what!", "aXb"):  # what a pattern would find
+        put(Paths(tmp_path / decoy), "x", row("decoy", 7))
+    put(paths, "x", row())
+    put(paths, "y", row(round=1))
+    assert tables.scan("rounds", paths.folder).collect()["round"].to_list() == [0, 1]
+    tables.compact(paths.folder)
+    assert tables.scan("rounds", paths.folder).collect()["lineage"].to_list() == ["a", "a"]
+    assert len(paths.row_files("rounds")) == 1
+
+
+def test_nothing_is_deleted_unless_every_key_came_out(paths, monkeypatch):
+    for n in range(3):
+        put(paths, f"f{n}", row(round=n))
+    latest = tables._latest
+    monkeypatch.setattr(tables, "_latest", lambda *given: latest(*given).filter(pl.col("round") != 1))
+    with pytest.raises(DataError, match="would lose 1 keys"):
+        tables.compact(paths.folder)
+    monkeypatch.undo()
+    assert tables.scan("rounds", paths.folder).collect()["round"].to_list() == [0, 1, 2]
+    assert len(paths.row_files("rounds")) == 3
+
+
+def test_without_provenance_the_axes_are_found_elsewhere(paths):
+    said = {"trial": "t", "number": 0, "status": "done", "lineages": ["a"], "description": "{}", "data.gain": 3.0}
+    tables.write(paths, "trials", "000000-t", [said], AXES)
+    put(paths, "x", row(**{"data.gain": 3.0}))
+    put(paths, "y", row(round=1, **{"data.gain": 3.0}))
+    paths.provenance.unlink()
+    tables.compact(paths.folder)
+    assert tables.scan("rounds", paths.folder).collect()["data.gain"].to_list() == [3.0, 3.0]
+
+
+def test_compaction_keeps_an_axis_that_nobody_knows_of(paths):
+    put(paths, "x", row(**{"data.gain": 3.0}))
+    put(paths, "y", row(round=1))
+    paths.provenance.unlink()
+    with pytest.raises(DataError, match=r"data\.gain"):
+        tables.compact(paths.folder)
+    assert len(paths.row_files("rounds")) == 2
+    tables.compact(paths.folder, AXES)
+    assert len(paths.row_files("rounds")) == 1
 
 
 def test_what_a_kill_leaves_behind_is_tidied_and_never_read(paths):
     put(paths, "x", row())
-    left = paths.table("rounds") / "y.parquet.host-1.part"
+    left = paths.table("rounds") / "rows-y.parquet.host-1.part"
     left.write_bytes(b"half a fi")
     assert tables.scan("rounds", paths.folder).collect().height == 1
-    tables.check(paths.folder)
+    tables.set_damaged_aside(paths.folder)
     assert not left.exists()
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from conftest import tiny_sweep
 
-from impray.results.known import Known
+from impray.results.known import Fates, Known, Round
 from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
 from impray.service.proposals import Asked, Earlier, Listed
 from impray.spec.base import canonical
@@ -57,14 +57,17 @@ def test_finished_lineages_are_in_no_pack():
     measured = " ".join(f"{name}:{digest}" for name, digest in first.asked.items())
     of_fates = " ".join(f"{name}:{digest}" for name, digest in first.asked_of_fates.items())
     done = first.lineages[0]
-    known = Known({done.id: {round: ("done", measured, True) for round in range(4)}}, {done.id: (3, (of_fates,))})
+    whole = {round: Round("done", measured, True) for round in range(4)}
+    fates_of = {round: of_fates for round in range(4)}
+    known = Known({done.id: whole}, {done.id: Fates(3, fates_of)})
     assert done.id not in {lineage.id for pack in plan(sweep, 1, known) for lineage in pack.lineages}
     # ... but they are if a measure, a round or the fates are missing.
     for rounds, fates in (
-        ({0: ("done", measured, True)}, (3, (of_fates,))),
-        ({r: ("done", "", True) for r in range(4)}, (3, (of_fates,))),
-        (dict(known.rounds[done.id]), (2, (of_fates,))),
-        (dict(known.rounds[done.id]), (3, (of_fates, ""))),
+        ({0: Round("done", measured, True)}, Fates(3, fates_of)),
+        ({r: Round("done", "", True) for r in range(4)}, Fates(3, fates_of)),
+        (whole, Fates(2, fates_of)),
+        (whole, Fates(-1, fates_of)),
+        (whole, Fates(3, {**fates_of, 1: ""})),
     ):
         again = Known({done.id: rounds}, {done.id: fates})
         assert done.id in {lineage.id for pack in plan(sweep, 1, again) for lineage in pack.lineages}

@@ -1,0 +1,135 @@
+"""What a sweep's folder says of itself: sweep.yaml (as run) and provenance.json (axes, data, versions), both sealed.
+
+The axes are columns of all tables. Where provenance.json is gone they are read off sweep.yaml and the table `trials`, which know
+them too, so no row loses its axis values by it.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from impray.lineage.seal import BLANK, intact, sealed
+from impray.results import files
+from impray.results.paths import Paths
+from impray.spec import axes as of_axes
+from impray.spec.errors import DataError, ImprayError
+from impray.spec.load import load
+
+_COMMENT = "# Sealed by impray: a change by hand is refused. Copy it and change the copy.  "
+
+
+def write_sweep(paths: Paths, text: str) -> None:
+    """Write sweep.yaml, sealed, if it would change."""
+    _write_if_new(paths.sweep, f"{text}{_COMMENT}{BLANK}\n")
+
+
+def write_provenance(paths: Paths, description: Mapping[str, Any]) -> None:
+    """Write provenance.json, sealed, if it would change."""
+    _write_if_new(paths.provenance, json.dumps({**description, "seal": BLANK}, indent=2) + "\n")
+
+
+def read_provenance(paths: Paths) -> dict[str, Any]:
+    """What provenance.json says; empty where there is none.
+
+    Raises:  DataError: it cannot be read, or was changed.
+    """
+    wrong = wrong_with_provenance(paths)
+    if wrong:
+        raise DataError(f"{paths.provenance}: {wrong}; {mends(paths)}")
+    return json.loads(paths.provenance.read_text()) if paths.provenance.exists() else {}
+
+
+def mends(paths: Paths) -> str:
+    """What to do about something broken in a folder: the one command that sets it aside and makes it again."""
+    whole = paths.sweep.is_file() and wrong_with_sweep(paths) is None
+    file = str(paths.sweep) if whole else "FILE"
+    command = shlex.join(["impray", "sweep", file, "--out", str(paths.folder.parent)])
+    return f"{command} sets it aside and makes it again{'' if whole else ', FILE being the YAML of this sweep'}"
+
+
+def wrong_with_sweep(paths: Paths) -> str | None:
+    """What is wrong with sweep.yaml; None if nothing is, or it is not there."""
+    return _wrong(paths.sweep, lambda: load(paths.sweep))
+
+
+def wrong_with_provenance(paths: Paths) -> str | None:
+    """What is wrong with provenance.json; None if nothing is, or it is not there."""
+
+    def read() -> None:
+        axes = json.loads(paths.provenance.read_text())["axes"]
+        if not isinstance(axes, dict) or not set(axes.values()) <= {"float", "int", "str", "bool", "json"}:
+            raise ValueError("its axes are no names with types")
+
+    return _wrong(paths.provenance, read)
+
+
+def axes_of(paths: Paths) -> dict[str, str]:
+    """Axis paths and their column types, of the sweep that lies in this folder and of earlier ones in it.
+
+    Raises:  DataError: provenance.json cannot be read.
+    """
+    if paths.provenance.exists():
+        return read_provenance(paths)["axes"]
+    return recovered_axes(paths)
+
+
+def recovered_axes(paths: Paths) -> dict[str, str]:
+    """As `axes_of`, without provenance.json: a list or a mixture (`json`) of an earlier sweep's axis is told as text."""
+    return {**_axes_in_rows(paths), **_axes_in_sweep(paths)}
+
+
+def _axes_in_sweep(paths: Paths) -> dict[str, str]:
+    try:
+        sweep = load(paths.sweep)
+    except ImprayError:
+        return {}
+    return {path: of_axes.axis_type(sweep, path) for path in sweep.search.space}
+
+
+def _axes_in_rows(paths: Paths) -> dict[str, str]:
+    """Columns with a dot in their name, of the files of `trials`: what was an axis when they were written."""
+    found: dict[str, str] = {}
+    for path in paths.row_files("trials"):
+        try:
+            columns = pq.read_schema(path)
+        except (OSError, pa.ArrowException):
+            continue  # a damaged file is told where rows are read
+        found |= {field.name: _kind(field.type) for field in columns if "." in field.name}
+    return found
+
+
+def _kind(of_column: pa.DataType) -> str:
+    if pa.types.is_floating(of_column):
+        return "float"
+    if pa.types.is_integer(of_column):
+        return "int"
+    return "bool" if pa.types.is_boolean(of_column) else "str"
+
+
+def _wrong(path: Path, read: Any) -> str | None:
+    if not path.exists():
+        return None
+    if not path.is_file():
+        return "is not a file"
+    try:
+        if intact(path.read_bytes()) is False:
+            return "was changed since impray wrote it"
+        read()
+    except ImprayError as error:
+        return f"cannot be read ({str(error).splitlines()[-1].strip()})"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return f"cannot be read ({error})"
+    return None
+
+
+def _write_if_new(path: Path, text: str) -> None:
+    content = sealed(text.encode())
+    if not path.is_file() or path.read_bytes() != content:
+        files.write(path, content)
