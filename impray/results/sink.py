@@ -135,7 +135,7 @@ class FolderSink:
         return self._whole(self.paths.trunk(trunk, part), "weights")
 
     def save_trunk(self, trunk: str, part: str, content: bytes) -> None:
-        files.write(self.paths.trunk(trunk, part), content)
+        self._save(self.paths.trunk(trunk, part), content)
 
     @contextmanager
     def locked_trunks(self, trunks: Sequence[str]) -> Iterator[None]:
@@ -149,14 +149,14 @@ class FolderSink:
         return self._whole(self.paths.lineage(lineage, round), "mask")
 
     def save_record(self, lineage: str, round: int, content: bytes) -> None:
-        files.write(self.paths.lineage(lineage, round), content)
+        self._save(self.paths.lineage(lineage, round), content)
 
     def load_scores(self, lineage: str, measure: str, digest: str, round: int) -> bytes | None:
         """One number per kept weight, as an earlier run measured them with the same parameters."""
         return self._whole(self.paths.scores(lineage, f"{measure}-{digest}", round), "")
 
     def save_scores(self, lineage: str, measure: str, digest: str, round: int, content: bytes) -> None:
-        files.write(self.paths.scores(lineage, f"{measure}-{digest}", round), content)
+        self._save(self.paths.scores(lineage, f"{measure}-{digest}", round), content)
 
     def earlier_scores(self, lineage: Lineage) -> list[tuple[str, str]]:
         """(measure, hash of its parameters) of the numbers of single weights that only earlier runs asked for."""
@@ -173,6 +173,10 @@ class FolderSink:
         if path.exists():
             files.set_aside(path, self.paths)
         return None
+
+    def _save(self, path: Path, content: bytes) -> None:
+        self._whole(path, "")  # something broken may lie there that nobody has read: it is kept
+        files.write(path, content)
 
 
 _FRESH = {"version", "git_sha", "host", "device", "written_at"}
