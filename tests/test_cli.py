@@ -369,7 +369,7 @@ PLACES = {
     "masks": "tables/masks/.*-001-",
     "rounds": "tables/rounds/.*-001-",
     "fates": "tables/fates/",
-    "compaction": "tables/units/all-",
+    "compaction": "tables/units/rows-all-",
 }
 
 
@@ -396,43 +396,38 @@ def test_wherever_the_disk_fills_rows_stay_and_going_on_gives_the_same_tables(pl
 # -- foreign files ----------------------------------------------------------------------------------------------------
 
 
-def test_foreign_files_in_tables_are_refused_all_at_once_and_left_alone(whole):
+def test_foreign_files_in_tables_are_let_alone_and_broken_ones_set_aside(whole):
     shutil.copytree(whole, "runs/x")
-    wrong = {
-        "tables/notes.txt": "is not a file of impray's; move it out of tables/",
-        "tables/rounds/other.csv": "is not a file of impray's; move it out of tables/",
-        "tables/trials/broken.parquet": "cannot be read as Parquet",
-        "tables/units/rounds.parquet": "is a Parquet file, but not of the table units",
-    }
-    for path in list(wrong)[:3]:
+    foreign = ["tables/notes.txt", "tables/rounds/other.csv", "tables/trials/broken.parquet", "tables/.DS_Store"]
+    for path in foreign:
         Path("runs/x", path).write_text("mine")
-    shutil.copy(next(Path("runs/x/tables/rounds").glob("*.parquet")), "runs/x/tables/units/rounds.parquet")
+    shutil.copy(next(Path("runs/x/tables/rounds").glob("*.parquet")), "runs/x/tables/units/rows-rounds.parquet")
     write(SMALL)
-    before = {path: Path(path).stat().st_mtime_ns for path in there() if Path(path).is_file()}
-    head, *told = refused("sweep", "x.yaml", *HERE).splitlines()
-    assert head == "runs/x: 4 problems"
-    for line, (path, why) in zip(told, wrong.items(), strict=True):
-        assert line.startswith(f"  {path}    {why}")
-    after = {path: Path(path).stat().st_mtime_ns for path in there() if Path(path).is_file()}
-    assert after.keys() - {"runs/x/running.lock"} == before.keys() - {"runs/x/running.lock"}
-    assert all(after[path] == before[path] for path in before if not path.endswith(".lock"))
+    said = impray("sweep", "x.yaml", *HERE)
+    assert said.code == 0 and "runs/x/tables/units/rows-rounds.parquet: is a file of impray's, but not of" in said.out
+    assert_same_tables("runs/x", whole, ALL)
+    assert all(Path("runs/x", path).read_text() == "mine" for path in foreign)
+    assert [path.name.startswith("tables_units_rows-rounds") for path in Path("runs/x/damaged").iterdir()] == [True]
 
 
 @pytest.mark.parametrize("command", [["status"], ["top"], ["mlflow", "sync"]])
 def test_a_broken_table_is_told_to_readers_too(command, whole):
     shutil.copytree(whole, "x")
-    Path("x/tables/trials/broken.parquet").write_text("mine")
+    Path("x/tables/trials/rows-broken.parquet").write_text("mine")
     told = refused(*command, "x")
-    assert told.startswith("x: 1 problem\n  tables/trials/broken.parquet    cannot be read as Parquet")
+    assert told.startswith("x/tables/trials/rows-broken.parquet: cannot be read as Parquet")
+    assert "impray sweep x/sweep.yaml --out . sets it aside" in told
 
 
 def test_a_broken_provenance_is_told(whole):
     shutil.copytree(whole, "x")
     Path("x/provenance.json").write_text("{")
     told = refused("status", "x")
-    assert told.startswith("x/provenance.json: cannot be read (") and "delete it" in told
-    Path("x/provenance.json").unlink()
-    assert impray("sweep", write(SMALL), *HERE, "--out", ".").code == 0
+    assert told.startswith("x/provenance.json: cannot be read (") and "impray sweep x/sweep.yaml --out ." in told
+    assert impray("sweep", "x/sweep.yaml", *HERE, "--out", ".").code == 0
+    assert impray("status", "x").code == 0 and [path.name[:15] for path in Path("x/damaged").iterdir()] == [
+        "provenance.json"
+    ]
 
 
 # -- folders that are no sweep's --------------------------------------------------------------------------------------

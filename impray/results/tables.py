@@ -73,13 +73,13 @@ def write(paths: Paths, table: str, file: str, rows: Sequence[Mapping], axes: Ma
         return
     shared = provenance()
     frame = pl.DataFrame([{**shared, **row} for row in rows], schema=schema(table, axes), strict=True)
-    files.write(paths.rows(table, file), parquet(frame))
+    files.write(paths.rows(table, file), parquet(table, frame))
 
 
-def parquet(frame: pl.DataFrame) -> bytes:
-    """A frame as the bytes of a sealed Parquet file whose pages carry checksums."""
+def parquet(table: str, frame: pl.DataFrame) -> bytes:
+    """Rows of a table as the bytes of a sealed Parquet file whose pages carry checksums."""
     buffer = io.BytesIO()
-    said = {_VERSION: str(VERSION), "impray.seal": BLANK}
+    said = {_VERSION: str(VERSION), _TABLE: table, "impray.seal": BLANK}
     pq.write_table(frame.to_arrow().replace_schema_metadata(said), buffer, compression="zstd", write_page_checksum=True)
     return sealed(buffer.getvalue())
 
@@ -101,7 +101,7 @@ def compact(folder: str | Path, axes: Mapping[str, str] | None = None) -> None:
         _refuse_damaged(paths, merged)
         expected = schema(table, axes)
         target = paths.rows(table, f"{COMPACTED}{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-        files.write(target, parquet(_latest(table, merged, expected).collect()))
+        files.write(target, parquet(table, _latest(table, merged, expected).collect()))
         lost = _lost(table, merged, target, expected)
         if lost:
             target.unlink()
@@ -123,7 +123,7 @@ def _lost(table: str, merged: Sequence[Path], target: Path, expected: Mapping[st
     return f"{missing.height} keys, such as {missing.row(0)}" if missing.height else ""
 
 
-_VERSION = "impray.schema"  # in the metadata of each file
+_VERSION, _TABLE = "impray.schema", "impray.table"  # in the metadata of each file
 _whole: dict[Path, tuple[int, int, int]] = {}  # files whose seals were compared, by time of change, size and inode
 
 
@@ -147,17 +147,18 @@ def _damage(content: bytes, table: str) -> str | None:
     whole = intact(content)
     if whole is False:
         return "is damaged: its bytes are not those that were written"
-    if whole:
-        return None
     try:
         footer = pq.read_metadata(io.BytesIO(content))
         names = set(footer.schema.to_arrow_schema().names)
     except Exception as error:  # pyarrow raises several kinds for a file that is no whole Parquet file
         return f"cannot be read as Parquet ({str(error).splitlines()[0]})"
-    version = (footer.metadata or {}).get(_VERSION.encode())
-    if version != b"1":  # those of version 1 have no seal
+    said = footer.metadata or {}
+    version = said.get(_VERSION.encode())
+    if whole is None and version != b"1":  # those of version 1 have no seal
         return "is damaged: its seal is gone" if version else "is a Parquet file, but not one of impray's"
-    return None if set(KEYS[table]) <= names else f"has not the columns of the table {table}"
+    if said.get(_TABLE.encode(), table.encode()) != table.encode() or not set(KEYS[table]) <= names:
+        return f"is a file of impray's, but not of the table {table}"
+    return None
 
 
 def _refuse_damaged(paths: Paths, found: Sequence[Path]) -> None:

@@ -71,7 +71,7 @@ def test_compaction_changes_no_row(paths):
 
 def test_a_file_of_an_older_schema_is_read_with_nulls(paths):
     old = pl.DataFrame([tables.provenance() | row()]).drop("density")
-    write(paths.rows("rounds", "old"), tables.parquet(old.with_columns(pl.lit(1.0).alias("a_column_of_old"))))
+    write(paths.rows("rounds", "old"), tables.parquet("rounds", old.with_columns(pl.lit(1.0).alias("a_column_of_old"))))
     put(paths, "new", row(round=1))
     found = tables.scan("rounds", paths.folder).collect()
     assert found["density"].to_list() == [None, 1.0] and found.schema == pl.Schema(schema("rounds", AXES))
@@ -111,6 +111,8 @@ def broken(path, how):
         path.mkdir()
     elif how == "of another program":
         pl.DataFrame({"lineage": ["a"], "round": [1]}).write_parquet(path)
+    elif how == "of another table":
+        path.write_bytes(tables.parquet("units", pl.read_parquet(path)))
     elif how == "a seal without digits":
         path.write_bytes(content.replace(b"impray-seal:", b"impray-seal;"))
     else:
@@ -118,7 +120,8 @@ def broken(path, how):
 
 
 @pytest.mark.parametrize(
-    "how", ["a folder", "of another program", "a seal without digits", "4 bytes", "empty", "cut off"]
+    "how",
+    ["a folder", "of another program", "of another table", "a seal without digits", "4 bytes", "empty", "cut off"],
 )
 def test_what_is_ours_and_broken_is_named_and_can_be_set_aside(paths, how):
     put(paths, "x", row())
