@@ -21,6 +21,7 @@ from impray import __version__
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from impray.results.paths import Paths
     from impray.service.driver import Report, Request
     from impray.spec.errors import Problem
     from impray.spec.sweep import Sweep
@@ -218,6 +219,8 @@ def stopped(folder: Path, again: str) -> None:
 
 def finish(request: Request, report: Report, console: Console) -> None:
     """Say what happened and name the next useful command."""
+    from impray.results.paths import Paths
+
     folder = request.folder
     if not report.ran:
         console.print(f"nothing to do: all {report.trials} trials are done in {folder}", markup=False, highlight=False)
@@ -233,10 +236,7 @@ def finish(request: Request, report: Report, console: Console) -> None:
     if report.ran:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)
-    if report.set_aside:
-        shown = ", ".join(report.set_aside[:5]) + (" ..." if len(report.set_aside) > 5 else "")
-        text = f"{len(report.set_aside)} damaged files were set aside and made again: {folder / 'damaged'} has {shown}"
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    told_aside(Paths(folder), report.set_aside)
     if report.export_error:
         typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
         raise typer.Exit(2)
@@ -403,25 +403,35 @@ def mlflow_sync(
 ) -> None:
     """Export the tables to MLflow; doing it twice changes nothing."""
     with answered():
+        from impray.results import files
         from impray.results import mlflow as exporter
 
-        with exportable(folder, mlflow):
+        with exportable(folder, mlflow) as paths:
+            before = files.aside(paths)
             found = (exporter.rebuild if rebuild else exporter.sync)(folder, mlflow)
+            told_aside(paths, [name for name in files.aside(paths) if name not in before])
         typer.echo(f"exported: {found.trials} trials, {found.metrics} new points")
     typer.echo(_next_view(folder, mlflow))
 
 
 @contextmanager
-def exportable(folder: Path, mlflow: str | None) -> Iterator[None]:
+def exportable(folder: Path, mlflow: str | None) -> Iterator[Paths]:
     """A sweep's folder and a store that can be one."""
     from impray.results.tables import reading
     from impray.spec.errors import SweepError
 
-    with reading(folder):
+    with reading(folder) as paths:
         problems = _store_problems(mlflow)
         if problems:
             raise SweepError("impray mlflow", problems)
-        yield
+        yield paths
+
+
+def told_aside(paths: Paths, names: list[str]) -> None:
+    """What was found damaged, and has been made again."""
+    if names:
+        shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        typer.echo(f"{len(names)} damaged files were set aside and made again: {paths.damaged} has {shown}")
 
 
 @mlflow_app.command("ui")

@@ -7,7 +7,9 @@ them too, so no row loses its axis values by it.
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,35 @@ def read_provenance(paths: Paths) -> dict[str, Any]:
     if wrong:
         raise DataError(f"{paths.provenance}: {wrong}; {mends(paths)}")
     return json.loads(paths.provenance.read_text()) if paths.provenance.exists() else {}
+
+
+def folder_id(paths: Paths) -> str:
+    """What names this folder in other places, such as an MLflow server; it stays with the folder when that is moved.
+
+    Kept in mlflow.id and in provenance.json: where one is lost or damaged, the other gives it back.
+    """
+    path = paths.mlflow.with_suffix(".id")
+    known = _id_in(path)
+    if known is not None:
+        return known
+    if path.exists():
+        files.set_aside(path, paths)
+    found = None if wrong_with_provenance(paths) else read_provenance(paths).get("id")
+    if not isinstance(found, str) or not _ID.fullmatch(found):
+        found = f"{re.sub('[^A-Za-z0-9_.-]', '-', paths.folder.resolve().name)[:100]}-{uuid.uuid4().hex[:8]}"
+    files.write(path, found.encode())
+    return found
+
+
+_ID = re.compile(r"[^\x00-\x1f\x7f]{1,300}-[0-9a-f]{8}")
+
+
+def _id_in(path: Path) -> str | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    return text if _ID.fullmatch(text) else None
 
 
 def mends(paths: Paths) -> str:

@@ -54,6 +54,7 @@ def describe(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], con
     """Write provenance.json where it would change."""
     description = {
         "sweep": name,
+        "id": provenance.folder_id(paths),
         "axes": dict(axes),
         "data": dict(contents),
         "version": impray.__version__,
