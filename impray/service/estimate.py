@@ -15,6 +15,7 @@ from impray.results.paths import Paths
 from impray.results.tables import axes_of
 from impray.service.plan import axis_types, listed, packs, planned
 from impray.service.progress import duration
+from impray.spec.counts import fits
 from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
@@ -26,7 +27,7 @@ PROBE_STEPS = 48
 def lines(sweep: Sweep, name: str, folder: Path) -> list[str]:
     """The plan as lines of text; nothing is run but `PROBE_STEPS` training steps."""
     processors = len(os.sched_getaffinity(0))
-    slots = max(1, int((processors if sweep.resources.gpu == 0 else 1) / sweep.resources.cpu))
+    slots = max(1, fits(sweep.resources.cpu, processors if sweep.resources.gpu == 0 else 1))
     columns = {**axes_of(Paths(folder)), **axis_types(sweep)}
     per_trial = len(sweep.methods) * len(sweep.seeds)
     if sweep.search.algorithm == "optuna":
