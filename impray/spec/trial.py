@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -102,10 +102,18 @@ class Trial(Spec):
     def round_at(self, density: float) -> int | None:
         """The first round that keeps no more than `density` of the parameters, to the nearest whole one in each scope.
 
-        So a round that was asked for by its density is at it, though 0.1 of 4,608 is 460.8 and the round keeps 461.
-        None:    there is no such round, however many are run.
+        So a round that was asked for by its density is at it: 0.1 of 4,608 is 460.8, and keeping 461 is as near as can be.
+
+        Returns: None where there is no such round, however many are run.
         """
-        return _round_at(self.prune, self.scope_sizes, density)
+        most = sum(share(density, size) for size in self.scope_sizes)
+        rounds = MOST_ROUNDS if self.prune.densities is None else len(self.prune.densities)
+        schedules, kept = [self.prune.schedule(size) for size in self.scope_sizes], self.scope_sizes
+        for round in range(rounds + 1):
+            kept = tuple(next(schedule, last) for schedule, last in zip(schedules, kept, strict=True))
+            if sum(kept) <= most:
+                return round
+        return None
 
     @cached_property
     def id(self) -> str:
@@ -140,18 +148,6 @@ class Lineage(Spec):
         """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
         shared = {key: value for key, value in canonical(self.trial).items() if key != "prune"}
         return _digest({**shared, "seed": self.seed})
-
-
-@lru_cache(maxsize=2**16)
-def _round_at(prune: Prune, sizes: tuple[int, ...], density: float) -> int | None:
-    most = sum(share(density, size) for size in sizes)
-    rounds = MOST_ROUNDS if prune.densities is None else len(prune.densities)
-    schedules, kept = [prune.schedule(size) for size in sizes], sizes
-    for round in range(rounds + 1):
-        kept = tuple(next(schedule, last) for schedule, last in zip(schedules, kept, strict=True))
-        if sum(kept) <= most:
-            return round
-    return None
 
 
 def stream_seed(seed: int, stream: str, round: int = 0) -> int:
