@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import islice, pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from impray.spec.base import Spec
 from impray.spec.counts import falling, share
@@ -45,9 +45,6 @@ class Prune(Spec):
 
     packable: ClassVar[frozenset[str]] = frozenset({"fraction", "densities", "rewind_step"})
 
-    fraction: Annotated[
-        float | None, Field(gt=0, lt=1, description="share of the remaining weights removed each round (20 % is 0.2)")
-    ] = 0.2
     densities: Annotated[
         tuple[Annotated[float, Field(gt=0, le=1)], ...] | None,
         Field(
@@ -56,6 +53,9 @@ class Prune(Spec):
             "first: falling, each in (0, 1]",
         ),
     ] = None
+    fraction: Annotated[
+        float | None, Field(gt=0, lt=1, description="share of the remaining weights removed each round (20 % is 0.2)")
+    ] = 0.2
     rewind_step: Annotated[
         int, Field(ge=0, description="weights go back to where they were after this many updates of round 0")
     ] = 0
@@ -90,13 +90,16 @@ class Prune(Spec):
             raise ValueError(f"must fall from round to round, not {', '.join(wrong)}")
         return densities
 
-    @model_validator(mode="after")
-    def _one_schedule(self) -> Prune:
-        if self.densities is not None and self.fraction is not None:
-            raise ValueError(f"densities: stands beside fraction = {self.fraction!r}; keep one of the two")
-        if self.densities is None and self.fraction is None:
-            raise ValueError("fraction: must be in (0, 1), or densities be given")
-        return self
+    @field_validator("fraction")
+    @classmethod
+    def _one_schedule(cls, fraction: float | None, others: ValidationInfo) -> float | None:
+        # Densities that are wrong in themselves are not among `others.data`: they were given all the same.
+        given = others.data.get("densities", ()) is not None
+        if given and fraction is not None:
+            raise ValueError("stands beside prune.densities; keep one of the two")
+        if not given and fraction is None:
+            raise ValueError("must be in (0, 1), or prune.densities be given")
+        return fraction
 
     def schedule(self, prunable: int) -> Iterator[int]:
         """Kept parameters of a scope of `prunable` in rounds 0, 1, ..., whatever the method; ends where nothing more is removed."""
