@@ -117,7 +117,12 @@ class Trial(Spec):
 
     @cached_property
     def id(self) -> str:
-        return _digest({"trial": canonical(self), **self.counted})
+        return _digest({"trial": self.canonical, **self.counted})
+
+    @cached_property
+    def canonical(self) -> dict[str, Any]:
+        """The canonical form, made once for all lineages of the trial."""
+        return canonical(self)
 
     @cached_property
     def counted(self) -> dict[str, str]:
@@ -141,12 +146,12 @@ class Lineage(Spec):
     @cached_property
     def id(self) -> str:
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
-        return _digest({**canonical(self.trial), **self.trial.counted, "method": self.method, "seed": self.seed})
+        return _digest({**self.trial.canonical, **self.trial.counted, "method": self.method, "seed": self.seed})
 
     @cached_property
     def trunk(self) -> str:
         """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
-        shared = {key: value for key, value in canonical(self.trial).items() if key != "prune"}
+        shared = {key: value for key, value in self.trial.canonical.items() if key != "prune"}
         return _digest({**shared, "seed": self.seed})
 
 
