@@ -49,7 +49,10 @@ def test_every_method_keeps_the_asked_numbers(tmp_path, net, prune, kept):
         for before, after in zip(found, found[1:], strict=False):
             assert not any((after[name] & ~before[name]).any() for name in after)
     density = rows_of(tmp_path, "rounds").sort("round")["density"].unique(maintain_order=True)
-    assert density.to_list() == [1.0, *(count / sum(lineage.trial.scope_sizes) for count in kept if count != 185)]
+    assert density.to_list() == [
+        1.0,
+        *(count / sum(pack.lineages[0].trial.scope_sizes) for count in kept if count != 185),
+    ]
 
 
 @pytest.mark.parametrize("prune", [{"densities": [0.1, 0.098, 0.002]}, {"fraction": 0.999}])
