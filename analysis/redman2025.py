@@ -20,6 +20,7 @@ from redman import fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4
 from redman import slice as sliced
 from redman.panels import Drawn
 
+from impray.spec.prune import Prune
 from impray.spec.trial import Trial
 
 REDMAN = page.Paper("redman2025", "Redman, Wang, Ingrosso & Goldt (2025)", "Redman et al. (2025)")
@@ -59,11 +60,17 @@ def _setting(of: sliced.Slice, trial: Trial) -> dict[str, str]:
         "data": of.data,
         "network": f"{':'.join(map(str, trial.sizes))}, {'batch norm' if trial.net.batch_norm else 'no batch norm'}",
         "training": f"sgd, learning rate {train.lr:g}, batch {train.batch}, {train.steps:,} updates",
-        "pruning": f"{100 * prune.fraction:.3g} % of the weights left, {ranked}, each round; layers {layers}",
+        "pruning": f"{_schedule(prune)}, {ranked}, each round; layers {layers}",
         "rewound to": f"after {prune.rewind_step:,} updates",
         "rounds": str(of.last),
         "seeds": str(of.lineages["seed"].n_unique()),
     }
+
+
+def _schedule(prune: Prune) -> str:
+    if prune.fraction is not None:
+        return f"{100 * prune.fraction:.3g} % of the weights left"
+    return f"down to {', '.join(f'{100 * density:.3g}' for density in prune.densities or ())} % of the weights"
 
 
 def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:

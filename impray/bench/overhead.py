@@ -12,6 +12,7 @@ from rich.console import Console
 
 from impray.results import tables
 from impray.service import driver
+from impray.spec.counts import fits
 from impray.spec.load import load
 
 
@@ -26,7 +27,7 @@ def compare() -> dict:
             report = driver.run(request, Console(file=nowhere))
         wall = time.perf_counter() - start - report.seconds["ray start"] - report.seconds["ray stop"]
         busy = tables.scan("rounds", request.folder).select(pl.col("wall_s").sum()).collect().item()
-    slots = max(1, int((os.cpu_count() or 1) / sweep.resources.cpu))
+    slots = max(1, fits(sweep.resources.cpu, os.cpu_count() or 1))
     share = 1 - busy / (slots * wall)
     parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
     return {

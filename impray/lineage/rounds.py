@@ -30,7 +30,7 @@ from impray.lineage.checkpoint import (
     weights_from_bytes,
     weights_to_bytes,
 )
-from impray.masks import RULES, Past, counts, density, full, scopes, within_units
+from impray.masks import RULES, Past, density, full, scopes, within_units
 from impray.measures import RoundState
 from impray.measures.course import Recorder
 from impray.measures.forward import affine, frequent_classes
@@ -201,7 +201,7 @@ class Chain:
         prune, past = lineage.trial.prune, self._past(lineage, round)
         masks: Params = {}
         for scope in scopes(prune, self.arch.layers):
-            keep = counts(scope.flat(past.everything).numel(), prune.fraction, round)[round]
+            keep = prune.kept(scope.flat(past.everything).numel(), round)
             masks |= scope.unflat(RULES[lineage.method](past, scope, keep), past.everything)
         return masks
 

@@ -1,7 +1,7 @@
 """Rules: pure functions from what is known of a lineage to its next mask, one file each.
 
 RULES says which rule each method uses, and on which numbers. All methods keep the same number of weights in every scope and round
-(`counts`). To add one: a name in `Method` (impray/spec/prune.py), a file here, a line in RULES.
+(`Prune.kept`). To add one: a name in `Method` (impray/spec/prune.py), a file here, a line in RULES.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from impray.masks.cavity import cavity, within_units
 from impray.masks.magnitude import magnitude
 from impray.masks.random import random
 from impray.masks.ranked import ranked
-from impray.masks.scope import Masks, Scope, counts, density, full, scopes
+from impray.masks.scope import Masks, Scope, density, full, scopes
+from impray.spec.counts import counts
 from impray.spec.prune import Method
 
 __all__ = [
@@ -71,6 +72,8 @@ def _cavity(past: Past, scope: Scope, keep: int, highest_first: bool = True) -> 
     masks = past.masks()
     flat = scope.flat(masks)
     left = int(flat.sum())
+    if left == keep:  # a small scope's counts may stay, or be 0: no score is asked for, and there may be none
+        return flat
     for part in range(1, past.rescore + 1):
         scores = scope.flat(past.scores(masks, scope.names))
         flat = cavity(scores, flat, left - (left - keep) * part // past.rescore, highest_first)

@@ -1,8 +1,6 @@
-"""Scopes: the parameters that are ranked together, and how many of them each round keeps.
+"""Scopes: the parameters that are ranked together; how many of them each round keeps is in `impray.spec.counts`.
 
-    kept_0 = prunable        kept_n = kept_(n-1) - round(fraction kept_(n-1))
-
-(round half to even). A mask is a dict from parameter name (`weight1`, `bias1`) to a boolean tensor; parameters without an
+A mask is a dict from parameter name (`weight1`, `bias1`) to a boolean tensor; parameters without an
 entry are never pruned.
 """
 
@@ -44,14 +42,6 @@ def scopes(prune: Prune, layers: int) -> list[Scope]:
     if prune.scope == "global":
         return [Scope(tuple(name for names in per_layer for name in names))]
     return [Scope(names) for names in per_layer]
-
-
-def counts(prunable: int, fraction: float, rounds: int) -> list[int]:
-    """Kept parameters of a scope of `prunable` in rounds 0 to `rounds`."""
-    kept = [prunable]
-    for _ in range(rounds):
-        kept.append(kept[-1] - round(fraction * kept[-1]))
-    return kept
 
 
 def full(prune_scopes: Sequence[Scope], params: Mapping[str, Tensor]) -> Masks:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from impray.service.proposals import Proposals, Watcher
+from impray.spec.counts import fits
 from impray.spec.errors import Problem, SweepError
 from impray.spec.sweep import Sweep
 
@@ -70,10 +71,10 @@ def _enough(resources: Mapping[str, float], sweep: Sweep) -> None:
 def slots(resources: Mapping[str, float], sweep: Sweep) -> int:
     """Packs that fit at once."""
     asked = sweep.resources
-    fit = [resources.get("CPU", 0) / asked.cpu]
+    fit = [fits(asked.cpu, resources.get("CPU", 0))]
     if asked.gpu > 0:
-        fit.append(resources.get("GPU", 0) / asked.gpu)
-    return max(1, int(min(fit) + 1e-9))
+        fit.append(fits(asked.gpu, resources.get("GPU", 0)))
+    return max(1, min(fit))
 
 
 def disconnect() -> None:

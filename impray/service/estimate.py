@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,9 +16,11 @@ from impray.results.paths import Paths
 from impray.results.tables import axes_of
 from impray.service.plan import axis_types, listed, packs, planned
 from impray.service.progress import duration
+from impray.spec.counts import fits
 from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
+from impray.spec.trial import Trial
 from impray.training import OPTIMIZERS
 
 PROBE_STEPS = 48
@@ -26,19 +29,19 @@ PROBE_STEPS = 48
 def lines(sweep: Sweep, name: str, folder: Path) -> list[str]:
     """The plan as lines of text; nothing is run but `PROBE_STEPS` training steps."""
     processors = len(os.sched_getaffinity(0))
-    slots = max(1, int((processors if sweep.resources.gpu == 0 else 1) / sweep.resources.cpu))
+    slots = max(1, fits(sweep.resources.cpu, processors if sweep.resources.gpu == 0 else 1))
     columns = {**axes_of(Paths(folder)), **axis_types(sweep)}
     per_trial = len(sweep.methods) * len(sweep.seeds)
     if sweep.search.algorithm == "optuna":
         count = sweep.search.trials or 0
         of_trial = planned(sweep, 0, {}, sweep.trial)
         probe = Pack(lineages=of_trial.lineages, rounds=sweep.rounds, measures=sweep.measures, axes=columns)
-        left, split = count, count
+        left, split, kept = count, count, []
         seconds = count * _pack_seconds(probe)
         more = "; early stopping may end some sooner" if sweep.search.stop_early else ""
     else:
         trials = listed(sweep)
-        count = len(trials)
+        count, kept = len(trials), _kept(sweep, [trial.trial for trial in trials])
         todo = packs(sweep, trials, known(folder), columns, slots)
         left, split, more = len({i.trial.id for pack in todo for i in pack.lineages}), len(todo), ""
         seconds = _pack_seconds(todo[0]) / len(todo[0].lineages) * sum(len(p.lineages) for p in todo) if todo else 0.0
@@ -46,10 +49,24 @@ def lines(sweep: Sweep, name: str, folder: Path) -> list[str]:
         f"{name}: {sweep.question}",
         f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
         f"rounds 0 to {sweep.rounds}, {sweep.trial.train.steps} steps each; methods {', '.join(sweep.methods)}",
+        *kept,
         f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
         f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",
         *_absent(sweep),
     ]
+
+
+def _kept(sweep: Sweep, trials: Sequence[Trial]) -> list[str]:
+    """What each round keeps of the prunable weights, or, where trials differ, what the last one does."""
+    alike = {(trial.prune.fraction, trial.prune.densities, trial.scope_sizes): trial for trial in trials}.values()
+    if sweep.rounds == 0 or not alike:
+        return []
+    if len(alike) > 1:
+        ends = [100 * float(trial.density(sweep.rounds)) for trial in alike]
+        return [f"kept of the prunable weights in round {sweep.rounds}: {min(ends):.3g} to {max(ends):.3g} %"]
+    (trial,) = alike
+    shares = [f"{100 * float(trial.density(round)):.3g}" for round in range(1, sweep.rounds + 1)]
+    return [f"kept of the prunable weights in rounds 1 to {sweep.rounds}: {', '.join(shares)} %"]
 
 
 def _absent(sweep: Sweep) -> list[str]:

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import polars as pl
 import yaml
 from pydantic import ValidationError
 
@@ -38,6 +39,7 @@ def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) 
     earlier = {} if broken[paths.provenance] else provenance.read_provenance(paths).get("data", {})
     axes = provenance.recovered_axes(paths) if broken[paths.provenance] else tables.axes_of(paths)
     wrong = [*_other_trial(sweep, paths, axes), *_other_types(sweep, axes), *_other_contents(earlier, contents, paths)]
+    wrong += _other_counts(paths)
     if wrong:
         raise SweepError(str(paths.folder), wrong)
     told = [f"{path}: {why}" for path, why in broken.items() if why]
@@ -106,14 +108,28 @@ def _earlier_trial(sweep: Sweep, paths: Paths) -> Trial | None:
         return None
     if paths.sweep.is_file() and not provenance.wrong_with_sweep(paths):
         return load(paths.sweep).trial
-    for description in tables.scan("trials", paths.folder).sort("number").collect()["description"]:
+    # An axis over kinds of data has trials of each.
+    return next((trial for _, trial in _trials_there(paths) if type(trial.data) is type(sweep.trial.data)), None)
+
+
+def _trials_there(paths: Paths) -> Iterator[tuple[str, Trial]]:
+    """Id in the table `trials`, and trial, in the order of their numbers; those of other versions' vocabulary are left out."""
+    # Not by `scan`, which asks provenance.json for the axes: it may be among what is broken.
+    whole = [path for path in paths.row_files("trials") if tables.damage(path) is None]
+    names = ["number", "trial", "description"]
+    rows = {row for path in whole for row in pl.read_parquet(path, columns=names, glob=False).iter_rows()}
+    for _, id, description in sorted(rows):
         try:
-            trial = Trial.model_validate_json(description)
-        except ValidationError:  # of another version of impray
+            yield id, Trial.model_validate_json(description)
+        except ValidationError:
             continue
-        if type(trial.data) is type(sweep.trial.data):  # an axis over kinds of data has trials of each
-            return trial
-    return None
+
+
+def _other_counts(paths: Paths) -> list[Problem]:
+    """Fractions of trials whose rows here were pruned with counts in floats, by a version before 0.4.0."""
+    old = [trial for id, trial in _trials_there(paths) if trial.counted and trial.id != id]
+    right = "kept other numbers of weights here (floats rounded them), which would be mixed with new ones; choose another --out"
+    return [Problem("trial.prune.fraction", json.dumps(f), right) for f in dict.fromkeys(t.prune.fraction for t in old)]
 
 
 def _on(path: str, axes: set[str]) -> bool:

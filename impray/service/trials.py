@@ -18,6 +18,7 @@ from impray.service.plan import Planned, listed, pack_of, planned
 from impray.service.proposals import Asked, Earlier, Outcome
 from impray.spec.base import canonical
 from impray.spec.pack import Pack
+from impray.spec.search import AtDensity, Goal
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
@@ -126,7 +127,10 @@ class Trials:
         if key not in self._values:
             ids = [lineage.id for lineage in trial.lineages]
             files = self._files(trial)
-            self._values[key] = [goals.value(g, self.paths.folder, ids, last, files) for g in self.sweep.search.goals]
+            asked = [_in_round(goal, trial.trial) for goal in self.sweep.search.goals]
+            self._values[key] = [
+                math.nan if goal is None else goals.value(goal, self.paths.folder, ids, last, files) for goal in asked
+            ]
         return self._values[key]
 
     def _files(self, trial: Planned) -> list[str] | None:
@@ -156,6 +160,14 @@ class Trials:
         found = tables.scan("rounds", self.paths.folder, self._files(trial))
         of_trial = found.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
         return of_trial.select(pl.col("round").max()).collect().item()
+
+
+def _in_round(goal: Goal, trial: Trial) -> Goal | None:
+    """A goal at a density as one in the round whose counts are at it; None where the trial has no such round."""
+    if not isinstance(goal.at, AtDensity):
+        return goal
+    round = trial.round_at(goal.at.density)
+    return None if round is None else goal.model_copy(update={"at": round})
 
 
 def told(sweep: Sweep, values: list[float]) -> str:

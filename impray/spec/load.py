@@ -92,20 +92,21 @@ def _checked(document: dict) -> tuple[Sweep | None, list[Problem]]:
 
 
 def _axes_alone(document: dict) -> list[Problem]:
-    """Problems of the axes, told in the same go where trial and search are sound and other keys are wrong."""
+    """Problems of the axes and rounds, told in the same go where trial and search are sound and other keys are wrong."""
+    rounds = document.get("rounds")
     try:
         sweep = Sweep.model_validate(
             {
                 "question": "?",
                 "seeds": 1,
-                "rounds": 0,
+                "rounds": rounds if type(rounds) is int and rounds >= 0 else 0,
                 "trial": document.get("trial"),
                 "search": document.get("search", {}),
             }
         )
     except ValidationError:
         return []
-    return [problem for problem in axes.check(sweep) if problem.path.startswith("search.space")]
+    return [problem for problem in axes.check(sweep) if problem.path.startswith(("search.space", "rounds"))]
 
 
 def _placed(found: list[Problem], places: Mapping[str, int | str], written: Mapping[str, str]) -> list[Problem]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator
+from itertools import islice, pairwise
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from impray.spec.base import Spec
+from impray.spec.counts import falling, share
 
 Method = Literal["imp", "oneshot", "random", "cavity", "cavity_lowest"]
 
@@ -33,14 +36,25 @@ class CavityRule(Spec):
 class Prune(Spec):
     """One round removes round(fraction * kept) of each scope's kept weights, the smallest magnitudes first, ties by position.
 
+    With `densities` round n keeps round(densities[n - 1] * prunable) instead, and `fraction` is None. Either way a count may be
+    that of the round before (its mask is trained again, on other samples) or 0 (what then has no value is NaN).
+
     The method `cavity` removes the highest cavity scores first instead, `cavity_lowest` the lowest; what has no score (a bias, a
     unit's last weight) goes last.
     """
 
-    packable: ClassVar[frozenset[str]] = frozenset({"fraction", "rewind_step"})
+    packable: ClassVar[frozenset[str]] = frozenset({"fraction", "densities", "rewind_step"})
 
+    densities: Annotated[
+        tuple[Annotated[float, Field(gt=0, le=1)], ...] | None,
+        Field(
+            min_length=1,
+            description="instead of a fraction, the share of all prunable weights that each round keeps, the first round's "
+            "first: falling, each in (0, 1]",
+        ),
+    ] = None
     fraction: Annotated[
-        float, Field(gt=0, lt=1, description="share of the remaining weights removed each round (20 % is 0.2)")
+        float | None, Field(gt=0, lt=1, description="share of the remaining weights removed each round (20 % is 0.2)")
     ] = 0.2
     rewind_step: Annotated[
         int, Field(ge=0, description="weights go back to where they were after this many updates of round 0")
@@ -60,6 +74,44 @@ class Prune(Spec):
         Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")
     ] = "kept"
     cavity: CavityRule = CavityRule()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _densities_need_no_fraction(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("densities") is not None:
+            return {"fraction": None, **values}
+        return values
+
+    @field_validator("densities")
+    @classmethod
+    def _falling(cls, densities: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        wrong = [f"{after!r} after {before!r}" for before, after in pairwise(densities or ()) if not after < before]
+        if wrong:
+            raise ValueError(f"must fall from round to round, not {', '.join(wrong)}")
+        return densities
+
+    @field_validator("fraction")
+    @classmethod
+    def _one_schedule(cls, fraction: float | None, others: ValidationInfo) -> float | None:
+        # Densities that are wrong in themselves are not among `others.data`: they were given all the same.
+        given = others.data.get("densities", ()) is not None
+        if given and fraction is not None:
+            raise ValueError("stands beside prune.densities; keep one of the two")
+        if not given and fraction is None:
+            raise ValueError("must be in (0, 1), or prune.densities be given")
+        return fraction
+
+    def schedule(self, prunable: int) -> Iterator[int]:
+        """Kept parameters of a scope of `prunable` in rounds 0, 1, ..., whatever the method; ends where nothing more is removed."""
+        if self.densities is None:
+            assert self.fraction is not None, "a schedule has densities or a fraction"
+            return falling(prunable, self.fraction)
+        return iter([prunable, *(share(density, prunable) for density in self.densities)])
+
+    def kept(self, prunable: int, round: int) -> int:
+        """How many parameters of a scope of `prunable` the mask of `round` keeps. With `densities` there are no more rounds than those."""
+        assert self.densities is None or round <= len(self.densities), "checked before a sweep runs"
+        return list(islice(self.schedule(prunable), round + 1))[-1]
 
     def pruned_layers(self, layers: int) -> tuple[int, ...]:
         """Layer numbers (from 1) that are pruned in a network of `layers` weight matrices."""

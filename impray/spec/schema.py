@@ -22,6 +22,8 @@ def schema() -> dict[str, Any]:
     keys["seeds"] = _or({"type": "integer", "minimum": 1}, keys["seeds"])
     hidden = definitions["Mlp"]["properties"]["hidden"]
     definitions["Mlp"]["properties"]["hidden"] = _or({"type": "integer", "minimum": 1}, hidden)
+    both = {"fraction": {"type": "number"}, "densities": {"type": "array"}}
+    definitions["Prune"]["not"] = {"required": list(both), "properties": both}
     keys["measures"]["items"] = _measure(definitions)
     for kind in (kind.__name__ for kind in DATA_KINDS):
         definitions[kind]["required"] = sorted({"kind", *definitions[kind].get("required", ())})

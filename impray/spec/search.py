@@ -27,7 +27,8 @@ class Range(Spec):
 
 
 class AtDensity(Spec):
-    """The first round whose density is at or below this: compares prune fractions fairly."""
+    """The first round that keeps no more than this, to the nearest whole weight of each scope (`Trial.round_at`): compares prune
+    fractions fairly."""
 
     density: Annotated[float, Field(gt=0, le=1)]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from impray.spec.base import Spec, canonical
+from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
 from impray.spec.data import Data
 from impray.spec.net import Mlp
 from impray.spec.prune import Method, Prune
@@ -86,8 +88,49 @@ class Trial(Spec):
         return (self.data.inputs, *self.net.hidden, self.outputs)
 
     @cached_property
+    def scope_sizes(self) -> tuple[int, ...]:
+        """Prunable parameters of every scope: of each pruned layer, or of all of them together."""
+        pairs = [(self.sizes[layer - 1], self.sizes[layer]) for layer in self.prune.pruned_layers(self.net.layers)]
+        ranked = self.prune.biases == "ranked"
+        of_layers = tuple(fan_in * units + (units if ranked else 0) for fan_in, units in pairs)
+        return (sum(of_layers),) if self.prune.scope == "global" else of_layers
+
+    def density(self, round: int) -> Fraction:
+        """Kept over prunable parameters in `round`, over all scopes."""
+        return Fraction(sum(self.prune.kept(size, round) for size in self.scope_sizes), sum(self.scope_sizes))
+
+    def round_at(self, density: float) -> int | None:
+        """The first round that keeps no more than `density` of the parameters, to the nearest whole one in each scope.
+
+        So a round that was asked for by its density is at it: 0.1 of 4,608 is 460.8, and keeping 461 is as near as can be.
+
+        Returns: None where there is no such round, however many are run.
+        """
+        most = sum(share(density, size) for size in self.scope_sizes)
+        rounds = MOST_ROUNDS if self.prune.densities is None else len(self.prune.densities)
+        schedules, kept = [self.prune.schedule(size) for size in self.scope_sizes], self.scope_sizes
+        for round in range(rounds + 1):
+            kept = tuple(next(schedule, last) for schedule, last in zip(schedules, kept, strict=True))
+            if sum(kept) <= most:
+                return round
+        return None
+
+    @cached_property
     def id(self) -> str:
-        return _digest({"trial": canonical(self)})
+        return _digest({"trial": self.canonical, **self.counted})
+
+    @cached_property
+    def canonical(self) -> dict[str, Any]:
+        """The canonical form, made once for all lineages of the trial."""
+        return canonical(self)
+
+    @cached_property
+    def counted(self) -> dict[str, str]:
+        """What ids say of the schedule: nothing, unless floats (versions before 0.4.0) kept other numbers of weights."""
+        fraction = self.prune.fraction
+        if fraction is None or not any(rounds_in_floats(size, fraction) for size in self.scope_sizes):
+            return {}
+        return {"counts": "exact"}
 
     def lineages(self, methods: tuple[Method, ...], seeds: tuple[int, ...]) -> list[Lineage]:
         return [Lineage(trial=self, method=method, seed=seed) for method in methods for seed in seeds]
@@ -103,12 +146,12 @@ class Lineage(Spec):
     @cached_property
     def id(self) -> str:
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
-        return _digest({**canonical(self.trial), "method": self.method, "seed": self.seed})
+        return _digest({**self.trial.canonical, **self.trial.counted, "method": self.method, "seed": self.seed})
 
     @cached_property
     def trunk(self) -> str:
         """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
-        shared = {key: value for key, value in canonical(self.trial).items() if key != "prune"}
+        shared = {key: value for key, value in self.trial.canonical.items() if key != "prune"}
         return _digest({**shared, "seed": self.seed})
 
 

@@ -5,8 +5,23 @@ from typing import get_args
 import pytest
 import torch
 
-from impray.masks import RULES, Scope, cavity, counts, density, full, magnitude, random, ranked, scopes, within_units
+from impray.masks import (
+    RULES,
+    Past,
+    Scope,
+    cavity,
+    counts,
+    density,
+    full,
+    magnitude,
+    random,
+    ranked,
+    scopes,
+    within_units,
+)
+from impray.nets.mlp import architecture, initial
 from impray.spec.prune import Method, Prune
+from impray.spec.trial import Trial
 
 
 def generator(seed=0):
@@ -132,6 +147,32 @@ def params():
 )
 def test_scopes(prune, expected):
     assert [scope.names for scope in scopes(prune, 3)] == expected
+
+
+@pytest.mark.parametrize("biases", ["kept", "ranked"])
+@pytest.mark.parametrize("scope", ["layer", "global"])
+@pytest.mark.parametrize("layers", ["hidden", "all", [2]])
+def test_trials_know_the_sizes_of_scopes(layers, scope, biases):
+    prune = {"layers": layers, "scope": scope, "biases": biases}
+    trial = Trial.model_validate({"data": {"kind": "nlgp", "shape": [6]}, "net": {"hidden": [4, 3]}, "prune": prune})
+    arch = architecture(trial.net, trial.data.inputs, trial.outputs)
+    of_net = {name: value[0] for name, value in initial(trial.net, arch, [0], torch.float64, "cpu").items()}
+    assert trial.scope_sizes == tuple(len(scope.flat(of_net)) for scope in scopes(trial.prune, trial.net.layers))
+
+
+def test_the_cavity_rule_asks_for_no_scores_where_nothing_goes():
+    """A scope whose count stays, or that is empty, may have none."""
+
+    def past(masks):
+        return Past(masks, {}, lambda: masks, dict, no_scores, 3, generator())
+
+    def no_scores(*_):
+        raise AssertionError("no score is needed")
+
+    for kept in (0, 4):
+        mask = {"weight1": torch.arange(9) < kept}
+        for method in ("cavity", "cavity_lowest"):
+            assert torch.equal(RULES[method](past(mask), Scope(("weight1",)), kept), mask["weight1"])
 
 
 def test_flat_and_unflat_are_inverse():

@@ -1,0 +1,269 @@
+"""What the rest of a sweep asks of its trials: rounds, packs, goals, measures, methods, figures. `axes.check` gathers it all."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+from impray.spec.data import Kur, Stimulus
+from impray.spec.errors import Problem
+from impray.spec.measure import MEASURE_KINDS, Cavity, Course, Flow, MeasureSpec, Sinusoid
+from impray.spec.points import at, choices_of, is_possible, owner_of, value
+from impray.spec.search import AtDensity, Reading
+from impray.spec.sweep import Sweep
+from impray.spec.trial import Trial
+from impray.spec.wording import near, show, tag_of
+
+
+def problems_with(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """What is wrong with a sweep's rounds, packs, goals, measures and figures, given trials that stand for all of its trials."""
+    for rule in (
+        _schedule_problems,
+        _pack_problems,
+        _reading_problems,
+        _measure_problems,
+        _theory_problems,
+        _rule_problems,
+    ):
+        yield from rule(sweep, possible)
+    yield from _figure_problems(sweep)
+
+
+def _pack_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    search = sweep.search
+    if search.pack and (search.algorithm == "optuna" or search.stop_early):
+        reason = (
+            "optuna asks for one trial at a time"
+            if search.algorithm == "optuna"
+            else "stop_early ends trials one by one"
+        )
+        yield Problem("search.pack", show(search.pack), f"must be empty: {reason}")
+    for position, path in enumerate(search.pack):
+        where = f"search.pack[{position}]"
+        if path in search.pack[:position]:
+            yield Problem(where, repr(path), "is listed twice; each axis counts once")
+        elif path not in search.space:
+            yield Problem(
+                where,
+                repr(path),
+                f"is not an axis of search.space{near(path, search.space) or _axes_are(search.space)}",
+            )
+        elif why := _unpackable(sweep, path, possible):
+            yield Problem(where, repr(path), why)
+
+
+def _axes_are(space: Mapping[str, object]) -> str:
+    return f"; its axes are {', '.join(space)}" if space else "; it has no axes"
+
+
+def _unpackable(sweep: Sweep, path: str, possible: list[Trial]) -> str | None:
+    owner, name = owner_of(sweep.trial, path)
+    if owner is not None and name not in type(owner).packable:
+        can = [
+            other
+            for other in sweep.search.space
+            if (part := owner_of(sweep.trial, other))[0] and part[1] in part[0].packable
+        ]
+        others = f"; can: {', '.join(can)}" if can else ""
+        return f"cannot share a pack: it changes tensor shapes or the program{others}"
+    rewinds = {trial.prune.after_rewind for trial in possible}
+    if path == "prune.rewind_step" and "remaining" in rewinds:
+        why = "its lineages would end at different steps"
+        return f"Rewind step with remaining steps as an axis cannot share a pack: {why}"
+    shapes: dict[str, set[tuple[int, ...]]] = {}
+    for trial in possible:  # values that share a pack differ in the packed axes only
+        rest = json.dumps([value(trial, other) for other in sweep.search.space if other not in sweep.search.pack])
+        shapes.setdefault(rest, set()).add(trial.sizes)
+    if any(len(sizes) > 1 for sizes in shapes.values()) and _changes_sizes(sweep, path):
+        return "cannot share a pack: its values give different numbers of classes or inputs"
+    return None
+
+
+def _changes_sizes(sweep: Sweep, path: str) -> bool:
+    alone = [choice for choice in choices_of(sweep.search.space[path], sweep, path) if is_possible(sweep, path, choice)]
+    return len({at(sweep, {path: choice}).sizes for choice in alone}) > 1
+
+
+def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """Goals and early stopping read columns that this sweep fills, of rounds and layers that it has."""
+    readings: list[tuple[str, Reading]] = [(f"search.goals[{i}]", goal) for i, goal in enumerate(sweep.search.goals)]
+    stop = sweep.search.stop_early
+    if stop is not None:
+        readings.append(("search.stop_early", stop))
+        if stop.grace > sweep.rounds:
+            yield Problem("search.stop_early.grace", show(stop.grace), f"must be at most rounds = {sweep.rounds}")
+    for where, reading in readings:
+        if reading.method not in sweep.methods:
+            right = f"is not among this sweep's methods: {', '.join(sweep.methods)}"
+            yield Problem(f"{where}.method", repr(reading.method), right)
+        why = _unreadable(sweep, reading.measure)
+        if why:
+            yield Problem(f"{where}.measure", repr(reading.measure), why)
+        elif why := _no_such_layer(sweep, reading, possible):
+            yield Problem(f"{where}.layer", show(reading.layer), why)
+    for position, goal in enumerate(sweep.search.goals):
+        if isinstance(goal.at, int) and goal.at > sweep.rounds:
+            yield Problem(f"search.goals[{position}].at", show(goal.at), f"must be at most rounds = {sweep.rounds}")
+        if isinstance(goal.at, AtDensity) and (why := _too_dense(sweep, goal.at.density, possible)):
+            yield Problem(f"search.goals[{position}].at.density", show(goal.at.density), why)
+
+
+_ENDS = ("mask", "start", "end")  # of a column's name: the point of the round that it is read at
+
+
+def _numbers(measure: MeasureSpec) -> list[str]:
+    """The columns that a measure, with its parameters, fills with one number per lineage or unit."""
+    columns = [c.name for c in (*measure.lineage_columns, *measure.unit_columns) if c.is_quantity]
+    asked = getattr(measure, "at", None)
+    if asked is None:
+        return columns
+    usual = type(measure).model_fields["at"].default[0]  # a column without _start or _end is this one
+    return [c for c in columns if next((end for end in _ENDS if c.endswith(f"_{end}")), usual) in asked]
+
+
+def _unreadable(sweep: Sweep, name: str) -> str | None:
+    by_name = {measure.name: measure for measure in sweep.measures}
+    columns = {column: measure for measure in sweep.measures for column in _numbers(measure)}
+    if name in columns:
+        return None
+    measure = by_name.get(name)
+    if measure is not None and _numbers(measure):
+        first = (*measure.lineage_columns, *measure.unit_columns)[0].name
+        filled = ", ".join(_numbers(measure))
+        empty = f"its column {first} stays empty; filled with these parameters: {filled}"
+        return None if first in columns else empty
+    known = list(dict.fromkeys([*(n for n, m in by_name.items() if _numbers(m)), *columns]))
+    if measure is not None:
+        return f"has no single number to read; this sweep has {', '.join(known) or 'none'}"
+    for kind in MEASURE_KINDS:
+        if name in (tag_of(kind), *(column.name for column in (*kind.lineage_columns, *kind.unit_columns))):
+            tag = tag_of(kind)
+            return (
+                f"is filled only when {tag} has at: [start, end]"
+                if tag in by_name
+                else f"needs {tag} among the measures"
+            )
+    return f"is not among this sweep's measures or their columns: {', '.join(known)}{near(name, known)}"
+
+
+def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str | None:
+    names = {measure.name: measure for measure in sweep.measures}
+    owner = names.get(reading.measure) or next(m for m in sweep.measures if reading.measure in _numbers(m))
+    if not owner.unit_columns:
+        return None
+    asked, tag = owner.unit_layers, tag_of(type(owner))
+    if asked is not None and reading.layer not in asked:
+        if "layers" not in type(owner).model_fields:
+            return f"must be 1: {tag} reads the first layer"
+        return f"must be one of the layers that {tag} is asked for: {', '.join(map(str, asked))}"
+    least = min((owner.last_layer(trial.net.layers) for trial in possible), default=reading.layer)
+    if reading.layer <= least:
+        return None
+    return f"must be at most {least}: the last layer that {tag} reads in the smallest network of this sweep"
+
+
+def _too_dense(sweep: Sweep, density: float, possible: list[Trial]) -> str | None:
+    """Why some trial does not get down to a goal's density: told of the slowest, with the rounds that would do for all."""
+    alike = {(trial.prune.fraction, trial.prune.densities, trial.scope_sizes): trial for trial in possible}.values()
+    named = [
+        t for t in alike if t.prune.densities is None or len(t.prune.densities) >= sweep.rounds
+    ]  # else told of `rounds`
+    needed = [math.inf if (round := trial.round_at(density)) is None else round for trial in named]
+    late = [(n, trial.density(sweep.rounds), trial) for n, trial in zip(needed, named, strict=True) if n > sweep.rounds]
+    if not late:
+        return None
+    most, left, slowest = max(late, key=lambda entry: entry[:2])
+    fraction, densities = slowest.prune.fraction, slowest.prune.densities
+    schedule = f"prune.fraction = {fraction:g}" if densities is None else f"prune.densities = {show(densities)}"
+    found = f"is never reached: {sweep.rounds} rounds of {schedule} leave {float(left):.3g}"
+    if most < math.inf:
+        return f"{found}; {most} rounds would do"
+    return f"{found}; more rounds {'remove nothing' if densities is None else 'with lower densities would do'}"
+
+
+def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """A sweep has no more rounds than each trial's densities."""
+    shortest = min((trial.prune.densities for trial in possible if trial.prune.densities), key=len, default=None)
+    if shortest is not None and len(shortest) < sweep.rounds:
+        right = (
+            f"must be at most {len(shortest)}: prune.densities = {show(shortest)} names no more; or name more of them"
+        )
+        yield Problem("rounds", show(sweep.rounds), right)
+
+
+def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """Measures that some trial's data cannot feed."""
+    flat = [trial for trial in possible if not trial.data.is_image]
+    least = min((held_out for trial in possible if (held_out := getattr(trial.data, "held_out", None))), default=None)
+    for position, measure in enumerate(sweep.measures):
+        where = f"measures[{position}]"
+        if measure.needs_image and flat:
+            yield Problem(
+                where,
+                repr(measure.name),
+                f"a ring has no image: {measure.name} needs data.shape: [rows, cols]",
+            )
+        least_layer = min((measure.last_layer(trial.net.layers) for trial in possible), default=None)
+        if measure.unit_layers is not None and least_layer is not None and max(measure.unit_layers) > least_layer:
+            right = f"must be at most {least_layer}: the last layer that {measure.name} reads in the smallest network"
+            yield Problem(f"{where}.{measure.name}.layers", show(list(measure.unit_layers)), right)
+        classes = min((trial.data.classes for trial in possible), default=None)
+        if isinstance(measure, Cavity) and measure.classes and classes and measure.classes > classes:
+            right = f"must be at most {classes}: the data's classes"
+            yield Problem(f"{where}.cavity.classes", show(measure.classes), right)
+        samples = None if isinstance(measure, Course) else getattr(measure, "samples", None)
+        if samples is not None and least is not None and samples > least:
+            right = f"must be at most data.held_out = {least}: held-out inputs per class"
+            yield Problem(f"{where}.{measure.name}.samples", show(samples), right)
+
+
+def _theory_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """Measures that have a theory behind them, and trials that it is not of."""
+    for position, measure in enumerate(sweep.measures):
+        where = f"measures[{position}]"
+        if isinstance(measure, Sinusoid) and any(len(trial.data.input_shape) > 2 for trial in possible):
+            yield Problem(where, repr(measure.name), "needs inputs on a ring or in one colour: [n] or [rows, cols]")
+        if isinstance(measure, Flow):
+            told = dict.fromkeys(why for trial in possible for why in _not_of_the_flow(trial, measure))
+            yield from (Problem(where, repr(measure.name), why) for why in told)
+
+
+def _not_of_the_flow(trial: Trial, asked: Flow) -> Iterator[str]:
+    """Why eq. 5 of Lufkin et al. (2024) is not about this trial."""
+    net = trial.net
+    if not isinstance(trial.data, Stimulus) or trial.data.classes != 2:
+        yield "is about two classes of nlgp, kur, ising or elliptical inputs"
+    if (net.hidden, net.activation, net.bias, net.readout) != ((1,), "relu", False, "mean"):
+        yield "is about a single neuron: net: {hidden: [1], activation: relu, bias: false, outputs: 1, readout: mean}"
+    if trial.train.momentum or trial.train.weight_decay:
+        yield "is about plain gradient descent: no momentum, no weight_decay"
+    if trial.prune.rewind_step != 0:
+        yield "starts at the initial weights: prune.rewind_step: 0"
+    if isinstance(trial.data, Stimulus) and not trial.data.variance_is_finite:
+        yield "needs inputs with a finite variance"
+    if asked.form == "taylor" and isinstance(trial.data, Kur) and trial.data.k <= 4:
+        yield "has no Taylor form for kur with k <= 4, whose kurtosis is infinite; use form: exact"
+
+
+SAMPLES_PER_CLASS = 16  # of the cavity rule, on average: a kurtosis within a class needs 8, and the draw varies
+
+
+def _rule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """What the methods of the sweep need of the trials."""
+    if not {"cavity", "cavity_lowest"} & set(sweep.methods):
+        return
+    short = [t for t in possible if t.prune.cavity.samples < SAMPLES_PER_CLASS * t.data.classes]
+    if short:
+        least = SAMPLES_PER_CLASS * max(trial.data.classes for trial in short)
+        right = f"must be at least {least} for the method cavity: {SAMPLES_PER_CLASS} for each class"
+        yield Problem("trial.prune.cavity.samples", show(short[0].prune.cavity.samples), right)
+
+
+def _figure_problems(sweep: Sweep) -> Iterator[Problem]:
+    for position, name in enumerate(sweep.figures):
+        if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+            bare = re.sub(r"\W", "_", name.rsplit("/", 1)[-1].removesuffix(".py")).lower()
+            right = f"must be the bare name of a script in analysis/, such as {bare or 'width_by_gain'}"
+            yield Problem(f"figures[{position}]", repr(name), right)
