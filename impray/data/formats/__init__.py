@@ -2,7 +2,7 @@
 
 Each module has a function from a spec to a `Plan`; `impray.data.stored` carries plans out. No format is trusted: sizes,
 shapes, types and labels are checked, pickles are read by `unpickle` only.
-To add one: a class in `impray/spec/data.py`, a file here, and a line in PLANS.
+To add one: a class in `impray/spec/data/`, a file here, and a line in PLANS.
 """
 
 from __future__ import annotations
