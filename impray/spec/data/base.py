@@ -21,6 +21,8 @@ Draw = Annotated[
     Field(ge=0, description="which draw of the fixed data set (crops, clone, held-out sample); not a lineage's seed"),
 ]
 
+FirstLabel = Annotated[int, Field(ge=0, description="the label of class 0 in the files: 1 where labels count from 1")]
+
 
 class DataSpec(Spec):
     """What every kind of data says of itself."""

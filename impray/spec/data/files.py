@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -17,6 +18,13 @@ class FileData(DataSpec):
     """
 
     packable: ClassVar[frozenset[str]] = frozenset({"gaussian_blend", "clone"})
+
+    # Fields that a sweep may leave out where its files say them: `impray.spec.left_out` fills them in before anything is
+    # validated, so a spec always has them, and ids hash what was found.
+    said_by_files: ClassVar[frozenset[str]] = frozenset()
+
+    # Fields that say which files and arrays these are.
+    sources: ClassVar[frozenset[str]] = frozenset({"path"})
 
     path: Annotated[
         str,
@@ -72,3 +80,8 @@ class FileData(DataSpec):
     @property
     def classes(self) -> int:
         return self.keep_classes or self.stored_classes
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two paths are the same by their writing: `./a.npz` and `a.npz` are."""
+    return one == other or ("://" not in one + other and normpath(one) == normpath(other))
