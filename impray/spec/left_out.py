@@ -73,7 +73,8 @@ def _fill(
             problems += _unread(path, described, axes, names, str(error))
             data.update(_stand_ins(data, names))
             continue
-        new = {name: said[name] for name in names if name in said and not _is_default(kind, name, said[name])}
+        said = said or _stand_ins(data, names)  # what names the files is wrong, which validation tells
+        new = {name: said[name] for name in names if not _is_default(kind, name, said[name])}
         found.setdefault(show(new), new)
     if problems:
         return problems
