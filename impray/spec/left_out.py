@@ -68,7 +68,7 @@ def _fill(
             found.setdefault("{}", {})
             continue
         try:
-            said = read({**described, **_stand_ins(data, names)})
+            said = read(described)
         except DataError as error:
             problems += _unread(path, described, axes, names, str(error))
             data.update(_stand_ins(data, names))

@@ -45,7 +45,8 @@ def plan(spec: Arrays) -> Plan:
     parts = [Part(places, held_out, partial(_rows, spec, names)) for places, names, held_out in _parts(spec)]
     asked: dict[str, Any] = {"shape": list(spec.shape), "class_count": spec.class_count}
     asked |= {"inputs": spec.inputs_name, "labels": spec.labels_name}
-    asked |= {"fraction": spec.held_out_fraction, "draw": spec.draw} if spec.one_file else {}
+    drawn = spec.one_file and spec.held_out_rows_name is None
+    asked |= {"fraction": spec.held_out_fraction, "draw": spec.draw} if drawn else {}
     newer = ("held_out_inputs_name", "held_out_labels_name", "held_out_rows_name", "first_label")
     asked |= {name: value for name in newer if (value := getattr(spec, name))}
     return Plan(spec.kind, spec.inputs, spec.class_count, tuple(parts), asked)

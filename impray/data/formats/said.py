@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from impray.data.formats import SIZES
 from impray.spec.wording import tag_of
 
+_ANY = {"shape": [1, 1], "class_count": 2}  # a spec must have some; what is read does not depend on them
+
 
 def sizes(description: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`shape` and `class_count` of `trial.data`, as its YAML has it but for these two.
+    """`shape` and `class_count` of `trial.data`, as its YAML has it; these two need not be in it.
 
     Only what says which files these are is looked at, so that they are read also where other fields are wrong.
 
@@ -22,9 +24,9 @@ def sizes(description: Mapping[str, Any]) -> Mapping[str, Any]:
     kind = next((kind for kind in SIZES if tag_of(kind) == description.get("kind")), None)
     if kind is None:
         return {}
-    wanted = {"kind"} | kind.sources | kind.said_by_files
+    named = {name: value for name, value in description.items() if name in kind.sources}
     try:
-        spec = kind.model_validate({name: value for name, value in description.items() if name in wanted})
+        spec = kind.model_validate({**named, **_ANY})
     except ValidationError:
         return {}
     found = SIZES[kind](spec)
