@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from data import dataset_files as files
 
-from impray.data import overlap
+from impray.data import overlap, stored
 from impray.data.stored import open_stored
 from impray.spec.data import Arrays, Cifar10, Idx
 from impray.spec.errors import DataError
@@ -113,3 +113,15 @@ def test_a_refused_data_set_is_not_kept(tmp_path):
     paths = {"path": str(tmp_path / "train.npz"), "held_out_path": str(tmp_path / "copy.npz")}
     for _ in range(2):
         refused(Arrays(shape=(2, 3), class_count=3, **paths))
+
+
+def test_what_was_converted_without_being_looked_at_is_converted_again(tmp_path, monkeypatch):
+    files.arrays(tmp_path)
+    shutil.copy(tmp_path / "train.npz", tmp_path / "copy.npz")
+    paths = {"path": str(tmp_path / "train.npz"), "held_out_path": str(tmp_path / "copy.npz")}
+    spec = Arrays(shape=(2, 3), class_count=3, **paths)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(stored, "_VERSION", 1)
+        earlier.setattr(overlap, "leaks", lambda train, held_out: False)
+        open_stored(spec)
+    refused(spec)
