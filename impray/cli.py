@@ -133,6 +133,7 @@ def load_sweep(
     file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda found: []
 ) -> tuple[Sweep, Path]:
     """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
+    from impray.service.said import sizes_in_files
     from impray.spec.errors import Problem, SweepError
     from impray.spec.load import load
     from impray.spec.wording import near
@@ -140,15 +141,12 @@ def load_sweep(
     path = Path(file)
     shipped = {p.stem: p for folder in (_checkout() / "sweeps", Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
     bare = file.removeprefix("sweeps/").removesuffix(".yaml")
-    if path.exists():
-        return load(path, sets, check), path
-    if bare in shipped:
-        return load(shipped[bare], sets, check), shipped[bare]
-    if path.parent == Path("."):
+    path = path if path.exists() else shipped.get(bare, path)
+    if not path.exists() and path.parent == Path("."):
         options = [*shipped, *(str(other) for other in Path(".").glob("*.y*ml"))]
         right = f"there is no such file; sweeps/ has {', '.join(shipped) or 'none'}{near(file, options)}"
         raise SweepError(file, [Problem("file", None, right)])
-    return load(path, sets, check), path
+    return load(path, sets, check, sizes_in_files), path
 
 
 def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: str | None) -> list[Problem]:

@@ -1,6 +1,6 @@
 """Stimuli and targets, one family per file.
 
-To add one: a class in `impray/spec/data.py`, a file here with its pack, and a line in PACKS and in SAMPLES.
+To add one: a class in `impray/spec/data/`, a file here with its pack, and a line in PACKS and in SAMPLES.
 """
 
 from __future__ import annotations

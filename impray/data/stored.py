@@ -38,13 +38,16 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy.lib.format import open_memmap
 
+from impray.data import overlap
 from impray.data.formats import PLANS
 from impray.data.formats.files import infos
 from impray.data.formats.plan import Part, Plan, Rows
 from impray.spec.data import FileData
 from impray.spec.errors import DataError, StorageError
 
-_VERSION = 1  # of what is converted to what; another one converts everything again
+# Of what is converted to what; another one converts everything again. 2: held-out rows that are training rows are refused, and
+# the index of pandas is no input; what was converted before had not been looked at.
+_VERSION = 2
 _END = 2**20  # bytes of a source's two ends that enter the fingerprint
 _COMPLETE = "complete.json"
 _SPLITS = ("train", "held_out")
@@ -213,6 +216,7 @@ class _Made:
     def __init__(self, plan: Plan, folder: Path) -> None:
         self._plan, self._folder = plan, folder
         self._labels: dict[str, list[np.ndarray]] = {split: [] for split in _SPLITS}
+        self._digests: dict[str, list[np.ndarray]] = {split: [] for split in _SPLITS}
         self._type: np.dtype | None = None
         self._mean: np.ndarray | None = None
         shape = (plan.classes, plan.inputs)
@@ -235,6 +239,7 @@ class _Made:
         with (self._folder / f"{split}_inputs.bin").open("ab") as file:
             file.write(np.ascontiguousarray(inputs).data)
         self._labels[split].append(labels)
+        self._digests[split].append(overlap.digests(inputs))
         if split == "train" and len(labels):
             self._count(inputs, labels)
 
@@ -251,7 +256,11 @@ class _Made:
         self._square_sum[present] += of_class @ np.square(numbers, out=numbers)
 
     def finish(self) -> dict[str, Any]:
-        """Writes what is left, syncs all files, and tells what is in them."""
+        """Writes what is left, syncs all files, and tells what is in them.
+
+        Raises: DataError: the held-out rows are training rows.
+        """
+        in_both = self._in_both_parts()
         labels = {split: np.concatenate(parts) for split, parts in self._labels.items()}
         count = np.bincount(labels["train"], minlength=self._plan.classes)
         mean = self._sum.sum(axis=0) / len(labels["train"]) if self._mean is None else self._mean
@@ -271,8 +280,21 @@ class _Made:
             "classes": self._plan.classes,
             "type": str(self._type),
             "images": {split: len(labels[split]) for split in _SPLITS},
+            "held_out_in_train": in_both,
             "files": {file.name: file.stat().st_size for file in files},
         }
+
+    def _in_both_parts(self) -> int:
+        train, held_out = (np.concatenate(self._digests[split]) for split in _SPLITS)
+        in_both = overlap.shared(train, held_out)
+        if overlap.leaks(train, held_out):
+            files = dict.fromkeys(file.shown for part in self._plan.parts if part.held_out for file in part.files)
+            where = ", ".join(files or dict.fromkeys(file.shown for file in self._plan.files))
+            raise DataError(
+                f"{where}: {in_both} of {len(held_out)} held-out inputs are, byte for byte, training inputs, far more often "
+                "than training inputs repeat; accuracy on them would say nothing: hold out other rows"
+            )
+        return in_both
 
 
 def _told(plan: Plan) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import typer
 import yaml
 from torch import Tensor
 
+from impray.service.said import sizes_in_files
 from impray.spec.data import DataSpec
 from impray.spec.errors import DataError
 from impray.spec.load import read
@@ -26,7 +27,7 @@ def data_of(file: str | None, sets: list[str], load_sweep: Callable[[str, list[s
     """The data of a sweep file, overrides applied; without a file, of the overrides alone."""
     if file is not None:
         return load_sweep(file, sets)[0].trial.data
-    return read(ALONE, "impray data", sets).trial.data
+    return read(ALONE, "impray data", sets, sizes=sizes_in_files).trial.data
 
 
 def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path | None) -> None:

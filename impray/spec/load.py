@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from impray.spec import axes
+from impray.spec import axes, left_out
 from impray.spec.errors import Problem, SweepError
+from impray.spec.left_out import ReadSizes
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.spec.wording import dotted, near, problems, show, vocabulary
@@ -45,25 +46,36 @@ _FLOAT = r"""^(?: [-+]? (?: \.[0-9]+ | [0-9][0-9_]*\.[0-9]* ) (?: [eE][-+]?[0-9]
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.VERBOSE), list("-+.0123456789"))
 
 
-def load(path: str | Path, sets: Sequence[str] = (), check: Check = lambda sweep: []) -> Sweep:
+def load(
+    path: str | Path, sets: Sequence[str] = (), check: Check = lambda sweep: [], sizes: ReadSizes | None = None
+) -> Sweep:
     """The sweep in a YAML file, with `--set` overrides applied.
 
     Args:    path: a YAML file.
              sets: `data.gain=3` (below `trial`) or `rounds=3` (a key of the sweep), values in YAML; a list or
              mapping replaces what is there.
              check: gives more problems, told with the others.
+             sizes: reads what `trial.data` leaves out because its files say it; None: it is at its default, or missing.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets, check)
+    return read(_text(Path(path), str(path)), str(path), sets, check, sizes)
 
 
-def read(text: str, source: str, sets: Sequence[str] = (), check: Check = lambda sweep: []) -> Sweep:
+def read(
+    text: str,
+    source: str,
+    sets: Sequence[str] = (),
+    check: Check = lambda sweep: [],
+    sizes: ReadSizes | None = None,
+) -> Sweep:
     """As `load`, of a YAML text; `source` names it in errors."""
     reader = _Reader(source)
     document = reader.document(text)
     for item in sets:
         reader.override(document, item)
+    unread = left_out.fill(document, sizes) if sizes is not None else []
     sweep, found = _checked(document)
+    found = [*unread, *found]
     told = {problem.path for problem in found}
     found = [*found, *(problem for problem in check(sweep) if problem.path not in told)]
     if sweep is None or found or reader.problems:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from impray.spec.data import DATA_KINDS
+from impray.spec.data import DATA_KINDS, FileData
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.sweep import Sweep
 from impray.spec.wording import tag_of, vocabulary
@@ -25,8 +25,12 @@ def schema() -> dict[str, Any]:
     both = {"fraction": {"type": "number"}, "densities": {"type": "array"}}
     definitions["Prune"]["not"] = {"required": list(both), "properties": both}
     keys["measures"]["items"] = _measure(definitions)
-    for kind in (kind.__name__ for kind in DATA_KINDS):
-        definitions[kind]["required"] = sorted({"kind", *definitions[kind].get("required", ())})
+    for kind in DATA_KINDS:
+        of_kind = definitions[kind.__name__]
+        read = kind.said_by_files if issubclass(kind, FileData) else frozenset()
+        of_kind["required"] = sorted({"kind", *of_kind.get("required", ())} - read)
+        for name in read:
+            of_kind["properties"][name].pop("default", None)  # left out, it is what the files say
     paths = [".".join(map(str, path[1:])) for path in vocabulary() if path[0] == "trial" and len(path) > 1]
     definitions["Search"]["properties"]["space"]["propertyNames"] = {"enum": paths}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "impray sweep"}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from impray.spec.base import Spec, canonical
+from impray.spec.data import FileData
 from impray.spec.measure import Accuracy, Loss, Measure
 from impray.spec.prune import Method
 from impray.spec.search import Search
@@ -88,6 +89,10 @@ Where = Literal["here", "ray"]
 def written(sweep: Sweep) -> dict:
     """The sweep as its YAML could be written: defaults left out, measures by name. Loading it gives the same sweep."""
     document = canonical(sweep, whole=True)
+    if isinstance(sweep.trial.data, FileData) and "data.kind" not in sweep.search.space:
+        # So that it can be loaded where the files are not; another kind on an axis might not know these fields.
+        said = {name: getattr(sweep.trial.data, name) for name in sorted(sweep.trial.data.said_by_files)}
+        document["trial"]["data"] |= canonical(said, whole=True)
     document["measures"] = [_by_name(measure) for measure in document.get("measures", canonical(sweep.measures))]
     return {name: document[name] for name in Sweep.model_fields if name in document}
 

@@ -122,8 +122,8 @@ def cifar100(folder: Path, style="python", labels="fine", counts=(9, 5), python=
     return _joined([(x, fine if labels == "fine" else coarse) for x, fine, coarse in made])
 
 
-def idx(folder: Path, counts=(12, 7), sides=(28, 28), classes=10, compressed=False, dotted=False):
-    """The four files of MNIST."""
+def idx(folder: Path, counts=(12, 7), sides=(28, 28), classes=10, compressed=False, dotted=False, first_label=0):
+    """The four files of MNIST; gives (inputs, labels from 0) of both parts."""
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for at, (split, count) in enumerate(zip(("train", "t10k"), counts, strict=True)):
@@ -131,7 +131,13 @@ def idx(folder: Path, counts=(12, 7), sides=(28, 28), classes=10, compressed=Fal
         header = struct.pack(">IIII", 2051, count, *sides)
         _idx_file(folder, f"{split}-images-idx3-ubyte", header + x.tobytes(), compressed, dotted)
         header = struct.pack(">II", 2049, count)
-        _idx_file(folder, f"{split}-labels-idx1-ubyte", header + y.astype(np.uint8).tobytes(), compressed, dotted)
+        _idx_file(
+            folder,
+            f"{split}-labels-idx1-ubyte",
+            header + (y + first_label).astype(np.uint8).tobytes(),
+            compressed,
+            dotted,
+        )
         made.append((x, y))
     return made[0], made[1]
 

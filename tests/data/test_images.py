@@ -484,9 +484,9 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
 
 def test_nothing_left_of_the_classes_kept_is_told(tmp_path):
     train, labels, *_ = dataset_files.arrays(tmp_path, "npy", count=12, classes=1)
-    later = tmp_path / "later_labels.npy"
-    np.save(later, np.full(12, 2))
-    asked = {"path": str(train), "labels_path": str(labels), "held_out_path": str(train), "shape": (2, 3)}
+    other, *_ = dataset_files.arrays(tmp_path, "npy", count=12, classes=1, name="other", seed=1)
+    np.save(later := tmp_path / "later_labels.npy", np.full(12, 2))
+    asked = {"path": str(train), "labels_path": str(labels), "held_out_path": str(other), "shape": (2, 3)}
     for of_train, of_held_out, what in ((later, labels, "training"), (labels, later, "held-out")):
         paths = {"labels_path": str(of_train), "held_out_labels_path": str(of_held_out)}
         with pytest.raises(DataError, match=f"there is no {what} image of the classes kept"):

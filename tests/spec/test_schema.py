@@ -85,3 +85,11 @@ def test_every_sweep_of_the_repository_passes_and_loads(check, path):
 def test_a_misspelt_sweep_fails(check, old, new):
     assert FULL.count(old) == 1
     assert not check.is_valid(yaml.safe_load(FULL.replace(old, new)))
+
+
+@pytest.mark.parametrize("data", [{"kind": "idx", "path": "a"}, {"kind": "arrays", "path": "a.npz"}])
+def test_what_files_say_may_be_left_out(check, data):
+    document = {"question": "q", "seeds": 1, "rounds": 1, "trial": {"data": data}}
+    assert check.is_valid(document)
+    of_kind = next(part for name, part in schema()["$defs"].items() if name.lower() == data["kind"])
+    assert all("default" not in of_kind["properties"][name] for name in ("shape", "class_count"))

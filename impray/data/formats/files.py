@@ -76,6 +76,12 @@ class Place:
             return first + file.read(length)
 
     @contextmanager
+    def opened(self) -> Iterator[NativeFile]:
+        """The file's bytes where they lie, to look at a few of them."""
+        with self.reading(), self.system.open_input_file(self.path) as file:
+            yield file
+
+    @contextmanager
     def here(self, folder: Path) -> Iterator[File]:
         """The file as one of this machine; a remote one is copied into `folder` meanwhile."""
         if not self.remote:
@@ -124,6 +130,7 @@ class Layout:
     folders: tuple[str, ...]  # below the path that is asked for: "" is itself
     files: tuple[tuple[str, ...], ...]  # each needed file, with all the names it may have
     words: str  # the files in words, for those who lack them
+    many: bool = False  # whether each of its folders may hold another data set
 
 
 def located(at: Place, layouts: Sequence[Layout], what: str, origin: str) -> tuple[Layout, list[Place]]:
@@ -137,6 +144,7 @@ def located(at: Place, layouts: Sequence[Layout], what: str, origin: str) -> tup
     if kind == fs.FileType.File:
         raise DataError(f"{at.shown}: is a file; unpack it, and name the folder. {needed}. {origin}")
     tried = [(layout, _found(at.beneath(folder), layout)) for layout in layouts for folder in layout.folders]
+    _only_one(at, tried)
     layout, files = max(tried, key=lambda pair: sum(file is not None for file in pair[1]))
     if None not in files:
         return layout, [file for file in files if file is not None]
@@ -144,6 +152,14 @@ def located(at: Place, layouts: Sequence[Layout], what: str, origin: str) -> tup
     absent = [names[0] for names, file in zip(layout.files, files, strict=True) if file is None]
     gone = "there is no such folder. " if kind == fs.FileType.NotFound and len(absent) == len(files) else ""
     raise DataError(f"{at.shown}: {gone}{needed}. Absent: {', '.join(absent)}. {origin}")
+
+
+def _only_one(at: Place, tried: Sequence[tuple[Layout, list[Place | None]]]) -> None:
+    """Raises: DataError: there are several data sets to choose from."""
+    whole = [files[0] for layout, files in tried if layout.many and None not in files]
+    folders = [file.shown.rpartition("/")[0] for file in whole if file is not None]
+    if len(folders) > 1 and folders[0] != at.shown:  # what lies in the named folder itself is meant
+        raise DataError(f"{at.shown}: holds more than one data set; name one of {', '.join(folders)}")
 
 
 def _found(folder: Place, layout: Layout) -> list[Place | None]:

@@ -1,11 +1,13 @@
-"""The idx format of MNIST and Fashion-MNIST, plain or compressed with gzip.
+"""The idx format of MNIST, Fashion-MNIST and EMNIST, plain or compressed with gzip.
 
     train-images-idx3-ubyte, t10k-images-idx3-ubyte     magic 2051, images, rows, cols; then a byte per pixel
     train-labels-idx1-ubyte, t10k-labels-idx1-ubyte     magic 2049, labels; then a byte per label
 
-Header numbers are big-endian and 4 bytes long. Also known with a dot (train-images.idx3-ubyte) and with .gz.
+Header numbers are big-endian and 4 bytes long. Also known with a dot (train-images.idx3-ubyte) and with .gz. Other names before
+-images and -labels, as EMNIST's, are asked for by `train_name` and `held_out_name`. torchvision has them in MNIST/raw.
 
-Source: LeCun, Cortes & Burges, "The MNIST database", which says what idx is.
+Source: LeCun, Cortes & Burges, "The MNIST database", which says what idx is. EMNIST (Cohen et al. 2017) stores
+its images transposed, which nothing in its files tells.
 """
 
 from __future__ import annotations
@@ -16,26 +18,34 @@ import zlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from io import BufferedReader
+from typing import Any
 
 import numpy as np
+from pyarrow import NativeFile
 
 from impray.data.formats.files import File, Layout, Place, located
-from impray.data.formats.plan import Part, Plan, Rows, labels_from, portions, refuse
+from impray.data.formats.plan import Part, Plan, Rows, Sizes, class_count_from, labels_from, portions, refuse
 from impray.spec.data import Idx
 from impray.spec.errors import DataError
 
-_NAMES = tuple(
-    (f"{split}-{what}-idx{axes}-ubyte", f"{split}-{what}.idx{axes}-ubyte")
-    for split in ("train", "t10k")
-    for what, axes in (("images", 3), ("labels", 1))
-)
-_LAYOUT = Layout(
-    folders=("",),
-    files=tuple((*names, *(f"{name}.gz" for name in names)) for names in _NAMES),
-    words="train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte (plain or .gz)",
-)
+_FOLDERS = ("", "raw", *(f"{name}/raw" for name in ("MNIST", "FashionMNIST", "KMNIST", "EMNIST", "QMNIST")))
+
+
+def _layout(spec: Idx) -> Layout:
+    kinds = [
+        (prefix, *kind) for prefix in (spec.train_name, spec.held_out_name) for kind in (("images", 3), ("labels", 1))
+    ]
+    names = [(f"{prefix}-{what}-idx{axes}-ubyte", f"{prefix}-{what}.idx{axes}-ubyte") for prefix, what, axes in kinds]
+    return Layout(
+        folders=_FOLDERS,
+        files=tuple((*both, *(f"{name}.gz" for name in both)) for both in names),
+        words=f"{', '.join(both[0] for both in names[:3])} and {names[3][0]} (plain or .gz)",
+        many=True,
+    )
+
+
 _ORIGIN = "MNIST and Fashion-MNIST are published in this format (github.com/zalandoresearch/fashion-mnist)"
-_Opened = gzip.GzipFile | BufferedReader
+_Opened = gzip.GzipFile | BufferedReader | NativeFile
 _MAGIC = {"images": 2051, "labels": 2049}
 
 
@@ -44,11 +54,39 @@ def plan(spec: Idx) -> Plan:
 
     Raises: DataError: files are missing.
     """
-    _, files = located(Place.at(spec.path), [_LAYOUT], "idx", _ORIGIN)
-    pairs = ((files[0], files[1]), (files[2], files[3]))
+    pairs = _pairs(spec)
     parts = [Part(pair, held_out, partial(_rows, spec)) for held_out, pair in zip((False, True), pairs, strict=True)]
-    asked = {"shape": list(spec.shape), "class_count": spec.class_count}
+    asked: dict[str, Any] = {"shape": list(spec.shape), "class_count": spec.class_count}
+    asked |= {"first_label": spec.first_label} if spec.first_label else {}
     return Plan(spec.kind, spec.inputs, spec.class_count, tuple(parts), asked)
+
+
+def _pairs(spec: Idx) -> tuple[tuple[Place, Place], tuple[Place, Place]]:
+    _, files = located(Place.at(spec.path), [_layout(spec)], "idx", _ORIGIN)
+    return (files[0], files[1]), (files[2], files[3])
+
+
+def sizes(spec: Idx) -> Sizes:
+    """What the header of the training images and the labels of both parts say; the spec's own sizes are not read.
+
+    Raises: DataError: files are missing or damaged; there is no number of classes that follows from the labels.
+    """
+    pairs = _pairs(spec)
+    labels = [(_labels_at(of_labels), of_labels.shown) for _, of_labels in pairs]
+    with pairs[0][0].opened() as raw:
+        _, *sides = _header(_unpacked(raw, pairs[0][0]), pairs[0][0], "images")
+    return Sizes(tuple(sides), class_count_from(labels, spec.first_label))
+
+
+def _labels_at(place: Place) -> np.ndarray:
+    with place.opened() as raw:
+        opened = _unpacked(raw, place)
+        (count,) = _header(opened, place, "labels")
+        return np.frombuffer(_exactly(opened, count, place), np.uint8)
+
+
+def _unpacked(raw: NativeFile, place: Place) -> _Opened:
+    return gzip.GzipFile(fileobj=raw) if place.path.endswith(".gz") else raw
 
 
 def _rows(spec: Idx, files: Sequence[File]) -> Iterator[Rows]:
@@ -59,7 +97,7 @@ def _rows(spec: Idx, files: Sequence[File]) -> Iterator[Rows]:
         refuse(_header_problems(spec, of_images, count, sides, of_labels, labelled))
         given = np.frombuffer(_exactly(labels, labelled, of_labels), np.uint8)
         _at_end(labels, of_labels)
-        found, problems = labels_from(given, of_labels.shown, first=0, classes=spec.class_count)
+        found, problems = labels_from(given, of_labels.shown, first=spec.first_label, classes=spec.class_count)
         refuse(problems)
         assert found is not None
         for part in portions(count, spec.inputs):
@@ -73,7 +111,7 @@ def _open(file: File) -> _Opened:
     return gzip.open(file.path) if file.path.name.endswith(".gz") else file.path.open("rb")
 
 
-def _header(opened: _Opened, file: File, what: str) -> tuple[int, ...]:
+def _header(opened: _Opened, file: File | Place, what: str) -> tuple[int, ...]:
     (magic,) = struct.unpack(">I", _exactly(opened, 4, file))
     if magic != _MAGIC[what]:
         others = [f", which stands for {other}" for other, number in _MAGIC.items() if number == magic]
@@ -97,7 +135,7 @@ def _header_problems(
     return problems if count else [*problems, f"{of_images.shown}: holds no images"]
 
 
-def _exactly(opened: _Opened, count: int, file: File) -> bytes:
+def _exactly(opened: _Opened, count: int, file: File | Place) -> bytes:
     content = _read(opened, count, file)
     if len(content) < count:
         raise DataError(f"{file.shown}: is truncated: it ends {count - len(content)} bytes before its header says")
@@ -109,7 +147,7 @@ def _at_end(opened: _Opened, file: File) -> None:
         raise DataError(f"{file.shown}: is longer than its header says")
 
 
-def _read(opened: _Opened, count: int, file: File) -> bytes:
+def _read(opened: _Opened, count: int, file: File | Place) -> bytes:
     try:
         return opened.read(count)
     except (EOFError, OSError, zlib.error) as error:

@@ -57,6 +57,14 @@ class Plan:
         return [file for part in self.parts for file in part.files]
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """What files say of a data set before it is converted."""
+
+    shape: tuple[int, ...]  # of one input
+    class_count: int
+
+
 @contextmanager
 def archive(file: File) -> Iterator[NpzFile]:
     """A .npz file; arrays of objects are not read from it.
@@ -79,22 +87,30 @@ def portions(count: int, inputs: int) -> Iterator[slice]:
     return (slice(first, min(first + step, count)) for first in range(0, count, step))
 
 
+_MOST_CLASSES = 2**31
+
+
 def labels_from(
-    values: object, place: str, *, first: int, classes: int
+    values: object, place: str, *, first: int, classes: int | None
 ) -> tuple[Int64[np.ndarray, " row"] | None, list[str]]:
     """Labels counted from 0, and what is wrong with them.
 
-    Args:    values: a list or array of whole numbers; place: their file and name; first: the label of class 0.
+    Args:    values: a list or array of whole numbers, [row] or [row, 1]; place: their file and name; first: the label of
+             class 0; classes: None where any number of them is right.
     Returns: None where there are problems.
     """
-    right = f"must be whole numbers {first} to {first + classes - 1}"
+    right = (
+        f"must be whole numbers {first} to {first + classes - 1}" if classes else f"must be whole numbers from {first}"
+    )
     try:
         given = np.asarray(values)
     except ValueError:  # a list of lists of several lengths
         return None, [f"{place}: is no list of numbers; {right}"]
+    if given.ndim == 2 and given.shape[1] == 1:  # as Keras and MedMNIST have them
+        given = given[:, 0]
     if given.ndim != 1 or given.dtype.kind not in "buif":
         return None, [f"{place}: is {described(given)}; {right}, one per row"]
-    right_ones = (given >= first) & (given < first + classes)
+    right_ones = (given >= first) & (given < first + (classes or _MOST_CLASSES))
     if given.dtype.kind == "f":
         right_ones &= given == np.round(given)
     wrong = np.flatnonzero(~right_ones)
@@ -102,6 +118,31 @@ def labels_from(
         example = f"row {wrong[0]} has {given[wrong[0]]}"
         return None, [f"{place}: {example} ({wrong.size} of {given.size} rows are wrong); {right}"]
     return given.astype(np.int64) - first, []
+
+
+def class_count_from(of_parts: Sequence[tuple[object, str]], first: int) -> int:
+    """How many classes there are, where every one of them has rows.
+
+    Args:    of_parts: labels of each part and their place, as for `labels_from`.
+    Raises:  DataError: they are no labels, of fewer than two classes, or leave some classes out: then only the user can know.
+    """
+    read = [labels_from(values, place, first=first, classes=None) for values, place in of_parts]
+    refuse([problem for _, problems in read for problem in problems])
+    present = np.unique(np.concatenate([labels for labels, _ in read if labels is not None]))
+    place = of_parts[0][1]
+    if len(present) < 2:
+        raise DataError(f"{place}: must have at least two classes; has {len(present)}")
+    if len(present) == present[-1] + 1:
+        return len(present)
+    highest, lowest = int(present[-1]) + first, int(present[0]) + first
+    if len(present) == present[-1] - present[0] + 1:
+        mend = f"say first_label: {lowest}, or class_count: {highest - first + 1} if classes without rows are meant"
+        raise DataError(f"{place}: the labels are {lowest} to {highest}; {mend}")
+    absent = next(label for label, found in enumerate(present) if label != found) + first
+    raise DataError(
+        f"{place}: the labels go up to {highest}, but there is none of {absent}; say class_count: {highest - first + 1}, or "
+        "count the classes without gaps"
+    )
 
 
 def described(value: object) -> str:

@@ -1,0 +1,54 @@
+"""What every kind of data says of itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from impray.spec.base import Spec
+
+Blend = Annotated[
+    float,
+    Field(
+        ge=0,
+        le=1,
+        description="0 is the data, 1 their Gaussian clone: same class means and covariances, no higher cumulants",
+    ),
+]
+Draw = Annotated[
+    int,
+    Field(ge=0, description="which draw of the fixed data set (crops, clone, held-out sample); not a lineage's seed"),
+]
+
+FirstLabel = Annotated[int, Field(ge=0, description="the label of class 0 in the files: 1 where labels count from 1")]
+
+
+class DataSpec(Spec):
+    """What every kind of data says of itself."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """(unit,), (row, col) or (channel, row, col) of one input."""
+        raise NotImplementedError
+
+    @property
+    def classes(self) -> int:
+        raise NotImplementedError
+
+    @property
+    def inputs(self) -> int:
+        """Length of one flattened input."""
+        product = 1
+        for side in self.input_shape:
+            product *= side
+        return product
+
+    @property
+    def is_image(self) -> bool:
+        return len(self.input_shape) >= 2
+
+
+def all_positive(shape: tuple[int, ...]) -> None:
+    if any(side < 1 for side in shape):
+        raise ValueError("must have sides of 1 or more")
