@@ -15,6 +15,7 @@ from torch import Tensor
 
 from impray.measures.clustering import clustering
 from impray.measures.rf_width import rf_width
+from impray.measures.scale import scaled
 from impray.measures.spread import spread
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
@@ -119,7 +120,7 @@ def centred(masks: Shaped[Tensor, "unit input"], shape: tuple[int, ...]) -> Shap
     """
     rows, cols = shape[-2:]
     images = masks.reshape(len(masks), -1, rows, cols)
-    size = images.double().abs().sum(1)
+    size = scaled(masks.double().abs(), 1)[0].reshape(images.shape).sum(1)
     shifts = [_to_the_middle(size.sum(2)), _to_the_middle(size.sum(1))]
     places = [
         (torch.arange(side, device=masks.device) - shift[:, None]) % side

@@ -115,7 +115,7 @@ def _histogram(layer: int, name: str, weight: Tensor, scores: Tensor, bins: int)
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    if not (x.std() > 0 and y.std() > 0):
+    if not (x.max() > x.min() and y.max() > y.min()):
         return float("nan")
     ranks = [scipy.stats.rankdata(values) for values in (x, y)]  # Spearman's: Pearson's of the ranks
     return float(np.corrcoef(*ranks)[0, 1])
