@@ -6,7 +6,7 @@
 Redman et al. (2025), section 3.2 and, for deeper layers, eq. 7 (Appendix D): layer 2 reads the activations of layer 1. The
 paper's X~ drops the whitening of batch norm; `batch_norm: network` keeps it (the statistics of evaluation at the end of a
 round, those of the measured sample at its start). Pooled: E over all classes; per class: the mean over classes of the
-kurtosis within each that has 8 samples or more. The paper's "excess" is |3 - kurt|; ours is not taken.
+kurtosis within each that has 8 different samples or more. The paper's "excess" is |3 - kurt|; ours is not taken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.measures.forward import affine, first_of_each_class, frequent_classes, preactivations
+from impray.measures.forward import affine, first_of_each_class, frequent, preactivations
 from impray.measures.scale import scaled
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
@@ -53,11 +53,14 @@ def _kurtosis(values: Float[Tensor, "sample unit"], floor: float) -> Float[Tenso
     return torch.where(variance > (floor * largest).square(), fourth / variance.square(), torch.nan)
 
 
-def per_class(values: Float[Tensor, "sample unit"], labels: Int[Tensor, " sample"]) -> Float[Tensor, " unit"]:
-    """Mean over classes of the kurtosis within a class; NaN where it is undefined in any class, and without samples."""
+def per_class(
+    values: Float[Tensor, "sample unit"], labels: Int[Tensor, " sample"], classes: Int[Tensor, " class"] | None = None
+) -> Float[Tensor, " unit"]:
+    """Mean over classes (those given; None: all) of the kurtosis within a class; NaN where it is undefined in any, and without samples."""
     if len(values) == 0:
         return kurtosis(values)
-    return torch.stack([kurtosis(values[labels == label]) for label in labels.unique()]).mean(dim=0)
+    classes = labels.unique() if classes is None else classes
+    return torch.stack([kurtosis(values[labels == label]) for label in classes]).mean(dim=0)
 
 
 def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
@@ -66,6 +69,7 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
     found: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
     for net in range(state.nets):
         inputs, labels = first_of_each_class(*state.held_out(net), asked.samples)
+        classes = labels[frequent(inputs, labels, fresh=state.fresh(net))].unique()
         for at in asked.at:
             params, stats = state.one(net, at)
             if asked.batch_norm == "affine":
@@ -75,6 +79,6 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
             for layer in layers:
                 values = of_layer[layer - 1]
                 found[layer].setdefault("kurtosis" + suffix, []).append(kurtosis(values))
-                within = per_class(*frequent_classes(values, labels))
+                within = per_class(values, labels, classes)
                 found[layer].setdefault("kurtosis_per_class" + suffix, []).append(within)
     return Readings(units={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in found.items()})

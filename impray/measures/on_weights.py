@@ -61,7 +61,8 @@ def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
     units: dict[int, dict[str, list[Tensor]]] = {layer: {"cavity": []} for layer in layers}
     histograms: list[list[dict]] = []
     for net in range(state.nets):
-        inputs, labels = frequent_classes(*first_of_each_class(*state.held_out(net), asked.samples, asked.classes))
+        chosen = first_of_each_class(*state.held_out(net), asked.samples, asked.classes)
+        inputs, labels = frequent_classes(*chosen, fresh=state.fresh(net))
         params, _ = state.one(net, "start")
         stats = affine(params) if asked.batch_norm == "affine" else None
         histograms.append([])

@@ -34,9 +34,9 @@ def power_of_two(largest: Float[Tensor, "*any"], ordinary: float = _ORDINARY) ->
 
 
 def scaled(values: Float[Tensor, "*any"], dim: int) -> tuple[Float[Tensor, "*any"], Float[Tensor, "*some"]]:
-    """Values over their size along an axis, and that size."""
+    """Values over their size along an axis, and that size; ordinary ones as they are, no copy: sums round by how numbers lie."""
     size = size_of(values, dim)
-    return values / size, size
+    return (values if bool((size == 1).all()) else values / size), size
 
 
 def norm(values: Float[Tensor, "*unit input"]) -> Float[Tensor, "*unit"]:
