@@ -144,7 +144,8 @@ def covariance_by_distance(
     sums = np.fft.irfftn(power, s=padded, axes=axes) / max(len(x) - 1, 1)
     channels = centred[0].size // int(np.prod(sides))
     distances, means = _by_distance(sums[None], sides, circular, channels)
-    return distances, means[0] * size * size
+    with np.errstate(over="ignore"):  # a covariance beyond floating point is infinite
+        return distances, means[0] * size * size
 
 
 def _by_distance(

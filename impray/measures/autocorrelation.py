@@ -65,11 +65,14 @@ def half_planes(
     """S(dy, dx) for dy = 0 .. row - 1 and all dx, some units at a time; the rest is S(-d) = S(d)."""
     if colours not in ("same", "different", "all"):
         raise ValueError(f"colours = {colours!r}: must be 'same', 'different' or 'all'")
+    if len(images) == 0:  # transforms refuse no images
+        yield torch.zeros((0, images.shape[2], 2 * images.shape[3] - 1), dtype=torch.float64, device=images.device)
+        return
     for few in images.split(_FEW.get(images.device.type, 128)):
         if few.dtype != torch.bool:
             yield _weighted(few, colours)
             continue
-        most = int(few.flatten(1).sum(1, dtype=torch.int32).max()) if len(few) else 0
+        most = int(few.flatten(1).sum(1, dtype=torch.int32).max())
         # Both are exact. At 3 % density counting is about three times as fast; transforms do not see the
         # density.
         count_pairs = colours == "same" and most * (most - 1) // 2 <= few.shape[1:].numel()

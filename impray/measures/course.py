@@ -51,7 +51,7 @@ class Recorder:
             "ipr": ipr(weight),
             "peak": peak,
             "peak_weight": weight.gather(2, peak[..., None])[..., 0].double(),
-            "norm": norm(weight.double()),
+            "norm": norm(weight),
             "weights": weight,
         }
         if self._found and not self._kept(len(self._found) - 1):  # only now is it known not to be the last

@@ -40,6 +40,6 @@ def scaled(values: Float[Tensor, "*any"], dim: int) -> tuple[Float[Tensor, "*any
 
 
 def norm(values: Float[Tensor, "*unit input"]) -> Float[Tensor, "*unit"]:
-    """Euclidean length along the last axis; finite wherever it is a finite number."""
-    near_1, size = scaled(values, -1)
+    """Euclidean length along the last axis in float64; finite wherever it is a finite number."""
+    near_1, size = scaled(values.double(), -1)
     return torch.linalg.vector_norm(near_1, dim=-1) * size[..., 0]

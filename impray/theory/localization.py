@@ -436,7 +436,7 @@ def sinusoid(w: Weights, shape: tuple[int, ...]) -> Sinusoid:
     power = np.abs(spectrum) ** 2
     mirror = np.roll(np.flip(power, axis=(-2, -1)), (1, 1), axis=(-2, -1))  # of -k
     own = (np.arange(rows)[:, None] * 2 % rows == 0) & (np.arange(cols) * 2 % cols == 0)  # k = -k
-    of_mode = np.where(own, power, power + mirror).reshape(*w.shape[:-1], -1)
+    of_mode = np.where(own, power, power + mirror).reshape(w.shape)
     best = of_mode.argmax(axis=-1)
     row, col = best // cols, best % cols
     keep = np.zeros(of_mode.shape, dtype=bool)
