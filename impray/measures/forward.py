@@ -62,7 +62,7 @@ def first_of_each_class(
     inputs: Float[Tensor, "sample input"], labels: Tensor, samples: int | None, classes: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """The first `samples` inputs of each of the first `classes` classes, and their labels; None is all of them."""
-    if samples is None and classes is None:
+    if (samples is None and classes is None) or len(labels) == 0:
         return inputs, labels
     wanted = labels.unique()[:classes]
     chosen = torch.cat([(labels == label).nonzero()[:samples, 0] for label in wanted])

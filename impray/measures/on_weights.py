@@ -85,7 +85,7 @@ def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
 
 def _half(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The first half of each class."""
-    found = []
+    found = [labels.new_empty(0, dtype=torch.int64)]
     for label in labels.unique():
         places = (labels == label).nonzero()[:, 0]
         found.append(places[: max(2, len(places) // 2)])

@@ -1,6 +1,7 @@
 """A lineage that cannot go on ends alone: its neighbours do not notice, and it is named."""
 
 import json
+from typing import Any
 
 import polars as pl
 import pytest
@@ -145,7 +146,7 @@ def test_an_actor_and_tunes_searcher_pass_on_which_lineages_ended(tmp_path, monk
         def ended(self, *heard):
             self.heard = heard
 
-    heard = Heard()
+    heard: Any = Heard()
     searcher = search.PackSearcher(Listed([pack]), heard, tmp_path)
     searcher.suggest("a")
     searcher.on_trial_complete("a", told[3])
