@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import torch
 
 from impray.lineage.checkpoint import Params, Record, scores_from_bytes, scores_to_bytes
 from impray.lineage.fates import fates
-from impray.lineage.rounds import Chain, Finished, rounds
+from impray.lineage.rounds import Chain, Ended, Finished, rounds
 from impray.measures import MEASURES, Readings
+from impray.results import failures
 from impray.results.rows import keys, measured, rows
 from impray.results.sink import FolderSink
-from impray.spec.errors import Problem, SweepError
+from impray.spec.errors import LineageError, LineagesEnded, Problem, SweepError
 from impray.spec.measure import MeasureSpec
 from impray.spec.pack import Pack, measure_hash, measure_name
 from impray.spec.trial import Lineage
@@ -26,11 +28,18 @@ def run_pack(pack: Pack, folder: str | Path, device: torch.device | None = None)
     """Run what is left of a pack; yields each round's number when its rows are on disk.
 
     Args:    pack: lineages that stack. folder: the sweep's own. device: where the tensors live, the CPU by default.
-    Raises:  LineageError, DataError: with the lineage or file; everything written until then stays.
+    Raises:  DataError: with the file; everything written until then stays. LineagesEnded: after the last round, when all is written
+             of the lineages that could go on; each of the others has a row in `failures`.
     """
     sink = FolderSink(folder, pack)
     device = device or torch.device("cpu")
-    for round, finished in enumerate(rounds(pack, sink, device)):
+    reasons: dict[str, str] = {}
+
+    def ended(lineage: Lineage, round: int, error: LineageError) -> None:
+        reasons[lineage.id] = str(error)
+        failures.write(folder, pack, round, error, "".join(traceback.format_exception(error)), [lineage])
+
+    for round, finished in enumerate(rounds(pack, sink, device, ended)):
         if finished is not None:
             start = time.perf_counter()
             readings = measure(pack, finished)
@@ -39,7 +48,10 @@ def run_pack(pack: Pack, folder: str | Path, device: torch.device | None = None)
                 save_scores(sink, asked, finished, reading)
             sink.write(round, rows(pack, finished, readings))
         yield round
-    write_fates(pack, sink, device)
+    left = [lineage for lineage in pack.lineages if lineage.id not in reasons]
+    write_fates(pack, left, sink, device, ended)
+    if reasons:
+        raise LineagesEnded(reasons)
 
 
 def measure(pack: Pack, finished: Finished) -> list[Readings]:
@@ -62,17 +74,24 @@ def save_scores(sink: FolderSink, asked: MeasureSpec, finished: Finished, readin
         sink.save_scores(lineage.id, *name, finished.round, scores_to_bytes(scores, masks))
 
 
-def write_fates(pack: Pack, sink: FolderSink, device: torch.device) -> None:
-    """The table `fates`, once the last mask of each lineage is known."""
+def write_fates(pack: Pack, lineages: Sequence[Lineage], sink: FolderSink, device: torch.device, ended: Ended) -> None:
+    """The table `fates`, once the last mask of each lineage is known; `ended` hears of one whose checkpoints cannot be read."""
     chain = Chain(pack, sink, device)
-    for lineage in pack.lineages:
+    for lineage in lineages:
         last = sink.last_round(lineage)
         if last >= 0 and sink.fates_until(lineage) < last:
-            records = _records(chain, lineage, last)
-            scores = _Scores(chain, sink, lineage, records)
-            found = fates(records, chain.rewound(lineage, {}), scores)
-            written_with = {round: {"measured": measured(asked)} for round, asked in scores.read.items()}
-            sink.write_fates(lineage, [keys(pack, lineage) | row | written_with[row["round"]] for row in found])
+            try:
+                _write_fates(chain, sink, lineage, last)
+            except LineageError as error:
+                ended(lineage, last, error)
+
+
+def _write_fates(chain: Chain, sink: FolderSink, lineage: Lineage, last: int) -> None:
+    records = _records(chain, lineage, last)
+    scores = _Scores(chain, sink, lineage, records)
+    found = fates(records, chain.rewound(lineage, {}), scores)
+    written_with = {round: {"measured": measured(asked)} for round, asked in scores.read.items()}
+    sink.write_fates(lineage, [keys(chain.pack, lineage) | row | written_with[row["round"]] for row in found])
 
 
 def _records(chain: Chain, lineage: Lineage, last: int) -> list[Record]:

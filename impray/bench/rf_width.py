@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from scipy.optimize import curve_fit
 
-from impray.measures.rf_width import autocorrelation, rf_width
+from impray.measures.autocorrelation import autocorrelation
+from impray.measures.rf_width import rf_width
 
 UNITS, COMPARED, SIDE, DENSITY, REPEATS = 1024, 48, 32, 0.03, 7
 

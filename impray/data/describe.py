@@ -25,7 +25,10 @@ from jaxtyping import Float, Int
 
 from impray.data import each_class
 from impray.spec.data import DataSpec, Stimulus
+from impray.theory.scale import size_of
 from impray.theory.stimuli import Moments, theory_moments
+
+_CONSTANT = 1e-12  # of the largest magnitude: what varies less is constant up to rounding, and has no kurtosis
 
 
 def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
@@ -93,32 +96,34 @@ def _ratio(difference: float, error: float) -> float:
 
 def moments(x: Float[np.ndarray, "sample input"]) -> dict[str, float]:
     """Moments of the marginals with jackknife standard errors over samples; see the head of this file."""
-    samples = len(x)
+    samples, size = len(x), float(size_of(x).item())
+    x = x / size
     # About the pooled mean: raw fourth powers of an offset would cancel.
     shift = x.mean()
     powers = np.stack([((x - shift) ** k).mean(axis=1) for k in (1, 2, 3, 4)])
-    mean, variance, kurtosis = _from_powers(powers.mean(axis=1))
+    least = (_CONSTANT * np.abs(x).max(initial=0.0)) ** 2
+    mean, variance, kurtosis = _from_powers(powers.mean(axis=1), least)
     if samples > 1:
-        without_one = _from_powers((powers.sum(axis=1, keepdims=True) - powers) / (samples - 1))
+        without_one = _from_powers((powers.sum(axis=1, keepdims=True) - powers) / (samples - 1), least)
         errors = [float(np.sqrt((samples - 1) * np.var(left))) for left in without_one]
     else:
         errors = [float("nan")] * 3
     return {
-        "mean": float(shift + mean),
-        "variance": float(variance),
+        "mean": float(shift + mean) * size,
+        "variance": float(variance) * size * size,
         "kurtosis": float(kurtosis),
         "excess_kurtosis": float(kurtosis - 3),
         "standard_error": errors[2],
-        "mean_standard_error": errors[0],
-        "variance_standard_error": errors[1],
+        "mean_standard_error": errors[0] * size,
+        "variance_standard_error": errors[1] * size * size,
     }
 
 
-def _from_powers(m: Float[np.ndarray, "4 ..."]) -> tuple[Any, Any, Any]:
-    """Mean, variance and kurtosis from the raw moments E[x], E[x^2], E[x^3], E[x^4]."""
+def _from_powers(m: Float[np.ndarray, "4 ..."], least: float) -> tuple[Any, Any, Any]:
+    """Mean, variance and kurtosis from the raw moments E[x], E[x^2], E[x^3], E[x^4]; no kurtosis up to the variance `least`."""
     variance = m[1] - m[0] ** 2
     fourth = m[3] - 4 * m[0] * m[2] + 6 * m[0] ** 2 * m[1] - 3 * m[0] ** 4
-    return m[0], variance, fourth / variance**2
+    return m[0], variance, fourth / np.where(variance > least, variance, np.nan) ** 2
 
 
 def covariance_by_distance(
@@ -128,6 +133,8 @@ def covariance_by_distance(
 
     Args: x: samples of a ring (unit,), an image (row, col) or a colour image (channel, row, col).
     """
+    size = float(size_of(x).item())
+    x = x / size
     centred = x - x.mean(axis=0)
     sides = x.shape[-min(x.ndim - 1, 2) :]
     axes = tuple(range(-len(sides), 0))
@@ -137,7 +144,8 @@ def covariance_by_distance(
     sums = np.fft.irfftn(power, s=padded, axes=axes) / max(len(x) - 1, 1)
     channels = centred[0].size // int(np.prod(sides))
     distances, means = _by_distance(sums[None], sides, circular, channels)
-    return distances, means[0]
+    with np.errstate(over="ignore"):  # a covariance beyond floating point is infinite
+        return distances, means[0] * size * size
 
 
 def _by_distance(

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from impray.data import PackData, open_pack
+from impray.lineage.cavity import rule_scores, training_sample
 from impray.lineage.checkpoint import (
     Params,
     Record,
@@ -30,12 +31,12 @@ from impray.lineage.checkpoint import (
     weights_from_bytes,
     weights_to_bytes,
 )
-from impray.masks import RULES, Past, density, full, scopes, within_units
+from impray.masks import RULES, Past, density, full, scopes
 from impray.measures import RoundState
 from impray.measures.course import Recorder
-from impray.measures.forward import affine, frequent_classes
-from impray.measures.on_weights import layer_scores
+from impray.measures.forward import frequent_classes
 from impray.nets import NETS
+from impray.spec.data import Stimulus
 from impray.spec.errors import LineageError
 from impray.spec.measure import Course
 from impray.spec.pack import Pack
@@ -78,16 +79,23 @@ class Finished:
     wall_s: float
 
 
-def rounds(pack: Pack, memory: Memory, device: torch.device) -> Iterator[Finished | None]:
-    """Run every round of the pack that is not done; yields once per round, None where nothing was left to do."""
+# Told when a lineage cannot go on: the lineage, the round, and why.
+Ended = Callable[[Lineage, int, LineageError], None]
+
+
+def rounds(pack: Pack, memory: Memory, device: torch.device, ended: Ended) -> Iterator[Finished | None]:
+    """Run every round of the pack that is not done; yields once per round, None where nothing was left to do.
+
+    A lineage that cannot go on ends alone, and `ended` is told; the others do not notice.
+    """
     chain = Chain(pack, memory, device)
     for round in range(pack.rounds + 1):
         start = time.perf_counter()
         todo = [lineage for lineage in pack.lineages if chain.wants(lineage, round)]
+        todo, records = chain.able(todo, round, ended)
         if not todo:
             yield None
             continue
-        records = chain.records(todo, round)
         yield chain.finished(todo, records, round, time.perf_counter() - start)
 
 
@@ -113,6 +121,22 @@ class Chain:
         return self.ended.get(lineage.id, round) >= round and not self.memory.done(lineage, round)
 
     # -- records ------------------------------------------------------------------------------------------------------
+
+    def able(self, lineages: list[Lineage], round: int, ended: Ended) -> tuple[list[Lineage], list[Record]]:
+        """The lineages that can go on, and their records of a round, with all that is measured of it at hand."""
+        try:
+            self.grow_trunks(lineages)
+            return lineages, self.records(lineages, round)
+        except LineageError as error:
+            if len(lineages) == 1:
+                self.ended[lineages[0].id] = round - 1
+                ended(lineages[0], round, error)
+                return [], []
+        # Each alone: the same numbers, and only those that cannot go on meet the error again.
+        alone = [self.able([lineage], round, ended) for lineage in lineages]
+        return [lineage for of_one, _ in alone for lineage in of_one], [
+            record for _, of_one in alone for record in of_one
+        ]
 
     def records(self, lineages: Sequence[Lineage], round: int) -> list[Record]:
         """The records of a round: from the checkpoints where they are, else masked, trained and saved now."""
@@ -224,48 +248,24 @@ class Chain:
         )
 
     def cavity_scores(self, lineage: Lineage, round: int) -> Callable[[Params, Sequence[str]], Params]:
-        """(masks, names) -> scores that the mask of `round` follows from, on training inputs; NaN for biases.
+        """(masks, names) -> scores that the mask of `round` follows from, on training inputs; see `rule_scores`.
 
-        Classes with few samples in the draw are left out: a kurtosis of theirs means nothing.
-
-        Raises:  LineageError: not one weight has a score.
+        Classes with few different samples in the draw are left out: a kurtosis of theirs means nothing.
         """
         rule = lineage.trial.prune.cavity
-        sample = cache(lambda: frequent_classes(*self.training_sample(lineage, round, rule.samples)))
+        # Data sets are drawn from with replacement. Repeated draws count in the scores, as they do in training.
+        fresh = isinstance(lineage.trial.data, Stimulus)
+        sample = cache(lambda: frequent_classes(*self.training_sample(lineage, round, rule.samples), fresh=fresh))
 
         def scores(masks: Params, names: Sequence[str]) -> Params:
             whole = self.previous(lineage, round).end if rule.at == "end" else self.rewound(lineage, {})
             assert whole is not None, "a rule that ranks trained weights makes its network train"
-            weights = {name: value * masks[name] if name in masks else value for name, value in whole.items()}
-            params = {name: value[None].to(self.device) for name, value in weights.items()}
-            layers = [int(name.removeprefix("weight")) for name in names if name.startswith("weight")]
-            found = layer_scores(self.arch, params, affine(params), *sample(), layers)
-            undefined = {name: torch.full(masks[name].shape, torch.nan, dtype=self.dtype) for name in names}
-            of_layers = {f"weight{layer}": values.cpu() for layer, values in found.items()}
-            if all(bool(values[masks[name]].isnan().all()) for name, values in of_layers.items()):
-                raise LineageError(
-                    f"{lineage.id}, round {round}: no weight of {', '.join(of_layers)} has a cavity score on "
-                    f"{len(sample()[1])} training inputs; raise prune.cavity.samples"
-                )
-            if rule.within == "unit":
-                of_layers = {name: within_units(values, masks[name]) for name, values in of_layers.items()}
-            return undefined | of_layers
+            return rule_scores(rule, self.arch, whole, masks, names, sample())
 
         return scores
 
     def training_sample(self, lineage: Lineage, round: int, samples: int) -> tuple[Tensor, Tensor]:
-        """The first inputs, and their labels, that training in `round` draws: [sample, input], [sample]."""
-        data = self._opened([lineage])
-        data.start(round)
-        batches = -(-samples // lineage.trial.train.batch)
-        found = []
-        while batches > 0:
-            steps = min(batches, data.block)
-            raw = data.draw(steps)
-            found += [tuple(part[0].clone() for part in data.batch(raw, step)) for step in range(steps)]
-            batches -= steps
-        inputs, labels = (torch.cat(parts)[:samples] for parts in zip(*found, strict=True))
-        return inputs, labels
+        return training_sample(self._opened([lineage]), lineage.trial.train.batch, round, samples)
 
     # -- what is remembered -------------------------------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from impray.measures.scale import power_of_two, scaled
 from impray.spec.errors import ShapeError
 
 _UNITS = 128  # at a time
@@ -49,6 +50,8 @@ _CENTRED = 64  # samples at a time, as float64 is twice as large
 # float64), relative to its largest magnitude.
 _CONSTANT = 1e-6
 _CONSTANT_INPUT = 1e-12
+# Inputs, and weights on standardised inputs, from whose inverse to which the type holds all that is made of them.
+_ORDINARY = {torch.float32: 2.0**60, torch.float64: 2.0**200}
 _DOMINANT = 0.5  # of the variance left, or less: recomputed (rounding grows as the inverse square of what is left)
 _PAIRS = 4096  # recomputed at a time
 
@@ -65,6 +68,10 @@ class _Inputs:
     """Inputs of one class, centred and scaled to variance 1 (constant ones to 0), some samples at a time."""
 
     def __init__(self, values: Float[Tensor, "sample input"], dtype: torch.dtype) -> None:
+        # All by one factor: no score changes, and constant inputs stay constant.
+        low, high = values.aminmax()
+        size = power_of_two(torch.maximum(-low, high).double(), _ORDINARY[dtype])
+        values = values if size == 1 else values / size
         self.values, self.dtype = values, dtype
         # In blocks, as torch makes a float64 copy of what it sums.
         sums = [block.sum(dim=0, dtype=torch.float64) for block in values.split(_SAMPLES)]
@@ -180,7 +187,8 @@ def _recomputed(
 ) -> Float[Tensor, " pair"]:
     """Kurtosis of `unit` without its weight from input `at`, by eq. 6 in float64; NaN where nothing varies any more."""
     few, place = unit.unique(return_inverse=True)
-    w = weight[few] * inputs.deviation
+    w, _ = scaled(weight[few].double(), 1)
+    w, _ = scaled(w * inputs.deviation, 1)
     removed = w[place, at][:, None]
     square, fourth = w.new_zeros(2, len(unit))
     for block in inputs.values.split(_SAMPLES):
@@ -192,12 +200,27 @@ def _recomputed(
     return torch.where(square > floor, fourth / square.square(), torch.nan)
 
 
+def _on_standardised_inputs(
+    weight: Float[Tensor, "unit input"],
+    inputs: _Inputs,
+    out: Float[Tensor, "unit input"],
+    scratch: Float[Tensor, "unit input"],
+) -> None:
+    """Weights times standard deviations; a unit's together by a power of two where they would leave their type: no score changes."""
+    deviation, ordinary = inputs.deviation.to(weight.dtype), _ORDINARY[weight.dtype]
+    largest = torch.abs(torch.mul(weight, deviation, out=out), out=scratch).amax(dim=1)
+    beyond = ~((largest >= 1 / ordinary) & (largest <= ordinary))
+    if bool(beyond.any()):
+        product = scaled(weight[beyond].double(), 1)[0] * deviation
+        out[beyond] = (product / power_of_two(product.abs().amax(dim=1, keepdim=True), ordinary)).to(out.dtype)
+
+
 def _add_class(
     total: Float[Tensor, "unit input"], weight: Float[Tensor, "unit input"], inputs: _Inputs, work: _Work
 ) -> None:
     """Add the scores within one class to `total`, those of some units."""
     work = work.rows(0, len(weight))
-    torch.mul(weight, inputs.deviation.to(weight.dtype), out=work.w)
+    _on_standardised_inputs(weight, inputs, work.w, work.first)
     found = _preactivations(work.w, inputs, work.first)
     work.w.mul_(found.inverse.to(weight.dtype))
     _products(found, inputs, work)
@@ -244,8 +267,6 @@ def _check(weight: Tensor, inputs: Tensor, labels: Tensor | None) -> None:
         raise ShapeError(f"{given}: the last axes of both must be the same inputs")
     if labels is not None and labels.shape != inputs.shape[:1]:
         raise ShapeError(f"labels {tuple(labels.shape)} for {given}: one label for each sample")
-    if len(inputs) < 2:
-        raise ShapeError(f"{given}: a kurtosis needs 2 samples or more")
 
 
 @torch.no_grad()
@@ -262,10 +283,13 @@ def cavity_scores(
     Returns: relative change of the unit's kurtosis, in the weights' dtype, in (-n, n) for n samples; 0 for a weight of 0
              and for a constant input. A net's scores are bit for bit the same beside any others.
              NaN where undefined in any class: a preactivation that is constant, with the weight (then the whole
-             unit, weights of 0 too) or without it, that is below 1e-6 of sum |w_j| std(x_j); a kurtosis of exactly 3.
-    Raises:  ShapeError: the inputs or labels do not fit, or there are fewer than 2 samples.
+             unit, weights of 0 too) or without it, that is below 1e-6 of sum |w_j| std(x_j), as that of a single sample is;
+             a kurtosis of exactly 3; no samples.
+    Raises:  ShapeError: the inputs or labels do not fit.
     """
     _check(weight, inputs, labels)
+    if len(inputs) == 0 or weight.numel() == 0:
+        return torch.full_like(weight, torch.nan)
     groups = _groups(labels)
     scores = torch.empty_like(weight, memory_format=torch.contiguous_format)
     nets = zip(scores.view(-1, *weight.shape[-2:]), weight.reshape(-1, *weight.shape[-2:]), strict=True)

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from impray.measures.rf_width import Shape, autocorrelation
+from impray.measures.autocorrelation import Shape, autocorrelation
 
 _UNITS = 1024  # at a time: S is four times as large as the mask
 

@@ -48,11 +48,15 @@ from torch import Tensor
 from impray.measures.forward import PORTION, first_of_each_class
 from impray.measures.inputs import Recent, fingerprint
 from impray.measures.kurtosis import kurtosis
+from impray.measures.scale import norm, size_of
 from impray.measures.state import Readings, RoundState, image
 from impray.spec import measure as spec
 
 MOST_STEPS = 500  # of FastICA, which has scikit-learn's default of 200; 72 were enough for crops of photographs
 _TOLERANCE = 1e-4  # scikit-learn's: largest 1 - |cosine| of a row of W between two steps, in the whitened space
+_CONSTANT = (
+    1e-12  # of their means: inputs that vary less are all constant, and what is left of them is the means' rounding
+)
 _LEAST_VARIANCE = 1e-12  # of the first direction's: float32 inputs are rounded at 1e-14 of theirs
 
 
@@ -68,9 +72,12 @@ class Fit(NamedTuple):
 
 def fit(inputs: Float[Tensor, "sample input"], count: int) -> Fit:
     """PCA and FastICA of the inputs, at most `count` components of each; see this module's head."""
+    size = size_of(torch.stack(inputs.aminmax()), 0).double() if inputs.numel() else inputs.new_ones(1).double()
+    # Eigenvalues are compared with numbers that do not scale along: only what float64 could not hold is scaled.
+    inputs = inputs if size == 1 else inputs / size
     # BLAS would take all cores, whatever this process was given, and round by how many it took.
     with threadpool_limits(limits=1, user_api="blas"):
-        mean = np.sum([part.sum(axis=0) for part in _portions(inputs, 0.0)], axis=0) / len(inputs)
+        mean = np.sum([part.sum(axis=0) for part in _portions(inputs, 0.0)], axis=0) / max(len(inputs), 1)
         directions, variances, explained = _principal(inputs, mean, count)
         whitening = directions / np.sqrt(variances)[:, None]
         whitened = np.empty((len(whitening), len(inputs)))
@@ -85,7 +92,7 @@ def fit(inputs: Float[Tensor, "sample input"], count: int) -> Fit:
     order = peaked.argsort(descending=True, stable=True)
     ica = torch.from_numpy(_oriented(filters))[order]
     pca = torch.from_numpy(_oriented(directions))
-    return Fit(pca, torch.from_numpy(explained), ica, peaked[order], steps)
+    return Fit(pca, torch.from_numpy(explained), ica / size.cpu(), peaked[order], steps)
 
 
 def _portions(inputs: Tensor, mean: np.ndarray | float) -> Iterator[np.ndarray]:
@@ -107,7 +114,7 @@ def _principal(inputs: Tensor, mean: np.ndarray, count: int) -> tuple[np.ndarray
         centred = np.concatenate(list(_portions(inputs, mean)))
         products = centred @ centred.T
     total, size, most = np.trace(products), len(products), min(count, samples - 1, wide)
-    if most < 1 or total <= 0:
+    if most < 1 or total <= inputs.numel() * (_CONSTANT * np.abs(mean).max()) ** 2:
         return np.empty((0, wide)), np.empty(0), np.empty(0)
     values, vectors = scipy.linalg.eigh(products, overwrite_a=True, subset_by_index=(size - most, size - 1))
     kept = values > _LEAST_VARIANCE * values[-1]
@@ -142,7 +149,7 @@ def cosines(
     masks: Bool[Tensor, "unit input"], components: Float64[Tensor, "component input"]
 ) -> Float64[Tensor, "unit component"]:
     """Magnitudes of the cosines, in [0, 1] up to rounding; NaN for a mask without inputs."""
-    of_norm_1 = components / torch.linalg.vector_norm(components, dim=1, keepdim=True)
+    of_norm_1 = components / norm(components)[:, None]
     return (masks.double() @ of_norm_1.T).abs() / masks.sum(dim=1, keepdim=True).double().sqrt()
 
 

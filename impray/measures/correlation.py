@@ -20,8 +20,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from impray.measures.autocorrelation import Colours, Shape, autocorrelation
 from impray.measures.on_image import counted
-from impray.measures.rf_width import Colours, Shape, autocorrelation, rf_width
+from impray.measures.rf_width import rf_width
 from impray.measures.state import Readings, RoundState, image
 from impray.spec import measure as spec
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from impray.measures.forward import first_of_each_class
 from impray.measures.ipr import ipr
+from impray.measures.scale import norm
 from impray.measures.state import Readings, RoundState
 from impray.nets.mlp import Architecture, Params, preactivations
 from impray.spec import measure as spec
@@ -50,7 +51,7 @@ class Recorder:
             "ipr": ipr(weight),
             "peak": peak,
             "peak_weight": weight.gather(2, peak[..., None])[..., 0].double(),
-            "norm": torch.linalg.vector_norm(weight.double(), dim=2),
+            "norm": norm(weight),
             "weights": weight,
         }
         if self._found and not self._kept(len(self._found) - 1):  # only now is it known not to be the last

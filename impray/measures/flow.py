@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from impray.measures.ipr import ipr
+from impray.measures.scale import norm
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 from impray.spec.data import Stimulus
@@ -58,5 +59,5 @@ def _compared(end: Float[Tensor, "net unit input"], theory: Float[Tensor, "net u
         "peak_flow": peak_flow.double(),
         "peak_agrees": (peak == peak_flow).double(),
         "ipr_flow": ipr(theory),
-        "flow_distance": torch.linalg.vector_norm(end - theory, dim=2) / torch.linalg.vector_norm(end, dim=2),
+        "flow_distance": norm(end - theory) / norm(end),
     }

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from impray.nets import mlp
@@ -62,7 +62,7 @@ def first_of_each_class(
     inputs: Float[Tensor, "sample input"], labels: Tensor, samples: int | None, classes: int | None = None
 ) -> tuple[Tensor, Tensor]:
     """The first `samples` inputs of each of the first `classes` classes, and their labels; None is all of them."""
-    if samples is None and classes is None:
+    if (samples is None and classes is None) or len(labels) == 0:
         return inputs, labels
     wanted = labels.unique()[:classes]
     chosen = torch.cat([(labels == label).nonzero()[:samples, 0] for label in wanted])
@@ -72,14 +72,31 @@ def first_of_each_class(
 LEAST = 8  # samples of a class below which a kurtosis within it means nothing (of 2 samples it is 1, of 3 it is 1.5)
 
 
-def frequent_classes(inputs: Float[Tensor, "sample input"], labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The samples of classes that have `LEAST` or more of them; all samples where no class has.
+def frequent(inputs: Float[Tensor, "sample input"], labels: Tensor, *, fresh: bool = False) -> Bool[Tensor, " sample"]:
+    """The samples of classes that have `LEAST` or more different ones; all samples where no class has.
 
-    For what is computed within every class: one rare class would make it undefined, or noise, for all.
+    For what is computed within every class: one rare class would make it undefined, or noise, for all. The same sample twice is
+    one sample: training draws from data sets with replacement, and users' files repeat some. The repeats of a frequent class stay.
+
+    Args:    fresh: every sample was drawn for itself, as a stimulus's are: two that are alike (spins of few inputs) are two.
     """
-    found, counts = labels.unique(return_counts=True)
-    frequent = found[counts >= LEAST]
-    if len(frequent) in (0, len(found)):
-        return inputs, labels
-    chosen = torch.isin(labels, frequent)
-    return inputs[chosen], labels[chosen]
+    chosen = torch.zeros_like(labels, dtype=torch.bool)
+    for label in labels.unique():
+        places = (labels == label).nonzero()[:, 0]
+        if len(places) >= LEAST and (fresh or _has_different(inputs, places)):
+            chosen[places] = True
+    return chosen if bool(chosen.any()) else torch.ones_like(chosen)
+
+
+def _has_different(inputs: Float[Tensor, "sample input"], places: Int[Tensor, " some"]) -> bool:
+    """Whether `LEAST` of these samples differ. The first few nearly always do: the others are looked at only if these do not."""
+    few = (2 * LEAST, 64 * LEAST, len(places))
+    return any(len(inputs[places[:first]].unique(dim=0)) >= LEAST for first in few)
+
+
+def frequent_classes(
+    inputs: Float[Tensor, "sample input"], labels: Tensor, *, fresh: bool = False
+) -> tuple[Tensor, Tensor]:
+    """The `frequent` samples and their labels."""
+    chosen = frequent(inputs, labels, fresh=fresh)
+    return (inputs, labels) if bool(chosen.all()) else (inputs[chosen], labels[chosen])

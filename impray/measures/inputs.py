@@ -26,6 +26,7 @@ from torch import Tensor
 
 from impray.measures.forward import PORTION
 from impray.measures.kurtosis import kurtosis
+from impray.measures.scale import scaled
 from impray.measures.state import Readings, RoundState, image
 from impray.spec import measure as spec
 
@@ -45,9 +46,17 @@ def summary(inputs: Float[Tensor, "sample input"]) -> Summary:
     """Mean magnitude, variance and kurtosis of each input over samples."""
     parts = []
     for some in inputs.split(_INPUTS, dim=1):
-        x = some.double()
-        parts.append(torch.stack([x.abs().mean(dim=0), x.var(dim=0, correction=0), kurtosis(x)]).cpu())
+        x, size = scaled(some.double(), 0)
+        # One factor after the other: the square of a size may be infinite where the variance is 0.
+        variance = x.var(dim=0, correction=0) * size[0] * size[0]
+        parts.append(torch.stack([x.abs().mean(dim=0) * size[0], variance, kurtosis(some)]).cpu())
     return Summary(*torch.cat(parts, dim=1))
+
+
+def mean_over_inputs(values: Float[Tensor, " input"]) -> Float[Tensor, ""]:
+    """The mean of those that are not NaN; NaN if there are none."""
+    near_1, size = scaled(values, 0)
+    return near_1.nanmean() * size[0]
 
 
 def in_turn(labels: Int[Tensor, " sample"], count: int) -> Int[Tensor, " chosen"]:
@@ -67,7 +76,7 @@ def measure(asked: spec.Inputs, state: RoundState) -> Readings:
         inputs, labels = state.held_out(net)
         found = _SUMMARIES.of(fingerprint(inputs), lambda inputs=inputs: summary(inputs))
         for column, values in zip(columns, found, strict=True):
-            columns[column].append(values.nanmean())
+            columns[column].append(mean_over_inputs(values))
         if state.round == 0:
             chosen = in_turn(labels, asked.examples)
             images.append(

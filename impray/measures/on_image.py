@@ -15,6 +15,7 @@ from torch import Tensor
 
 from impray.measures.clustering import clustering
 from impray.measures.rf_width import rf_width
+from impray.measures.scale import scaled
 from impray.measures.spread import spread
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
@@ -118,8 +119,8 @@ def centred(masks: Shaped[Tensor, "unit input"], shape: tuple[int, ...]) -> Shap
     The circular mean of places j with weights m is the angle of sum_j m_j exp(2 pi i j / side). Shifts are whole pixels.
     """
     rows, cols = shape[-2:]
-    images = masks.reshape(len(masks), -1, rows, cols)
-    size = images.double().abs().sum(1)
+    images = masks.reshape(len(masks), math.prod(shape[:-2]), rows, cols)
+    size = scaled(masks.double().abs(), 1)[0].reshape(images.shape).sum(1)
     shifts = [_to_the_middle(size.sum(2)), _to_the_middle(size.sum(1))]
     places = [
         (torch.arange(side, device=masks.device) - shift[:, None]) % side

@@ -61,7 +61,8 @@ def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
     units: dict[int, dict[str, list[Tensor]]] = {layer: {"cavity": []} for layer in layers}
     histograms: list[list[dict]] = []
     for net in range(state.nets):
-        inputs, labels = frequent_classes(*first_of_each_class(*state.held_out(net), asked.samples, asked.classes))
+        chosen = first_of_each_class(*state.held_out(net), asked.samples, asked.classes)
+        inputs, labels = frequent_classes(*chosen, fresh=state.fresh(net))
         params, _ = state.one(net, "start")
         stats = affine(params) if asked.batch_norm == "affine" else None
         histograms.append([])
@@ -84,7 +85,7 @@ def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
 
 def _half(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The first half of each class."""
-    found = []
+    found = [labels.new_empty(0, dtype=torch.int64)]
     for label in labels.unique():
         places = (labels == label).nonzero()[:, 0]
         found.append(places[: max(2, len(places) // 2)])
@@ -115,7 +116,7 @@ def _histogram(layer: int, name: str, weight: Tensor, scores: Tensor, bins: int)
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    if not (x.std() > 0 and y.std() > 0):
+    if not (x.max() > x.min() and y.max() > y.min()):
         return float("nan")
     ranks = [scipy.stats.rankdata(values) for values in (x, y)]  # Spearman's: Pearson's of the ranks
     return float(np.corrcoef(*ranks)[0, 1])

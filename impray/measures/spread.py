@@ -20,7 +20,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from impray.measures.rf_width import Shape
+from impray.measures.autocorrelation import Shape
+from impray.measures.scale import scaled
 from impray.spec.errors import ShapeError
 
 
@@ -37,8 +38,8 @@ def spread(mask: Shaped[Tensor, "*unit input"], shape: Shape) -> Float[Tensor, "
         raise ShapeError(
             f"mask {tuple(mask.shape)}: its last axis must be the {math.prod(shape)} inputs of shape {shape}"
         )
-    flat = mask.reshape(-1, shape[0] if len(shape) == 3 else 1, *shape[-2:])
-    images = flat.to(torch.float64).abs().sum(1)
+    flat, _ = scaled(mask.reshape(-1, mask.shape[-1]).to(torch.float64).abs(), 1)  # their scale does not matter
+    images = flat.reshape(-1, shape[0] if len(shape) == 3 else 1, *shape[-2:]).sum(1)
     total = images.sum((1, 2))
     square = _square_deviation(images.sum(2), total) + _square_deviation(images.sum(1), total)
     return torch.sqrt(square / (2 * total)).reshape(mask.shape[:-1])  # 0 / 0 is the NaN of no input

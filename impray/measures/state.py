@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from impray.nets.mlp import Architecture, Params
+from impray.spec.data import Stimulus
 from impray.spec.measure import Course
 from impray.spec.trial import Trial
 
@@ -36,6 +37,10 @@ class RoundState:
     @property
     def nets(self) -> int:
         return self.start["weight1"].shape[0]
+
+    def fresh(self, net: int) -> bool:
+        """Whether every held-out sample was drawn for itself: a stimulus's are, those of a data set may be the same one twice."""
+        return bool(self.trials) and isinstance(self.trials[net].data, Stimulus)
 
     def one(self, net: int, at: str) -> tuple[Params, Params | None]:
         """Parameters and batch-norm statistics of one net, its net axis kept: [1, ...].

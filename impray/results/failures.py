@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from impray.results import tables
 from impray.results.paths import Paths
 from impray.spec.pack import Pack
+from impray.spec.trial import Lineage
 
 
-def write(folder: str | Path, pack: Pack, round: int, error: BaseException | str, trace: str = "") -> None:
-    """One row for one failure."""
+def write(
+    folder: str | Path,
+    pack: Pack,
+    round: int,
+    error: BaseException | str,
+    trace: str = "",
+    lineages: Sequence[Lineage] | None = None,
+) -> None:
+    """One row for one failure, of some of a pack's lineages or (None) of all."""
+    lineages = pack.lineages if lineages is None else lineages
     row = {
         "pack": pack.id,
         "round": round,
-        "trials": sorted({lineage.trial.id for lineage in pack.lineages}),
-        "lineages": [lineage.id for lineage in pack.lineages],
+        "trials": sorted({lineage.trial.id for lineage in lineages}),
+        "lineages": [lineage.id for lineage in lineages],
         "error": error if isinstance(error, str) else f"{type(error).__name__}: {error}",
         "trace": trace,
     }

@@ -66,7 +66,8 @@ class FolderSink:
 
     def write(self, round: int, rows: Rows) -> None:
         """Write a round's rows, `rounds` last: a round whose row is there has all its others too."""
-        again = self.pack.known or any((row["lineage"], round) in self._rows for row in rows["rounds"])
+        # Also where only others of the pack have rows: this file must not take theirs away.
+        again = self.pack.known or any(of_row == round for _, of_row in self._rows)
         if again:
             rows = {table: self._merged(table, of_table, round) for table, of_table in rows.items()}
         counts = self._counts(rows, round if again else None)

@@ -11,7 +11,7 @@ from ray import tune
 
 from impray.results import failures, goals
 from impray.run import run_pack, use_device
-from impray.spec.errors import StorageError
+from impray.spec.errors import LineagesEnded, StorageError
 from impray.spec.pack import Pack
 from impray.spec.search import Reading
 
@@ -52,6 +52,9 @@ class PackTrainable(tune.Trainable):
             return {"round": round, "done": round == self.pack.rounds, "failed": "", **self._progress(round)}
         except StorageError:
             raise
+        except LineagesEnded as error:  # recorded one by one, and the rest of the pack has finished
+            found = {"round": self.pack.rounds, "done": True, "failed": str(error), "lineages": error.lineages}
+            return {**found, **self._worst()}
         except Exception as error:
             failures.write(self.folder, self.pack, self.iteration, error, traceback.format_exc())
             return {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from impray.service.progress import Progress
 from impray.service.proposals import Listed, Outcome, Proposals
 from impray.service.trials import Trials, told
 from impray.spec.data import FileData
-from impray.spec.errors import ImprayError, Problem, StorageError, SweepError
+from impray.spec.errors import ImprayError, LineagesEnded, Problem, StorageError, SweepError
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep, Where
 
@@ -167,11 +167,11 @@ class Watcher:
     def finished_round(self, pack: Pack, round: int) -> None:
         self.progress.finished_round(pack, round)
 
-    def ended(self, pack: Pack, outcome: Outcome, error: str) -> None:
+    def ended(self, pack: Pack, outcome: Outcome, error: str, lineages: Sequence[str] | None = None) -> None:
         self.open -= 1
         self.ran += 1
         self.progress.pack_ended(pack, outcome, error)
-        for trial, how in self.trials.pack_ended(pack, outcome):
+        for trial, how in self.trials.pack_ended(pack, outcome, lineages):
             values = self.trials.goals_of(trial) if how == "done" else []
             self.progress.trial_ended(trial.number, how, told(self.trials.sweep, values) if values else "")
             self._compare(trial.number, values)
@@ -244,7 +244,7 @@ def _here(request: Request, proposals: Proposals, watcher: Watcher) -> None:
     while isinstance(pack := proposals.next(), Pack):
         watcher.started(pack)
         outcome: Outcome = "done"
-        error, round = "", -1
+        error, round, lineages = "", -1, None
         try:
             for round in run_pack(pack, request.folder, device):
                 watcher.finished_round(pack, round)
@@ -253,11 +253,13 @@ def _here(request: Request, proposals: Proposals, watcher: Watcher) -> None:
             return
         except StorageError:
             raise  # every other pack would meet the same, and not even a failure could be written down
+        except LineagesEnded as caught:  # recorded one by one, and the rest of the pack has finished
+            outcome, error, lineages = "failed", str(caught), caught.lineages
         except Exception as caught:  # recorded with its trace, told as failed: other packs go on
             outcome, error = "failed", f"{type(caught).__name__}: {caught}"
             failures.write(request.folder, pack, round + 1, caught, traceback.format_exc())
         proposals.ended(pack, outcome)
-        watcher.ended(pack, outcome, error)
+        watcher.ended(pack, outcome, error, lineages)
 
 
 # -- views ------------------------------------------------------------------------------------------------------------

@@ -42,7 +42,9 @@ class Watcher(Protocol):
 
     def finished_round(self, pack: Pack, round: int) -> None: ...
 
-    def ended(self, pack: Pack, outcome: Outcome, error: str) -> None: ...
+    def ended(self, pack: Pack, outcome: Outcome, error: str, lineages: Sequence[str] | None = None) -> None:
+        """lineages: those that failed, where not the whole pack did."""
+        ...
 
 
 @dataclass(frozen=True)

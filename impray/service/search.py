@@ -47,7 +47,7 @@ class PackSearcher(Searcher):
                 raise StorageError(result["failed"])
             outcome, why = self._outcome(pack, result or {}, error)
             self.proposals.ended(pack, outcome)
-            self.watcher.ended(pack, outcome, why)
+            self.watcher.ended(pack, outcome, why, (result or {}).get("lineages"))
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -107,12 +107,16 @@ class Trials:
                 self.waiting[id].add(pack.id)
                 self.packs.setdefault(id, []).append(pack)
 
-    def pack_ended(self, pack: Pack, outcome: Outcome) -> list[tuple[Planned, Outcome]]:
-        """Trials that ended with this pack. One failed pack makes its trials failed."""
+    def pack_ended(
+        self, pack: Pack, outcome: Outcome, lineages: Sequence[str] | None = None
+    ) -> list[tuple[Planned, Outcome]]:
+        """Trials that ended with this pack. One failed pack makes its trials failed; only those of `lineages` where these failed."""
         ended = []
+        spared = {lineage.trial.id for lineage in pack.lineages}
+        spared -= {lineage.trial.id for lineage in pack.lineages if lineages is None or lineage.id in lineages}
         for id in dict.fromkeys(lineage.trial.id for lineage in pack.lineages):
             self.waiting[id].discard(pack.id)
-            if outcome != "done":
+            if outcome != "done" and id not in spared:
                 self.outcomes[id] = outcome
             if not self.waiting[id]:
                 how = self.outcomes.setdefault(id, "done")

@@ -6,6 +6,7 @@ shows its traceback. A network that diverges is not an error: it is a row with `
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -53,3 +54,12 @@ class StorageError(DataError):
 
 class LineageError(ImprayError):
     """A lineage cannot go on; names the lineage and the round."""
+
+
+class LineagesEnded(ImprayError):
+    """Some lineages of a pack could not go on, and the others have finished; `lineages` are the ids of those that ended."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        """reasons: lineage -> why."""
+        self.lineages = tuple(reasons)
+        super().__init__("; ".join(reasons.values()))

@@ -42,6 +42,7 @@ from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
 
 from impray.spec.data import Elliptical, Ising, Kur, Stimulus
+from impray.theory.scale import size_of
 from impray.theory.stimuli import (
     covariance,
     elliptical_scale,
@@ -251,8 +252,10 @@ def _speed(law: _Law, w: Weights) -> Weights:
     pushed, drawn = (
         np.fft.irfft2(spectrum * of, s=law.shape).reshape(w.shape) for of in (law.of_1, law.of_0 + law.of_1)
     )
-    length = np.sqrt(np.maximum((pushed * w).sum(axis=-1, keepdims=True), 0))
-    share = np.divide(pushed, length, out=np.zeros_like(pushed), where=length > 0)
+    size = size_of(w, axis=-1)
+    push = pushed / size
+    length = np.sqrt(np.maximum((push * (w / size)).sum(axis=-1, keepdims=True), 0))
+    share = np.divide(push, length, out=np.zeros_like(push), where=length > 0)
     return (law.phi(share) - drawn) / 2
 
 
@@ -427,11 +430,13 @@ def sinusoid(w: Weights, shape: tuple[int, ...]) -> Sinusoid:
     if len(shape) not in (1, 2) or math.prod(shape) != w.shape[-1]:
         raise ValueError(f"shape {shape}: must be (n,) or (rows, cols) of the {w.shape[-1]} inputs")
     rows, cols = shape if len(shape) == 2 else (1, shape[0])
+    size = size_of(w, axis=-1)
+    w = w / size
     spectrum = np.fft.fft2(w.reshape(*w.shape[:-1], rows, cols))
     power = np.abs(spectrum) ** 2
     mirror = np.roll(np.flip(power, axis=(-2, -1)), (1, 1), axis=(-2, -1))  # of -k
     own = (np.arange(rows)[:, None] * 2 % rows == 0) & (np.arange(cols) * 2 % cols == 0)  # k = -k
-    of_mode = np.where(own, power, power + mirror).reshape(*w.shape[:-1], -1)
+    of_mode = np.where(own, power, power + mirror).reshape(w.shape)
     best = of_mode.argmax(axis=-1)
     row, col = best // cols, best % cols
     keep = np.zeros(of_mode.shape, dtype=bool)
@@ -443,4 +448,4 @@ def sinusoid(w: Weights, shape: tuple[int, ...]) -> Sinusoid:
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = np.linalg.norm(w - values, axis=-1) / norm
     signed = [np.where(k > side // 2, k - side, k) for k, side in ((row, rows), (col, cols))]
-    return Sinusoid(values, np.stack(signed, axis=-1), distance)
+    return Sinusoid(values * size, np.stack(signed, axis=-1), distance)

@@ -16,7 +16,6 @@ from impray.results.paths import Paths
 from impray.results.sink import FolderSink
 from impray.results.tables import scan
 from impray.run import run_pack
-from impray.spec.errors import LineageError
 from impray.spec.train import Sgd
 
 
@@ -437,13 +436,6 @@ def test_fewer_images_leave_no_stale_ones(tmp_path):
     for table in ("images", "masks"):
         again, once = rows_of(tmp_path / "again", table), rows_of(tmp_path / "once", table)
         assert again.equals(once, null_equal=True), table
-
-
-def test_the_cavity_rule_says_when_no_weight_has_a_score(tmp_path, monkeypatch):
-    nothing = {"weight1": torch.full((5, 36), torch.nan)}
-    monkeypatch.setattr(rounds_module, "layer_scores", lambda *_: {1: nothing["weight1"]})
-    with pytest.raises(LineageError, match=r"round 1: no weight of weight1 has a cavity score .*prune.cavity.samples"):
-        run(tiny_pack(methods=["cavity"], rounds=1), tmp_path)
 
 
 def test_a_histogram_counts_every_weight_with_a_score(tmp_path):

@@ -296,8 +296,6 @@ def test_scores_have_the_dtype_of_the_weights(of_weight, of_inputs):
         ((2, 3, 5), (1, 9, 5), None, r"inputs \(1, 9, 5\) \(sample, input\)"),
         ((3, 5), (9, 5), (8,), r"labels \(8,\) for .*inputs \(9, 5\).*one label for each sample"),
         ((3, 5), (9, 5), (9, 1), r"labels \(9, 1\)"),
-        ((3, 5), (1, 5), None, r"inputs \(1, 5\).*2 samples or more"),
-        ((3, 5), (0, 5), (0,), r"inputs \(0, 5\).*2 samples or more"),
     ],
 )
 def test_wrong_shapes_are_named(weight, inputs, labels, message):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from impray.measures.autocorrelation import autocorrelation
 from impray.measures.correlation import fitted, mean_correlation, measure
-from impray.measures.rf_width import autocorrelation, rf_width
+from impray.measures.rf_width import rf_width
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
 from impray.spec import measure as spec

@@ -6,7 +6,7 @@ import scipy.stats
 import torch
 
 from impray.measures import MEASURES
-from impray.measures.forward import frequent_classes
+from impray.measures.forward import frequent, frequent_classes
 from impray.measures.ipr import ipr
 from impray.measures.kurtosis import kurtosis, per_class
 from impray.spec.measure import MEASURE_KINDS
@@ -23,6 +23,33 @@ def test_rare_classes_are_left_out_where_others_are_frequent():
     assert of.tolist() == [0] * 9 + [2] * 8 and torch.equal(kept, inputs[[*range(9), *range(12, 20)]])
     few, all_of = frequent_classes(inputs[9:12], labels[9:12])
     assert len(few) == len(all_of) == 3  # none is frequent: all that there is
+
+
+def test_the_same_sample_many_times_is_one_unless_each_was_drawn_for_itself():
+    different = torch.randn(11, 4, generator=gen(6))
+    repeated = torch.cat([different[:3].repeat_interleave(torch.tensor([7, 3, 2]), dim=0), different[3:].repeat(5, 1)])
+    labels = torch.tensor([0] * 12 + [1] * 40)
+    assert (
+        frequent(repeated, labels).tolist() == [False] * 12 + [True] * 40
+    )  # 8 different ones, and all of their repeats
+    assert frequent(repeated, labels, fresh=True).all()
+    assert (
+        frequent(repeated[:12], labels[:12]).all() and frequent(repeated[:-5], labels[:-5])[:12].any().item() is False
+    )
+    one_short = torch.cat([repeated[:12], different[3:10].repeat(600, 1)])
+    assert frequent(
+        one_short, torch.arange(len(one_short)).clamp(11, 12) - 11
+    ).all()  # neither class: all that there is
+    # Different ones that come late are found too.
+    late = torch.cat([different[:1].repeat(2000, 1), different])
+    assert frequent(torch.cat([late, repeated[:12]]), torch.tensor([0] * len(late) + [1] * 12)).sum() == len(late)
+    assert len(frequent(repeated[:0], labels[:0])) == 0
+
+
+def test_per_class_of_some_classes_is_their_mean():
+    values, labels = torch.randn(90, 4, generator=gen(2), dtype=torch.float64), torch.arange(90) % 3
+    some = labels != 1
+    assert torch.equal(per_class(values, labels, torch.tensor([0, 2])), per_class(values[some], labels[some]))
 
 
 def test_every_kind_of_measure_has_its_implementation():

@@ -8,9 +8,11 @@ import pytest
 import torch
 from scipy.optimize import curve_fit
 
+from impray.measures import autocorrelation as pairs
 from impray.measures import rf_width as module
+from impray.measures.autocorrelation import autocorrelation
 from impray.measures.on_image import measure_rf_width, paths
-from impray.measures.rf_width import autocorrelation, rf_width
+from impray.measures.rf_width import rf_width
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
 from impray.spec import measure as spec
@@ -78,8 +80,8 @@ def test_autocorrelation_is_the_double_loop_exactly(colours, density, dtype):
 def test_counting_and_transforming_agree_exactly_also_for_the_fullest_masks(density):
     for shape in ((1, 32, 32), (3, 32, 32), (1, 40, 50)):
         kept = random_masks(2, math.prod(shape), density, seed=2).reshape(2, *shape)
-        counted = module._counted(kept, int(kept.sum((1, 2, 3)).max()))
-        assert torch.equal(counted.double(), module._transformed(kept, "same").double())
+        counted = pairs._counted(kept, int(kept.sum((1, 2, 3)).max()))
+        assert torch.equal(counted.double(), pairs._transformed(kept, "same").double())
 
 
 def test_a_full_image_has_the_triangle_in_closed_form():
@@ -196,7 +198,7 @@ def test_blocks_do_not_change_a_bit(monkeypatch):
     masks = bumps(200, 10, 10, 20, seed=9)
     whole = torch.stack(rf_width(masks, (10, 10)))
     monkeypatch.setattr(module, "_MANY", {"cpu": 70})
-    monkeypatch.setattr(module, "_FEW", {"cpu": 64})
+    monkeypatch.setattr(pairs, "_FEW", {"cpu": 64})
     assert torch.equal(torch.stack(rf_width(masks, (10, 10))), whole)
 
 

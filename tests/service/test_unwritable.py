@@ -16,7 +16,7 @@ class Heard:
     def __init__(self):
         self.ends = []
 
-    def ended(self, pack, outcome, error):
+    def ended(self, pack, outcome, error, lineages=None):
         self.ends.append(outcome)
         raise StorageError(FULL)
 
