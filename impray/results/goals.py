@@ -26,7 +26,7 @@ def column_of(measure: str) -> tuple[str, bool]:
 
 
 def label(reading: Reading) -> str:
-    """How the reading is called in a leaderboard: `median rf_width_x_px of imp at density 0.1`."""
+    """How the reading is called in a leaderboard: `median rf_width_px of imp at density 0.1`."""
     column, per_unit = column_of(reading.measure)
     reduced = f"{reading.reduce} " if per_unit else ""
     layer = f" in layer {reading.layer}" if reading.layer != 1 else ""

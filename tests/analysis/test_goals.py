@@ -20,7 +20,7 @@ WIDTH = {"measure": "rf_width", "at": {"density": 0.1}, "direction": "min"}
 ACCURACY = {"measure": "accuracy", "direction": "max"}
 LOSS = {"measure": "loss", "at": 4, "direction": "min"}
 STOP = {"measure": "rf_width", "direction": "min", "grace": 3}
-FIRST, SECOND = "goal 1: median rf_width_x_px of imp at density 0.1", "goal 2: accuracy of imp at the last round"
+FIRST, SECOND = "goal 1: median rf_width_px of imp at density 0.1", "goal 2: accuracy of imp at the last round"
 BOTH = [(0, [3.0, 0.9]), (1, [2.0, 0.8]), (2, [4.0, 0.9]), (3, [1.0, 0.5]), (4, [2.0, 0.7])]
 
 

@@ -16,11 +16,15 @@ from conftest import assert_same_tables, rows_of, tiny, tiny_sweep
 from data import dataset_files
 from rich.console import Console
 
+from impray.results import files, tables
+from impray.results.paths import Paths
 from impray.results.tables import scan
 from impray.service import driver
 from impray.service.trials import Trials
 from impray.spec.errors import DataError, SweepError
 from impray.spec.load import load
+from impray.spec.measure import RfWidth
+from impray.training import OPTIMIZERS
 
 ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
 
@@ -139,6 +143,40 @@ def test_a_new_axis_fills_the_rows_that_were_there(tmp_path):
     sweep_into(tmp_path / "s", tiny_sweep(**{"search.space": {"data.gain": [0.1, 3.0], "prune.fraction": [0.2, 0.3]}}))
     rounds = rows_of(tmp_path / "s", "rounds")
     assert rounds["prune.fraction"].null_count() == 0 and rounds["prune.fraction"].n_unique() == 2
+
+
+NEWER = ("rf_width_px", "rf_width_px_mean", "rf_width_px_median")  # columns that version 0.3.0 did not have
+
+
+def as_0_3_0_left_it(paths: Paths) -> None:
+    """Rewrite the tables of a finished sweep without `NEWER`."""
+    for table in ("rounds", "units"):
+        frame = scan(table, paths.folder).collect().drop(NEWER, strict=False)
+        for path in paths.row_files(table):
+            path.unlink()
+        files.write(paths.rows(table, "all-old"), tables.parquet(frame))
+
+
+def test_rows_without_the_mean_width_are_measured_again_and_nothing_is_trained(tmp_path, monkeypatch):
+    sweep = tiny_sweep(seeds=1, rounds=2)
+    with monkeypatch.context() as before:
+        before.setattr(RfWidth, "revision", 0)
+        sweep_into(tmp_path / "s", sweep)
+    as_0_3_0_left_it(Paths(tmp_path / "s"))
+    assert scan("rounds", tmp_path / "s").collect()["rf_width_px_median"].null_count() == 2 * 3 * 3
+
+    def never(*_: object) -> None:
+        raise AssertionError("trains again")
+
+    with monkeypatch.context() as untrained:
+        for kind in OPTIMIZERS:
+            untrained.setitem(OPTIMIZERS, kind, never)
+        report, _ = sweep_into(tmp_path / "s", sweep)
+    assert report.count("done") == 2 and report.ran > 0
+    sweep_into(tmp_path / "fresh", sweep)
+    measured = rows_of(tmp_path / "fresh", "rounds")["measured"]
+    assert rows_of(tmp_path / "s", "rounds")["measured"].to_list() == measured.to_list()
+    assert_same_tables(tmp_path / "s", tmp_path / "fresh", ALL)
 
 
 def test_a_pack_that_fails_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
@@ -363,8 +401,6 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, file, uninterrupte
 def test_trials_know_what_is_left(tmp_path):
     sweep = tiny_sweep()
     sweep_into(tmp_path / "s", sweep)
-    from impray.results.paths import Paths
-
     trials = Trials(sweep, Paths(tmp_path / "s"))
     assert trials.nothing_left() and list(trials.outcomes.values()) == ["done", "done"]
     assert not Trials(tiny_sweep(seeds=3), Paths(tmp_path / "s")).nothing_left()
