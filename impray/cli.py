@@ -218,9 +218,13 @@ def stopped(folder: Path, again: str) -> None:
 
 def finish(request: Request, report: Report, console: Console) -> None:
     """Say what happened and name the next useful command."""
+    from impray.results import outcomes
+
     folder = request.folder
     if not report.ran:
-        console.print(f"nothing to do: all {report.trials} trials are done in {folder}", markup=False, highlight=False)
+        diverged = report.count("diverged")
+        how = f"over ({diverged} diverged)" if diverged else "done"
+        console.print(f"nothing to do: all {report.trials} trials are {how} in {folder}", markup=False, highlight=False)
     leaderboard(request.sweep, folder, console)
     for path in report.figures:
         text = path.with_suffix(".txt")
@@ -244,6 +248,10 @@ def finish(request: Request, report: Report, console: Console) -> None:
     if failed:
         typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {folder}")
         raise typer.Exit(1)
+    if diverged_text := outcomes.warning(folder):
+        typer.echo(diverged_text, err=True)
+        typer.echo(f"next: impray failures {folder}")
+        return
     typer.echo(_next_view(folder, request.mlflow))
 
 
@@ -299,8 +307,8 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
-def top(folder: Folder) -> None:
-    """The leaderboard of a sweep: trials, best first."""
+def top(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The leaderboard of a sweep: trials, best first, with their spread over seeds and what cannot be told from the best."""
     with answered():
         from rich.console import Console
 
@@ -308,33 +316,40 @@ def top(folder: Folder) -> None:
         from impray.spec.load import load
 
         with reading(folder) as paths:
+            if as_json:
+                from impray.results import leaderboard as of
+
+                typer.echo(json.dumps(of.of(load(paths.sweep), folder).document(), indent=2))
+                return
             leaderboard(load(paths.sweep), folder, Console())
     typer.echo(_next_view(folder))
 
 
 def leaderboard(found: Sweep, folder: Path, console: Console) -> None:
     from impray.results import leaderboard as of
+    from impray.results import text
 
-    frame = of.by_goals(found, folder) if found.search.goals else of.by_method(folder)
-    for line in of.lines(frame, console.width if console.is_terminal else None):
+    for line in text.lines(of.of(found, folder), console.width if console.is_terminal else None):
         typer.echo(line)
 
 
 @app.command()
 def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the traces.")] = False) -> None:
-    """What went wrong, newest first."""
+    """What went wrong: failures, newest first, and which lineages diverged."""
     with answered():
+        from impray.results import outcomes
         from impray.results.tables import reading, scan
 
         with reading(folder):
+            diverged = outcomes.diverged_lines(folder)
             rows = scan("failures", folder).sort("written_at", descending=True).collect()
         for row in rows.iter_rows(named=True):
             typer.echo(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
             typer.echo(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
             if trace and row["trace"]:
                 typer.echo(row["trace"])
-        if rows.is_empty():
-            typer.echo("no failures")
+        for line in diverged if not rows.is_empty() or diverged else ["no failures"]:
+            typer.echo(line)
     again = "" if rows.is_empty() or trace else f"impray failures --trace {folder}"
     typer.echo(f"next: {again or f'impray top {folder}'}")
 

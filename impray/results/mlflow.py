@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-STATUS = {"done": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}  # all else is RUNNING
+STATUS = {"done": "FINISHED", "diverged": "FAILED", "stopped": "KILLED", "failed": "FAILED"}  # all else is RUNNING
 PARAM_LENGTH = 500
 DIGITS = 12  # of a mean
 _NO_METRICS = {"round", "seed", "wall_s"}

@@ -27,7 +27,8 @@ def folder(tmp_path):
             "status": "done",
             "density": DENSITY[round],
             "accuracy": seed + round / 10,
-            "rf_width_x_px_median": 5.0 - round - seed,
+            "rf_width_px_median": 5.0 - round - seed,
+            "rf_width_x_px_median": 99.0,
             "rf_width_x_px_mean": 50.0,
         }
         for method, seeds in (("imp", (0, 1)), ("random", (0,)))
