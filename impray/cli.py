@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -317,19 +316,18 @@ def top(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Pr
 
         with reading(folder) as paths:
             if as_json:
-                from impray.results import leaderboard as of
+                from impray.results.leaderboard import of
 
-                typer.echo(json.dumps(of.of(load(paths.sweep), folder).document(), indent=2))
+                typer.echo(json.dumps(of(load(paths.sweep), folder).document(), indent=2))
                 return
             leaderboard(load(paths.sweep), folder, Console())
     typer.echo(_next_view(folder))
 
 
 def leaderboard(found: Sweep, folder: Path, console: Console) -> None:
-    from impray.results import leaderboard as of
-    from impray.results import text
+    from impray.results import leaderboard, text
 
-    for line in text.lines(of.of(found, folder), console.width if console.is_terminal else None):
+    for line in text.lines(leaderboard.of(found, folder), console.width if console.is_terminal else None):
         typer.echo(line)
 
 
@@ -338,19 +336,13 @@ def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the 
     """What went wrong: failures, newest first, and which lineages diverged."""
     with answered():
         from impray.results import outcomes
-        from impray.results.tables import reading, scan
+        from impray.results.tables import reading
 
         with reading(folder):
-            diverged = outcomes.diverged_lines(folder)
-            rows = scan("failures", folder).sort("written_at", descending=True).collect()
-        for row in rows.iter_rows(named=True):
-            typer.echo(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
-            typer.echo(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
-            if trace and row["trace"]:
-                typer.echo(row["trace"])
-        for line in diverged if not rows.is_empty() or diverged else ["no failures"]:
+            failed, diverged = outcomes.failure_lines(folder, trace), outcomes.diverged_lines(folder)
+        for line in [*failed, *diverged] or ["no failures"]:
             typer.echo(line)
-    again = "" if rows.is_empty() or trace else f"impray failures --trace {folder}"
+    again = f"impray failures --trace {folder}" if failed and not trace else ""
     typer.echo(f"next: {again or f'impray top {folder}'}")
 
 
@@ -376,21 +368,15 @@ def data(
 @app.command()
 def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """The data dictionary: every table, column, unit and sentence."""
-    from impray.results.schema import KEYS, TABLES
     from impray.results.tables import dictionary
+    from impray.results.text import dictionary_lines
 
     rows = dictionary()
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None  # in a pipe, one line per column
-    for table, sentence in TABLES.items():
-        typer.echo(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
-        for row in (row for row in rows if row["table"] == table):
-            unit = f" [{row['unit']}]" if row["unit"] else ""
-            line = f"  {row['column']:<30} {row['type']:<12} {row['sentence']}{unit}"
-            for part in textwrap.wrap(line, width, subsequent_indent=" " * 6) if width else [line]:
-                typer.echo(part)
+    for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+        typer.echo(line)
     typer.echo(
         '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
     )

@@ -92,7 +92,7 @@ def by_goals(sweep: Sweep, folder: str | Path) -> Board:
     means = [
         _ranked([_finite(each.of_seeds) for each in of_goal], [_mean(each) for each in of_goal], goal.direction, rivals)
         for goal, of_goal in zip(asked, read, strict=True)
-        for rivals in [[status != "stopped" or goal.at != "last" for status in statuses]]
+        for rivals in [[_is_rival(status, goal) for status in statuses]]
     ]
     front = _front(asked, [list(of_trial) for of_trial in zip(*means, strict=True)], statuses)
     axes = list(tables.axes_of(Paths(Path(folder))))
@@ -101,7 +101,7 @@ def by_goals(sweep: Sweep, folder: str | Path) -> Board:
         told = {name: trial[name] for name in ("number", *axes, "status", "rounds", "diverged")}
         told |= {"lineages": len(trial["lineages"]), "front": front[place]}
         rows.append(Row(told, {name: of_goal[place] for name, of_goal in zip(names, means, strict=True)}))
-    rows.sort(key=lambda row: (_order(row.means[names[0]], asked[0]), row.names["number"]))
+    rows.sort(key=lambda row: (_order(row, names[0], asked[0]), row.names["number"]))
     return Board(rows, [*_notes(rows, folder), *_left_out(listed, over.height - trials.height)])
 
 
@@ -134,11 +134,16 @@ def _ranked(
     return found
 
 
-def _order(mean: Mean, goal: Goal) -> float:
-    """Best first; what is not comparable comes last."""
-    if mean.mean is None or (mean.rank is None and goal.at == "last"):
+def _order(row: Row, name: str, goal: Goal) -> float:
+    """Best first; what is undefined or no rival comes last."""
+    mean = row.means[name].mean
+    if mean is None or not _is_rival(row.names["status"], goal):
         return math.inf
-    return mean.mean if goal.direction == "min" else -mean.mean
+    return mean if goal.direction == "min" else -mean
+
+
+def _is_rival(status: str, goal: Goal) -> bool:
+    return status != "stopped" or goal.at != "last"
 
 
 def _front(asked: Sequence[Goal], points: Sequence[Sequence[Mean]], statuses: Sequence[str]) -> list[bool]:
@@ -187,7 +192,7 @@ def by_method(folder: str | Path) -> Board:
         last = part.filter(pl.col("round") == (part if alive.is_empty() else alive)["round"].max())
         done = last.filter(pl.col("status") == "done")
         told = {"number": numbers.get(trial), **{path: part[path][0] for path in axes}, "method": method}
-        told |= {"rounds": last["round"][0], "density": last["density"].mean()}
+        told |= {"round": last["round"][0], "density": last["density"].mean()}
         keys.append(told | {"diverged": gone.n_unique(), "lineages": part["lineage"].n_unique()})
         values.append({name: _finite(dict(done.select("seed", _float(name)).iter_rows())) for name in shown})
     return _by_method(keys, values, shown, folder)

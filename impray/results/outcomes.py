@@ -52,6 +52,16 @@ def warning(folder: str | Path) -> str | None:
     )
 
 
+def failure_lines(folder: str | Path, trace: bool) -> list[str]:
+    """The table `failures` for `impray failures`, newest first; empty if nothing failed."""
+    lines = []
+    for row in tables.scan("failures", folder).sort("written_at", descending=True).collect().iter_rows(named=True):
+        lines.append(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
+        lines.append(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
+        lines += [row["trace"]] if trace and row["trace"] else []
+    return lines
+
+
 def diverged_lines(folder: str | Path) -> list[str]:
     """One line per trial with diverged lineages, for `impray failures`: which of them, and in which round."""
     found = trials(folder).filter(pl.col("diverged") > 0)

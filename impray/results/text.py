@@ -1,13 +1,15 @@
-"""A leaderboard as plain text that fits a terminal."""
+"""A leaderboard, and the data dictionary, as plain text that fits a terminal."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from impray.results.leaderboard import Board, Mean, Row
 from impray.results.outcomes import share
+from impray.results.schema import KEYS, TABLES
 
 MARKS = {"best": " *", "not told from the best": " ~", "worse": "  ", None: "  "}
 Column = tuple[str, list[str], bool]  # heading, cells, whether it stands to the right
@@ -90,7 +92,7 @@ def _number(value: object) -> str:
 def _folded_up(columns: list[Column]) -> tuple[list[Column], list[str]]:
     """Columns that differ between rows, and a line with those that do not."""
     same = [
-        name in ("status", "rounds", "density", "seeds") and len(cells) > 1 and len(set(cells)) == 1
+        name in ("status", "round", "rounds", "density", "seeds") and len(cells) > 1 and len(set(cells)) == 1
         for name, cells, _ in columns
     ]
     said = [f"{name} {cells[0]}" for (name, cells, _), alike in zip(columns, same, strict=True) if alike and cells[0]]
@@ -111,3 +113,15 @@ def _text(heads: Sequence[Sequence[str]], columns: Sequence[Column], gap: str) -
         ).rstrip()
         for line in table
     ]
+
+
+def dictionary_lines(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
+    """Every table and column of `tables.dictionary()`; without a width (in a pipe), one line per column."""
+    found = []
+    for table, sentence in TABLES.items():
+        found.append(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
+        for row in (row for row in rows if row["table"] == table):
+            unit = f" [{row['unit']}]" if row["unit"] else ""
+            line = f"  {row['column']:<30} {row['type']:<12} {row['sentence']}{unit}"
+            found += textwrap.wrap(line, width, subsequent_indent=" " * 6) if width else [line]
+    return found

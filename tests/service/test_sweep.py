@@ -145,6 +145,36 @@ def test_a_new_axis_fills_the_rows_that_were_there(tmp_path):
     assert rounds["prune.fraction"].null_count() == 0 and rounds["prune.fraction"].n_unique() == 2
 
 
+def statuses(folder):
+    return scan("trials", folder).sort("number").collect()["status"].to_list()
+
+
+def test_diverged_is_not_done_and_nothing_is_run_again(tmp_path):
+    search = {"space": {"train.lr": [0.2, 1e6]}, "goals": [{"measure": "accuracy", "direction": "max"}]}
+    sweep = tiny_sweep(rounds=1, measures=["accuracy"], methods=["imp"], search=search)
+    report, told = sweep_into(tmp_path / "s", sweep)
+    assert (report.count("done"), report.count("diverged"), report.interrupted) == (1, 1, False)
+    assert "trial 1 2/2 diverged" in told and "trial 1 done" not in told and "1/2 trials done" in told
+    assert statuses(tmp_path / "s") == ["done", "diverged"]
+    # As 0.3.0 wrote it.
+    paths = Paths(tmp_path / "s")
+    old = scan("trials", paths.folder).with_columns(pl.lit("done").alias("status")).collect()
+    files.write(paths.rows("trials", "all-zzz"), tables.parquet(old))
+    report, _ = sweep_into(tmp_path / "s", sweep)
+    assert (report.ran, report.count("diverged")) == (0, 1)
+    assert statuses(tmp_path / "s") == ["done", "diverged"]
+
+
+def test_other_goals_are_read_from_what_is_there(tmp_path):
+    of = {"measures": ["accuracy", "loss"], "seeds": 1, "rounds": 1}
+    for measure in ("accuracy", "loss"):
+        sweep = tiny_sweep(**of, **{"search.goals": [{"measure": measure, "direction": "min"}]})
+        report, _ = sweep_into(tmp_path / "s", sweep)
+    assert report.ran == 0
+    names = scan("trials", tmp_path / "s").collect()["goal_names"].to_list()
+    assert names == [["loss of imp"]] * 2
+
+
 NEWER = ("rf_width_px", "rf_width_px_mean", "rf_width_px_median")  # columns that version 0.3.0 did not have
 
 
