@@ -166,8 +166,7 @@ def tidy(
     found = [measure for choice in measures if (measure := _first_measured(frame, choice)) is not None]
     if not found:
         names = ", ".join(column for choice in measures for measure in choice for column in measure.columns)
-        again = "impray sweep measures finished rounds again, without training, where a column is newer than they are"
-        raise DataError(f"nothing to draw: this sweep has not measured any of {names}; {again}")
+        raise DataError(f"nothing to draw: this sweep has not measured any of {names} (an old folder: run it again)")
     frame = _placed(_at_rounds(frame, round, every_round), axes, facets)
     return _spread(_long(frame, found))
 

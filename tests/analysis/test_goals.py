@@ -143,6 +143,12 @@ def test_stopped_failed_and_undefined_trials_are_counted():
     assert f"{SECOND} with data.gain: -0.72 (5 trials)" in text
 
 
+def test_diverged_trials_are_counted_and_marked():
+    found, of = two(trial(5, [float("nan")] * 2, "diverged"))
+    assert "6 trials asked for: 5 finished, 0 stopped early, 0 failed, 1 diverged in every seed." in told(found, of)
+    assert "diverged" in goals._handles(found, True)
+
+
 def test_an_unfinished_search_says_so():
     of = asked([WIDTH, ACCURACY], 24)
     found = goals.table(rows(*[trial(*each) for each in BOTH]), of)
