@@ -18,6 +18,7 @@ import polars as pl
 from impray.results import goals, outcomes, tables
 from impray.results.paths import Paths
 from impray.results.spread import standard_error, told_apart
+from impray.spec.measure import MEASURE_KINDS
 from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
 
@@ -195,7 +196,20 @@ def by_method(folder: str | Path) -> Board:
         told |= {"round": last["round"][0], "density": last["density"].mean()}
         keys.append(told | {"diverged": gone.n_unique(), "lineages": part["lineage"].n_unique()})
         values.append({name: _finite(dict(done.select("seed", _float(name)).iter_rows())) for name in shown})
-    return _by_method(keys, values, shown, folder)
+    board = _by_method(keys, values, shown, folder)
+    return replace(board, notes=[*board.notes, *_outdated(rounds)])
+
+
+def _outdated(rounds: pl.DataFrame) -> list[str]:
+    """Measures whose rows here are of an earlier version of impray, without the column that is shown now."""
+    found = []
+    for kind in (kind for kind in MEASURE_KINDS if kind.revision):
+        name, column = kind.model_fields["name"].default, f"{kind.unit_columns[0].name}_median"
+        if rounds.filter(pl.col(column).is_null(), pl.col("measured").str.contains(f"\\b{name}:")).height:
+            found.append(
+                f"{name}: rows of an earlier version lack {column}; impray sweep measures them again, untrained"
+            )
+    return found
 
 
 def _float(name: str) -> pl.Expr:

@@ -25,11 +25,21 @@ def lines(board: Board, width: int | None, rows: int = 30) -> list[str]:
     columns, constant = _folded_up(_columns(board.rows))
     columns = [(name, cells[:rows], right) for name, cells, right in columns]
     whole = [[name] for name, *_ in columns]
-    folded = [[word.strip() for word in re.findall(r"[^._ ]+[._ ]*", name)] for name, *_ in columns]
+    folded = [_folded(name, max([0, *map(len, cells)])) for name, cells, _ in columns]
     forms = [_text(heads, columns, gap) for heads, gap in ((whole, "  "), (folded, "  "), (folded, " "))]
     text = next((form for form in forms if width is None or max(map(len, form)) <= width), forms[-1])
     more = [f"and {len(board.rows) - rows} more"] if len(board.rows) > rows else []
     return [*text, *more, *constant, *board.notes]
+
+
+def _folded(heading: str, width: int) -> list[str]:
+    """Broken between words, and after dots and underscores, into lines that are no wider than the cells below where words allow."""
+    found = [""]
+    for word in re.findall(r"(?:\d+\.\d+|[^._ ])+[._ ]*", heading):
+        if found[-1] and len((found[-1] + word).rstrip()) > width:
+            found.append("")
+        found[-1] += word
+    return [line.rstrip() for line in found]
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
@@ -82,7 +92,7 @@ def _cells(means: Sequence[Mean]) -> list[str]:
 
 
 def _seeds(mean: Mean) -> str:
-    return f"{mean.seeds}" if mean.seeds == mean.of_seeds else f"{mean.seeds} of {mean.of_seeds}"
+    return f"{mean.seeds}" if mean.seeds == mean.of_seeds else f"{mean.seeds}/{mean.of_seeds}"
 
 
 def _number(value: object) -> str:

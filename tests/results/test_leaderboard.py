@@ -3,9 +3,10 @@
 import json
 import math
 
+import polars as pl
 import pytest
 
-from impray.results import leaderboard, outcomes, status, tables, text
+from impray.results import files, leaderboard, outcomes, status, tables, text
 from impray.results.paths import Paths
 from impray.spec.sweep import Sweep
 
@@ -127,7 +128,7 @@ def test_a_seed_without_a_number_leaves_the_goal_undefined_and_is_counted(folder
     assert [row.names["number"] for row in board.rows] == [2, 0, 1]
     assert [(m.mean, m.seeds, m.of_seeds) for row in board.rows for m in [row.means[LOSS]]][1:] == [(None, 2, 3)] * 2
     told = text.lines(board, None)
-    assert any("done, 1/3 diverged" in line for line in told) and any("2 of 3" in line for line in told)
+    assert any("done, 1/3 diverged" in line for line in told) and any("2/3" in line for line in told)
 
 
 def test_one_seed_has_no_spread_and_tells_nothing(folder):
@@ -186,6 +187,17 @@ def test_a_method_whose_lineages_all_diverged_shows_no_number_of_an_earlier_roun
     whole, part = leaderboard.by_method(folder.folder).rows
     assert (whole.means["accuracy"].mean, whole.means["accuracy"].of_seeds) == (None, 2)
     assert (part.means["accuracy"].mean, part.means["accuracy"].seeds) == (0.7, 1)
+
+
+@pytest.mark.parametrize("measured", ["accuracy:f1621cb3 rf_width:23c25a3d", "accuracy:f1621cb3"])
+def test_rows_of_an_earlier_version_are_told(folder, measured):
+    folder.add([0.1, 0.2])
+    rows = tables.scan("rounds", folder.folder).with_columns(pl.lit(measured).alias("measured")).collect()
+    files.write(Paths(folder.folder).rows("rounds", "t0"), tables.parquet(rows))
+    told = [
+        note for note in leaderboard.by_method(folder.folder).notes if note.startswith("rf_width: rows of an earlier")
+    ]
+    assert len(told) == ("rf_width" in measured)
 
 
 def test_a_table_without_rows_says_why(folder):
