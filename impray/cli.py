@@ -221,7 +221,7 @@ def finish(request: Request, report: Report, console: Console) -> None:
 
     folder = request.folder
     if not report.ran:
-        diverged = report.count("diverged")
+        diverged = outcomes.diverged_trials(folder)
         how = f"over ({diverged} diverged)" if diverged else "done"
         console.print(f"nothing to do: all {report.trials} trials are {how} in {folder}", markup=False, highlight=False)
     leaderboard(request.sweep, folder, console)
@@ -240,6 +240,9 @@ def finish(request: Request, report: Report, console: Console) -> None:
         shown = ", ".join(report.set_aside[:5]) + (" ..." if len(report.set_aside) > 5 else "")
         text = f"{len(report.set_aside)} damaged files were set aside and made again: {folder / 'damaged'} has {shown}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+    warning = outcomes.warning(folder)
+    if warning:
+        typer.echo(warning, err=True)
     if report.export_error:
         typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
         raise typer.Exit(2)
@@ -247,11 +250,7 @@ def finish(request: Request, report: Report, console: Console) -> None:
     if failed:
         typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {folder}")
         raise typer.Exit(1)
-    if diverged_text := outcomes.warning(folder):
-        typer.echo(diverged_text, err=True)
-        typer.echo(f"next: impray failures {folder}")
-        return
-    typer.echo(_next_view(folder, request.mlflow))
+    typer.echo(f"next: impray failures {folder}" if warning else _next_view(folder, request.mlflow))
 
 
 def _next_view(folder: Path, mlflow: str | None = None) -> str:

@@ -33,6 +33,11 @@ def _diverged(folder: str | Path) -> pl.LazyFrame:
     return tables.scan("rounds", folder).filter(pl.col("status") == "diverged")
 
 
+def diverged_trials(folder: str | Path) -> int:
+    """How many trials diverged wholly."""
+    return trials(folder).filter(pl.col("status") == "diverged").height
+
+
 def share(diverged: int, lineages: int) -> str:
     """`1/4 diverged`, as every view says it; "" if none is."""
     return f"{diverged}/{lineages} diverged" if diverged else ""
