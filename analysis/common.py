@@ -61,9 +61,9 @@ class Measure:
 
 
 WIDTH = Measure(
-    "width_px",
-    ("rf_width_x_px_median", "rf_width_y_px_median"),
-    "RF width (px)\nmedian over units,\nmean of x and y",
+    "rf_width_px",
+    ("rf_width_px_median",),
+    "RF width (px)\nmedian over units of\nthe mean of x and y",
     " px",
     "lower",
     "narrower",
@@ -79,7 +79,7 @@ CLUSTERING = Measure(
     1.0,
 )
 KURTOSIS = Measure(
-    "kurtosis",
+    "kurtosis_per_class",
     ("kurtosis_per_class_mean",),
     "kurtosis per class\nof preactivations\nat θ(rewind) · mask",
     "",
@@ -88,7 +88,7 @@ KURTOSIS = Measure(
     3.0,
 )
 KURTOSIS_END = Measure(
-    "kurtosis_end",
+    "kurtosis_per_class_end",
     ("kurtosis_per_class_end_mean",),
     "kurtosis per class\nof preactivations\nafter training",
     "",
@@ -166,7 +166,7 @@ def tidy(
     found = [measure for choice in measures if (measure := _first_measured(frame, choice)) is not None]
     if not found:
         names = ", ".join(column for choice in measures for measure in choice for column in measure.columns)
-        raise DataError(f"nothing to draw: this sweep has not measured any of {names}")
+        raise DataError(f"nothing to draw: this sweep has not measured any of {names} (an old folder: run it again)")
     frame = _placed(_at_rounds(frame, round, every_round), axes, facets)
     return _spread(_long(frame, found))
 

@@ -2,7 +2,7 @@
 
 Left: one dot per trial that finished, the first goal against the second (with one goal: against the trial's number,
 with the best so far), coloured by the axis that is rank-correlated most strongly with the first goal. Right: both
-goals against each axis. Trials stopped early or failed have no goals to draw: they are marks at the lower edge, and
+goals against each axis. Trials that stopped, diverged or failed have no goals to draw: they are marks at the lower edge, and
 counted. Reads any sweep that has goals; search_small_fields is meant.
 
 Expect there: width falls as data.gain rises, and accuracy with it, so that the front has several trials. What would
@@ -42,6 +42,7 @@ FRACTION = "prune.fraction"
 MARKS = {  # trials that lack a goal, at the lower edge
     "stopped": ("|", "0.35", "stopped early"),
     "failed": ("x", "#D55E00", "failed"),
+    "diverged": ("1", "#CC79A7", "diverged"),
     "undefined": ("+", "#0072B2", "a goal undefined"),
 }
 FALLS_WITH_PRUNING = ("accuracy",)  # columns that pruning makes smaller; where they are to be large, less is better
@@ -126,10 +127,8 @@ def table(rows: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
     points = [_values(row, len(aims)) for row in frame.iter_rows(named=True)]
     whole = [all(value is not None for value in point) for point in points]
     front = _front([[a.sign * v if v is not None else None for a, v in zip(aims, p, strict=True)] for p in points])
-    status = [
-        "undefined" if status == "done" and not ok else status
-        for status, ok in zip(frame["status"], whole, strict=True)
-    ]
+    pairs = zip(frame["status"], whole, strict=True)
+    status = ["undefined" if status == "done" and not ok else status for status, ok in pairs]
     columns = [pl.Series(aim.column, [point[i] for point in points], dtype=pl.Float64) for i, aim in enumerate(aims)]
     found = frame.select("trial", "number", pl.Series("status", status, dtype=pl.String), "rounds", *asked.axes)
     first = pl.col(aims[0].column)
@@ -473,6 +472,7 @@ def _counts(table: pl.DataFrame) -> str:
         "undefined": "finished without a number for every goal",
         "stopped": "stopped early",
         "failed": "failed",
+        "diverged": "diverged in every seed",
         "running": "running or interrupted",
     }
     counts = {status: int((table["status"] == status).sum()) for status in words}

@@ -1,8 +1,8 @@
 """Receptive-field width, clustering and kurtosis against the inputs' non-Gaussianity.  Redman et al. (2025), Fig. 3C.
 
 One line per method, at the last round; the axis is the first of data.gaussian_blend, data.gain and data.k that the
-sweep has (else its first axis), further axes are small multiples. Width is the median over units, clustering the mean, the
-width the mean of x and y; kurtosis is the mean over units and classes. Reads any sweep that measures one of them; the
+sweep has (else its first axis), further axes are small multiples. Width is the median over units of the mean of x and
+y, clustering the mean over units, kurtosis that over units and classes. Reads any sweep that measures one of them; the
 quickstart is meant.
 
 Expect: imp is narrower (and more clustered) on the data than on their Gaussian clone, and narrower than oneshot and

@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -217,11 +216,14 @@ def stopped(folder: Path, again: str) -> None:
 
 def finish(request: Request, report: Report, console: Console) -> None:
     """Say what happened and name the next useful command."""
+    from impray.results import outcomes
     from impray.results.paths import Paths
 
     folder = request.folder
     if not report.ran:
-        console.print(f"nothing to do: all {report.trials} trials are done in {folder}", markup=False, highlight=False)
+        diverged = outcomes.diverged_trials(folder)
+        how = f"over ({diverged} diverged)" if diverged else "done"
+        console.print(f"nothing to do: all {report.trials} trials are {how} in {folder}", markup=False, highlight=False)
     leaderboard(request.sweep, folder, console)
     for path in report.figures:
         text = path.with_suffix(".txt")
@@ -235,6 +237,9 @@ def finish(request: Request, report: Report, console: Console) -> None:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)
     told_aside(Paths(folder), report.set_aside)
+    warning = outcomes.warning(folder)
+    if warning:
+        typer.echo(warning, err=True)
     if report.export_error:
         typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
         raise typer.Exit(2)
@@ -242,7 +247,7 @@ def finish(request: Request, report: Report, console: Console) -> None:
     if failed:
         typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {folder}")
         raise typer.Exit(1)
-    typer.echo(_next_view(folder, request.mlflow))
+    typer.echo(f"next: impray failures {folder}" if warning else _next_view(folder, request.mlflow))
 
 
 def _next_view(folder: Path, mlflow: str | None = None) -> str:
@@ -297,8 +302,8 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
-def top(folder: Folder) -> None:
-    """The leaderboard of a sweep: trials, best first."""
+def top(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The leaderboard of a sweep: trials, best first, with their spread over seeds and what cannot be told from the best."""
     with answered():
         from rich.console import Console
 
@@ -306,34 +311,34 @@ def top(folder: Folder) -> None:
         from impray.spec.load import load
 
         with reading(folder) as paths:
+            if as_json:
+                from impray.results.leaderboard import of
+
+                typer.echo(json.dumps(of(load(paths.sweep), folder).document(), indent=2))
+                return
             leaderboard(load(paths.sweep), folder, Console())
     typer.echo(_next_view(folder))
 
 
 def leaderboard(found: Sweep, folder: Path, console: Console) -> None:
-    from impray.results import leaderboard as of
+    from impray.results import leaderboard, text
 
-    frame = of.by_goals(found, folder) if found.search.goals else of.by_method(folder)
-    for line in of.lines(frame, console.width if console.is_terminal else None):
+    for line in text.lines(leaderboard.of(found, folder), console.width if console.is_terminal else None):
         typer.echo(line)
 
 
 @app.command()
 def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the traces.")] = False) -> None:
-    """What went wrong, newest first."""
+    """What went wrong: failures, newest first, and which lineages diverged."""
     with answered():
-        from impray.results.tables import reading, scan
+        from impray.results import outcomes
+        from impray.results.tables import reading
 
         with reading(folder):
-            rows = scan("failures", folder).sort("written_at", descending=True).collect()
-        for row in rows.iter_rows(named=True):
-            typer.echo(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
-            typer.echo(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
-            if trace and row["trace"]:
-                typer.echo(row["trace"])
-        if rows.is_empty():
-            typer.echo("no failures")
-    again = "" if rows.is_empty() or trace else f"impray failures --trace {folder}"
+            failed, diverged = outcomes.failure_lines(folder, trace), outcomes.diverged_lines(folder)
+        for line in [*failed, *diverged] or ["no failures"]:
+            typer.echo(line)
+    again = f"impray failures --trace {folder}" if failed and not trace else ""
     typer.echo(f"next: {again or f'impray top {folder}'}")
 
 
@@ -359,21 +364,15 @@ def data(
 @app.command()
 def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """The data dictionary: every table, column, unit and sentence."""
-    from impray.results.schema import KEYS, TABLES
     from impray.results.tables import dictionary
+    from impray.results.text import dictionary_lines
 
     rows = dictionary()
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None  # in a pipe, one line per column
-    for table, sentence in TABLES.items():
-        typer.echo(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
-        for row in (row for row in rows if row["table"] == table):
-            unit = f" [{row['unit']}]" if row["unit"] else ""
-            line = f"  {row['column']:<30} {row['type']:<12} {row['sentence']}{unit}"
-            for part in textwrap.wrap(line, width, subsequent_indent=" " * 6) if width else [line]:
-                typer.echo(part)
+    for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+        typer.echo(line)
     typer.echo(
         '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
     )

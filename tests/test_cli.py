@@ -613,8 +613,9 @@ def test_a_sweep_twice_then_every_way_to_look_at_it():
     status, top, failures = (impray(command, "runs/x") for command in ("status", "top", "failures"))
     assert status.out.startswith("2 of 2 trials done; 12 rounds of 6 lineages are in the tables of runs/x\n")
     board = top.out.splitlines()
-    assert board[0].split() == ["number", "data.gain", "method", "round", "density", "accuracy", "seeds"]
-    assert len(board) == 1 + 6 + 1 and board[-1] == "next: impray mlflow sync runs/x"
+    assert board[0].split() == ["number", "data.gain", "method", "accuracy"]
+    assert any(line.startswith("in every row: round 1, density 0.7") and line.endswith("seeds 1") for line in board)
+    assert len(board) == 1 + 6 + 3 + 1 and board[-1] == "next: impray mlflow sync runs/x"
     assert set(board[:-1]) <= set(first.out.splitlines()), "what top shows is what the sweep ended with"
     assert failures.out == "no failures\nnext: impray top runs/x\n"
 
@@ -626,14 +627,20 @@ def test_a_sweep_named_sweep_yaml_goes_by_its_folder(folder):
     assert impray("sweep", "sweep.yaml", "--plan").out.startswith("mine: ")
 
 
-def test_the_leaderboard_fits_a_terminal_and_drops_no_column(whole):
-    from impray.results import leaderboard
+def test_the_leaderboard_as_json(whole):
+    rows = json.loads(impray("top", "--json", whole).out)["rows"]
+    assert [row["method"] for row in rows[:3]] == ["imp", "oneshot", "random"]
+    assert {row["means"]["accuracy"]["seeds"] for row in rows} == {1} and len(rows) == 6
 
-    frame = leaderboard.by_method(whole)
-    wide = leaderboard.lines(frame, None)
-    for width in (10, 60, 80, 200):  # 10 is too narrow for any form: the terminal breaks the lines
-        lines = leaderboard.lines(frame, width)
-        assert max(map(len, lines)) <= max(width, 60)
-        assert [line.split() for line in lines[-6:]] == [line.split() for line in wide[-6:]], "the same numbers"
-    assert leaderboard.lines(frame, 200) == wide
-    assert leaderboard.lines(frame, None, rows=2)[-1] == "and 4 more"
+
+def test_a_sweep_that_diverges_cannot_be_overlooked():
+    file = write(tiny(rounds=1, measures=["accuracy"], methods=["imp"], search={}, **{"trial.train.lr": 1e6}))
+    for _ in range(2):  # run, and again
+        said = impray("sweep", file, *HERE)
+        assert said.code == 0 and "trial 0 done" not in said.out and "2/2 diverged" in said.out
+        assert said.err.startswith("warning: 1 trial diverged")
+        assert said.out.endswith("next: impray failures runs/x\n")
+    assert scan("trials", "runs/x").collect()["status"].to_list() == ["diverged"]
+    assert "2/2 diverged: imp in round 0, seeds 0, 1" in impray("failures", "runs/x").out
+    assert impray("status", "runs/x").out.startswith("0 of 1 trials done, 1 diverged; ")
+    assert "2/2 diverged" in impray("top", "runs/x").out

@@ -28,7 +28,7 @@ PAPER = (
     "diffuse, and their median RF width is much larger than on ImageNet32."
 )
 WIDTH = common.Measure(
-    "width_px", ("rf_width_x_px_median",), "RF width σx (px)\nmedian over units", " px", "lower", "narrower"
+    "rf_width_x_px", ("rf_width_x_px_median",), "RF width σx (px)\nmedian over units", " px", "lower", "narrower"
 )
 CLUSTERING = common.Measure("clustering", ("clustering_mean",), "clustering", "", "higher", "more clustered", 1.0)
 SIDES = (NATURAL, CLONE)

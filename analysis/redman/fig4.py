@@ -30,10 +30,10 @@ PAPER = (
     "width."
 )
 MEAN = common.Measure(
-    "width_mean_px", ("rf_width_x_px_mean",), "RF width σx (px)\nmean over units", " px", "lower", "narrower"
+    "rf_width_x_px_mean", ("rf_width_x_px_mean",), "RF width σx (px)\nmean over units", " px", "lower", "narrower"
 )
 MEDIAN = common.Measure(
-    "width_median_px", ("rf_width_x_px_median",), "RF width σx (px)\nmedian over units", " px", "lower", "narrower"
+    "rf_width_x_px_median", ("rf_width_x_px_median",), "RF width σx (px)\nmedian over units", " px", "lower", "narrower"
 )
 PANELS = {"A": MEAN, "A'": MEDIAN, "B": KURTOSIS}
 TITLES = {"A": "RF width, mean over units", "A'": "RF width, median", "B": "kurtosis of preactivations"}

@@ -23,14 +23,14 @@ from impray.spec.data import Stimulus
 
 
 def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
-    """Widths and error of the fit to S_i(d), per asked layer; see `rf_width`.
+    """Widths and error of the fit to S_i(d), per asked layer; see `rf_width`. A unit's width is the mean of those in x and y.
 
     Of a later layer's units, fan-in is the number of inputs with at least one path to the unit. Layers that the network has
     not, and its output layer (unless it is the only one), are left out.
     """
 
     def widths(masks: Tensor) -> tuple[Tensor, ...]:
-        return rf_width(
+        x, y, error = rf_width(
             masks,
             state.input_shape,
             include_zero=asked.include_zero,
@@ -39,8 +39,9 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
             colours=asked.colours,
             weighted=masks.dtype != torch.bool,
         )
+        return (x + y) / 2, x, y, error
 
-    columns = ("rf_width_x_px", "rf_width_y_px", "rf_fit_mse")
+    columns = ("rf_width_px", "rf_width_x_px", "rf_width_y_px", "rf_fit_mse")
     units: dict[int, dict[str, Tensor]] = {}
     if 1 in asked.layers:
         units[1] = dict(zip(columns, _where_counted(asked, state, state.layer_mask(1), widths), strict=True))

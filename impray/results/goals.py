@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -25,8 +26,13 @@ def column_of(measure: str) -> tuple[str, bool]:
     return measure, False
 
 
+def revision_of(measure: str) -> int:
+    """The revision of the measure of this name, which says what its first column is; 0 for a column, which stays what it is."""
+    return next((kind.revision for kind in MEASURE_KINDS if measure == kind.model_fields["name"].default), 0)
+
+
 def label(reading: Reading) -> str:
-    """How the reading is called in a leaderboard: `median rf_width_x_px of imp at density 0.1`."""
+    """How the reading is called in a leaderboard: `median rf_width_px of imp at density 0.1`."""
     column, per_unit = column_of(reading.measure)
     reduced = f"{reading.reduce} " if per_unit else ""
     layer = f" in layer {reading.layer}" if reading.layer != 1 else ""
@@ -38,6 +44,21 @@ def _at(at: int | str | AtDensity) -> str:
     return f"density {at.density:g}" if isinstance(at, AtDensity) else f"round {at}"
 
 
+@dataclass(frozen=True)
+class Read:
+    """What a reading found in one trial: the round, the density there (None if it never got there), and a number per seed."""
+
+    round: int
+    density: float | None
+    of_seeds: Mapping[int, float]  # NaN: diverged, undefined or not measured
+
+    @property
+    def value(self) -> float:
+        """The mean over seeds; NaN if some seed has no number."""
+        numbers = pl.Series(list(self.of_seeds.values()), dtype=pl.Float64)
+        return float(numbers.mean()) if len(numbers) else math.nan  # type: ignore[arg-type]
+
+
 def value(
     reading: Reading, folder: str | Path, lineages: Sequence[str], round: int, packs: Sequence[str] | None = None
 ) -> float:
@@ -46,28 +67,53 @@ def value(
     Args:    packs: ids of the packs whose files hold the lineages' rows, where that is known: thousands need not be opened.
     Returns: NaN if some of the method's lineages has no number there: diverged, undefined or not measured.
     """
-    column, per_unit = column_of(reading.measure)
-    of_method = (
-        tables.scan("rounds", folder, packs)
-        .filter(pl.col("lineage").is_in(list(lineages)), pl.col("method") == reading.method, pl.col("round") <= round)
+    rows = tables.scan("rounds", folder, packs).filter(
+        pl.col("lineage").is_in(list(lineages)), pl.col("method") == reading.method, pl.col("round") <= round
+    )
+    return read(reading, rows.collect(), round, folder, packs).value
+
+
+def of_trials(reading: Reading, folder: str | Path, trials: pl.DataFrame) -> list[Read]:
+    """What a reading finds in each row of `trials` (columns trial, lineages, rounds), in one look at the table `rounds`."""
+    listed = trials.select("trial", pl.col("lineages").alias("lineage"), pl.col("rounds").alias("until")).explode(
+        "lineage"
+    )
+    rows = (
+        tables.scan("rounds", folder)
+        .filter(pl.col("method") == reading.method)
+        .drop("trial")
+        .join(listed.lazy(), on="lineage")
+        .filter(pl.col("round") <= pl.col("until"))
+        .sort("trial", "lineage", "round")
         .collect()
     )
+    parts = {trial: part for (trial,), part in rows.partition_by("trial", as_dict=True).items()}
+    pairs = trials.select("trial", pl.col("rounds").fill_null(0)).iter_rows()
+    return [read(reading, parts.get(trial, rows.clear()), last, folder) for trial, last in pairs]
+
+
+def read(
+    reading: Reading, rows: pl.DataFrame, round: int, folder: str | Path, packs: Sequence[str] | None = None
+) -> Read:
+    """Where and what `reading` is in these rows of `rounds`: of one trial and the reading's method, up to `round`."""
+    column, per_unit = column_of(reading.measure)
+    nothing = dict.fromkeys(rows["seed"], math.nan)
     if isinstance(reading, Goal) and isinstance(reading.at, AtDensity):
-        reached = of_method.filter(pl.col("density") <= reading.at.density)
+        reached = rows.filter(pl.col("density") <= reading.at.density)
         if reached.is_empty():
-            return math.nan
+            return Read(round, None, nothing)
         round = reached["round"].min()  # type: ignore[assignment]
     elif isinstance(reading, Goal) and isinstance(reading.at, int):
         round = reading.at
-    if not per_unit:
-        per_seed = of_method.filter(pl.col("round") == round)[column]
-    elif reading.layer == 1:
-        per_seed = of_method.filter(pl.col("round") == round)[f"{column}_{reading.reduce}"]
-    else:
-        per_seed = _of_layer(reading, column, folder, of_method["lineage"].unique().to_list(), round, packs)
-    expected = of_method["lineage"].n_unique()
-    numbers = per_seed.drop_nulls()
-    return float(numbers.mean()) if len(numbers) == expected and expected else math.nan  # type: ignore[arg-type]
+    there = rows.filter(pl.col("round") == round)
+    if per_unit and reading.layer != 1:
+        there = there.drop(column, strict=False).join(
+            _of_layer(reading, column, folder, there["lineage"].to_list(), round, packs), on="lineage", how="left"
+        )
+    elif per_unit:
+        column = f"{column}_{reading.reduce}"
+    numbers = dict(there.select("seed", pl.col(column).cast(pl.Float64).fill_null(math.nan)).iter_rows())
+    return Read(round, there["density"].mean(), nothing | numbers)  # type: ignore[arg-type]
 
 
 def _of_layer(
@@ -77,12 +123,13 @@ def _of_layer(
     lineages: list[str],
     round: int,
     packs: Sequence[str] | None,
-) -> pl.Series:
+) -> pl.DataFrame:
+    """Lineage -> the units' mean or median; no row where nothing is defined or measured."""
     values = pl.col(column).drop_nans().drop_nulls()
     return (
         tables.scan("units", folder, packs)
         .filter(pl.col("lineage").is_in(lineages), pl.col("round") == round, pl.col("layer") == reading.layer)
         .group_by("lineage")
         .agg((values.median() if reading.reduce == "median" else values.mean()).alias(column))
-        .collect()[column]
+        .collect()
     )

@@ -1,102 +1,267 @@
-"""The leaderboard: trials, best first, with their goals; or, where a sweep has none, every method's means side by side."""
+"""The leaderboard: trials, best first, with their goals; or, where a sweep has none, every method's means side by side.
+
+Each mean stands with its standard error over seeds, the number of seeds and the density it was read at: rounds step over a goal's
+density, and trials that prune by other fractions are read at other densities. The best of a column is marked, and so is what
+cannot be told from it (`impray.results.spread` says how that is judged).
+"""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 
-from impray.results import goals, tables
+from impray.results import goals, outcomes, tables
 from impray.results.paths import Paths
+from impray.results.spread import standard_error, told_apart
+from impray.spec.measure import MEASURE_KINDS
+from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
 
-# Columns shown where a sweep has no goals, if they were measured, and how the leaderboard calls them (it has to fit a terminal).
-SHOWN = {
-    "accuracy": "accuracy",
-    "rf_width_x_px_median": "width px",
-    "clustering_mean": "clustering",
-    "kurtosis_per_class_mean": "kurtosis",
-    "ipr_mean": "ipr",
+# Columns of `rounds` that are shown where a sweep has no goals, if they were measured, and the end of each that counts as best.
+SHOWN: dict[str, Literal["min", "max"]] = {
+    "accuracy": "max",
+    "rf_width_px_median": "min",
+    "clustering_mean": "max",
+    "kurtosis_per_class_mean": "max",
+    "ipr_mean": "max",
 }
 
 
-def by_goals(sweep: Sweep, folder: str | Path) -> pl.DataFrame:
-    """One row per trial, sorted by the first goal; `front` marks trials that no other beats in every goal."""
-    axes = list(tables.axes_of(Paths(Path(folder))))
-    rows = tables.scan("trials", folder).filter(pl.col("status").is_in(["done", "stopped"])).collect()
-    names = [goals.label(goal) for goal in sweep.search.goals]
-    rows = rows.filter(
-        pl.col("goal_names") == names
-    )  # rows of other goals, of an earlier form of the sweep, are left out
-    signs = [1 if goal.direction == "min" else -1 for goal in sweep.search.goals]
-    points = [[sign * value for sign, value in zip(signs, of_row, strict=True)] for of_row in rows["goals"].to_list()]
-    whole = [row["status"] == "done" and not any(map(math.isnan, row["goals"])) for row in rows.iter_rows(named=True)]
-    rivals = [point for point, done in zip(points, whole, strict=True) if done]
-    front = [done and not any(_beats(q, p) for q in rivals) for p, done in zip(points, whole, strict=True)]
-    shown = rows.select(
-        "number", *axes, "status", "rounds", *(pl.col("goals").list.get(i).alias(n) for i, n in enumerate(names))
-    )
-    shown = shown.with_columns(pl.Series("front", ["yes" if best else None for best in front], dtype=pl.String))
-    order = pl.Series([point[0] for point in points], dtype=pl.Float64)
-    best_first = shown.with_columns(order.fill_nan(None).alias("_order")).sort("_order", "number", nulls_last=True)
-    return best_first.drop("_order").with_columns(pl.col(names).fill_nan(None))
+@dataclass(frozen=True)
+class Mean:
+    """A number of one row over its seeds. `rank` is None where it is not compared: undefined, stopped early, or without a rival."""
+
+    mean: float | None  # None: undefined
+    standard_error: float | None  # None with fewer than two seeds
+    seeds: int  # with a number
+    of_seeds: int  # that there are
+    density: float | None  # where it was read
+    rank: Literal["best", "not told from the best", "worse"] | None = None
 
 
-def by_method(folder: str | Path) -> pl.DataFrame:
-    """One row per trial and method: means over seeds in the last round, and over how many seeds."""
-    axes = list(tables.axes_of(Paths(Path(folder))))
-    rows = tables.scan("rounds", folder).filter(pl.col("status") == "done")
-    last = rows.filter(pl.col("round") == pl.col("round").max().over("trial", "method"))
-    measured = [name for name in SHOWN if not last.select(pl.col(name).is_null().all()).collect().item()]
-    return (
-        last.group_by("trial", "method", *axes)
-        .agg(
-            pl.col("round").first(),
-            pl.col("density").mean(),
-            *(pl.col(name).drop_nans().mean().alias(SHOWN[name]) for name in measured),
-            pl.len().alias("seeds"),
-        )
-        .join(tables.scan("trials", folder).select("trial", "number"), on="trial", how="left")
-        .sort("number", "method")
-        .select("number", *axes, "method", "round", "density", *(SHOWN[name] for name in measured), "seeds")
-        .collect()
-    )
+@dataclass(frozen=True)
+class Row:
+    """A trial, or a trial's method: what it is (`number`, axes, `status` ...) and its means by name."""
+
+    names: dict[str, Any]
+    means: dict[str, Mean]
 
 
-def lines(frame: pl.DataFrame, width: int | None, rows: int = 30) -> list[str]:
-    """A frame as plain text, numbers with four digits: the roomiest form that fits into `width` (None: any does).
+@dataclass(frozen=True)
+class Board:
+    """Rows, best first, and what else there is to know of them, a sentence each."""
 
-    No column is left out: where none fits, the terminal breaks the lines.
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """Ready for JSON: numbers in full, NaN as null."""
+        return {
+            "rows": [
+                {**row.names, "means": {name: vars(mean) for name, mean in row.means.items()}} for row in self.rows
+            ],
+            "notes": self.notes,
+        }
+
+
+def of(sweep: Sweep, folder: str | Path) -> Board:
+    """A sweep's leaderboard: by its goals, or by method where it has none."""
+    return by_goals(sweep, folder) if sweep.search.goals else by_method(folder)
+
+
+# -- by goals ---------------------------------------------------------------------------------------------------------
+
+
+def by_goals(sweep: Sweep, folder: str | Path) -> Board:
+    """One row per trial that is over, sorted by the first goal; `front` marks trials that no other beats in every goal.
+
+    A trial that was stopped early is no rival in a goal that is read at the last round: it has not got there.
     """
-    cells = [
-        [f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row]
-        for row in frame.head(rows).iter_rows()
+    asked = sweep.search.goals
+    names = [goals.label(goal) for goal in asked]
+    listed = outcomes.trials(folder)
+    over = listed.filter(pl.col("status").is_in(["done", "diverged", "stopped"]))
+    # Rows of other goals, of an earlier form of the sweep, are left out.
+    trials = over.filter(pl.col("goal_names") == pl.lit(names, dtype=pl.List(pl.String)))
+    read = [goals.of_trials(goal, folder, trials) for goal in asked]
+    statuses = trials["status"].to_list()
+    means = [
+        _ranked([_finite(each.of_seeds) for each in of_goal], [_mean(each) for each in of_goal], goal.direction, rivals)
+        for goal, of_goal in zip(asked, read, strict=True)
+        for rivals in [[_is_rival(status, goal) for status in statuses]]
     ]
-    whole = [[name] for name in frame.columns]
-    folded = [[word.strip() for word in re.findall(r"[^._ ]+[._ ]*", name)] for name in frame.columns]
-    numeric = [dtype.is_numeric() for dtype in frame.dtypes]
-    forms = [_text(heads, cells, numeric, gap) for heads, gap in ((whole, "  "), (folded, "  "), (folded, " "))]
-    text = next((form for form in forms if width is None or max(map(len, form)) <= width), forms[-1])
-    return text + ([f"and {frame.height - rows} more"] if frame.height > rows else [])
+    front = _front(asked, [list(of_trial) for of_trial in zip(*means, strict=True)], statuses)
+    axes = list(tables.axes_of(Paths(Path(folder))))
+    rows = []
+    for place, trial in enumerate(trials.iter_rows(named=True)):
+        told = {name: trial[name] for name in ("number", *axes, "status", "rounds", "diverged")}
+        told |= {"lineages": len(trial["lineages"]), "front": front[place]}
+        rows.append(Row(told, {name: of_goal[place] for name, of_goal in zip(names, means, strict=True)}))
+    rows.sort(key=lambda row: (_order(row, names[0], asked[0]), row.names["number"]))
+    return Board(rows, [*_notes(rows, folder), *_left_out(listed, over.height - trials.height)])
 
 
-def _text(heads: Sequence[Sequence[str]], cells: list[list[str]], numeric: Sequence[bool], gap: str) -> list[str]:
-    """Headings of one or more lines, standing on the first row; numbers to the right, words to the left."""
-    tallest = max(map(len, heads))
-    above = [[""] * (tallest - len(head)) + list(head) for head in heads]
-    table = [*zip(*above, strict=True), *cells]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        gap.join(
-            word.rjust(width) if right else word.ljust(width)
-            for word, width, right in zip(line, widths, numeric, strict=True)
-        ).rstrip()
-        for line in table
+def _mean(read: goals.Read) -> Mean:
+    """A goal's value: undefined where one seed is, since the others are then no fair sample."""
+    numbers = _finite(read.of_seeds)
+    whole = len(numbers) == len(read.of_seeds) and bool(numbers)
+    error = standard_error(list(numbers.values())) if whole else None
+    return Mean(read.value if whole else None, error, len(numbers), len(read.of_seeds), read.density)
+
+
+def _finite(of_seeds: Mapping[int, float]) -> dict[int, float]:
+    return {seed: number for seed, number in of_seeds.items() if math.isfinite(number)}
+
+
+def _ranked(
+    of_seeds: Sequence[Mapping[int, float]], means: list[Mean], direction: str, rivals: Sequence[bool]
+) -> list[Mean]:
+    """Adds `rank` among the means that are defined, of `rivals`; nothing where there are fewer than two."""
+    sign = 1 if direction == "min" else -1
+    compared = [place for place, mean in enumerate(means) if mean.mean is not None and rivals[place]]
+    if len(compared) < 2:
+        return means
+    best = min(compared, key=lambda place: sign * (means[place].mean or 0.0))
+    found = list(means)
+    for place in compared:
+        worse = told_apart(of_seeds[best], of_seeds[place])
+        rank = "best" if place == best else "worse" if worse else "not told from the best"
+        found[place] = replace(means[place], rank=rank)
+    return found
+
+
+def _order(row: Row, name: str, goal: Goal) -> float:
+    """Best first; what is undefined or no rival comes last."""
+    mean = row.means[name].mean
+    if mean is None or not _is_rival(row.names["status"], goal):
+        return math.inf
+    return mean if goal.direction == "min" else -mean
+
+
+def _is_rival(status: str, goal: Goal) -> bool:
+    return status != "stopped" or goal.at != "last"
+
+
+def _front(asked: Sequence[Goal], points: Sequence[Sequence[Mean]], statuses: Sequence[str]) -> list[bool]:
+    """Which done trials no other one beats: no worse in every goal, better in one."""
+    signs = [1 if goal.direction == "min" else -1 for goal in asked]
+    whole = [
+        [sign * mean.mean for sign, mean in zip(signs, point, strict=True) if mean.mean is not None]
+        if status == "done"
+        else []
+        for point, status in zip(points, statuses, strict=True)
     ]
+    rivals = [point for point in whole if len(point) == len(asked)]
+    return [len(point) == len(asked) and not any(_beats(rival, point) for rival in rivals) for point in whole]
 
 
-def _beats(p: list[float], q: list[float]) -> bool:
+def _beats(p: Sequence[float], q: Sequence[float]) -> bool:
     return all(a <= b for a, b in zip(p, q, strict=True)) and any(a < b for a, b in zip(p, q, strict=True))
+
+
+def _left_out(listed: pl.DataFrame, others: int) -> list[str]:
+    counts = {status: listed.filter(pl.col("status") == status).height for status in ("failed", "running")}
+    words = {"failed": "failed", "running": "not over"}
+    parts = [f"{count} {words[status]}" for status, count in counts.items() if count]
+    parts += [f"{others} read for other goals (impray sweep reads them again)"] if others else []
+    return [f"trials that are not shown: {', '.join(parts)}"] if parts else []
+
+
+# -- by method --------------------------------------------------------------------------------------------------------
+
+
+def by_method(folder: str | Path) -> Board:
+    """One row per trial and method: means over seeds in the last round that some lineage of it reached without diverging.
+
+    Where all diverged there is no mean, and the row says in which round the last one ended. A seed without a number is left out,
+    and counted. Rows are compared at equal density only.
+    """
+    axes = list(tables.axes_of(Paths(Path(folder))))
+    rounds = tables.scan("rounds", folder).collect()
+    shown = [name for name in SHOWN if rounds[name].is_not_null().any()]
+    numbers = dict(tables.scan("trials", folder).select("trial", "number").collect().iter_rows())
+    keys: list[dict[str, Any]] = []
+    values: list[dict[str, dict[int, float]]] = []
+    for (trial, method), part in rounds.partition_by("trial", "method", as_dict=True, maintain_order=True).items():
+        gone = part.filter(pl.col("status") == "diverged")["lineage"]
+        alive = part.filter(~pl.col("lineage").is_in(gone.to_list()))
+        last = part.filter(pl.col("round") == (part if alive.is_empty() else alive)["round"].max())
+        done = last.filter(pl.col("status") == "done")
+        told = {"number": numbers.get(trial), **{path: part[path][0] for path in axes}, "method": method}
+        told |= {"round": last["round"][0], "density": last["density"].mean()}
+        keys.append(told | {"diverged": gone.n_unique(), "lineages": part["lineage"].n_unique()})
+        values.append({name: _finite(dict(done.select("seed", _float(name)).iter_rows())) for name in shown})
+    board = _by_method(keys, values, shown, folder)
+    return replace(board, notes=[*board.notes, *_outdated(rounds)])
+
+
+def _outdated(rounds: pl.DataFrame) -> list[str]:
+    """Measures whose rows here are of an earlier version of impray, without the column that is shown now."""
+    found = []
+    for kind in (kind for kind in MEASURE_KINDS if kind.revision):
+        name, column = kind.model_fields["name"].default, f"{kind.unit_columns[0].name}_median"
+        if rounds.filter(pl.col(column).is_null(), pl.col("measured").str.contains(f"\\b{name}:")).height:
+            found.append(
+                f"{name}: rows of an earlier version lack {column}; impray sweep measures them again, untrained"
+            )
+    return found
+
+
+def _float(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float64).fill_null(math.nan)
+
+
+def _by_method(
+    keys: list[dict[str, Any]], values: list[dict[str, dict[int, float]]], shown: Sequence[str], folder: str | Path
+) -> Board:
+    means = [
+        {
+            name: Mean(
+                pl.Series(list(numbers.values())).mean() if numbers else None,  # type: ignore[arg-type]
+                standard_error(list(numbers.values())),
+                len(numbers),
+                key["lineages"],
+                key["density"],
+            )
+            for name, numbers in of_row.items()
+        }
+        for key, of_row in zip(keys, values, strict=True)
+    ]
+    equal: dict[float, list[int]] = {}
+    for place, key in enumerate(keys):
+        equal.setdefault(round(key["density"] or math.nan, 6), []).append(place)
+    for places in equal.values():
+        for name in shown:
+            of_name = [means[place][name] for place in places]
+            ranked = _ranked([values[p][name] for p in places], of_name, SHOWN[name], [True] * len(places))
+            for place, mean in zip(places, ranked, strict=True):
+                means[place][name] = mean
+    rows = [Row(key, of_row) for key, of_row in zip(keys, means, strict=True)]
+    rows.sort(key=lambda row: (math.inf if row.names["number"] is None else row.names["number"], row.names["method"]))
+    empty = [] if rows else ["no round is finished yet"]
+    return Board(rows, [*_notes(rows, folder, "its best at equal density, "), *empty])
+
+
+# -- what else there is to know ---------------------------------------------------------------------------------------
+
+
+def _notes(rows: Sequence[Row], folder: str | Path, which: str = "the best, ") -> list[str]:
+    means = [mean for row in rows for mean in row.means.values()]
+    found = []
+    if any(mean.standard_error is not None for mean in means):
+        found.append("+-: standard error over seeds")
+    if any(mean.rank for mean in means):
+        found.append(f"*: {which}~: not told from it (the 95 % t interval of the difference, paired by seed, holds 0)")
+    notes = ["; ".join(found)] if found else []
+    if means and all(mean.of_seeds < 2 for mean in means):
+        notes.append("one seed: how much seeds differ is not known, and no difference can be told from chance")
+    for name in rows[0].means if rows else ():
+        if all(row.means[name].mean is None for row in rows):
+            notes.append(f"{name}: no trial has this number (undefined, diverged, or never read there)")
+    gone = outcomes.warning(folder)
+    return [*notes, *([f"{gone}; impray failures {folder} names them"] if gone else [])]

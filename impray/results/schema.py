@@ -175,7 +175,12 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
             Column("number", "int", "", "order in which the search asked for it, from 0"),
         ),
         (
-            Column("status", "str", "", "running (not over), done, stopped (early), or failed"),
+            Column(
+                "status",
+                "str",
+                "",
+                "running (not over), done, diverged (every lineage did), stopped (early), or failed",
+            ),
             Column("rounds", "int", "prunings", "the last round reached"),
             Column("goals", "list[float]", "", "values of the sweep's goals"),
             Column("goal_names", "list[str]", "", "what each of them reads"),

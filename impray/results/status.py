@@ -6,23 +6,25 @@ from pathlib import Path
 
 import polars as pl
 
-from impray.results import tables
+from impray.results import outcomes, tables
 
 
 def sentence(folder: str | Path) -> str:
     """`3 of 4 trials done, 1 running; 84 rounds of 12 lineages in the tables (runs/quickstart)`."""
-    trials = tables.scan("trials", folder).group_by("status").len().collect()
-    of_status = dict(trials.iter_rows())
+    trials = outcomes.trials(folder)
+    of_status = dict(trials.group_by("status").len().iter_rows())
+    in_part = trials.filter(pl.col("diverged") > 0, pl.col("status") == "done").height
     rounds = tables.scan("rounds", folder).select(
         pl.len().alias("rounds"),
         pl.col("lineage").n_unique().alias("lineages"),
         pl.col("lineage").filter(pl.col("status") == "diverged").n_unique().alias("diverged"),
     )
     counts = rounds.collect().row(0, named=True)
-    words = {"running": "not over", "stopped": "stopped early", "failed": "failed"}
+    words = {"diverged": "diverged", "running": "not over", "stopped": "stopped early", "failed": "failed"}
     rest = "".join(f", {of_status[key]} {word}" for key, word in words.items() if of_status.get(key))
     failures = tables.scan("failures", folder).select(pl.len()).collect().item()
-    text = f"{of_status.get('done', 0)} of {sum(of_status.values())} trials done{rest}; "
+    done = f"done ({in_part} with diverged lineages)" if in_part else "done"
+    text = f"{of_status.get('done', 0)} of {sum(of_status.values())} trials {done}{rest}; "
     text += f"{counts['rounds']} rounds of {counts['lineages']} lineages are in the tables of {folder}"
     text += f", {counts['diverged']} lineages diverged" if counts["diverged"] else ""
     return text + (f"; {failures} failures recorded" if failures else "")

@@ -20,6 +20,7 @@ from impray.data import open_pack
 from impray.data.stored import open_stored
 from impray.results import failures, files, mlflow, tables
 from impray.results.known import known
+from impray.results.outcomes import share
 from impray.results.paths import Paths
 from impray.service import folder
 from impray.service.plan import axis_types, listed, packs
@@ -154,6 +155,8 @@ class Watcher:
         lineages = len(trials.sweep.methods) * len(trials.sweep.seeds)
         left = (_budget(trials) - over) * lineages * (trials.sweep.rounds + 1)
         self.progress = Progress(console, name, _budget(trials), over, left)
+        self.progress.diverged = sum(outcome == "diverged" for outcome in trials.outcomes.values())
+        self.progress.done -= self.progress.diverged
         self.best: tuple[float, str] | None = None
         self.cut_short = False
 
@@ -173,7 +176,8 @@ class Watcher:
         self.progress.pack_ended(pack, outcome, error)
         for trial, how in self.trials.pack_ended(pack, outcome, lineages):
             values = self.trials.goals_of(trial) if how == "done" else []
-            self.progress.trial_ended(trial.number, how, told(self.trials.sweep, values) if values else "")
+            gone = share(self.trials.diverged[trial.trial.id], len(trial.lineages))
+            self.progress.trial_ended(trial.number, how, told(self.trials.sweep, values) if values else "", gone)
             self._compare(trial.number, values)
 
     def _compare(self, number: int, values: list[float]) -> None:
@@ -229,8 +233,7 @@ def _proposals(request: Request, trials: Trials, watcher: Watcher, slots: int) -
         trials.waits_for(pack)
     for trial in trials.left():
         if trial.trial.id not in trials.waiting:  # its rows were complete, but it was killed before it was told as done
-            trials.outcomes[trial.trial.id] = "done"
-            trials.write(trial, "done")
+            trials.end(trial)
     return _Announced(Listed(left), watcher)
 
 

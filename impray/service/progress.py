@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, console: Console, name: str, trials: int, done: int, rounds_left: int) -> None:
         self.console, self.name = console, name
-        self.trials, self.done, self.failed, self.stopped = trials, done, 0, 0
+        self.trials, self.done, self.failed, self.stopped, self.diverged = trials, done, 0, 0, 0
         self.rounds_left, self.rounds_run = rounds_left, 0
         self.running: dict[str, tuple[Pack, int]] = {}
         self.best = ""
@@ -60,11 +60,14 @@ class Progress:
             self.rounds_left -= (pack.rounds - round) * len(pack.lineages)
             self.line(f"pack {pack.id} {outcome}" + (f": {error}" if error else ""), always=outcome == "failed")
 
-    def trial_ended(self, number: int, outcome: Outcome, goals: str) -> None:
+    def trial_ended(self, number: int, outcome: Outcome, goals: str, diverged: str = "") -> None:
+        """`goals` as text, and `diverged`: how many of its lineages are (`1/4 diverged`), if any."""
         self.done += outcome == "done"
+        self.diverged += outcome == "diverged"
         self.stopped += outcome == "stopped"
         self.failed += outcome == "failed"
-        self.line(f"trial {number} {outcome}" + (f": {goals}" if goals else ""))
+        how = ", ".join(part for part in ("" if outcome == "diverged" else outcome, diverged) if part)
+        self.line(f"trial {number} {how}" + (f": {goals}" if goals else ""), always=bool(diverged))
 
     def line(self, text: str, always: bool = False) -> None:
         """One plain line per event; on a terminal the live view shows it instead."""
@@ -92,6 +95,7 @@ class Progress:
     def summary(self) -> str:
         parts = [f"{self.done}/{self.trials} trials done", f"{len(self.trials_running())} running"]
         parts += [f"{self.stopped} stopped early"] if self.stopped else []
+        parts += [f"{self.diverged} diverged"] if self.diverged else []
         parts += [f"{self.failed} failed"] if self.failed else []
         parts += [f"{self.per_minute:.0f} rounds/min", f"about {self.time_left()} left"]
         return ", ".join(parts)

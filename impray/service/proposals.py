@@ -21,7 +21,7 @@ from impray.spec.search import Range
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
-Outcome = Literal["done", "stopped", "failed"]
+Outcome = Literal["done", "diverged", "stopped", "failed"]  # packs never are diverged; trials are, if every lineage is
 
 
 REPEATS = 100  # draws in a row of points that were asked before, after which a search ends
@@ -163,7 +163,8 @@ class Asked:
         if earlier.outcome is None:
             self._study.enqueue_trial(params)
             return
-        told = earlier.goals if earlier.outcome == "done" and not any(map(math.isnan, earlier.goals)) else None
+        ended = earlier.outcome in ("done", "diverged")  # a goal that is read before it diverged has its number
+        told = earlier.goals if ended and earlier.goals and not any(map(math.isnan, earlier.goals)) else None
         state = optuna.trial.TrialState
         over = optuna.trial.create_trial(
             state=state.COMPLETE if told else state.PRUNED if earlier.outcome == "stopped" else state.FAIL,

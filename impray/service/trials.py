@@ -35,6 +35,7 @@ class Trials:
         self.waiting: dict[str, set[str]] = {}  # trial -> ids of packs that have not ended
         self.packs: dict[str, list[Pack]] = {}  # trial -> its packs
         self.outcomes: dict[str, Outcome] = {}
+        self.diverged: dict[str, int] = {}  # trial that ended in this run -> how many of its lineages diverged
         self._values: dict[tuple[str, int], list[float]] = {}
         self.asks = sweep.search.algorithm == "optuna"
         if not self.asks:
@@ -48,19 +49,31 @@ class Trials:
         outcome = self._outcome(row, trial) if row else None
         if outcome is not None:
             self.outcomes[trial.trial.id] = outcome
-        if row is None or row["number"] != trial.number:
+        if row is None or row["number"] != trial.number or (outcome is not None and self._outdated(row, outcome)):
             self.write(trial, outcome or "running")
 
     def _outcome(self, row: Mapping[str, Any], trial: Planned) -> Outcome | None:
         """How a trial of an earlier run ended; None if something of it is left to do."""
         if row["status"] == "stopped" and row["stopped_by"] == self._stop_early:
             return "stopped"
-        return "done" if row["status"] == "done" and self.complete(trial) else None
+        if row["status"] not in ("done", "diverged") or not self.complete(trial):
+            return None
+        ends = [{round.status for round in self.known.rounds[lineage.id].values()} for lineage in trial.lineages]
+        return _how(sum("diverged" in statuses for statuses in ends), trial)
+
+    def _outdated(self, row: Mapping[str, Any], outcome: Outcome) -> bool:
+        """Whether a row says something else than is so: versions before 0.4.0 wrote `done` of a trial that had diverged, and
+        the goals may be others by now. They are read again from the rounds, without running anything."""
+        return row["status"] != outcome or row["goal_names"] != self._goal_names
 
     @property
     def _stop_early(self) -> str | None:
+        """Names what ended a trial: its parameters and, where the measure's first column has changed, its revision."""
         stop = self.sweep.search.stop_early
-        return json.dumps(canonical(stop), sort_keys=True) if stop else None
+        if stop is None:
+            return None
+        revision = goals.revision_of(stop.measure)
+        return json.dumps(canonical(stop) | ({"revision": revision} if revision else {}), sort_keys=True)
 
     @property
     def _goal_names(self) -> list[str]:
@@ -73,11 +86,9 @@ class Trials:
             trial = Trial.model_validate_json(row["description"])
             of_row = planned(self.sweep, row["number"], {}, trial)
             outcome = self._outcome(row, of_row)
-            if outcome == "done" and row["goal_names"] != self._goal_names:
-                self.planned[trial.id] = (
-                    of_row  # its goals were others: read again from its rounds, without running anything
-                )
-                self.write(of_row, "done")
+            if outcome in ("done", "diverged") and self._outdated(row, outcome):
+                self.planned[trial.id] = of_row
+                self.write(of_row, outcome)
                 row = {**row, "goals": self.goals_of(of_row)}
             found.append(Earlier(row["number"], trial, outcome, row["goals"] or []))
         return found
@@ -119,10 +130,16 @@ class Trials:
             if outcome != "done" and id not in spared:
                 self.outcomes[id] = outcome
             if not self.waiting[id]:
-                how = self.outcomes.setdefault(id, "done")
-                self.write(self.planned[id], how)
-                ended.append((self.planned[id], how))
+                ended.append((self.planned[id], self.end(self.planned[id])))
         return ended
+
+    def end(self, trial: Planned) -> Outcome:
+        """A trial with nothing left to run, and no failed or stopped pack, is done or diverged; its row says so."""
+        gone = self._of_trial(trial).filter(pl.col("status") == "diverged")
+        self.diverged[trial.trial.id] = gone.select(pl.col("lineage").n_unique()).collect().item()
+        how = self.outcomes.setdefault(trial.trial.id, _how(self.diverged[trial.trial.id], trial))
+        self.write(trial, how)
+        return how
 
     def goals_of(self, trial: Planned, round: int | None = None) -> list[float]:
         """Values of the sweep's goals, NaN where undefined; read once, when the trial is over."""
@@ -161,9 +178,16 @@ class Trials:
         tables.write(self.paths, "trials", f"{trial.number:06d}-{trial.trial.id}", [row], self.columns)
 
     def _last_round(self, trial: Planned) -> int | None:
+        return self._of_trial(trial).select(pl.col("round").max()).collect().item()
+
+    def _of_trial(self, trial: Planned) -> pl.LazyFrame:
+        """Its rows of `rounds`."""
         found = tables.scan("rounds", self.paths.folder, self._files(trial))
-        of_trial = found.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
-        return of_trial.select(pl.col("round").max()).collect().item()
+        return found.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
+
+
+def _how(diverged: int, trial: Planned) -> Outcome:
+    return "diverged" if diverged == len(trial.lineages) else "done"
 
 
 def _in_round(goal: Goal, trial: Trial) -> Goal | None:
@@ -175,7 +199,7 @@ def _in_round(goal: Goal, trial: Trial) -> Goal | None:
 
 
 def told(sweep: Sweep, values: list[float]) -> str:
-    """Goals as a person reads them: `median rf_width_x_px of imp 1.53`."""
+    """Goals as a person reads them: `median rf_width_px of imp 1.53`."""
     return ", ".join(
         f"{goals.label(goal)} {'undefined' if math.isnan(value) else f'{value:.4g}'}"
         for goal, value in zip(sweep.search.goals, values, strict=True)

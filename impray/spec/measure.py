@@ -42,6 +42,8 @@ class MeasureSpec(Spec):
     image_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `images`
     histogram_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `histograms`
     step_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `steps`
+    # Raised when a released measure's columns change: rows written before lack them and are measured again.
+    revision: ClassVar[int] = 0
     needs_image: ClassVar[bool] = False
 
     @property
@@ -131,7 +133,9 @@ class MaskOnImage(MeasureSpec):
 class RfWidth(MaskOnImage):
     """Receptive-field width: the standard deviations of a Gaussian fitted to S_i(d), Redman et al. (2025), eq. 1 and Appendix A."""
 
+    revision = 1  # rf_width_px
     unit_columns = (
+        Column("rf_width_px", "float", "px", "mean of the unit's rf_width_x_px and rf_width_y_px; NaN where either is"),
         Column("rf_width_x_px", "float", "px", "standard deviation along columns of the Gaussian fitted to S_i(d)"),
         Column("rf_width_y_px", "float", "px", "standard deviation along rows of the Gaussian fitted to S_i(d)"),
         Column("rf_fit_mse", "float", "pairs^2", "mean squared residual of that fit"),

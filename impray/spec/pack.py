@@ -64,7 +64,9 @@ def measure_name(measure: MeasureSpec) -> str:
 
 
 def measure_hash(measure: MeasureSpec) -> str:
-    return _digest(canonical(measure))[:8]
+    """Names what a row's columns of this measure are: its parameters and, where they changed since, its revision."""
+    form = canonical(measure)
+    return _digest(form | {"revision": measure.revision} if measure.revision else form)[:8]
 
 
 def stackable(lineage: Lineage) -> str:

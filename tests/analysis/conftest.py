@@ -24,7 +24,7 @@ def lineage_row() -> Callable[..., dict]:
         trial = f"trial-{blend}"
         known = {"lineage": f"{trial}-{method}-{seed}", "trial": trial, "trunk": f"trunk-{seed}", "method": method}
         known |= {"seed": seed, "round": 3, "status": "done", "density": 0.343, BLEND: blend}
-        return known | {"rf_width_x_px_median": width, "rf_width_y_px_median": width} | others
+        return known | {"rf_width_px_median": width} | others
 
     return row
 

@@ -27,7 +27,7 @@ def courses(lineage_row, lazy):
             for seed in (0, 1)
             for n in range(5)
         ]
-        return lazy([row | ({"rf_width_y_px_median": row[column]} if "width" in column else {}) for row in found])
+        return lazy(found)
 
     return rows
 
@@ -43,12 +43,12 @@ def test_width_table_of_five_rows(lineage_row, lazy):
 
 
 def test_width_orders_either_way(courses):
-    fits = courses("rf_width_x_px_median", 8.0, {"imp": -1.5, "oneshot": -1.0, "random": 0.0})
+    fits = courses("rf_width_px_median", 8.0, {"imp": -1.5, "oneshot": -1.0, "random": 0.0})
     told = width_by_round.text(width_by_round.table(fits, [BLEND]))
     assert (
         "Yes: at data.gaussian_blend = 0 (data as they are) and round 4, imp is narrower than oneshot in 2 of 2" in told
     )
-    against = courses("rf_width_x_px_median", 8.0, {"imp": -1.0, "oneshot": -1.5, "random": 0.0})
+    against = courses("rf_width_px_median", 8.0, {"imp": -1.0, "oneshot": -1.5, "random": 0.0})
     told = width_by_round.text(width_by_round.table(against, [BLEND]))
     assert "Not in every seed" in told and "imp is narrower than oneshot in 0 of 2 seeds" in told
 
@@ -78,7 +78,7 @@ def test_kurtosis_below_three_counts_by_distance(courses):
 @pytest.mark.parametrize("script", [width_by_round, kurtosis_by_round])
 @pytest.mark.parametrize("axes", [[], [BLEND]])
 def test_draws(courses, script, axes):
-    column = "kurtosis_per_class_mean" if script is kurtosis_by_round else "rf_width_x_px_median"
+    column = "kurtosis_per_class_mean" if script is kurtosis_by_round else "rf_width_px_median"
     found = script.table(courses(column, 3.0, steps(0.1, 0.2, 0.3)), axes)
     assert isinstance(script.draw(found), Figure)
 

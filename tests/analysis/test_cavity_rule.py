@@ -115,9 +115,9 @@ def test_table_of_one_method_and_round(ruled):
     values = dict(found.select("measure", "mean").rows())
     assert values == pytest.approx(
         {
-            "width_px": 2.05,
+            "rf_width_px": 2.05,
             "clustering": 6.0,
-            "kurtosis": 6.0,
+            "kurtosis_per_class": 6.0,
             "accuracy": 0.5,
             "overlap": 0.9,
             "overlap_by_fan_in": 0.3,
@@ -188,14 +188,14 @@ def test_seeds_that_disagree_decide_by_their_weight(lineage_row, lazy, others, l
     width = {"imp": [2.0] * 6, "random": [7.0] * 6, "cavity": [others] * 5 + [last]}
     rows = [row(method, seed, px) for method, of in width.items() for seed, px in enumerate(of)]
     found = cavity_rule.table(lazy(rows), [BLEND])
-    assert cavity_rule.findings(found).locality == {"width_px": locality}
+    assert cavity_rule.findings(found).locality == {"rf_width_px": locality}
     told = cavity_rule.headline(found)
-    assert told.startswith(said) and f": {cavity_rule.LOCALITY[locality]} by width_px." in told
+    assert told.startswith(said) and f": {cavity_rule.LOCALITY[locality]} by rf_width_px." in told
 
 
 def test_numbers_as_h_star_has_them_support_it(ruled):
     found = cavity_rule.table(ruled(), [BLEND])
-    assert cavity_rule.findings(found) == Findings({"width_px": "like", "clustering": "like"}, "as oneshot", "most")
+    assert cavity_rule.findings(found) == Findings({"rf_width_px": "like", "clustering": "like"}, "as oneshot", "most")
     told = cavity_rule.headline(found)
     assert (
         told.startswith("Supported")
@@ -206,17 +206,17 @@ def test_numbers_as_h_star_has_them_support_it(ruled):
 
 def test_high_kurtosis_without_imps_masks_does_not(ruled):
     found = cavity_rule.table(ruled(widths=PLAIN | {"cavity": 8.0}, overlap=(0.2, 0.8)), [BLEND])
-    assert cavity_rule.findings(found).locality == {"width_px": "none", "clustering": "none"}
+    assert cavity_rule.findings(found).locality == {"rf_width_px": "none", "clustering": "none"}
     assert cavity_rule.headline(found).startswith("Not supported")
 
 
 def test_where_the_score_does_not_raise_the_kurtosis_it_tests_nothing(ruled):
     rows = ruled(PLAIN | {"cavity": 5.0}, HIGH | {"cavity": 4.0}, overlap=(0.2, 0.8))
     found = cavity_rule.table(rows, [BLEND])
-    assert cavity_rule.findings(found) == Findings({"width_px": "less", "clustering": "less"}, "at chance", "none")
+    assert cavity_rule.findings(found) == Findings({"rf_width_px": "less", "clustering": "less"}, "at chance", "none")
     told = cavity_rule.text(found)
     assert "Untested" in told
-    assert "width_px: cavity is narrower than imp in so many of 2 seeds at rounds 1-3: 0, 0, 0." in told
+    assert "rf_width_px: cavity is narrower than imp in so many of 2 seeds at rounds 1-3: 0, 0, 0." in told
     assert (
         "what cavity removes next has a positive mean in every seed after rounds 0-2 of rounds 0-2, a positive median "
         "after no round; N_W x score of what goes first: mean +5, median -0.5, mean from half of the inputs +10."

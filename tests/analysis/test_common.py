@@ -16,12 +16,11 @@ BLEND = "data.gaussian_blend"
 SCRIPTS = Path(__file__).parents[2] / "analysis"
 
 
-def test_mean_and_range_are_over_seeds_and_x_and_y_are_averaged(lineage_row, lazy):
+def test_mean_and_range_are_over_seeds(lineage_row, lazy):
     rows = [lineage_row(0.0, "imp", seed, 2.0 * seed) for seed in (1, 2, 3)]
-    rows[0]["rf_width_y_px_median"] = 4.0  # x 2, y 4: width 3
     found = common.tidy(lazy(rows), [BLEND], [(WIDTH,)])
-    assert found["value"].to_list() == [3.0, 4.0, 6.0]
-    assert found.select("mean", "low", "high", "seeds").unique().rows() == [(13 / 3, 3.0, 6.0, 3)]
+    assert found["value"].to_list() == [2.0, 4.0, 6.0]
+    assert found.select("mean", "low", "high", "seeds").unique().rows() == [(4.0, 2.0, 6.0, 3)]
 
 
 def test_the_last_round_is_the_last_that_every_lineage_of_the_trial_reached(lineage_row, lazy):
@@ -65,8 +64,11 @@ def test_lineages_short_of_an_asked_round_are_counted(lineage_row, lazy):
 def test_undefined_is_counted_and_not_measured_is_left_out(lineage_row, lazy):
     rows = [lineage_row(0.0, "imp", 0, 2.0), lineage_row(0.0, "imp", 1, math.nan), lineage_row(0.0, "imp", 2, None)]
     found = common.tidy(lazy(rows), [BLEND], [(WIDTH,), (CLUSTERING,)])
-    assert found.select("measure", "seed", "status").rows() == [("width_px", 0, "done"), ("width_px", 1, "undefined")]
-    assert "width_px is undefined for 1 lineage " in common.caption(found, "bars")
+    assert found.select("measure", "seed", "status").rows() == [
+        ("rf_width_px", 0, "done"),
+        ("rf_width_px", 1, "undefined"),
+    ]
+    assert "rf_width_px is undefined for 1 lineage " in common.caption(found, "bars")
     with pytest.raises(DataError, match="has not measured any of clustering_mean"):
         common.tidy(lazy(rows), [BLEND], [(CLUSTERING,)])
 

@@ -130,9 +130,9 @@ def test_the_gaussian_end_of_a_gain_is_its_smallest(dialled):
 def test_a_dial_that_no_setting_changes(dialled):
     told = dial.headline(dial.table(dialled(), AXES))
     assert told.startswith("A dial (at prune.rewind_step = 0, prune.fraction = 0.3): at every one of 2 steps")
-    assert "width_px rises in 2 of 2 seeds (half of the change is done by 0.4)" in told
+    assert "rf_width_px rises in 2 of 2 seeds (half of the change is done by 0.4)" in told
     assert "Between its ends, in part" in told and "narrower in 2 of 2 seeds (mean difference -2 px" in told
-    assert "By width_px, of 4 settings: in part at 4 (narrower in 8 of 8 pairs" in told
+    assert "By rf_width_px, of 4 settings: in part at 4 (narrower in 8 of 8 pairs" in told
     assert told.count("no setting changes the answer") == 2
 
 

@@ -20,7 +20,7 @@ WIDTH = {"measure": "rf_width", "at": {"density": 0.1}, "direction": "min"}
 ACCURACY = {"measure": "accuracy", "direction": "max"}
 LOSS = {"measure": "loss", "at": 4, "direction": "min"}
 STOP = {"measure": "rf_width", "direction": "min", "grace": 3}
-FIRST, SECOND = "goal 1: median rf_width_x_px of imp at density 0.1", "goal 2: accuracy of imp at the last round"
+FIRST, SECOND = "goal 1: median rf_width_px of imp at density 0.1", "goal 2: accuracy of imp at the last round"
 BOTH = [(0, [3.0, 0.9]), (1, [2.0, 0.8]), (2, [4.0, 0.9]), (3, [1.0, 0.5]), (4, [2.0, 0.7])]
 
 
@@ -141,6 +141,12 @@ def test_stopped_failed_and_undefined_trials_are_counted():
     assert f"{FIRST} with data.gain: -0.29 (6 trials)" in text
     # Ranks 4.5 3 4.5 1 2 against 1..5: -7 / sqrt(10 * 9.5).
     assert f"{SECOND} with data.gain: -0.72 (5 trials)" in text
+
+
+def test_diverged_trials_are_counted_and_marked():
+    found, of = two(trial(5, [float("nan")] * 2, "diverged"))
+    assert "6 trials asked for: 5 finished, 0 stopped early, 0 failed, 1 diverged in every seed." in told(found, of)
+    assert "diverged" in goals._handles(found, True)
 
 
 def test_an_unfinished_search_says_so():

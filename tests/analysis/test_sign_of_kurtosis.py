@@ -249,7 +249,7 @@ def test_oneshot_is_judged_beside_imp(planted):
     assert (
         "oneshot is more clustered (clustering) than on the Gaussian: negative yes; positive no; elliptical no" in told
     )
-    assert "imp is narrower (width_px) than on the Gaussian: negative yes; positive no" in told
+    assert "imp is narrower (rf_width_px) than on the Gaussian: negative yes; positive no" in told
 
 
 # --- proxy and correlations ---
@@ -283,7 +283,7 @@ def test_rank_correlation_over_stimuli(planted):
     of_means, each, count = sign.ranked(found, (sign.POINTWISE,), None, sign.CLUSTERING, "imp")  # type: ignore[misc]
     assert of_means == pytest.approx(-1) and each == pytest.approx([-1.0] * 10) and count == 5
     assert (
-        "nlgp and kur, imp: excess kurtosis with width_px +1.00 over 5 stimuli, of this sign in 10 of 10"
+        "nlgp and kur, imp: excess kurtosis with rf_width_px +1.00 over 5 stimuli, of this sign in 10 of 10"
         in sign.text(found)
     )
 

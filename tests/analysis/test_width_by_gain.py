@@ -38,9 +38,9 @@ def test_table_of_five_rows(lineage_row, lazy):
         ("clustering", "0", "imp", 3.5, 3.0, 4.0, 2),
         ("clustering", "0", "random", 1.0, 1.0, 1.0, 1),
         ("clustering", "1", "imp", 2.0, 2.0, 2.0, 2),
-        ("width_px", "0", "imp", 2.5, 2.0, 3.0, 2),
-        ("width_px", "0", "random", 7.0, 7.0, 7.0, 1),
-        ("width_px", "1", "imp", 5.5, 5.0, 6.0, 2),
+        ("rf_width_px", "0", "imp", 2.5, 2.0, 3.0, 2),
+        ("rf_width_px", "0", "random", 7.0, 7.0, 7.0, 1),
+        ("rf_width_px", "1", "imp", 5.5, 5.0, 6.0, 2),
     ]
 
 

@@ -409,7 +409,9 @@ def test_a_later_layer_is_measured_by_its_paths_and_layers_that_are_not_there_ar
     for net in range(3):
         ((_, numbers),) = paths(state, net, 2)
         expected = rf_width(numbers, (2, 5, 6), colours=colours, min_fan_in=4, weighted=True)
-        for values, column in zip(expected, ("rf_width_x_px", "rf_width_y_px", "rf_fit_mse"), strict=True):
+        expected = ((expected[0] + expected[1]) / 2, *expected)
+        columns = ("rf_width_px", "rf_width_x_px", "rf_width_y_px", "rf_fit_mse")
+        for values, column in zip(expected, columns, strict=True):
             assert torch.equal(found.units[2][column][net].nan_to_num(-1), values.nan_to_num(-1))
     assert found.units[2]["rf_width_x_px"].isfinite().any()
     assert set(measure_rf_width(spec.RfWidth(layers=(2, 3, 4)), state).units) == {2}  # 3 is the output layer

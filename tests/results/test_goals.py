@@ -1,15 +1,15 @@
-"""Goals and leaderboards: the column, the round or density, the mean over seeds; who is on the front."""
+"""Goals: the column, the round or density, the mean over seeds."""
 
 import json
 import math
 
+import polars as pl
 import pytest
 
-from impray.results import leaderboard, tables
-from impray.results.goals import label, value
+from impray.results import tables
+from impray.results.goals import column_of, label, of_trials, value
 from impray.results.paths import Paths
 from impray.spec.search import AtDensity, Goal
-from impray.spec.sweep import Sweep
 
 DENSITY = [1.0, 0.5, 0.25]
 
@@ -27,7 +27,8 @@ def folder(tmp_path):
             "status": "done",
             "density": DENSITY[round],
             "accuracy": seed + round / 10,
-            "rf_width_x_px_median": 5.0 - round - seed,
+            "rf_width_px_median": 5.0 - round - seed,
+            "rf_width_x_px_median": 99.0,
             "rf_width_x_px_mean": 50.0,
         }
         for method, seeds in (("imp", (0, 1)), ("random", (0,)))
@@ -98,43 +99,20 @@ def test_labels_tell_goals_apart():
     assert len({label(goal) for goal in goals}) == 5
 
 
-SWEEP = {
-    "question": "?",
-    "trial": {"data": {"kind": "nlgp"}},
-    "seeds": 1,
-    "rounds": 2,
-    "search": {
-        "algorithm": "optuna",
-        "trials": 5,
-        "space": {"train.lr": {"low": 0.1, "high": 1}},
-        "goals": [{"measure": "loss", "direction": "min"}, {"measure": "accuracy", "direction": "max"}],
-    },
-}
+def test_all_trials_at_once_are_read_as_each_is_alone(folder):
+    trials = pl.DataFrame({"trial": ["a", "b"], "lineages": [["imp0", "imp1"], ["imp1", "random0"]], "rounds": [2, 1]})
+    for goal in (
+        Goal(measure="accuracy", direction="max"),
+        Goal(measure="accuracy", direction="max", at=AtDensity(density=0.6)),
+        Goal(measure="kurtosis", direction="min", layer=2),
+    ):
+        found = of_trials(goal, folder, trials)
+        alone = [value(goal, folder, lineages, rounds) for _, lineages, rounds in trials.iter_rows()]
+        assert [read.value for read in found] == pytest.approx(alone, nan_ok=True)
+    reached = of_trials(Goal(measure="accuracy", direction="max", at=AtDensity(density=0.6)), folder, trials)[0]
+    assert (reached.round, reached.density, dict(reached.of_seeds)) == (1, 0.5, {0: 0.1, 1: 1.1})
 
 
-def test_the_front_holds_what_no_other_beats(tmp_path):
-    (tmp_path / "provenance.json").write_text(json.dumps({"axes": {"train.lr": "float"}}))
-    found = [
-        ([1.0, 0.5], "done"),
-        ([2.0, 0.9], "done"),
-        ([2.0, 0.4], "done"),
-        ([math.nan, 1.0], "done"),
-        ([0.0, 1.0], "stopped"),
-    ]
-    rows = [
-        {
-            "goal_names": ["loss of imp", "accuracy of imp"],
-            "trial": f"t{n}",
-            "number": n,
-            "status": status,
-            "rounds": 2,
-            "goals": goals,
-            "lineages": [],
-            "description": "{}",
-        }
-        for n, (goals, status) in enumerate(found)
-    ]
-    tables.write(Paths(tmp_path), "trials", "x", rows, {"train.lr": "float"})
-    board = leaderboard.by_goals(Sweep.model_validate(SWEEP), tmp_path)
-    assert board.filter(board["front"] == "yes")["number"].sort().to_list() == [0, 1]
-    assert board["number"].to_list() == [4, 0, 1, 2, 3]
+def test_the_name_of_the_width_is_the_mean_of_x_and_y():
+    assert column_of("rf_width") == ("rf_width_px", True) == column_of("rf_width_px")
+    assert column_of("rf_width_x_px") == ("rf_width_x_px", True)

@@ -132,6 +132,17 @@ def test_optuna_is_told_what_happened():
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
 
 
+def test_a_diverged_trial_of_an_earlier_run_is_told_as_failed_and_not_run_again():
+    sweep = tiny_sweep(**SEARCH)
+    first, seen = asked(sweep)
+    first.next()
+    again, heard = asked(sweep, earlier=[Earlier(0, seen[0].trial, "diverged", [math.nan, math.nan])])
+    assert again.told == 1 and [trial.state.name for trial in again._study.trials] == ["FAIL"]
+    while again.next() != "finished":
+        pass
+    assert seen[0].trial.id not in {trial.trial.id for trial in heard}
+
+
 def test_an_exhausted_space_ends_the_search():
     small = {**SEARCH["search"], "space": {"prune.fraction": [0.2, 0.3]}, "trials": 50}
     proposals, seen = asked(tiny_sweep(search=small))

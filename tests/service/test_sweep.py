@@ -16,11 +16,15 @@ from conftest import assert_same_tables, rows_of, tiny, tiny_sweep
 from data import dataset_files
 from rich.console import Console
 
+from impray.results import files, tables
+from impray.results.paths import Paths
 from impray.results.tables import scan
 from impray.service import driver
 from impray.service.trials import Trials
 from impray.spec.errors import DataError, SweepError
 from impray.spec.load import load
+from impray.spec.measure import RfWidth
+from impray.training import OPTIMIZERS
 
 ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
 
@@ -139,6 +143,70 @@ def test_a_new_axis_fills_the_rows_that_were_there(tmp_path):
     sweep_into(tmp_path / "s", tiny_sweep(**{"search.space": {"data.gain": [0.1, 3.0], "prune.fraction": [0.2, 0.3]}}))
     rounds = rows_of(tmp_path / "s", "rounds")
     assert rounds["prune.fraction"].null_count() == 0 and rounds["prune.fraction"].n_unique() == 2
+
+
+def statuses(folder):
+    return scan("trials", folder).sort("number").collect()["status"].to_list()
+
+
+def test_diverged_is_not_done_and_nothing_is_run_again(tmp_path):
+    search = {"space": {"train.lr": [0.2, 1e6]}, "goals": [{"measure": "accuracy", "direction": "max"}]}
+    sweep = tiny_sweep(rounds=1, measures=["accuracy"], methods=["imp"], search=search)
+    report, told = sweep_into(tmp_path / "s", sweep)
+    assert (report.count("done"), report.count("diverged"), report.interrupted) == (1, 1, False)
+    assert "trial 1 2/2 diverged" in told and "trial 1 done" not in told and "1/2 trials done" in told
+    assert statuses(tmp_path / "s") == ["done", "diverged"]
+    # As 0.3.0 wrote it.
+    paths = Paths(tmp_path / "s")
+    old = scan("trials", paths.folder).with_columns(pl.lit("done").alias("status")).collect()
+    files.write(paths.rows("trials", "all-zzz"), tables.parquet(old))
+    report, _ = sweep_into(tmp_path / "s", sweep)
+    assert (report.ran, report.count("diverged")) == (0, 1)
+    assert statuses(tmp_path / "s") == ["done", "diverged"]
+
+
+def test_other_goals_are_read_from_what_is_there(tmp_path):
+    of = {"measures": ["accuracy", "loss"], "seeds": 1, "rounds": 1}
+    for measure in ("accuracy", "loss"):
+        sweep = tiny_sweep(**of, **{"search.goals": [{"measure": measure, "direction": "min"}]})
+        report, _ = sweep_into(tmp_path / "s", sweep)
+    assert report.ran == 0
+    names = scan("trials", tmp_path / "s").collect()["goal_names"].to_list()
+    assert names == [["loss of imp"]] * 2
+
+
+NEWER = ("rf_width_px", "rf_width_px_mean", "rf_width_px_median")  # columns that version 0.3.0 did not have
+
+
+def as_0_3_0_left_it(paths: Paths) -> None:
+    """Rewrite the tables of a finished sweep without `NEWER`."""
+    for table in ("rounds", "units"):
+        frame = scan(table, paths.folder).collect().drop(NEWER, strict=False)
+        for path in paths.row_files(table):
+            path.unlink()
+        files.write(paths.rows(table, "all-old"), tables.parquet(frame))
+
+
+def test_rows_without_the_mean_width_are_measured_again_and_nothing_is_trained(tmp_path, monkeypatch):
+    sweep = tiny_sweep(seeds=1, rounds=2)
+    with monkeypatch.context() as before:
+        before.setattr(RfWidth, "revision", 0)
+        sweep_into(tmp_path / "s", sweep)
+    as_0_3_0_left_it(Paths(tmp_path / "s"))
+    assert scan("rounds", tmp_path / "s").collect()["rf_width_px_median"].null_count() == 2 * 3 * 3
+
+    def never(*_: object) -> None:
+        raise AssertionError("trains again")
+
+    with monkeypatch.context() as untrained:
+        for kind in OPTIMIZERS:
+            untrained.setitem(OPTIMIZERS, kind, never)
+        report, _ = sweep_into(tmp_path / "s", sweep)
+    assert report.count("done") == 2 and report.ran > 0
+    sweep_into(tmp_path / "fresh", sweep)
+    measured = rows_of(tmp_path / "fresh", "rounds")["measured"]
+    assert rows_of(tmp_path / "s", "rounds")["measured"].to_list() == measured.to_list()
+    assert_same_tables(tmp_path / "s", tmp_path / "fresh", ALL)
 
 
 def test_a_pack_that_fails_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
@@ -363,8 +431,6 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, file, uninterrupte
 def test_trials_know_what_is_left(tmp_path):
     sweep = tiny_sweep()
     sweep_into(tmp_path / "s", sweep)
-    from impray.results.paths import Paths
-
     trials = Trials(sweep, Paths(tmp_path / "s"))
     assert trials.nothing_left() and list(trials.outcomes.values()) == ["done", "done"]
     assert not Trials(tiny_sweep(seeds=3), Paths(tmp_path / "s")).nothing_left()

@@ -7,8 +7,11 @@ import yaml
 
 from impray.spec.base import canonical
 from impray.spec.load import load
+from impray.spec.measure import MEASURE_KINDS
+from impray.spec.pack import measure_hash
 from impray.spec.sweep import written
 from impray.spec.trial import Lineage, Trial
+from impray.spec.wording import tag_of
 
 DEFAULT = {"data": {"kind": "nlgp"}}
 IMAGE = {
@@ -28,6 +31,34 @@ def lineage(described=DEFAULT, method="imp", seed=0):
 
 def with_field(described, part, **fields):
     return {**described, part: {**described.get(part, {}), **fields}}
+
+
+# Rows say what they were measured with by these hashes: another one has every finished round measured again. Only rf_width's
+# has changed since 0.3.0 (it was 23c25a3d there; rf_width_px came in).
+HASHES = {
+    "accuracy": "f1621cb3",
+    "loss": "010292b0",
+    "density": "e72e30b8",
+    "fan_in": "11104d9c",
+    "rf_width": "12e86f8a",
+    "clustering": "28669602",
+    "spread": "4b69b0b1",
+    "correlation": "6b5b09c0",
+    "kurtosis": "1824e635",
+    "cavity": "6658f285",
+    "components": "944d1605",
+    "inputs": "0032d359",
+    "ipr": "a31b5964",
+    "sinusoid": "a4a3413e",
+    "flow": "ac82aa6f",
+    "course": "5c0cd6c0",
+    "masks": "77c16051",
+}
+
+
+@pytest.mark.parametrize("kind", MEASURE_KINDS, ids=tag_of)
+def test_known_measures_keep_their_hashes(kind):
+    assert measure_hash(kind()) == HASHES[tag_of(kind)]
 
 
 PINNED = [

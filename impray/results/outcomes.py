@@ -1,0 +1,93 @@
+"""How trials ended, from the tables alone: which diverged, wholly or in part, also where an earlier version wrote `done`.
+
+A trial is `diverged` when each of its lineages is. With some of them it is done, and every view says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from impray.results import tables
+from impray.results.paths import Paths
+
+
+def trials(folder: str | Path) -> pl.DataFrame:
+    """The table `trials` by number, its status as this module's head says, and `diverged`: how many of the lineages are."""
+    found = tables.scan("trials", folder).sort("number").collect()
+    gone = _diverged(folder).select("lineage").collect()["lineage"].unique()
+    listed = found.select("trial", pl.col("lineages").alias("lineage")).explode("lineage")
+    counts = listed.filter(pl.col("lineage").is_in(gone.to_list())).group_by("trial").agg(pl.len().alias("diverged"))
+    found = found.join(counts, on="trial", how="left", maintain_order="left").with_columns(
+        pl.col("diverged").fill_null(0)
+    )
+    whole = (
+        (pl.col("status") == "done") & (pl.col("diverged") > 0) & (pl.col("diverged") == pl.col("lineages").list.len())
+    )
+    return found.with_columns(pl.when(whole).then(pl.lit("diverged")).otherwise(pl.col("status")).alias("status"))
+
+
+def _diverged(folder: str | Path) -> pl.LazyFrame:
+    return tables.scan("rounds", folder).filter(pl.col("status") == "diverged")
+
+
+def diverged_trials(folder: str | Path) -> int:
+    """How many trials diverged wholly."""
+    return trials(folder).filter(pl.col("status") == "diverged").height
+
+
+def share(diverged: int, lineages: int) -> str:
+    """`1/4 diverged`, as every view says it; "" if none is."""
+    return f"{diverged}/{lineages} diverged" if diverged else ""
+
+
+def warning(folder: str | Path) -> str | None:
+    """What must not be overlooked at the end of a sweep; None if no lineage diverged."""
+    found = trials(folder).filter(pl.col("diverged") > 0)
+    if found.is_empty():
+        return None
+    whole = found.filter(pl.col("diverged") == pl.col("lineages").list.len()).height
+    parts = [f"{count} {how}" for count, how in ((whole, "wholly"), (found.height - whole, "in part")) if count]
+    noun = "trial" if found.height == 1 else "trials"
+    return (
+        f"warning: {found.height} {noun} diverged ({', '.join(parts)}; {found['diverged'].sum()} lineages): "
+        "the loss was not finite, so those numbers are missing"
+    )
+
+
+def failure_lines(folder: str | Path, trace: bool) -> list[str]:
+    """The table `failures` for `impray failures`, newest first; empty if nothing failed."""
+    lines = []
+    for row in tables.scan("failures", folder).sort("written_at", descending=True).collect().iter_rows(named=True):
+        lines.append(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
+        lines.append(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
+        lines += [row["trace"]] if trace and row["trace"] else []
+    return lines
+
+
+def diverged_lines(folder: str | Path) -> list[str]:
+    """One line per trial with diverged lineages, for `impray failures`: which of them, and in which round."""
+    found = trials(folder).filter(pl.col("diverged") > 0)
+    rows = _diverged(folder).select("lineage", "method", "seed", "round").collect()
+    axes = list(tables.axes_of(Paths(Path(folder))))
+    lines = []
+    for row in found.iter_rows(named=True):
+        of_trial = rows.filter(pl.col("lineage").is_in(row["lineages"])).sort("method", "round", "seed")
+        given = ", ".join(
+            f"{path}={row[path]:g}" if isinstance(row[path], float) else f"{path}={row[path]}" for path in axes
+        )
+        named = f"trial {row['number']}{f' ({given})' if given else ''}"
+        lines.append(f"{named}: {share(row['diverged'], len(row['lineages']))}: {'; '.join(_ends(of_trial))}")
+    return lines
+
+
+def _ends(rows: pl.DataFrame) -> Iterator[str]:
+    for (method, round), part in rows.group_by("method", "round", maintain_order=True):
+        yield f"{method} in round {round}, {_counted('seed', part['seed'].to_list())}"
+
+
+def _counted(noun: str, numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:8])) + (f" and {len(numbers) - 8} more" if len(numbers) > 8 else "")
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {shown}"
