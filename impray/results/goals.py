@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from pydantic import ValidationError
 
 from impray.results import tables
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.search import AtDensity, Goal, Reading
+from impray.spec.trial import Trial
 
 
 def column_of(measure: str) -> tuple[str, bool]:
@@ -44,6 +46,14 @@ def _at(at: int | str | AtDensity) -> str:
     return f"density {at.density:g}" if isinstance(at, AtDensity) else f"round {at}"
 
 
+def in_round(reading: Reading, trial: Trial) -> Reading | None:
+    """A goal at a density as one in the round whose counts are at it; None where the trial has no such round."""
+    if not isinstance(reading, Goal) or not isinstance(reading.at, AtDensity):
+        return reading
+    round = trial.round_at(reading.at.density)
+    return None if round is None else reading.model_copy(update={"at": round})
+
+
 @dataclass(frozen=True)
 class Read:
     """What a reading found in one trial: the round, the density there (None if it never got there), and a number per seed."""
@@ -62,7 +72,7 @@ class Read:
 def value(
     reading: Reading, folder: str | Path, lineages: Sequence[str], round: int, packs: Sequence[str] | None = None
 ) -> float:
-    """The mean over seeds in `round` (for a `Goal` that names a density: in the round that first reaches it, up to `round`).
+    """The mean over seeds in `round` (a `Goal` at a density: in the first round at or below it; see `in_round` for exact counts).
 
     Args:    packs: ids of the packs whose files hold the lineages' rows, where that is known: thousands need not be opened.
     Returns: NaN if some of the method's lineages has no number there: diverged, undefined or not measured.
@@ -74,7 +84,7 @@ def value(
 
 
 def of_trials(reading: Reading, folder: str | Path, trials: pl.DataFrame) -> list[Read]:
-    """What a reading finds in each row of `trials` (columns trial, lineages, rounds), in one look at the table `rounds`."""
+    """What a reading finds in each row of `trials` (columns trial, lineages, rounds, description), in one look at `rounds`."""
     listed = trials.select("trial", pl.col("lineages").alias("lineage"), pl.col("rounds").alias("until")).explode(
         "lineage"
     )
@@ -88,8 +98,18 @@ def of_trials(reading: Reading, folder: str | Path, trials: pl.DataFrame) -> lis
         .collect()
     )
     parts = {trial: part for (trial,), part in rows.partition_by("trial", as_dict=True).items()}
-    pairs = trials.select("trial", pl.col("rounds").fill_null(0)).iter_rows()
-    return [read(reading, parts.get(trial, rows.clear()), last, folder) for trial, last in pairs]
+    said = trials.select("trial", pl.col("rounds").fill_null(0), "description").iter_rows()
+    return [_of_trial(reading, parts.get(trial, rows.clear()), last, text, folder) for trial, last, text in said]
+
+
+def _of_trial(reading: Reading, rows: pl.DataFrame, last: int, description: str, folder: str | Path) -> Read:
+    try:
+        asked = in_round(reading, Trial.model_validate_json(description))
+    except ValidationError:  # of another version of impray: its densities are all that is known
+        asked = reading
+    if asked is None or (isinstance(asked, Goal) and isinstance(asked.at, int) and asked.at > last):
+        return Read(last, None, dict.fromkeys(rows["seed"], math.nan))
+    return read(asked, rows, last, folder)
 
 
 def read(

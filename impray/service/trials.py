@@ -18,7 +18,6 @@ from impray.service.plan import Planned, listed, pack_of, planned
 from impray.service.proposals import Asked, Earlier, Outcome
 from impray.spec.base import canonical
 from impray.spec.pack import Pack
-from impray.spec.search import AtDensity, Goal
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
@@ -148,7 +147,7 @@ class Trials:
         if key not in self._values:
             ids = [lineage.id for lineage in trial.lineages]
             files = self._files(trial)
-            asked = [_in_round(goal, trial.trial) for goal in self.sweep.search.goals]
+            asked = [goals.in_round(goal, trial.trial) for goal in self.sweep.search.goals]
             self._values[key] = [
                 math.nan if goal is None else goals.value(goal, self.paths.folder, ids, last, files) for goal in asked
             ]
@@ -188,14 +187,6 @@ class Trials:
 
 def _how(diverged: int, trial: Planned) -> Outcome:
     return "diverged" if diverged == len(trial.lineages) else "done"
-
-
-def _in_round(goal: Goal, trial: Trial) -> Goal | None:
-    """A goal at a density as one in the round whose counts are at it; None where the trial has no such round."""
-    if not isinstance(goal.at, AtDensity):
-        return goal
-    round = trial.round_at(goal.at.density)
-    return None if round is None else goal.model_copy(update={"at": round})
 
 
 def told(sweep: Sweep, values: list[float]) -> str:
