@@ -164,7 +164,7 @@ def _damage(content: bytes, table: str) -> str | None:
 def _refuse_damaged(paths: Paths, found: Sequence[Path]) -> None:
     told = [f"{path}: {wrong}" for path in found if (wrong := damage(path))]
     if told:
-        raise DataError("\n".join([*told, mends(paths)]))
+        raise DataError("\n".join(told) + f"; {mends(paths)}")
 
 
 def set_damaged_aside(folder: str | Path) -> list[tuple[Path, str]]:

@@ -25,14 +25,18 @@ _MOST = 1000  # combinations of files that are looked at
 _KINDS = {tag_of(kind): kind for kind in DATA_KINDS if issubclass(kind, FileData) and kind.said_by_files}
 
 
-def fill(document: dict[str, Any], read: ReadSizes) -> list[Problem]:
+def fill(document: dict[str, Any], read: ReadSizes, *, large: bool = False) -> list[Problem]:
     """Fill in what `document` (a sweep's YAML) leaves out.
 
-    Returns: what is wrong with files. Their fields are stood in for, so that the rest can be validated in the same go.
+    Args:    large: which values stand in for those of files that cannot be read: small ones, or large ones.
+    Returns: what is wrong with files. Their fields are stood in for, so that the rest can be validated in the same go; what is wrong
+             with small and with large ones alike is wrong whatever the files hold.
     """
     space = at_path(document, ("search", "space"))
     axes = space if isinstance(space, dict) else {}
-    found = [problem for path, data, own in _described(document, axes) for problem in _fill(path, data, own, read)]
+    found = [
+        problem for path, data, own in _described(document, axes) for problem in _fill(path, data, own, read, large)
+    ]
     return list(dict.fromkeys(found))
 
 
@@ -56,7 +60,7 @@ def _is_list(axis: object) -> bool:
 
 
 def _fill(
-    path: tuple[str | int, ...], data: dict[str, Any], axes: dict[str, list[Any]], read: ReadSizes
+    path: tuple[str | int, ...], data: dict[str, Any], axes: dict[str, list[Any]], read: ReadSizes, large: bool
 ) -> list[Problem]:
     found: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
@@ -71,9 +75,9 @@ def _fill(
             said = read(described)
         except DataError as error:
             problems += _unread(path, described, axes, names, str(error))
-            data.update(_stand_ins(data, names))
+            data.update(_stand_ins(data, names, large))
             continue
-        said = said or _stand_ins(data, names)  # what names the files is wrong, which validation tells
+        said = said or _stand_ins(data, names, large)  # what names the files is wrong, which validation tells
         new = {name: said[name] for name in names if not _is_default(kind, name, said[name])}
         found.setdefault(show(new), new)
     if problems:
@@ -89,10 +93,11 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _stand_ins(data: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    """Values that no other rule finds wrong, while the true ones are not known."""
+def _stand_ins(data: Mapping[str, Any], names: list[str], large: bool) -> dict[str, Any]:
     kept = data.get("keep_classes")
-    known = {"shape": [28, 28], "class_count": kept if isinstance(kept, int) and kept > 2 else 2}
+    few = kept if isinstance(kept, int) and kept > 2 else 2
+    shape = [28, 28] if not large or data.get("kind") == "idx" else [10_000]
+    known = {"shape": shape, "class_count": 1_000_000 if large else few}
     return {name: known[name] for name in names}
 
 

@@ -7,6 +7,7 @@ is wanted the message says so.
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -73,9 +74,15 @@ def read(
     document = reader.document(text)
     for item in sets:
         reader.override(document, item)
-    unread = left_out.fill(document, sizes) if sizes is not None else []
+    unread: list[Problem] = []
+    other = copy.deepcopy(document)
+    if sizes is not None:
+        unread = left_out.fill(document, sizes)
     sweep, found = _checked(document)
-    found = [*unread, *found]
+    if sizes is not None and unread:
+        left_out.fill(other, sizes, large=True)
+        always = _checked(other)[1]
+        found = [*unread, *(problem for problem in found if problem in always)]
     told = {problem.path for problem in found}
     found = [*found, *(problem for problem in check(sweep) if problem.path not in told)]
     if sweep is None or found or reader.problems:

@@ -142,7 +142,7 @@ def test_what_is_no_sweep_gives_one_line_and_exit_code_2(script, tmp_path, monke
 
 def test_damaged_tables_give_one_line(lineage_row, folder, monkeypatch, capsys):
     out = folder([lineage_row(0.0, "imp", 0, 2.0)])
-    (out / "tables" / "rounds" / "rows.parquet").write_bytes(b"no parquet")
+    (out / "tables" / "rounds" / "rows-rows.parquet").write_bytes(b"no parquet")
     monkeypatch.setattr(sys, "argv", ["width_by_gain", str(out)])
     with pytest.raises(SystemExit) as stopped:
         common.run(__import__("width_by_gain").main, "About.")

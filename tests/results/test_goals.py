@@ -101,13 +101,16 @@ def test_labels_tell_goals_apart():
 
 def test_all_trials_at_once_are_read_as_each_is_alone(folder):
     trials = pl.DataFrame({"trial": ["a", "b"], "lineages": [["imp0", "imp1"], ["imp1", "random0"]], "rounds": [2, 1]})
+    trials = trials.with_columns(
+        pl.lit("{}").alias("description")
+    )  # of another version: densities are all that is known
     for goal in (
         Goal(measure="accuracy", direction="max"),
         Goal(measure="accuracy", direction="max", at=AtDensity(density=0.6)),
         Goal(measure="kurtosis", direction="min", layer=2),
     ):
         found = of_trials(goal, folder, trials)
-        alone = [value(goal, folder, lineages, rounds) for _, lineages, rounds in trials.iter_rows()]
+        alone = [value(goal, folder, lineages, rounds) for _, lineages, rounds, _ in trials.iter_rows()]
         assert [read.value for read in found] == pytest.approx(alone, nan_ok=True)
     reached = of_trials(Goal(measure="accuracy", direction="max", at=AtDensity(density=0.6)), folder, trials)[0]
     assert (reached.round, reached.density, dict(reached.of_seeds)) == (1, 0.5, {0: 0.1, 1: 1.1})

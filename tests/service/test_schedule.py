@@ -9,7 +9,7 @@ from conftest import rows_of, tiny_sweep
 from rich.console import Console
 
 import impray.spec.trial
-from impray.results import mlflow
+from impray.results.mlflow import wanted
 from impray.results.paths import Paths
 from impray.service import driver, estimate
 from impray.service.plan import listed, planned
@@ -70,7 +70,7 @@ def test_mlflow_has_the_schedule_among_a_trials_parameters(tmp_path):
     sweep = tiny_sweep(**{**RING, "trial.prune": {"densities": [0.5, 0.2]}}, rounds=0)
     sweep_into(tmp_path / "s", sweep)
     (row, *_) = rows_of(tmp_path / "s", "trials").iter_rows(named=True)
-    params = mlflow._trial_params(row, {"train.lr": "float"})
+    params = wanted._trial_params(row, {"train.lr": "float"})
     assert params["prune.densities"] == "[0.5, 0.2]" and params["prune.fraction"] == "null"
 
 

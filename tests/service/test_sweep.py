@@ -159,7 +159,7 @@ def test_diverged_is_not_done_and_nothing_is_run_again(tmp_path):
     # As 0.3.0 wrote it.
     paths = Paths(tmp_path / "s")
     old = scan("trials", paths.folder).with_columns(pl.lit("done").alias("status")).collect()
-    files.write(paths.rows("trials", "all-zzz"), tables.parquet(old))
+    files.write(paths.rows("trials", "all-zzz"), tables.parquet("trials", old))
     report, _ = sweep_into(tmp_path / "s", sweep)
     assert (report.ran, report.count("diverged")) == (0, 1)
     assert statuses(tmp_path / "s") == ["done", "diverged"]
@@ -184,7 +184,7 @@ def as_0_3_0_left_it(paths: Paths) -> None:
         frame = scan(table, paths.folder).collect().drop(NEWER, strict=False)
         for path in paths.row_files(table):
             path.unlink()
-        files.write(paths.rows(table, "all-old"), tables.parquet(frame))
+        files.write(paths.rows(table, "all-old"), tables.parquet(table, frame))
 
 
 def test_rows_without_the_mean_width_are_measured_again_and_nothing_is_trained(tmp_path, monkeypatch):

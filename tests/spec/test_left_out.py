@@ -161,6 +161,19 @@ def test_unread_files_make_no_other_problem(data, more):
     assert {path for path, *_ in told(data, **more)} == {"trial.data.path"}
 
 
+@pytest.mark.parametrize("measure", [{"cavity": {"classes": 10}}, "rf_width"])
+@pytest.mark.parametrize("data", [{"kind": "idx", "path": "nowhere"}, {"kind": "arrays", "path": "nowhere.npz"}])
+def test_what_only_the_files_can_say_is_not_guessed_at(data, measure):
+    """The values that stand in for them are no reason for a problem: there may be 10 classes, or images."""
+    document = yaml.safe_load(sweep(data)) | {
+        "measures": [measure, {"ipr": {"at": ["start"]}}],
+        "search": {"pack": ["x"]},
+    }
+    with pytest.raises(SweepError) as caught:
+        read(yaml.safe_dump(document), "a sweep", sizes=sizes)
+    assert {problem.path for problem in caught.value.problems} == {"trial.data.path", "search.pack[0]"}
+
+
 def test_an_unread_file_on_an_axis_is_told_there():
     found = told({"kind": "idx", "path": "mnist"}, {"data.path": ["mnist", "nowhere"]})
     assert {(path, value) for path, value, _ in found} == {("search.space.data.path", "'nowhere'")}

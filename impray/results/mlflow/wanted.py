@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
-from impray.results import schema, tables
+from impray.results import outcomes, schema, tables
 from impray.results.paths import Paths
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
@@ -78,7 +78,7 @@ def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
     axes = tables.axes_of(paths)
     points, first = _points(paths, sweep)
     wanted = []
-    for row in tables.scan("trials", paths.folder).sort("number").collect().iter_rows(named=True):
+    for row in outcomes.trials(paths.folder).iter_rows(named=True):
         written = int(row["written_at"].timestamp() * 1000)
         tags = {
             "mlflow.runName": _name(row, axes),
@@ -87,6 +87,7 @@ def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
             "impray.number": f"{row['number']:05d}",  # MLflow sorts tags as text
             "mlflow.runColor": _colour(row["number"]),
             "impray.status": row["status"],
+            **({"impray.diverged": f"{row['diverged']}/{len(row['lineages'])}"} if row["diverged"] else {}),
             **{f"impray.{name}": row[name] for name in ("version", "host", "device") if row[name]},
             **({"mlflow.source.git.commit": row["git_sha"]} if row["git_sha"] else {}),
         }
