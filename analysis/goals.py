@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from impray.results import goals
+from impray.results import goals, tables
 from impray.results.paths import Paths
 from impray.spec import axes as spec_axes
 from impray.spec.errors import DataError
@@ -157,13 +157,13 @@ def _front(points: Sequence[Sequence[float | None]]) -> list[bool]:
     return [None not in point and not any(beats(other, point) for other in whole) for point in points]
 
 
-def with_density(table: pl.DataFrame, rounds: pl.LazyFrame, aim: Aim) -> pl.DataFrame:
+def with_density(table: pl.DataFrame, folder: Path, aim: Aim) -> pl.DataFrame:
     """Adds the `density` at which a goal of a density was read: rounds step over it by more or less."""
-    at = aim.goal.at
-    if not isinstance(at, AtDensity):
+    if not isinstance(aim.goal.at, AtDensity):
         return table
-    reached = rounds.filter((pl.col("density") <= at.density) & (pl.col("method") == aim.goal.method))
-    return table.join(reached.group_by("trial").agg(pl.col("density").max()).collect(), on="trial", how="left")
+    trials = tables.scan("trials", folder).filter(pl.col("trial").is_in(table["trial"].to_list())).collect()
+    read = [each.density for each in goals.of_trials(aim.goal, folder, trials)]
+    return table.join(trials.select("trial", pl.Series("density", read, dtype=pl.Float64)), on="trial", how="left")
 
 
 # --- which axis goes with which goal ---------------------------------------------------------------------------------
@@ -491,7 +491,7 @@ def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None 
         raise DataError(f"{folder}: nothing to draw: this sweep has no goals (search.goals)")
     rows, axes = common.rows("trials", folder, only)
     asked = Asked(sweep, axes, only or {})
-    found = with_density(table(rows, asked), common.rows("rounds", folder)[0], asked.aims[0])
+    found = with_density(table(rows, asked), folder, asked.aims[0])
     common.save("goals", folder, found, draw(found, asked), text(found, asked))
 
 

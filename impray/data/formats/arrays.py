@@ -25,6 +25,7 @@ from impray.data.formats.numpy_files import look_at_npy, look_at_npz, npy, npz
 from impray.data.formats.opened import Asked, Names, Opened, naming, shape_of_one
 from impray.data.formats.parquet import look_at_parquet, parquet
 from impray.data.formats.plan import Part, Plan, Rows, Sizes, class_count_from, labels_from, refuse
+from impray.spec.counts import share
 from impray.spec.data import Arrays
 from impray.spec.errors import DataError
 from impray.spec.trial import stream_seed
@@ -139,7 +140,7 @@ def _numbered(
 def _division(count: int, fraction: float, draw: int) -> Bool[np.ndarray, " row"]:
     """Which rows are held out."""
     random = np.random.default_rng(stream_seed(draw, "held_out_rows"))
-    chosen = random.permutation(count)[: min(max(1, round(fraction * count)), count - 1)]
+    chosen = random.permutation(count)[: min(max(1, share(fraction, count)), count - 1)]
     mask = np.zeros(count, bool)
     mask[chosen] = True
     return mask
