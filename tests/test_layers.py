@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "impray"
 LEVEL = {
+    "seal": -1,
     "spec": 0,
     "theory": 1,
     "data": 2,

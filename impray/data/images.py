@@ -55,6 +55,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from impray.data import digests
 from impray.data.base import Blocks, Raw, distinct, generator, remembered, select, selection
 from impray.data.blend import gaussian_clone
 from impray.data.stored import Stored, locked, open_stored, sync, writing
@@ -307,6 +308,7 @@ def _make_clones(key: FileData, images: Images, fitted: Sequence[np.ndarray], fo
             _write_clones(key, images, fitted, counts, stream, aside / f"{name}.npy")
         for file in aside.iterdir():
             sync(file)
+        digests.write(aside)
         os.replace(aside, folder)
         sync(folder.parent)
     finally:

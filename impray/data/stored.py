@@ -3,7 +3,7 @@
     <cache>/<kind>-<fingerprint>/    train_inputs.bin, held_out_inputs.bin      [image, input], row by row, no header
                                      train_labels.npy, held_out_labels.npy      [image] int64, from 0
                                      mean.npy, class_count.npy, class_sum.npy, class_square_sum.npy
-                                     complete.json                              written last: sources, counts, sizes
+                                     complete.json, digests.json                   written last: sources, counts, sizes; digests
 
 The cache is IMPRAY_CACHE, XDG_CACHE_HOME/impray or ~/.cache/impray. Inputs are mapped into memory read-only, so the processes
 of a machine share one copy in the page cache, and opening costs no pass over the data.
@@ -38,7 +38,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy.lib.format import open_memmap
 
-from impray.data import overlap
+from impray.data import digests, overlap
 from impray.data.formats import PLANS
 from impray.data.formats.files import infos
 from impray.data.formats.plan import Part, Plan, Rows
@@ -103,6 +103,28 @@ def open_stored(spec: FileData) -> Stored:
             if not _is_whole(folder):  # another process may have converted it meanwhile
                 _convert(plan, fingerprint, folder)
     return open_folder(folder)
+
+
+def drop_damaged(spec: FileData) -> list[str]:
+    """Remove what a disk has changed of a spec's data set, and of its clones, in the cache: it is converted, or drawn, again.
+
+    Returns: the damaged files.
+    """
+    plan = PLANS[type(spec)](spec)
+    folder = cache() / f"{plan.kind}-{_fingerprint(plan)}"
+    clones = [path for path in folder.iterdir() if path.name.startswith("clone-")] if folder.is_dir() else []
+    told = []
+    for place in [folder, *clones]:
+        if place.is_dir() and not place.name.endswith(".unfinished") and (names := digests.damaged(place)):
+            told += [str(place / name) for name in names]
+            with writing(place), locked(place.with_name(f"{place.name}.lock")):
+                dead = place.with_name(
+                    f"{place.name}.unfinished"
+                )  # in one step: half a folder would be taken for a whole one
+                shutil.rmtree(dead, ignore_errors=True)
+                os.replace(place, dead)
+                shutil.rmtree(dead, ignore_errors=True)
+    return told
 
 
 def open_folder(folder: Path) -> Stored:
@@ -173,6 +195,7 @@ def _convert(plan: Plan, fingerprint: str, folder: Path) -> None:
             if _fingerprint(plan) != fingerprint:
                 raise DataError(f"{plan.files[0].shown} or one beside it: changed while it was read; run this again")
             _write_json(aside / _COMPLETE, {**made.finish(), "fingerprint": fingerprint, "sources": _told(plan)})
+            digests.write(aside)
             os.replace(aside, folder)
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)

@@ -5,7 +5,7 @@ later round of one lineage: its mask (one bit per parameter) and, if the network
 Scores are numbers of single weights (the cavity score), one file per round, from which the lineage's rows in `fates` are made, and
 made again when it is extended.
 
-Every file carries a seal in its header (`impray.lineage.seal`). `damage` says what is wrong with a file before anything is read
+Every file carries a seal in its header (`impray.seal`). `damage` says what is wrong with a file before anything is read
 from it; whoever keeps the files sets a damaged one aside, and what it held is computed again.
 """
 
@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from impray.lineage.seal import BLANK, intact, sealed
+from impray.seal import BLANK, intact, sealed
 from impray.spec.errors import LineageError
 
 Params = dict[str, Tensor]

@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from impray.lineage.seal import BLANK, intact, sealed
 from impray.results import files
 from impray.results.paths import Paths
+from impray.seal import BLANK, intact, sealed
 from impray.spec import axes as of_axes
 from impray.spec.errors import DataError, ImprayError
 from impray.spec.load import load

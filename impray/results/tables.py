@@ -2,7 +2,7 @@
 
 `scan("rounds", out)` gives a polars LazyFrame at any time; `out` is the sweep's own folder.
 
-Every file is sealed (`impray.lineage.seal`) and its pages carry Parquet's checksums. The seal of each file is compared before the
+Every file is sealed (`impray.seal`) and its pages carry Parquet's checksums. The seal of each file is compared before the
 file is read, once per process: a damaged file is named, never read. `impray sweep` sets it aside and computes its rows again.
 Files are known by their names (`Paths.row_files`); what else lies in `tables/` is let alone.
 """
@@ -23,11 +23,11 @@ import polars as pl
 import pyarrow.parquet as pq
 
 import impray
-from impray.lineage.seal import BLANK, intact, sealed
 from impray.results import files
 from impray.results.paths import UNFINISHED, Paths
 from impray.results.provenance import axes_of, mends, wrong_with_provenance, wrong_with_sweep
 from impray.results.schema import GROUPS, KEYS, TABLES, VERSION, columns, schema
+from impray.seal import BLANK, intact, sealed
 from impray.spec.errors import DataError
 from impray.spec.wording import near
 

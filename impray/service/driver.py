@@ -17,7 +17,7 @@ from rich.console import Console
 
 import impray
 from impray.data import open_pack
-from impray.data.stored import open_stored
+from impray.data.stored import drop_damaged, open_stored
 from impray.results import failures, files, mlflow, tables
 from impray.results.known import known
 from impray.results.outcomes import share
@@ -134,6 +134,8 @@ def _open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
     for spec in specs:
         if isinstance(spec, FileData):
             with console.status(f"opening {spec.path} (converted once, then shared)"):
+                for path in drop_damaged(spec):
+                    console.print(f"damaged, and made again: {path}", markup=False, highlight=False, soft_wrap=True)
                 open_pack([spec], [0], batch=1, dtype=torch.float32, device=torch.device("cpu"))
                 contents[folder.data_key(spec)] = open_stored(spec).content
     return contents

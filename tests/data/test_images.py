@@ -13,7 +13,7 @@ from data import dataset_files
 from impray.data import each_class, images, open_pack, sample
 from impray.data.describe import describe
 from impray.data.images import clone_table
-from impray.data.stored import open_stored
+from impray.data.stored import drop_damaged, open_stored
 from impray.spec.data import Arrays, Cifar10, Cifar100, Idx, Imagenet32
 from impray.spec.errors import DataError, StorageError
 
@@ -491,3 +491,25 @@ def test_nothing_left_of_the_classes_kept_is_told(tmp_path):
         paths = {"labels_path": str(of_train), "held_out_labels_path": str(of_held_out)}
         with pytest.raises(DataError, match=f"there is no {what} image of the classes kept"):
             images._opened(Arrays.model_validate({**asked, **paths, "class_count": 3, "keep_classes": 2}))
+
+
+@pytest.mark.parametrize("position", [0.3, 0.9])
+def test_what_a_disk_changed_in_the_cache_is_made_again(tmp_path, position):
+    """A flipped bit in converted inputs, labels, sums or clones was trained on before, with exit code 0."""
+    asked, kind, _ = idx(tmp_path / "there")
+    spec = kind(**asked, gaussian_blend=0.5)
+    clones = clone_table(spec)
+    folder = open_stored(spec).folder
+    right = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"}
+    assert {path.suffix for path in right} == {".bin", ".npy", ".json"} and len(right) > 10
+    assert drop_damaged(spec) == []
+    del clones
+    for path, content in right.items():
+        at = int(position * len(content))
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+        assert [name.rpartition("/")[2] for name in drop_damaged(spec)] in ([path.name], ["digests.json"], [path.name] * 2), (
+            path
+        )
+        forget()
+        clone_table(spec)
+        assert {p: p.read_bytes() for p in right} == right, path
