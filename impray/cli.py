@@ -245,9 +245,14 @@ def finish(request: Request, report: Report, console: Console) -> None:
         raise typer.Exit(2)
     failed = report.count("failed")
     if failed:
-        typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {folder}")
+        typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {_quoted(folder)}")
         raise typer.Exit(1)
-    typer.echo(f"next: impray failures {folder}" if warning else _next_view(folder, request.mlflow))
+    typer.echo(f"next: impray failures {_quoted(folder)}" if warning else _next_view(folder, request.mlflow))
+
+
+def _quoted(folder: Path) -> str:
+    """As it must be typed in a command: a folder's name may hold blanks or brackets."""
+    return shlex.quote(str(folder))
 
 
 def _next_view(folder: Path, mlflow: str | None = None) -> str:
@@ -256,8 +261,12 @@ def _next_view(folder: Path, mlflow: str | None = None) -> str:
 
     if mlflow not in (None, "off"):
         server = mlflow.startswith(("http:", "https:"))
-        return f"next: open {mlflow}" if server else f"next: impray mlflow ui {folder} --mlflow {shlex.quote(mlflow)}"
-    return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {folder}"
+        return (
+            f"next: open {mlflow}"
+            if server
+            else f"next: impray mlflow ui {_quoted(folder)} --mlflow {shlex.quote(mlflow)}"
+        )
+    return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {_quoted(folder)}"
 
 
 def _plan(found: Sweep, name: str, folder: Path, again: str) -> None:
@@ -298,7 +307,7 @@ def status(folder: Folder) -> None:
 
         with reading(folder):
             typer.echo(of.sentence(folder))
-    typer.echo(f"next: impray top {folder}")
+    typer.echo(f"next: impray top {_quoted(folder)}")
 
 
 @app.command()
@@ -338,8 +347,8 @@ def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the 
             failed, diverged = outcomes.failure_lines(folder, trace), outcomes.diverged_lines(folder)
         for line in [*failed, *diverged] or ["no failures"]:
             typer.echo(line)
-    again = f"impray failures --trace {folder}" if failed and not trace else ""
-    typer.echo(f"next: {again or f'impray top {folder}'}")
+    again = f"impray failures --trace {_quoted(folder)}" if failed and not trace else ""
+    typer.echo(f"next: {again or f'impray top {_quoted(folder)}'}")
 
 
 @app.command()

@@ -8,6 +8,7 @@ cannot be told from it (`impray.results.spread` says how that is judged).
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -264,4 +265,4 @@ def _notes(rows: Sequence[Row], folder: str | Path, which: str = "the best, ") -
         if all(row.means[name].mean is None for row in rows):
             notes.append(f"{name}: no trial has this number (undefined, diverged, or never read there)")
     gone = outcomes.warning(folder)
-    return [*notes, *([f"{gone}; impray failures {folder} names them"] if gone else [])]
+    return [*notes, *([f"{gone}; impray failures {shlex.quote(str(folder))} names them"] if gone else [])]

@@ -507,9 +507,11 @@ def test_what_a_disk_changed_in_the_cache_is_made_again(tmp_path, position):
     for path, content in right.items():
         at = int(position * len(content))
         path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
-        assert [name.rpartition("/")[2] for name in drop_damaged(spec)] in ([path.name], ["digests.json"], [path.name] * 2), (
-            path
-        )
+        assert [name.rpartition("/")[2] for name in drop_damaged(spec)] in (
+            [path.name],
+            ["digests.json"],
+            [path.name] * 2,
+        ), path
         forget()
         clone_table(spec)
         assert {p: p.read_bytes() for p in right} == right, path

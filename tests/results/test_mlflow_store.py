@@ -162,6 +162,19 @@ def test_an_experiment_that_was_deleted_comes_back_without_older_duplicates(fake
     assert [value for _, value, _ in histories(fake)[fake.trials[0].id, "accuracy/imp"]] == [0.9, 0.55]
 
 
+@pytest.mark.parametrize("damage", [empty, cut, a_folder, Path.unlink])
+def test_a_file_that_is_lost_from_the_artifacts_is_logged_again(fake, damage):
+    files.write(fake.paths.figures / "width.png", PNG)
+    mlflow.sync(fake.folder)
+    logged = [path for path in fake.paths.mlflow_artifacts.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in logged) == ["sweep.yaml", "width.png"]
+    before = {path: path.read_bytes() for path in logged}
+    for path in logged:
+        damage(path)
+    mlflow.sync(fake.folder)
+    assert {path: path.read_bytes() for path in logged} == before
+
+
 def test_a_store_that_is_full_or_busy_is_not_called_damaged(fake):
     mlflow.sync(fake.folder)
     with sqlite3.connect(fake.paths.mlflow) as opened:

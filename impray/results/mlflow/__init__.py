@@ -13,6 +13,7 @@ was there before. `store` knows where the view lies, `wanted` what the tables sa
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,9 @@ def ui_command(folder: str | Path, uri: str | None = None, port: int = 5000) -> 
     """
     paths = _paths(folder)
     if uri is None and not paths.mlflow.is_file():
-        raise DataError(f"{paths.mlflow}: nothing exported yet; make it with impray mlflow sync {folder}")
+        raise DataError(
+            f"{paths.mlflow}: nothing exported yet; make it with impray mlflow sync {shlex.quote(str(folder))}"
+        )
     if store.is_server(uri):
         raise DataError(f"{store.shown(uri or '')} is a server with its own UI: open it in a browser")
     # Without a destination the server makes a folder `mlartifacts` wherever it is started.

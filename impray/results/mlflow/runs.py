@@ -10,7 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from impray.results.mlflow.wanted import Point, Wanted
 from impray.results.paths import Paths
@@ -139,12 +142,21 @@ def _method(key: str) -> str:
     return key.rpartition("/")[2]
 
 
+def _lost(run: Run, path: Path, folder: str | None) -> bool:
+    """Whether a file that was logged into a folder of this machine is not there any more as it is here."""
+    place = urlparse(run.info.artifact_uri or "")
+    if place.scheme != "file":
+        return False
+    logged = Path(url2pathname(place.path), *([folder] if folder else []), path.name)
+    return not logged.is_file() or logged.read_bytes() != path.read_bytes()
+
+
 def log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> None:
     """sweep.yaml and the figures, each when its content is new."""
     drawn = sorted([*paths.figures.glob("*.png"), *paths.figures.glob("*.html")]) if figures else []
     wanted = {paths.sweep: None} | {path: "figures" for path in drawn}
     for path, folder in wanted.items():
         tag, digest = f"impray.file.{path.name}", hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
-        if run.data.tags.get(tag) != digest:
+        if run.data.tags.get(tag) != digest or _lost(run, path, folder):
             client.log_artifact(run.info.run_id, str(path), folder)
             client.set_tag(run.info.run_id, tag, digest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -169,7 +170,7 @@ def answering(paths: Paths, given: str | None) -> Iterator[None]:
         said = next(iter(lines), type(error).__name__)[:300].replace(uri, shown(uri))
         broken = "delete it: it is made again from the tables"
         if isinstance(error, OSError) or any(word in said for word in ("disk is full", "readonly", "unable to open")):
-            broken = f"mend that, then run impray mlflow sync {paths.folder}"  # nothing is wrong with the file itself
+            broken = f"mend that, then run impray mlflow sync {shlex.quote(str(paths.folder))}"  # nothing is wrong with the file itself
         how = "is it running, and the URI right?" if given else broken
         place = shown(uri) if given else f"sqlite:///{paths.mlflow.resolve()}"
         raise DataError(f"{place}: the MLflow store does not answer as it should ({said}); {how}") from error
