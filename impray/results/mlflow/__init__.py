@@ -1,0 +1,185 @@
+"""The tables as an MLflow experiment: a parent run per sweep, a child run per trial. A view that `rebuild` makes again.
+
+`wanted` is what the tables say, `runs` brings a store to it, `place` and `store` are where it lies and how it is made,
+`check` compares the folder's own file with what is wanted, `identity` is what names the sweep in any store.
+
+One export of a folder at a time, and one to a sqlite file: a second one waits. The folder's own file is a view of
+nothing but the tables: where it is damaged or says something else, it is moved aside and made again.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from impray.results.mlflow import check, place, store, wanted
+from impray.results.mlflow.identity import identity
+from impray.results.mlflow.place import store_uri
+from impray.results.mlflow.runs import View, experiment_of, log_files
+from impray.results.paths import Paths
+from impray.spec.errors import DataError
+
+__all__ = ["Counts", "prepare", "rebuild", "store_uri", "sync", "ui_command", "ui_environment", "ui_page"]
+
+Say = Callable[[str], None]
+Signature = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What an export did: trials in the view, and metric points that this call added."""
+
+    trials: int
+    metrics: int
+
+
+def silent(line: str) -> None:
+    """What an export says where nobody listens."""
+
+
+def prepare(folder: str | Path, uri: str | None = None, say: Say = silent) -> str:
+    """Make store and experiment, named after the folder.
+
+    A damaged store of the folder's own, or one that was made in another place, is made again with all that was in it.
+
+    Args:    say: is given a line where something was damaged.
+    Returns: the experiment's id.
+    Raises:  DataError: no such folder, or the store cannot be made or does not answer.
+    """
+    paths = place.paths_of(folder)
+    whole = uri is None and paths.mlflow.is_file()
+    with place.exclusive(paths, uri, reading=whole or uri is not None), store.answering(paths, uri):
+        if uri is None and _mend(paths, say):
+            _export(paths, None, True)
+        return experiment_of(store.client_of(paths, uri), paths, uri).experiment_id
+
+
+def sync(folder: str | Path, uri: str | None = None, figures: bool = True, say: Say = silent) -> Counts:
+    """Export what is in the tables and not in the store yet. Safe to call at any time, also while the sweep runs.
+
+    Args:    uri: a store or server; None is the sqlite file in the folder. figures: whether to log figures/*.png.
+             say: is given a line where something was damaged and has been made again.
+    Raises:  DataError: no such folder, or the store does not answer. SweepError: its sweep.yaml cannot be read.
+    """
+    paths = place.paths_of(folder)
+    with place.exclusive(paths, uri), store.answering(paths, uri):
+        return _sync(paths, uri, figures, say)
+
+
+def rebuild(folder: str | Path, uri: str | None = None, say: Say = silent) -> Counts:
+    """Delete what this sweep has in the store, then export everything. A UI on the sqlite file must be restarted."""
+    paths = place.paths_of(folder)
+    with place.exclusive(paths, uri), store.answering(paths, uri):
+        wanted.runs(paths)  # nothing is deleted where the tables cannot be read
+        if uri is None:
+            identity(paths)  # as long as the store can still tell it
+            store.remove(paths)
+        else:
+            client = store.client_of(paths, uri)
+            View(client, experiment_of(client, paths, uri).experiment_id, identity(paths)).clear()
+        return _sync(paths, uri, True, say)
+
+
+def _sync(paths: Paths, uri: str | None, figures: bool, say: Say) -> Counts:
+    if uri is not None:
+        return _export(paths, uri, figures)[0]
+    # As this process left it, checked and compared: a sweep that runs does not read all of it every time.
+    trusted = _signature(paths.mlflow) is not None and _left.get(paths.mlflow.resolve()) == _signature(paths.mlflow)
+    if not trusted:
+        _mend(paths, say)
+    counts = _whole(paths, figures, say, trusted)
+    _left[paths.mlflow.resolve()] = _signature(paths.mlflow)
+    return counts
+
+
+def _whole(paths: Paths, figures: bool, say: Say, trusted: bool) -> Counts:
+    """Export to the folder's own store; once more to a new one where it turns out to be damaged."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        counts, wrong = _export(paths, None, figures)
+        wrong = None if trusted else wrong()
+    except (MlflowException, SQLAlchemyError) as error:
+        if not store.damages(error):
+            raise
+        wrong, counts = store.words(error), None
+    if wrong is None and counts is not None:
+        return counts
+    say(store.put_aside(paths, wrong or "it cannot be read"))
+    return _export(paths, None, figures)[0]
+
+
+def _mend(paths: Paths, say: Say) -> bool:
+    """Make way for a new store where the folder's own is damaged or tells of another place; whether it did."""
+    name = identity(paths)  # as long as the store can still tell it
+    why = check.broken(paths.mlflow)
+    if why is not None:
+        say(store.put_aside(paths, why))
+    elif paths.mlflow.is_file() and check.moved(paths, name):
+        store.remove(paths)
+    else:
+        return False
+    return True
+
+
+def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Callable[[], str | None]]:
+    """Bring the store to what the tables say; also returns a comparison of the folder's own store with that."""
+    parent, *children = wanted.runs(paths)  # read with the lock held: an older reading would take back a newer export
+    client, name = store.client_of(paths, uri), identity(paths)
+    experiment = experiment_of(client, paths, uri).experiment_id
+    view = View(client, experiment, name)
+    run, _ = view.put(parent)
+    log_files(client, run, paths, figures)
+    added = sum(view.put(child, {"mlflow.parentRunId": run.info.run_id})[1] for child in children)
+    return Counts(len(children), added), lambda: check.differs(paths, experiment, name, [parent, *children])
+
+
+_left: dict[Path, Signature | None] = {}  # an own store -> how this process left it
+
+
+def _signature(file: Path) -> Signature | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def ui_command(folder: str | Path, uri: str | None = None, port: int = 5000) -> list[str]:
+    """The command that serves the UI on this machine only; run it with `ui_environment()` added to the environment.
+
+    Raises:  DataError: nothing has been exported yet, or `uri` is a server, which has its own UI.
+    """
+    paths = place.paths_of(folder)
+    if uri is None and not paths.mlflow.is_file():
+        raise DataError(
+            f"{paths.mlflow}: nothing exported yet; make it with impray mlflow sync {shlex.quote(str(folder))}"
+        )
+    if place.is_server(uri):
+        raise DataError(f"{place.shown(str(uri))} is a server with its own UI: open it in a browser")
+    # Without a destination the server makes a folder `mlartifacts` wherever it is started.
+    stores = [
+        "--backend-store-uri",
+        store_uri(paths, uri),
+        "--artifacts-destination",
+        paths.mlflow_artifacts.resolve().as_uri(),
+    ]
+    return [sys.executable, "-m", "mlflow", "ui", *stores, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+
+
+def ui_page(experiment: str, port: int = 5000) -> str:
+    """Address of the page that draws all trials of an experiment (`prepare` gives its id) as lines over the rounds.
+
+    Sorted by number: in MLflow's own order, by time, trials are folded away below the sweep's run and nothing is drawn.
+    """
+    query = "workflowType=machine_learning&compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
+    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?{query}"
+
+
+def ui_environment() -> dict[str, str]:
+    """Additions to the environment of the UI's command: no telemetry, and no job runners (8 processes, 2 GB)."""
+    return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}

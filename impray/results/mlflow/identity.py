@@ -1,0 +1,59 @@
+"""The name of a sweep in any store: one file in its folder, which stays with the folder when that is moved."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import uuid
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from impray.results import files
+from impray.results.mlflow import wanted
+from impray.results.paths import Paths
+
+# A name of at most 255 bytes, a hyphen and 8 digits: what is something else is damaged.
+_FORM = re.compile(r"[^\x00-\x1f\x7f\ufffd]{1,255}-[0-9a-f]{8}")
+
+
+def identity(paths: Paths) -> str:
+    """What names this sweep in any store, made once.
+
+    A file that is lost or damaged is made again with the name in the folder's own store, so that no run is doubled.
+    Raises:  StorageError: it is not there and cannot be written.
+    """
+    path = paths.mlflow_id
+    found = _read(path)
+    if found is None:
+        found = _stored(paths.mlflow) or f"{wanted.title(paths).replace(chr(0xFFFD), '_')}-{uuid.uuid4().hex[:8]}"
+        if path.exists() or path.is_symlink():
+            set_aside(path, paths)
+        files.write(path, found.encode())
+    return found
+
+
+def _read(path: Path) -> str | None:
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+        return None
+    return text.strip() if _FORM.fullmatch(text.strip()) else None
+
+
+def _stored(database: Path) -> str | None:
+    """The name on the experiment in the folder's own store, as far as that can be read."""
+    query = "select value from experiment_tags where key = 'impray.sweep' order by experiment_id"
+    if not database.is_file():
+        return None
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True)) as open:
+        return next((value for (value,) in open.execute(query) if _FORM.fullmatch(str(value))), None)
+    return None
+
+
+def set_aside(path: Path, paths: Paths) -> Path:
+    """Move a damaged file or folder of a sweep into its folder `damaged`, its name kept and the time added."""
+    aside = paths.folder / "damaged"
+    aside.mkdir(exist_ok=True)
+    moved = aside / f"{path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    return path.rename(moved)
