@@ -1,150 +1,20 @@
 """Exporting is idempotent, adds only what is new, and equals what `rebuild` makes from nothing."""
 
-import json
 import logging
 import math
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fake_sweep import Fake, client, contents, histories, runs
 
-from impray.results import files, mlflow, tables
-from impray.results.paths import Paths
-from impray.spec.base import canonical
-from impray.spec.data import Nlgp
+from impray.results import files, mlflow
 from impray.spec.errors import DataError, ImprayError
-from impray.spec.trial import Trial
 
-AXES = {"data.gain": "float"}
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-@dataclass
-class Fake:
-    """A sweep's folder whose tables are written by hand."""
-
-    folder: Path
-    gains: tuple[float, ...] = (0.5, 2.0)
-    methods: tuple[str, ...] = ("imp", "random")
-    seeds: int = 2
-    rounds: int = 2
-
-    def __post_init__(self):
-        self.paths = Paths(self.folder)
-        self.trials = [Trial(data=Nlgp(gain=gain)) for gain in self.gains]
-        self.describe()
-        files.write(self.paths.provenance, json.dumps({"sweep": "fake", "axes": AXES}).encode())
-        for number in range(len(self.trials)):
-            self.trial(number, "running")
-
-    def describe(self):
-        text = f"""
-question: Does the exporter tell the truth?
-trial: {{data: {{kind: nlgp}}}}
-methods: [{", ".join(self.methods)}]
-seeds: {self.seeds}
-rounds: {self.rounds}
-measures: [accuracy, loss]
-search: {{space: {{data.gain: {list(self.gains)}}}}}
-"""
-        files.write(self.paths.sweep, text.encode())
-
-    def lineages(self, number):
-        return self.trials[number].lineages(self.methods, tuple(range(self.seeds)))
-
-    def trial(self, number, status):
-        trial = self.trials[number]
-        row = {
-            "trial": trial.id,
-            "number": number,
-            "data.gain": trial.data.gain,
-            "status": status,
-            "rounds": self.rounds,
-            "lineages": [lineage.id for lineage in self.lineages(number)],
-            "description": json.dumps(canonical(trial)),
-        }
-        tables.write(self.paths, "trials", f"{number}-{trial.id}", [row], AXES)
-
-    def round(self, number, round, *, skip=(), file="", **columns):
-        """Rows of a round: `columns` are values or functions of (method, seed); `skip` names lineages without a row."""
-        rows = []
-        for lineage in self.lineages(number):
-            if (lineage.method, lineage.seed) in skip:
-                continue
-            row = {
-                "lineage": lineage.id,
-                "round": round,
-                "method": lineage.method,
-                "seed": lineage.seed,
-                "trial": lineage.trial.id,
-                "data.gain": lineage.trial.data.gain,
-                "status": "done",
-                "density": 0.8**round,
-                "accuracy": 0.5 + 0.1 * lineage.seed,
-                "wall_s": 1.0,
-            }
-            for name, value in columns.items():
-                row[name] = value(lineage.method, lineage.seed) if callable(value) else value
-            rows.append(row)
-        tables.write(self.paths, "rounds", f"{number}-{round}-{file}", rows, AXES)
-
-
-def client(fake, uri=None):
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=mlflow.store_uri(fake.paths, uri))
-
-
-def runs(fake, uri=None):
-    """trial -> run; the sweep's own run is None."""
-    there = client(fake, uri)
-    experiment = there.get_experiment_by_name(fake.folder.name)
-    return {run.data.tags.get("impray.trial"): run for run in there.search_runs([experiment.experiment_id])}
-
-
-def histories(fake, uri=None):
-    """(trial, metric) -> [(step, value, timestamp)], from the store."""
-    there = client(fake, uri)
-    return {
-        (trial, key): sorted((m.step, m.value, m.timestamp) for m in there.get_metric_history(run.info.run_id, key))
-        for trial, run in runs(fake, uri).items()
-        for key in run.data.metrics
-    }
-
-
-def contents(fake):
-    """All that a reader of the store sees, but MLflow's own ids."""
-    mine = {}
-    for trial, run in runs(fake).items():
-        tags = {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"}
-        mine[trial] = (run.info.run_name, run.info.status, run.info.end_time, run.data.params, tags)
-    return mine
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """An empty store: making one takes seconds, copying it does not."""
-    fake = Fake(tmp_path_factory.mktemp("empty") / "fake")
-    mlflow.prepare(fake.folder)
-    return fake.paths.mlflow
-
-
-@pytest.fixture
-def fake(tmp_path, store):
-    """A fake sweep with one of three rounds; its store has MLflow's tables already."""
-    fake = Fake(tmp_path / "fake")
-    shutil.copy(store, fake.paths.mlflow)
-    with sqlite3.connect(fake.paths.mlflow) as database:
-        database.execute("delete from experiment_tags")
-        database.execute("delete from experiments where name = 'fake'")
-    fake.round(0, 0)
-    fake.round(1, 0)
-    return fake
 
 
 def test_a_second_export_changes_nothing(fake):
@@ -341,14 +211,6 @@ def test_a_store_that_does_not_answer_is_an_error_of_ours(fake, monkeypatch):
             with pytest.raises(ImprayError, match="does not answer") as caught:
                 call(fake.folder, uri)
             assert "secret" not in str(caught.value)
-
-
-def test_a_store_that_is_no_database_is_an_error_of_ours(fake):
-    fake.paths.mlflow.write_bytes(b"this is no database" * 100)
-    with pytest.raises(DataError, match=r"mlflow\.db"):
-        mlflow.sync(fake.folder)
-    mlflow.rebuild(fake.folder)
-    assert len(runs(fake)) == 3
 
 
 def test_no_folder_is_an_error_of_ours(tmp_path):

@@ -6,7 +6,6 @@ import re
 import sqlite3
 import uuid
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from impray.results import files
@@ -15,6 +14,7 @@ from impray.results.paths import Paths
 
 # A name of at most 255 bytes, a hyphen and 8 digits: what is something else is damaged.
 _FORM = re.compile(r"[^\x00-\x1f\x7f\ufffd]{1,255}-[0-9a-f]{8}")
+_UNFIT = re.compile(r"[\x00-\x1f\x7f\ufffd]|^\s|\s$")  # the text is read without white space around it
 
 
 def identity(paths: Paths) -> str:
@@ -26,9 +26,9 @@ def identity(paths: Paths) -> str:
     path = paths.mlflow_id
     found = _read(path)
     if found is None:
-        found = _stored(paths.mlflow) or f"{wanted.title(paths).replace(chr(0xFFFD), '_')}-{uuid.uuid4().hex[:8]}"
+        found = _stored(paths.mlflow) or f"{_UNFIT.sub('_', wanted.title(paths))}-{uuid.uuid4().hex[:8]}"
         if path.exists() or path.is_symlink():
-            set_aside(path, paths)
+            files.set_aside(path, paths)
         files.write(path, found.encode())
     return found
 
@@ -49,11 +49,3 @@ def _stored(database: Path) -> str | None:
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=rw", uri=True)) as open:
         return next((value for (value,) in open.execute(query) if _FORM.fullmatch(str(value))), None)
     return None
-
-
-def set_aside(path: Path, paths: Paths) -> Path:
-    """Move a damaged file or folder of a sweep into its folder `damaged`, its name kept and the time added."""
-    aside = paths.folder / "damaged"
-    aside.mkdir(exist_ok=True)
-    moved = aside / f"{path.name}.{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
-    return path.rename(moved)

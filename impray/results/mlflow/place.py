@@ -24,10 +24,15 @@ _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)  # read alike by SQLAlchemy, MLflow 
 def paths_of(folder: str | Path) -> Paths:
     """The places of a sweep's folder.
 
-    Raises:  DataError: no such folder.
+    Raises:  DataError: no such folder, or its path is no UTF-8, which no store takes.
     """
     if not Path(folder).is_dir():
         raise DataError(f"{folder}: no such folder; give a sweep's own folder, such as runs/quickstart")
+    try:
+        str(Path(folder).resolve()).encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(folder).decode("utf-8", "replace")
+        raise DataError(f"{shown}: MLflow needs a path in UTF-8; rename the folder") from error
     return Paths(Path(folder))
 
 
@@ -41,21 +46,10 @@ def store_uri(paths: Paths, uri: str | None) -> str:
 
 
 def spelled(path: Path) -> str:
-    """A URI under which SQLAlchemy and MLflow open this file, and make no other.
-
-    Raises:  DataError: there is none, as the path is no UTF-8.
-    """
+    """A URI under which SQLAlchemy and MLflow open this file, and make no other."""
     text = str(path)
     if _PLAIN.fullmatch(text):
         return f"sqlite:///{text}"
-    try:
-        return _encoded(text)
-    except UnicodeEncodeError as error:
-        shown = os.fsencode(text).decode("utf-8", "replace")
-        raise DataError(f"{shown}: MLflow needs a path in UTF-8; rename the folder") from error
-
-
-def _encoded(text: str) -> str:
     from sqlalchemy.engine import URL, make_url
 
     uri = URL.create("sqlite+pysqlite", database=text).render_as_string()

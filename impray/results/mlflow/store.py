@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impray.results.mlflow.identity import set_aside
+from impray.results import files
 from impray.results.mlflow.place import file_of, is_server, shown, spelled, store_uri
 from impray.results.paths import UNFINISHED, Paths
 from impray.spec.errors import DataError
@@ -52,17 +52,22 @@ def _make(file: Path, artifacts: Path) -> None:
 
     A kill amid MLflow's migrations leaves a file it cannot mend, and so do two processes that migrate one file at once.
     """
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    _quieten()
     start, aside = f"{file.name}.", file.with_name(f"{file.name}.{os.getpid()}{UNFINISHED}")
     for left in file.parent.iterdir():  # not glob: the name may hold a pattern's characters
         if left.name.startswith(start) and UNFINISHED in left.name:
             left.unlink(missing_ok=True)
-    uri = spelled(aside)
+    _migrate(aside, artifacts)
+    os.replace(aside, file)
+
+
+def _migrate(file: Path, artifacts: Path) -> None:
+    """MLflow's own way to its tables: some fifty migrations, which take seconds."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    _quieten()
+    uri = spelled(file)
     SqlAlchemyStore(uri, artifacts.as_uri())
     _let_go(uri)
-    os.replace(aside, file)
 
 
 def _let_go(uri: str) -> None:
@@ -87,7 +92,7 @@ def put_aside(paths: Paths, why: str) -> str:
     """Move the folder's own store away, as it is damaged; a line that says so."""
     _let_go(store_uri(paths, None))
     _delete(paths.mlflow_artifacts)
-    moved = [set_aside(part, paths) for part in _parts(paths) if part.exists()]
+    moved = [files.set_aside(part, paths) for part in _parts(paths) if part.exists()]
     return f"{paths.mlflow} was damaged ({why}); moved to {moved[-1]} and made again from the tables"
 
 

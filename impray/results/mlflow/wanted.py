@@ -13,7 +13,6 @@ from __future__ import annotations
 import colorsys
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,8 +58,8 @@ def runs(paths: Paths) -> list[Wanted]:
 
 
 def title(paths: Paths) -> str:
-    """The folder's name; what is no UTF-8 in it is replaced, as no store takes it."""
-    return os.fsencode(paths.folder.resolve().name).decode("utf-8", "replace")
+    """What the sweep is called in a store: its folder's name."""
+    return paths.folder.resolve().name
 
 
 def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
