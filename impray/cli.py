@@ -261,11 +261,8 @@ def _next_view(folder: Path, mlflow: str | None = None) -> str:
 
     if mlflow not in (None, "off"):
         server = mlflow.startswith(("http:", "https:"))
-        return (
-            f"next: open {mlflow}"
-            if server
-            else f"next: impray mlflow ui {_quoted(folder)} --mlflow {shlex.quote(mlflow)}"
-        )
+        ui = shlex.join(["impray", "mlflow", "ui", str(folder), "--mlflow", mlflow])
+        return f"next: open {mlflow}" if server else f"next: {ui}"
     return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {_quoted(folder)}"
 
 
@@ -409,13 +406,10 @@ def mlflow_sync(
 ) -> None:
     """Export the tables to MLflow; doing it twice changes nothing."""
     with answered():
-        from impray.results import files
         from impray.results import mlflow as exporter
 
-        with exportable(folder, mlflow) as paths:
-            before = files.aside(paths)
-            found = (exporter.rebuild if rebuild else exporter.sync)(folder, mlflow)
-            told_aside(paths, [name for name in files.aside(paths) if name not in before])
+        with exportable(folder, mlflow):
+            found = (exporter.rebuild if rebuild else exporter.sync)(folder, mlflow, say=typer.echo)
         typer.echo(f"exported: {found.trials} trials, {found.metrics} new points")
     typer.echo(_next_view(folder, mlflow))
 
@@ -452,7 +446,7 @@ def mlflow_ui(
 
         with exportable(folder, mlflow):
             command = exporter.ui_command(folder, mlflow, port)
-            page = exporter.ui_page(exporter.prepare(folder, mlflow), port)
+            page = exporter.ui_page(exporter.prepare(folder, mlflow, typer.echo), port)
         typer.echo(f"{page}\n(ready in a few seconds; Ctrl-C ends it)")
         code = subprocess.call(command, env={**os.environ, **exporter.ui_environment()})
     raise typer.Exit(code if code >= 0 else 130)

@@ -1,4 +1,4 @@
-"""A sweep's folder whose tables are written by hand, and what an MLflow store has of it."""
+"""A sweep's folder whose tables are written by hand, and what a reader of its MLflow store sees."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from impray.spec.data import Nlgp
 from impray.spec.trial import Trial
 
 AXES = {"data.gain": "float"}
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass
@@ -105,3 +104,12 @@ def histories(fake, uri=None):
         for trial, run in runs(fake, uri).items()
         for key in run.data.metrics
     }
+
+
+def contents(fake):
+    """All that a reader of the store sees, but MLflow's own ids."""
+    mine = {}
+    for trial, run in runs(fake).items():
+        tags = {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"}
+        mine[trial] = (run.info.run_name, run.info.status, run.info.end_time, run.data.params, tags)
+    return mine

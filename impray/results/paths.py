@@ -80,6 +80,16 @@ class Paths:
         return self.folder / "mlflow-artifacts"
 
     @property
+    def mlflow_id(self) -> Path:
+        """The name of this sweep in any store."""
+        return self.folder / "mlflow.id"
+
+    @property
+    def mlflow_lock(self) -> Path:
+        """Locked by the one process that exports this folder."""
+        return self.folder / "mlflow.lock"
+
+    @property
     def damaged(self) -> Path:
         """Where files that cannot be read any more are kept; nothing is read from it."""
         return self.folder / "damaged"

@@ -7,9 +7,7 @@ them too, so no row loses its axis values by it.
 from __future__ import annotations
 
 import json
-import re
 import shlex
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,35 +46,6 @@ def read_provenance(paths: Paths) -> dict[str, Any]:
     return json.loads(paths.provenance.read_text()) if paths.provenance.exists() else {}
 
 
-def folder_id(paths: Paths) -> str:
-    """What names this folder in other places, such as an MLflow server; it stays with the folder when that is moved.
-
-    Kept in mlflow.id and in provenance.json: where one is lost or damaged, the other gives it back.
-    """
-    path = paths.mlflow.with_suffix(".id")
-    known = _id_in(path)
-    if known is not None:
-        return known
-    if path.exists():
-        files.set_aside(path, paths)
-    found = None if wrong_with_provenance(paths) else read_provenance(paths).get("id")
-    if not isinstance(found, str) or not _ID.fullmatch(found):
-        found = f"{re.sub('[^A-Za-z0-9_.-]', '-', paths.folder.resolve().name)[:100]}-{uuid.uuid4().hex[:8]}"
-    files.write(path, found.encode())
-    return found
-
-
-_ID = re.compile(r"[^\x00-\x1f\x7f]{1,300}-[0-9a-f]{8}")
-
-
-def _id_in(path: Path) -> str | None:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None
-    return text if _ID.fullmatch(text) else None
-
-
 def mends(paths: Paths) -> str:
     """What to do about something broken in a folder: the one command that sets it aside and makes it again."""
     whole = paths.sweep.is_file() and wrong_with_sweep(paths) is None
@@ -87,16 +56,26 @@ def mends(paths: Paths) -> str:
 
 def wrong_with_sweep(paths: Paths) -> str | None:
     """What is wrong with sweep.yaml; None if nothing is, or it is not there."""
-    return _wrong(paths.sweep, lambda: load(paths.sweep))
+
+    def read() -> None:
+        load(paths.sweep)
+        content = paths.sweep.read_bytes()
+        if _COMMENT[:18].encode() in content and not intact(content):
+            raise ValueError("its seal is gone")
+
+    return _wrong(paths.sweep, read)
 
 
 def wrong_with_provenance(paths: Paths) -> str | None:
     """What is wrong with provenance.json; None if nothing is, or it is not there."""
 
     def read() -> None:
-        axes = json.loads(paths.provenance.read_text())["axes"]
+        said = json.loads(paths.provenance.read_text())
+        axes = said["axes"]
         if not isinstance(axes, dict) or not set(axes.values()) <= {"float", "int", "str", "bool", "json"}:
             raise ValueError("its axes are no names with types")
+        if "id" in said and not intact(paths.provenance.read_bytes()):  # versions before 0.4.0 wrote neither
+            raise ValueError("its seal is gone")
 
     return _wrong(paths.provenance, read)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,7 +87,7 @@ def run(request: Request, console: Console) -> Report:
         if not trials.nothing_left():
             watcher = Watcher(trials, console, request.name)
             seconds: dict[str, float] = {}
-            with watcher.progress, exporting(request):
+            with watcher.progress, exporting(request, console):
                 _run_packs(request, trials, watcher, seconds)
             report = watcher.report()
             report.seconds = seconds
@@ -102,8 +102,10 @@ def run(request: Request, console: Console) -> Report:
             with timed(report.seconds, "figures"):
                 _draw(request, report)
             with timed(report.seconds, "mlflow"):
-                _export(request, report)
-        report.set_aside = [name for name in files.aside(paths) if name not in before]
+                _export(request, report, console)
+        report.set_aside = [
+            name for name in files.aside(paths) if name not in before and not name.startswith("mlflow.db")
+        ]
     return report
 
 
@@ -271,7 +273,7 @@ def _here(request: Request, proposals: Proposals, watcher: Watcher) -> None:
 
 
 @contextmanager
-def exporting(request: Request) -> Iterator[None]:
+def exporting(request: Request, console: Console) -> Iterator[None]:
     """Export finished rounds to MLflow every now and then while packs run, from one thread of this process."""
     if request.mlflow == "off":
         yield
@@ -285,9 +287,9 @@ def exporting(request: Request) -> Iterator[None]:
     def export() -> None:
         # Errors end this thread only, silently: the export at the sweep's end meets the same error and tells it.
         with suppress(ImprayError):
-            mlflow.prepare(request.folder, request.mlflow)
+            mlflow.prepare(request.folder, request.mlflow, _said(console))
             while not stop.wait(EXPORT_EVERY_S):
-                mlflow.sync(request.folder, request.mlflow, figures=False)
+                mlflow.sync(request.folder, request.mlflow, figures=False, say=_said(console))
 
     thread = threading.Thread(target=export, name="mlflow-export", daemon=True)
     thread.start()
@@ -298,12 +300,16 @@ def exporting(request: Request) -> Iterator[None]:
         thread.join()
 
 
-def _export(request: Request, report: Report) -> None:
+def _said(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _export(request: Request, report: Report, console: Console) -> None:
     """Idempotent, so also where nothing ran: an earlier run may have been killed before it. The tables are whole without it."""
     if request.mlflow == "off":
         return
     try:
-        mlflow.sync(request.folder, request.mlflow)
+        mlflow.sync(request.folder, request.mlflow, say=_said(console))
     except ImprayError as error:
         report.export_error = str(error)
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 import impray
 from impray.results import files, provenance, tables
+from impray.results.mlflow.identity import identity
 from impray.results.paths import Paths
 from impray.results.schema import TYPES
 from impray.service.plan import axis_types
@@ -56,7 +57,7 @@ def describe(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], con
     """Write provenance.json where it would change."""
     description = {
         "sweep": name,
-        "id": provenance.folder_id(paths),
+        "id": identity(paths),
         "axes": dict(axes),
         "data": dict(contents),
         "version": impray.__version__,

@@ -4,46 +4,17 @@ import logging
 import math
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from fake_sweep import PNG, Fake, client, histories, runs
+from fake_sweep import Fake, client, contents, histories, runs
 
 from impray.results import files, mlflow
 from impray.spec.errors import DataError, ImprayError
 
-
-def contents(fake):
-    """All that a reader of the store sees, but MLflow's own ids."""
-    mine = {}
-    for trial, run in runs(fake).items():
-        tags = {key: value for key, value in run.data.tags.items() if key != "mlflow.parentRunId"}
-        mine[trial] = (run.info.run_name, run.info.status, run.info.end_time, run.data.params, tags)
-    return mine
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """An empty store: making one takes seconds, copying it does not."""
-    fake = Fake(tmp_path_factory.mktemp("empty") / "fake")
-    mlflow.prepare(fake.folder)
-    return fake.paths.mlflow
-
-
-@pytest.fixture
-def fake(tmp_path, store):
-    """A fake sweep with one of three rounds; its store has MLflow's tables already."""
-    fake = Fake(tmp_path / "fake")
-    shutil.copy(store, fake.paths.mlflow)
-    with sqlite3.connect(fake.paths.mlflow) as database:
-        database.execute("delete from experiment_tags")
-        database.execute("delete from experiments where name = 'fake'")
-    fake.round(0, 0)
-    fake.round(1, 0)
-    return fake
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_a_second_export_changes_nothing(fake):

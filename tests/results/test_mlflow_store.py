@@ -1,82 +1,174 @@
-"""The MLflow view is never doubled, never outside its folder, and made again where it is damaged."""
+"""However an export is disturbed, and wherever its folder lies: one run per trial, and nothing outside the folder."""
 
-import json
-import os
+import random
 import shutil
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
+from collections import Counter
+from contextlib import closing
 
 import pytest
-from fake_sweep import AXES, PNG, Fake, client, histories, runs
+from fake_sweep import Fake, client, contents, histories, runs
+from mlflow import MlflowClient
 
 from impray.results import files, mlflow
-from impray.results.paths import Paths
+from impray.results.mlflow import store as making
 from impray.spec.errors import DataError
 
-ODD = ["it's", "what?", "50% %20", "a#b", "a b&c=d", "ü ñ", "o[lab]", 'q"x"', "a:b;c", "dots.."]
+PNG = b"\x89PNG\r\n\x1a\n"
+pytestmark = pytest.mark.usefixtures("quick")
+
+WRITES = ("create_run", "log_batch", "set_tag", "log_artifact", "set_terminated", "update_run", "delete_run")
+
+EXPORT = """
+import sys
+import mlflow, mlflow.store.tracking.sqlalchemy_store
+from impray.results import mlflow as exporter
+print("ready", flush=True)
+sys.stdin.readline()
+folder, uri = sys.argv[1:]
+exporter.sync(folder, uri)
+exporter.sync(folder)
+"""
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """An empty store: making one takes seconds, copying it does not."""
-    fake = Fake(tmp_path_factory.mktemp("empty") / "fake")
-    mlflow.prepare(fake.folder)
-    with sqlite3.connect(fake.paths.mlflow) as database:
-        database.execute("delete from experiment_tags")
-        database.execute("delete from experiments where name = 'fake'")
-    return fake.paths.mlflow
+def active(folder, uri=None):
+    """(sweep, trial) of each run that a reader sees; the sweep's own has no trial."""
+    there = MlflowClient(tracking_uri=mlflow.store_uri(mlflow.place.paths_of(folder), uri))
+    experiment = there.get_experiment_by_name(folder.name)
+    tags = [run.data.tags for run in there.search_runs([experiment.experiment_id])]
+    return sorted((of["impray.sweep"], of.get("impray.trial", "")) for of in tags)
 
 
-@pytest.fixture
-def fake(tmp_path, store):
-    made = Fake(tmp_path / "fake")
-    shutil.copy(store, made.paths.mlflow)
-    for number in range(2):
-        for round in range(2):
-            made.round(number, round)
-        made.trial(number, "done")
-    return made
+def one_each(fake, uri=None):
+    found = Counter(active(fake.folder, uri))
+    return len(found) == len(fake.trials) + 1 and set(found.values()) == {1}
 
 
-def active(fake, uri=None):
-    """Every active run of the folder's experiment: (tag of the sweep, trial)."""
+def query(fake, text, *values):
+    with closing(sqlite3.connect(fake.paths.mlflow)) as database, database:
+        return database.execute(text, values).fetchall()
+
+
+# -- two at once ------------------------------------------------------------------------------------------------------
+
+
+def test_exports_at_once_to_one_fresh_store_make_one_run_each(tmp_path):
+    sweeps = [Fake(tmp_path / "a", gains=(0.5, 2.0)), Fake(tmp_path / "b", gains=(0.5,))]
+    for fake in sweeps:
+        fake.round(0, 0)
+        making._migrate(fake.paths.mlflow, fake.paths.mlflow_artifacts)  # the shared one is made by MLflow itself
+    uri = f"sqlite:///{tmp_path}/shared.db"
+    command = [sys.executable, "-c", EXPORT]
+    exports = [
+        subprocess.Popen(
+            [*command, str(fake.folder), uri],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for fake in (sweeps[0], *sweeps)
+    ]
+    for export in exports:
+        assert export.stdout and export.stdout.readline() == "ready\n"
+    for export in exports:
+        assert export.stdin
+        export.stdin.write("\n")
+        export.stdin.flush()
+    for export in exports:
+        _, errors = export.communicate(timeout=60)
+        assert (export.returncode, errors) == (0, "")
+    assert all(one_each(fake, to) for fake in sweeps for to in (uri, None))
+
+
+def test_a_second_export_waits_and_a_server_takes_exports_from_a_folder_without_a_lock(fake):
+    with mlflow.place.exclusive(fake.paths, None), files.locked(fake.paths.mlflow_lock, wait=False) as free:
+        assert not free
+    fake.paths.mlflow_lock.unlink()
+    fake.paths.mlflow_lock.mkdir()
+    with pytest.raises(DataError, match=r"mlflow\.lock"), mlflow.place.exclusive(fake.paths, None):
+        pass
+    for uri, reading in ((None, True), ("http://127.0.0.1:1", False)):
+        with mlflow.place.exclusive(fake.paths, uri, reading=reading):
+            pass
+
+
+def test_surplus_runs_are_removed_and_the_same_one_is_kept_everywhere(fake, tmp_path, store):
+    shutil.copy(store, tmp_path / "shared.db")
+    uri = f"sqlite:///{tmp_path}/shared.db"
+    mlflow.sync(fake.folder, uri)
     there = client(fake, uri)
-    experiment = there.get_experiment_by_name(fake.folder.name)
-    found = there.search_runs([experiment.experiment_id])
-    return sorted((run.data.tags["impray.sweep"], run.data.tags.get("impray.trial", "")) for run in found)
+    for run in runs(fake, uri).values():
+        there.create_run(run.info.experiment_id, 1, run.data.tags)
+    ids = {trial: [] for trial in runs(fake, uri)}
+    for run in there.search_runs([mlflow.prepare(fake.folder, uri)]):
+        ids[run.data.tags.get("impray.trial")].append(run.info.run_id)
+    mlflow.sync(fake.folder, uri)
+    assert one_each(fake, uri)
+    after = {trial: run.info.run_id for trial, run in runs(fake, uri).items()}
+    # A kept one without parameters cannot differ from what is wanted: it is filled, not made again.
+    assert after == {trial: min(of) for trial, of in ids.items()}
+    assert mlflow.sync(fake.folder, uri).metrics == 0
 
 
-def assert_one_each(fake, uri=None):
-    found = active(fake, uri)
-    mine = {sweep for sweep, _ in found}
-    assert len(found) == len(set(found)) == len(mine) * (1 + len(fake.trials)), found
+@pytest.mark.parametrize("shared", [False, True])
+def test_an_experiment_deleted_and_restored_brings_no_replaced_run_back(fake, tmp_path, store, shared):
+    shutil.copy(store, tmp_path / "shared.db")
+    uri = f"sqlite:///{tmp_path}/shared.db" if shared else None
+    for accuracy in (0.1, 0.2, 0.3):
+        fake.round(0, 0, file=f"{accuracy:.0%}"[:-1], accuracy=accuracy)
+        mlflow.sync(fake.folder, uri)
+    there = client(fake, uri)
+    there.delete_experiment(mlflow.prepare(fake.folder, uri))
+    mlflow.sync(fake.folder, uri)
+    assert one_each(fake, uri)
+    after = histories(fake, uri)
+    assert [value for _, value, _ in after[fake.trials[0].id, "accuracy/imp"]] == [0.3]
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_no_folder_is_left_and_all_can_be_read_back(tmp_path, store, name):
-    (tmp_path / "inside").mkdir()
-    made = Fake(tmp_path / "inside" / name)
-    if name != "50% %20":  # made there, not copied
-        shutil.copy(store, made.paths.mlflow)
-    made.round(0, 0)
-    files.write(made.paths.figures / "width.png", PNG)
-    for _ in range(2):
-        mlflow.sync(made.folder)
-    assert [path.name for path in (tmp_path / "inside").iterdir()] == [name]
-    assert_one_each(made)
-    parent = runs(made)[None]
-    there = client(made)
-    assert [each.path for each in there.list_artifacts(parent.info.run_id, "figures")] == ["figures/width.png"]
-    copy = there.download_artifacts(parent.info.run_id, "figures/width.png", str(tmp_path))
-    assert Path(copy).read_bytes() == PNG
-    uri = mlflow.ui_command(made.folder)[mlflow.ui_command(made.folder).index("--backend-store-uri") + 1]
-    with sqlite3.connect(uri.removeprefix("sqlite:///")) as opened:  # what the UI is told is the store
-        assert opened.execute("SELECT count(*) FROM runs").fetchone()[0] == 3
+# -- places -----------------------------------------------------------------------------------------------------------
 
 
-def cut(path):
+@pytest.mark.parametrize("name", ['it\'s "q"', "a?b=c/d", "50%20%", "a#b & c", "ü [x] dots.."])
+def test_nothing_is_written_outside_a_folder_whatever_its_name(tmp_path, monkeypatch, store, name):
+    monkeypatch.chdir(tmp_path)
+    fake = Fake(tmp_path / name)
+    fake.round(0, 0)
+    files.write(fake.paths.figures / "width.png", PNG)
+    mlflow.sync(fake.folder)
+    assert mlflow.sync(fake.folder).metrics == 0
+    assert one_each(fake)
+    command = mlflow.ui_command(fake.folder)
+    there = MlflowClient(tracking_uri=command[command.index("--backend-store-uri") + 1])
+    (parent,) = [run for run in there.search_runs([mlflow.prepare(fake.folder)]) if "impray.trial" not in run.data.tags]
+    assert {file.path for file in there.list_artifacts(parent.info.run_id)} == {"figures", "sweep.yaml"}
+    (png,) = fake.paths.mlflow_artifacts.rglob("width.png")
+    assert png.read_bytes() == PNG
+    assert [path.name for path in tmp_path.iterdir()] == [name.partition("/")[0]]
+
+
+@pytest.mark.parametrize("name", ["shared.db", "a b%20#'.db", "a?b.db"])
+def test_a_given_store_is_the_file_that_sqlalchemy_opens(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "folder" / name
+    uri = mlflow.place.spelled(path)
+    assert mlflow.place.file_of(uri) == path
+    assert mlflow.place.file_of("sqlite:///folder/x.db") == tmp_path / "folder" / "x.db"
+    assert mlflow.place.file_of("http://127.0.0.1:5000") is None and mlflow.place.file_of("sqlite://") is None
+    with pytest.raises(DataError, match="options"):
+        mlflow.place.file_of("sqlite:////tmp/a?b/c.db")
+
+
+# -- damage -----------------------------------------------------------------------------------------------------------
+
+
+def emptied(path):
+    path.write_bytes(b"")
+
+
+def truncated(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
@@ -84,140 +176,165 @@ def no_database(path):
     path.write_bytes(b"this is no database" * 100)
 
 
-def empty(path):
-    path.write_bytes(b"")
-
-
 def a_folder(path):
     path.unlink()
     path.mkdir()
+    (path / "x").write_text("x")
 
 
-def other_database(path):
+def gone(path):
     path.unlink()
-    with sqlite3.connect(path) as made:
-        made.execute("CREATE TABLE mine (x)")
-    made.close()
 
 
-def another_point(path):
-    """One number of a metric, changed as a flipped bit in the file would."""
-    with sqlite3.connect(path) as opened:
-        opened.execute("UPDATE metrics SET value = value + 0.125 WHERE key LIKE 'accuracy%' AND step = 0")
-    opened.close()
+def binary(path):
+    path.write_bytes(b"\xff\xfe\x00")
 
 
-@pytest.mark.parametrize("damage", [cut, no_database, empty, a_folder, other_database, another_point])
-def test_an_own_store_that_is_damaged_is_set_aside_and_made_again(fake, store, damage, monkeypatch):
-    monkeypatch.setattr(mlflow.store, "_make", lambda path, artifacts: shutil.copy(store, path))
+def other_text(path):
+    path.write_text("see README\n")
+
+
+@pytest.mark.parametrize("damage", [emptied, truncated, no_database, a_folder])
+@pytest.mark.parametrize("call", [mlflow.sync, mlflow.prepare])
+def test_a_damaged_store_of_the_folder_is_set_aside_and_made_again(fake, damage, call):
     mlflow.sync(fake.folder)
-    right = histories(fake)
-    mlflow.store._dispose(mlflow.store_uri(fake.paths, None))
+    points, seen, lines = histories(fake), contents(fake), []
     damage(fake.paths.mlflow)
+    call(fake.folder, say=lines.append)
+    assert histories(fake) == points and contents(fake) == seen
+    assert len(lines) == 1 and str(fake.paths.mlflow) in lines[0]
+    assert [path.name for path in fake.paths.damaged.iterdir()][0].startswith("mlflow.db")
+    mlflow.sync(fake.folder, say=lines.append)
+    assert len(lines) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update metrics set value = value + 0.001 where key = 'accuracy/imp'",
+        "update latest_metrics set value = 0 where key = 'accuracy/random'",
+        "update metrics set step = step + 8 where key = 'density/imp'",
+        "update params set value = '7' where key = 'rounds'",
+        "delete from metrics where key = 'accuracy/imp'",
+        "update tags set key = 'impray.swaep' where key = 'impray.sweep'",
+        "update runs set lifecycle_stage = 'deleted'",
+        "update alembic_version set version_num = 'x'",
+    ],
+)
+def test_whatever_is_stored_wrongly_is_found(fake, change):
     mlflow.sync(fake.folder)
-    assert histories(fake) == right
-    assert_one_each(fake)
-    assert any(name.startswith("mlflow.db") for name in files.aside(fake.paths))
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"several\nlines\n", b"other-text", None])
-def test_a_damaged_id_doubles_nothing(fake, tmp_path, store, content):
-    uri = f"sqlite:///{shutil.copy(store, tmp_path / 'shared.db')}"
-    mlflow.rebuild(fake.folder, uri)
-    path = fake.paths.mlflow.with_suffix(".id")
-    files.write(fake.paths.provenance, json.dumps({"axes": AXES, "id": path.read_text()}).encode())
-    path.unlink()
-    if content is None:
-        path.mkdir()
-    else:
-        path.write_bytes(content)
-    mlflow.sync(fake.folder, uri)
-    assert_one_each(fake, uri)
-    assert len({sweep for sweep, _ in active(fake, uri)}) == 1
-
-
-def test_runs_that_are_there_twice_go_and_so_do_those_of_no_trial(fake, tmp_path, store):
-    uri = f"sqlite:///{shutil.copy(store, tmp_path / 'shared.db')}"
-    mlflow.sync(fake.folder, uri)
-    there, before = client(fake, uri), runs(fake, uri)
-    for run in before.values():  # what a second machine would have made at the same time
-        tags = {k: v for k, v in run.data.tags.items() if k.startswith("impray.")}
-        there.create_run(run.info.experiment_id, run.info.start_time, tags)
-    there.create_run(run.info.experiment_id, 0, {**tags, "impray.trial": "of nobody"})
-    mlflow.sync(fake.folder, uri)
-    assert_one_each(fake, uri)
-    first = histories(fake, uri)
-    mlflow.sync(fake.folder, uri)
-    assert histories(fake, uri) == first
-
-
-def test_an_experiment_that_was_deleted_comes_back_without_older_duplicates(fake):
+    points, seen = histories(fake), contents(fake)
+    query(fake, change)
     mlflow.sync(fake.folder)
-    fake.round(0, 0, accuracy=0.9)  # makes the export delete a run and make it again
-    mlflow.sync(fake.folder)
-    there = client(fake)
-    there.delete_experiment(there.get_experiment_by_name(fake.folder.name).experiment_id)
-    mlflow.sync(fake.folder)
-    assert_one_each(fake)
-    assert [value for _, value, _ in histories(fake)[fake.trials[0].id, "accuracy/imp"]] == [0.9, 0.55]
+    assert histories(fake) == points and contents(fake) == seen
+    assert one_each(fake)
 
 
-@pytest.mark.parametrize("damage", [empty, cut, a_folder, Path.unlink])
-def test_a_file_that_is_lost_from_the_artifacts_is_logged_again(fake, damage):
+def test_flipped_bits_anywhere_leave_the_view_as_it_was(fake):
+    mlflow.sync(fake.folder)
+    points, seen = histories(fake), contents(fake)
+    whole, draw = fake.paths.mlflow.read_bytes(), random.Random(0)
+    for _ in range(12):
+        bits = bytearray(whole)
+        for _ in range(20):
+            bits[draw.randrange(len(bits))] ^= 1 << draw.randrange(8)
+        fake.paths.mlflow.write_bytes(bits)
+        mlflow.sync(fake.folder)
+        assert {key: [at[:2] for at in of] for key, of in histories(fake).items()} == {
+            key: [at[:2] for at in of] for key, of in points.items()
+        }
+        assert contents(fake) == seen
+
+
+@pytest.mark.parametrize("damage", [gone, emptied, binary, other_text, a_folder])
+def test_a_lost_identity_is_read_off_the_store(fake, damage):
+    mlflow.sync(fake.folder)
+    before, ids = fake.paths.mlflow_id.read_text(), {run.info.run_id for run in runs(fake).values()}
+    damage(fake.paths.mlflow_id)
+    mlflow.sync(fake.folder)
+    assert fake.paths.mlflow_id.read_text() == before
+    assert {run.info.run_id for run in runs(fake).values()} == ids
+
+
+def test_a_folder_that_was_moved_keeps_its_identity_and_its_view(fake):
+    mlflow.sync(fake.folder)
+    before = fake.paths.mlflow_id.read_text()
+    moved = Fake(fake.folder.rename(fake.folder.parent / "elsewhere"))
+    mlflow.prepare(moved.folder)
+    assert one_each(moved)
+    assert {sweep for sweep, _ in active(moved.folder)} == {before}
+
+
+def test_a_file_in_use_is_told_and_not_replaced(fake, monkeypatch):
+    mlflow.sync(fake.folder)
+    for said in ("database or disk is full", "attempt to write a readonly database", "database is locked"):
+
+        def fail(*args, said=said, **more):
+            from mlflow.exceptions import MlflowException
+
+            raise MlflowException(f"(sqlite3.OperationalError) {said}")
+
+        monkeypatch.setattr(MlflowClient, "search_runs", fail)
+        with pytest.raises(DataError, match=said):
+            mlflow.sync(fake.folder)
+    assert not fake.paths.damaged.exists()
+
+
+def test_artifacts_that_were_lost_are_logged_again(fake):
     files.write(fake.paths.figures / "width.png", PNG)
     mlflow.sync(fake.folder)
-    logged = [path for path in fake.paths.mlflow_artifacts.rglob("*") if path.is_file()]
-    assert sorted(path.name for path in logged) == ["sweep.yaml", "width.png"]
-    before = {path: path.read_bytes() for path in logged}
-    for path in logged:
-        damage(path)
+    shutil.rmtree(fake.paths.mlflow_artifacts)
     mlflow.sync(fake.folder)
-    assert {path: path.read_bytes() for path in logged} == before
+    assert [path.read_bytes() for path in fake.paths.mlflow_artifacts.rglob("width.png")] == [PNG]
 
 
-def test_a_store_that_is_full_or_busy_is_not_called_damaged(fake):
-    mlflow.sync(fake.folder)
-    with sqlite3.connect(fake.paths.mlflow) as opened:
-        opened.execute("BEGIN EXCLUSIVE")
-        assert mlflow.store.damage(fake.paths.mlflow) is None
-        opened.rollback()
-    opened.close()
+# -- interruptions ----------------------------------------------------------------------------------------------------
 
 
-def exporting(*calls):
-    """Start `sync(folder, uri)` in a process for each call, at about the same moment; their errors."""
-    code = "import sys; from impray.results import mlflow; mlflow.sync(sys.argv[1], sys.argv[2] or None)"
-    words = [[sys.executable, "-c", code, str(folder), uri or ""] for folder, uri in calls]
-    begun = [
-        subprocess.Popen(each, stderr=subprocess.PIPE, text=True, env=os.environ | {"DO_NOT_TRACK": "1"})
-        for each in words
-    ]
-    return [(process.communicate(timeout=120)[1], process.returncode) for process in begun]
+class Killed(BaseException):
+    """What nothing catches."""
 
 
-def test_two_exports_at_once_leave_one_run_each(fake, tmp_path):
-    """Of one folder into its own store, and of two folders into one shared store that is not there yet."""
-    other = Fake(tmp_path / "other" / "fake")
-    other.round(0, 0)
-    shared = f"sqlite:///{tmp_path}/shared.db"
-    told = exporting((fake.folder, None), (fake.folder, None), (fake.folder, shared), (other.folder, shared))
-    assert [code for _, code in told] == [0, 0, 0, 0], told
-    assert_one_each(fake)
-    assert_one_each(fake, shared)
-    assert len(active(fake, shared)) == 6
+def kill_at(monkeypatch, n):
+    """Stop before the n-th write from now on; False once there are fewer."""
+    left = [n]
+
+    def counted(write):
+        def call(*args, **more):
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            return write(*args, **more)
+
+        return call
+
+    for name in WRITES:
+        monkeypatch.setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
 
 
-def test_a_folder_that_was_copied_keeps_its_own_view(fake, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(mlflow.store, "_make", lambda path, artifacts: shutil.copy(store, path))
-    mlflow.sync(fake.folder)
-    shutil.copytree(fake.folder, tmp_path / "copy")
-    copy = Fake.__new__(Fake)
-    copy.__dict__.update(fake.__dict__, folder=tmp_path / "copy", paths=Paths(tmp_path / "copy"))
-    mlflow.sync(copy.folder)
-    assert_one_each(copy)
-    assert_one_each(fake)
-
-
-def test_another_database_than_sqlite_is_not_made(fake):
-    with pytest.raises(DataError):
-        mlflow.sync(fake.folder, "postgresql://nobody@127.0.0.1:1/nothing")
+@pytest.mark.parametrize("call", [mlflow.sync, mlflow.rebuild])
+def test_an_export_killed_before_any_of_its_writes_is_finished_by_the_next(monkeypatch, tmp_path, call):
+    fake = Fake(tmp_path / "fake", gains=(0.5,))
+    fake.round(0, 0)
+    uri = f"sqlite:///{tmp_path}/shared.db"
+    fake.trial(0, "done")
+    mlflow.sync(fake.folder, uri)
+    points = histories(fake, uri)
+    for n in range(1, 40):
+        if call is mlflow.sync:
+            mlflow.rebuild(fake.folder, uri)
+            for run in runs(fake, uri).values():
+                client(fake, uri).delete_run(run.info.run_id)
+        with monkeypatch.context() as patch:
+            kill_at(patch, n)
+            try:
+                call(fake.folder, uri)
+                break
+            except Killed:
+                pass
+        mlflow.sync(fake.folder, uri)
+        assert one_each(fake, uri)
+        assert histories(fake, uri) == points
+    else:
+        pytest.fail("more writes than expected")
+    assert n > 10

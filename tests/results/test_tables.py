@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from impray.results import tables
+from impray.results import provenance, tables
 from impray.results.files import aside, locked, write
 from impray.results.paths import Paths
 from impray.results.rows import covers, measured, summaries
@@ -262,3 +262,19 @@ def test_summaries_leave_undefined_units_out():
     assert found == {"rf_width_x_px_mean": 2.5, "rf_width_x_px_median": 2.5, "units_counted": 3}
     nothing = summaries([{"layer": 1, "unit": 0, "rf_width_x_px": float("nan")}])
     assert nothing["units_counted"] == 0 and nothing["rf_width_x_px_mean"] != nothing["rf_width_x_px_mean"]
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x04, 0x80])
+def test_no_flipped_bit_of_what_a_folder_says_of_itself_is_believed(tmp_path, bits):
+    paths = Paths(tmp_path)
+    provenance.write_provenance(paths, {"sweep": "x", "id": "x-01234567", "axes": AXES, "data": {}})
+    provenance.write_sweep(paths, "question: q?\ntrial: {data: {kind: nlgp}}\nseeds: 2\nrounds: 1\n")
+    for path, wrong in (
+        (paths.provenance, provenance.wrong_with_provenance),
+        (paths.sweep, provenance.wrong_with_sweep),
+    ):
+        content = path.read_bytes()
+        assert wrong(paths) is None
+        for at in range(len(content)):
+            path.write_bytes(content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :])
+            assert wrong(paths), (path.name, at)

@@ -1,32 +1,31 @@
 """The tables as an MLflow experiment: a parent run per sweep, a child run per trial. A view that `rebuild` makes again.
 
-    metric `accuracy/imp` at step n = mean over the seeds of method imp of the column `accuracy` in round n
+`wanted` is what the tables say, `runs` brings a store to it, `place` and `store` are where it lies and how it is made,
+`check` compares the folder's own file with what is wanted, `identity` is what names the sweep in any store.
 
-A mean leaves out NaN and infinite values, and is not logged where none is finite. `diverged/imp` counts the lineages
-that have diverged up to round n, where there are any. A round of a trial's method is logged once each of its lineages
-that the trial lists has a row there or has diverged before, and a column once no such row lacks it: a point that is
-there does not change any more. Timestamps come from the rows (`written_at`), so exporting again adds nothing.
-
-One process at a time exports a folder (`store.alone`). After an export there is one run per trial and one of the sweep, whatever
-was there before. `store` knows where the view lies, `wanted` what the tables say, `runs` what is there.
+One export of a folder at a time, and one to a sqlite file: a second one waits. The folder's own file is a view of
+nothing but the tables: where it is damaged or says something else, it is moved aside and made again.
 """
 
 from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from impray.results.mlflow import store, wanted
-from impray.results.mlflow.runs import View, log_files
-from impray.results.mlflow.store import store_uri
+from impray.results.mlflow import check, place, store, wanted
+from impray.results.mlflow.identity import identity
+from impray.results.mlflow.place import store_uri
+from impray.results.mlflow.runs import View, experiment_of, log_files
 from impray.results.paths import Paths
-from impray.results.provenance import folder_id
 from impray.spec.errors import DataError
-from impray.spec.load import load
 
 __all__ = ["Counts", "prepare", "rebuild", "store_uri", "sync", "ui_command", "ui_environment", "ui_page"]
+
+Say = Callable[[str], None]
+Signature = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -37,77 +36,117 @@ class Counts:
     metrics: int
 
 
-def prepare(folder: str | Path, uri: str | None = None) -> str:
-    """Make store and experiment, named after the folder: once, in one process, before any other opens the store.
+def silent(line: str) -> None:
+    """What an export says where nobody listens."""
 
+
+def prepare(folder: str | Path, uri: str | None = None, say: Say = silent) -> str:
+    """Make store and experiment, named after the folder.
+
+    A damaged store of the folder's own, or one that was made in another place, is made again with all that was in it.
+
+    Args:    say: is given a line where something was damaged.
     Returns: the experiment's id.
     Raises:  DataError: no such folder, or the store cannot be made or does not answer.
     """
-    paths = _paths(folder)
-    with store.answering(paths, uri), store.alone(paths):
-        return store.experiment(store.opened(paths, uri), paths, uri).experiment_id
+    paths = place.paths_of(folder)
+    whole = uri is None and paths.mlflow.is_file()
+    with place.exclusive(paths, uri, reading=whole or uri is not None), store.answering(paths, uri):
+        if uri is None and _mend(paths, say):
+            _export(paths, None, True)
+        return experiment_of(store.client_of(paths, uri), paths, uri).experiment_id
 
 
-def sync(folder: str | Path, uri: str | None = None, figures: bool = True) -> Counts:
+def sync(folder: str | Path, uri: str | None = None, figures: bool = True, say: Say = silent) -> Counts:
     """Export what is in the tables and not in the store yet. Safe to call at any time, also while the sweep runs.
 
-    Args:    uri: a store or server; None is the sqlite file in the folder. figures: whether to log figures/*.png, and to
-             compare every point of an own store with the tables afterwards.
+    Args:    uri: a store or server; None is the sqlite file in the folder. figures: whether to log figures/*.png.
+             say: is given a line where something was damaged and has been made again.
     Raises:  DataError: no such folder, or the store does not answer. SweepError: its sweep.yaml cannot be read.
     """
-    paths = _paths(folder)
-    with store.answering(paths, uri), store.alone(paths):
-        return _exported(paths, uri, figures)
+    paths = place.paths_of(folder)
+    with place.exclusive(paths, uri), store.answering(paths, uri):
+        return _sync(paths, uri, figures, say)
 
 
-def _exported(paths: Paths, uri: str | None, whole: bool) -> Counts:
-    asked = wanted.runs(paths, load(paths.sweep))
-    view = _view(paths, uri)
-    added = _put(view, asked, paths, whole)
-    if uri is None and whole and _altered(view, asked, paths):
-        # Someone, or a disk, has changed points behind MLflow's back.
-        store.discard(paths, keep=True)
-        view = _view(paths, uri)
-        added = _put(view, asked, paths, whole)
-    return Counts(len(asked) - 1, added)
-
-
-def _view(paths: Paths, uri: str | None) -> View:
-    client = store.opened(paths, uri)
-    return View(client, store.experiment(client, paths, uri).experiment_id, folder_id(paths))
-
-
-def _put(view: View, asked: list[wanted.Wanted], paths: Paths, figures: bool) -> int:
-    """Bring all runs to what is wanted; points added."""
-    view.keep_only({run.trial for run in asked})
-    parent, *children = asked
-    own, _ = view.put(parent)
-    log_files(view.client, own, paths, figures)
-    return sum(view.put(child, {"mlflow.parentRunId": own.info.run_id})[1] for child in children)
-
-
-def _altered(view: View, asked: list[wanted.Wanted], paths: Paths) -> bool:
-    every, last = store.stored_points(paths.mlflow)
-    for run in asked:
-        there = view.runs[run.trial].info.run_id
-        steps: dict[str, int] = {}
-        for key, step in run.points:
-            steps[key] = max(step, steps.get(key, step))
-        newest = {at: value for at, value in run.points.items() if steps[at[0]] == at[1]}
-        if store.differs(every.get(there, {}), run.points) or store.differs(last.get(there, {}), newest):
-            return True
-    return False
-
-
-def rebuild(folder: str | Path, uri: str | None = None) -> Counts:
+def rebuild(folder: str | Path, uri: str | None = None, say: Say = silent) -> Counts:
     """Delete what this sweep has in the store, then export everything. A UI on the sqlite file must be restarted."""
-    paths = _paths(folder)
-    with store.answering(paths, uri), store.alone(paths):
+    paths = place.paths_of(folder)
+    with place.exclusive(paths, uri), store.answering(paths, uri):
+        wanted.runs(paths)  # nothing is deleted where the tables cannot be read
         if uri is None:
-            store.discard(paths, keep=False)
+            identity(paths)  # as long as the store can still tell it
+            store.remove(paths)
         else:
-            _view(paths, uri).clear()
-        return _exported(paths, uri, True)
+            client = store.client_of(paths, uri)
+            View(client, experiment_of(client, paths, uri).experiment_id, identity(paths)).clear()
+        return _sync(paths, uri, True, say)
+
+
+def _sync(paths: Paths, uri: str | None, figures: bool, say: Say) -> Counts:
+    if uri is not None:
+        return _export(paths, uri, figures)[0]
+    # As this process left it, checked and compared: a sweep that runs does not read all of it every time.
+    trusted = _signature(paths.mlflow) is not None and _left.get(paths.mlflow.resolve()) == _signature(paths.mlflow)
+    if not trusted:
+        _mend(paths, say)
+    counts = _whole(paths, figures, say, trusted)
+    _left[paths.mlflow.resolve()] = _signature(paths.mlflow)
+    return counts
+
+
+def _whole(paths: Paths, figures: bool, say: Say, trusted: bool) -> Counts:
+    """Export to the folder's own store; once more to a new one where it turns out to be damaged."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        counts, wrong = _export(paths, None, figures)
+        wrong = None if trusted else wrong()
+    except (MlflowException, SQLAlchemyError) as error:
+        if not store.damages(error):
+            raise
+        wrong, counts = store.words(error), None
+    if wrong is None and counts is not None:
+        return counts
+    say(store.put_aside(paths, wrong or "it cannot be read"))
+    return _export(paths, None, figures)[0]
+
+
+def _mend(paths: Paths, say: Say) -> bool:
+    """Make way for a new store where the folder's own is damaged or tells of another place; whether it did."""
+    name = identity(paths)  # as long as the store can still tell it
+    why = check.broken(paths.mlflow)
+    if why is not None:
+        say(store.put_aside(paths, why))
+    elif paths.mlflow.is_file() and check.moved(paths, name):
+        store.remove(paths)
+    else:
+        return False
+    return True
+
+
+def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Callable[[], str | None]]:
+    """Bring the store to what the tables say; also returns a comparison of the folder's own store with that."""
+    parent, *children = wanted.runs(paths)  # read with the lock held: an older reading would take back a newer export
+    client, name = store.client_of(paths, uri), identity(paths)
+    experiment = experiment_of(client, paths, uri).experiment_id
+    view = View(client, experiment, name)
+    run, _ = view.put(parent)
+    log_files(client, run, paths, figures)
+    added = sum(view.put(child, {"mlflow.parentRunId": run.info.run_id})[1] for child in children)
+    return Counts(len(children), added), lambda: check.differs(paths, experiment, name, [parent, *children])
+
+
+_left: dict[Path, Signature | None] = {}  # an own store -> how this process left it
+
+
+def _signature(file: Path) -> Signature | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def ui_command(folder: str | Path, uri: str | None = None, port: int = 5000) -> list[str]:
@@ -115,19 +154,19 @@ def ui_command(folder: str | Path, uri: str | None = None, port: int = 5000) -> 
 
     Raises:  DataError: nothing has been exported yet, or `uri` is a server, which has its own UI.
     """
-    paths = _paths(folder)
+    paths = place.paths_of(folder)
     if uri is None and not paths.mlflow.is_file():
         raise DataError(
             f"{paths.mlflow}: nothing exported yet; make it with impray mlflow sync {shlex.quote(str(folder))}"
         )
-    if store.is_server(uri):
-        raise DataError(f"{store.shown(uri or '')} is a server with its own UI: open it in a browser")
+    if place.is_server(uri):
+        raise DataError(f"{place.shown(str(uri))} is a server with its own UI: open it in a browser")
     # Without a destination the server makes a folder `mlartifacts` wherever it is started.
     stores = [
         "--backend-store-uri",
         store_uri(paths, uri),
         "--artifacts-destination",
-        str(paths.mlflow_artifacts.resolve()),
+        paths.mlflow_artifacts.resolve().as_uri(),
     ]
     return [sys.executable, "-m", "mlflow", "ui", *stores, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
@@ -144,9 +183,3 @@ def ui_page(experiment: str, port: int = 5000) -> str:
 def ui_environment() -> dict[str, str]:
     """Additions to the environment of the UI's command: no telemetry, and no job runners (8 processes, 2 GB)."""
     return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-
-
-def _paths(folder: str | Path) -> Paths:
-    if not Path(folder).is_dir():
-        raise DataError(f"{folder}: no such folder; give a sweep's own folder, such as runs/quickstart")
-    return Paths(Path(folder))

@@ -1,63 +1,84 @@
-"""A sweep's runs in a store, and how they are brought to what the tables say.
+"""What is in a store: the sweep's experiment and its runs, brought to what is wanted.
 
-MLflow can neither delete a point nor change a parameter. Where the tables now say something else (more seeds or rounds were asked
-for), the run is deleted and made again. Runs are found by the tags `impray.sweep` and `impray.trial`, not by their MLflow ids; of
-several with the same tags (two machines that exported at once, an experiment that was deleted and restored) one stays.
+MLflow can neither delete a point nor change a parameter. Where the tables now say something else (more seeds or rounds
+were asked for), the run is deleted and made again; runs are found by the tags `impray.sweep` and `impray.trial`, not by
+their MLflow ids. Tags are compared here and not in a filter, where a name with quotes cannot be written.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlparse
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
-from impray.results.mlflow.wanted import Point, Wanted
+from impray.results.mlflow.identity import identity
+from impray.results.mlflow.place import is_server
+from impray.results.mlflow.store import leftovers
+from impray.results.mlflow.wanted import Point, Wanted, title
 from impray.results.paths import Paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
+
+Points = Mapping[Point, tuple[float, int]]
+
+
+def experiment_of(client: MlflowClient, paths: Paths, uri: str | None) -> Experiment:
+    """The sweep's experiment, named after its folder, made if it is not there."""
+    from mlflow.exceptions import MlflowException
+
+    name = title(paths)
+    artifacts = None if is_server(uri) else paths.mlflow_artifacts.resolve().as_uri()
+    mine = {"impray.sweep": identity(paths), "mlflow.experimentKind": "custom_model_development"}
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.get_experiment(client.create_experiment(name, artifacts, mine))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)  # another machine was quicker
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        # With it come all runs that were ever deleted in it, also those we had replaced: `View` removes them again.
+        client.restore_experiment(found.experiment_id)
+    return found
 
 
 class View:
-    """The sweep's runs in the store, by trial."""
+    """The sweep's runs in the store, one for each trial."""
 
     def __init__(self, client: MlflowClient, experiment: str, sweep: str) -> None:
         self.client, self.experiment, self.sweep = client, experiment, sweep
-        self.runs: dict[str | None, Run] = {}
-        self.surplus: list[Run] = []
-        # By id, so that two machines that tidy up the same store keep the same run.
-        for run in sorted(self._active(), key=lambda run: run.info.run_id):
-            trial = run.data.tags.get("impray.trial")
-            if trial in self.runs:
-                self.surplus.append(run)
-            else:
-                self.runs[trial] = run
+        # One is kept by a rule that every exporter follows: two that made each a run of one trial keep the same.
+        # Of other sweeps too: restoring an experiment brings back what each of them had replaced.
+        kept: dict[tuple[str, str | None], Run] = {}
+        for run in sorted(self._found(), key=lambda run: run.info.run_id):
+            of = (run.data.tags["impray.sweep"], run.data.tags.get("impray.trial"))
+            if kept.setdefault(of, run) is not run:
+                client.delete_run(run.info.run_id)
+        self.runs = {trial: run for (name, trial), run in kept.items() if name == sweep}
 
-    def _active(self) -> list[Run]:
-        """Compared here, not by a filter: a folder's name may hold any quotes."""
-        found, token = [], None
+    def _found(self) -> list[Run]:
+        runs: list[Run] = []
+        token = None
         while True:
             page = self.client.search_runs([self.experiment], max_results=1000, page_token=token)
-            found += [run for run in page if run.data.tags.get("impray.sweep") == self.sweep]
+            runs += [run for run in page if "impray.sweep" in run.data.tags]
             token = page.token
             if not token:
-                return found
-
-    def keep_only(self, trials: Collection[str | None]) -> None:
-        """Delete runs that are there twice, and those of trials that the tables do not know."""
-        for run in [*self.surplus, *(run for trial, run in self.runs.items() if trial not in trials)]:
-            self.client.delete_run(run.info.run_id)
-        self.surplus = []
-        self.runs = {trial: run for trial, run in self.runs.items() if trial in trials}
+                return runs
 
     def clear(self) -> None:
         """Delete every run of the sweep."""
-        self.keep_only(())
+        for run in self.runs.values():
+            self.client.delete_run(run.info.run_id)
+        self.runs = {}
 
     def put(self, wanted: Wanted, tags: Mapping[str, str] | None = None) -> tuple[Run, int]:
         """Bring a run to what is wanted; the run as it was found or made, and the number of points added."""
@@ -73,10 +94,9 @@ class View:
         if run is None:
             run = self.client.create_run(self.experiment, wanted.start, tags, tags["mlflow.runName"])
         self._log(run, wanted, tags, news)
-        self.runs[wanted.trial] = run
         return run, len(news)
 
-    def _log(self, run: Run, wanted: Wanted, tags: Mapping[str, str], news: Mapping[Point, tuple[float, int]]) -> None:
+    def _log(self, run: Run, wanted: Wanted, tags: Mapping[str, str], news: Points) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         id, tags = run.info.run_id, {**tags, "impray.exported": _exported(wanted.points)}
@@ -93,29 +113,35 @@ class View:
 
     def _lacking(self, run: Run, wanted: Wanted) -> dict[Point, tuple[float, int]] | None:
         """Points that the run does not have yet; None if it has something that cannot be changed and is not wanted."""
-        if any(run.data.params.get(key, value) != value for key, value in wanted.params.items()):
+        if any(wanted.params.get(key) != value for key, value in run.data.params.items()):
             return None
+        if wanted.end is None and run.info.end_time is not None:
+            return None  # a trial that goes on again: MLflow cannot take an end back
         known = {
             method: (int(last), digest) for method, last, digest in _parts(run.data.tags.get("impray.exported", ""))
         }
-        if all(_digest(wanted.points, method, last) == digest for method, (last, digest) in known.items()):
-            last = {method: last for method, (last, _) in known.items()}
+        last = {method: last for method, (last, _) in known.items()}
+        told = all(_digest(wanted.points, method, last) == digest for method, (last, digest) in known.items())
+        # The client shows steps nowhere else. A point past those told of was logged just before a kill.
+        if told and all(metric.step <= last.get(_method(metric.key), -1) for metric in run.data._metric_objs):
             return {at: value for at, value in wanted.points.items() if at[1] > last.get(_method(at[0]), -1)}
         # A column was measured later, or a point has changed: ask for every point, which takes some ms per metric.
-        there = {
-            (metric.key, metric.step): metric.value
+        there = [
+            ((metric.key, metric.step), metric.value)
             for key in run.data.metrics
             for metric in self.client.get_metric_history(run.info.run_id, key)
-        }
-        if any(at not in wanted.points or not _same(wanted.points[at][0], value) for at, value in there.items()):
+        ]
+        if len(dict(there)) < len(there):  # logged twice, with two timestamps
             return None
-        return {at: value for at, value in wanted.points.items() if at not in there}
+        if any(at not in wanted.points or not _same(wanted.points[at][0], value) for at, value in there):
+            return None
+        return {at: value for at, value in wanted.points.items() if at not in dict(there)}
 
 
 # -- what was exported, in one tag: last round and digest of each method, `imp:9:5e0f36aa random:7:c1d2e3f4` -----------
 
 
-def _exported(points: Mapping[Point, tuple[float, int]]) -> str:
+def _exported(points: Points) -> str:
     last: dict[str, int] = {}
     for key, step in points:
         last[_method(key)] = max(step, last.get(_method(key), -1))
@@ -123,11 +149,13 @@ def _exported(points: Mapping[Point, tuple[float, int]]) -> str:
 
 
 def _parts(exported: str) -> list[list[str]]:
-    return [part.split(":") for part in exported.split()]
+    """Of a tag that anyone can change: what does not read as one was never exported."""
+    parts = [part.split(":") for part in exported.split()]
+    return parts if all(len(part) == 3 and part[1].isdecimal() for part in parts) else []
 
 
-def _digest(points: Mapping[Point, tuple[float, int]], method: str, last: int) -> str:
-    # Fewer digits than `_mean` keeps, where a last bit could round either way. Without timestamps: rows that were
+def _digest(points: Points, method: str, last: int) -> str:
+    # Fewer digits than a mean keeps, where a last bit could round either way. Without timestamps: rows that were
     # written again with the same numbers are nothing new.
     mine = sorted((at, value) for at, (value, _) in points.items() if at[1] <= last and _method(at[0]) == method)
     text = " ".join(f"{key}@{step}={value:.9g}" for (key, step), value in mine)
@@ -142,21 +170,23 @@ def _method(key: str) -> str:
     return key.rpartition("/")[2]
 
 
-def _lost(run: Run, path: Path, folder: str | None) -> bool:
-    """Whether a file that was logged into a folder of this machine is not there any more as it is here."""
-    place = urlparse(run.info.artifact_uri or "")
-    if place.scheme != "file":
-        return False
-    logged = Path(url2pathname(place.path), *([folder] if folder else []), path.name)
-    return not logged.is_file() or logged.read_bytes() != path.read_bytes()
-
-
 def log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> None:
-    """sweep.yaml and the figures, each when its content is new."""
+    """sweep.yaml and the figures, each when its content is new, or no longer there as it was logged."""
     drawn = sorted([*paths.figures.glob("*.png"), *paths.figures.glob("*.html")]) if figures else []
-    wanted = {paths.sweep: None} | {path: "figures" for path in drawn}
+    wanted = {paths.sweep: ""} | dict.fromkeys(drawn, "figures")
+    leftovers(paths.mlflow_artifacts)
     for path, folder in wanted.items():
-        tag, digest = f"impray.file.{path.name}", hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
-        if run.data.tags.get(tag) != digest or _lost(run, path, folder):
-            client.log_artifact(run.info.run_id, str(path), folder)
+        content = path.read_bytes()
+        tag, digest = f"impray.file.{path.name}", hashlib.blake2b(content, digest_size=8).hexdigest()
+        if run.data.tags.get(tag) != digest or not _there(run, Path(folder) / path.name, content):
+            client.log_artifact(run.info.run_id, str(path), folder or None)
             client.set_tag(run.info.run_id, tag, digest)
+
+
+def _there(run: Run, name: Path, content: bytes) -> bool:
+    """Whether an artifact that is kept in files is whole; a server's own are believed."""
+    place = urlsplit(run.info.artifact_uri)
+    if place.scheme != "file":
+        return True
+    file = Path(unquote(place.path)) / name
+    return file.is_file() and file.read_bytes() == content

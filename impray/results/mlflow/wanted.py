@@ -1,4 +1,12 @@
-"""What the tables say: the runs that an MLflow view of a sweep should have, with every parameter, tag and metric point."""
+"""What the tables say should be in MLflow: a parent run for the sweep, a child run per trial.
+
+    metric `accuracy/imp` at step n = mean over the seeds of method imp of the column `accuracy` in round n
+
+A mean leaves out NaN and infinite values, and is not logged where none is finite. `diverged/imp` counts the lineages
+that have diverged up to round n, where there are any. A round of a trial's method is logged once each of its lineages
+that the trial lists has a row there or has diverged before, and a column once no such row lacks it: a point that is
+there does not change any more. Timestamps come from the rows (`written_at`), so exporting again adds nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +22,7 @@ from pydantic import ValidationError
 
 from impray.results import outcomes, schema, tables
 from impray.results.paths import Paths
+from impray.spec.load import load
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
@@ -38,10 +47,19 @@ class Wanted:
     points: dict[Point, tuple[float, int]] = field(default_factory=dict)  # -> value, timestamp
 
 
-def runs(paths: Paths, sweep: Sweep) -> list[Wanted]:
-    """The sweep's own run, then one per trial."""
+def runs(paths: Paths) -> list[Wanted]:
+    """The sweep's own run, then one per trial in the order of their numbers.
+
+    Raises:  SweepError: sweep.yaml cannot be read. DataError: a table cannot be read.
+    """
+    sweep = load(paths.sweep)
     children = _children(paths, sweep)
     return [_parent(paths, sweep, children), *children]
+
+
+def title(paths: Paths) -> str:
+    """What the sweep is called in a store: its folder's name."""
+    return paths.folder.resolve().name
 
 
 def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
@@ -50,7 +68,7 @@ def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
     found = [child.tags["impray.status"] for child in children]
     start = min((child.start for child in children), default=int(paths.sweep.stat().st_mtime * 1000))
     tags = {
-        "mlflow.runName": paths.folder.resolve().name,
+        "mlflow.runName": title(paths),
         "mlflow.note.content": sweep.question,
         "impray.question": sweep.question,
         "impray.trials": ", ".join(f"{found.count(status)} {status}" for status in sorted(set(found))) or "none yet",
