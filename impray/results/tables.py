@@ -218,6 +218,7 @@ def provenance() -> dict:
     return {**_static_provenance(), "device": device_name(), "written_at": datetime.now(UTC)}
 
 
+@cache
 def git_sha() -> str | None:
     """Commit of the source tree, with `+` if it has changes; None where there is none (an installed wheel)."""
     source = Path(impray.__file__).parent
