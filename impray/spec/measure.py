@@ -191,7 +191,7 @@ class Kurtosis(MeasureSpec):
             "kurtosis_per_class",
             "float",
             "1",
-            "mean over classes of the kurtosis within a class, at theta(rewind) * mask",
+            "mean of the kurtosis within a class, over classes of 8 different inputs or more, at theta(rewind) * mask",
         ),
         Column("kurtosis_end", "float", "1", "as kurtosis, after the round's training"),
         Column("kurtosis_per_class_end", "float", "1", "as kurtosis_per_class, after the round's training"),

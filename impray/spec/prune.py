@@ -40,7 +40,7 @@ class Prune(Spec):
     that of the round before (its mask is trained again, on other samples) or 0 (what then has no value is NaN).
 
     The method `cavity` removes the highest cavity scores first instead, `cavity_lowest` the lowest; what has no score (a bias, a
-    unit's last weight) goes last.
+    unit's last weight) goes last, earlier ones first.
     """
 
     packable: ClassVar[frozenset[str]] = frozenset({"fraction", "densities", "rewind_step"})
