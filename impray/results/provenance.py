@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,7 @@ def _kind(of_column: pa.DataType) -> str:
     return "bool" if pa.types.is_boolean(of_column) else "str"
 
 
-def _wrong(path: Path, read: Any) -> str | None:
+def _wrong(path: Path, read: Callable[[], object]) -> str | None:
     if not path.exists():
         return None
     if not path.is_file():

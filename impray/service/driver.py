@@ -82,7 +82,7 @@ def run(request: Request, console: Console) -> Report:
         contents = _open_files(request.sweep, paths, console)
         broken += folder.prepare(request.sweep, request.name, paths, contents)
         for line in broken:
-            console.print(f"set aside, and made again: {line}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"set aside as damaged: {line}", markup=False, highlight=False, soft_wrap=True)
         trials = Trials(request.sweep, paths)
         if not trials.nothing_left():
             watcher = Watcher(trials, console, request.name)
@@ -97,7 +97,7 @@ def run(request: Request, console: Console) -> Report:
             # Also where nothing ran: an earlier run may have been killed, or its disk full, just before this.
             with timed(report.seconds, "tables"):
                 # Someone may have deleted provenance.json while packs ran: the axes are the sweep's, whatever lies there.
-                folder.prepare(request.sweep, request.name, paths, contents)
+                folder.write(request.sweep, request.name, paths, trials.columns, contents)
                 tables.compact(request.folder, trials.columns)
             with timed(report.seconds, "figures"):
                 _draw(request, report)

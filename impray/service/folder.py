@@ -33,39 +33,48 @@ def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) 
     Raises:  SweepError: the folder's rows are of another base trial, of axes of another type, or of files with other content:
              means and figures over the folder would mix them.
     """
-    broken = {
-        paths.sweep: provenance.wrong_with_sweep(paths),
-        paths.provenance: provenance.wrong_with_provenance(paths),
-    }
-    earlier = {} if broken[paths.provenance] else provenance.read_provenance(paths).get("data", {})
-    axes = provenance.recovered_axes(paths) if broken[paths.provenance] else tables.axes_of(paths)
+    earlier = _contents(paths)
+    whole = provenance.wrong_with_provenance(paths) is None
+    axes = tables.axes_of(paths) if whole else provenance.recovered_axes(paths)
     wrong = [*_other_trial(sweep, paths, axes), *_other_types(sweep, axes), *_other_contents(earlier, contents, paths)]
     wrong += _other_counts(paths)
     if wrong:
         raise SweepError(str(paths.folder), wrong)
-    told = [f"{path}: {why}" for path, why in broken.items() if why]
-    for path in [path for path, why in broken.items() if why]:
-        files.set_aside(path, paths)
+    return write(sweep, name, paths, {**axes, **axis_types(sweep)}, contents)
+
+
+def write(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], contents: Mapping[str, str]) -> list[str]:
+    """Write both files where they would change, whatever lies there.
+
+    Args:    axes: of this sweep and of earlier ones in this folder, which stay columns: their rows are still here. contents: as for
+             `prepare`; what provenance.json knows of other data sets stays.
+    Returns: what was set aside, with what was wrong with it.
+    """
+    told = []
+    wrong = (provenance.wrong_with_sweep(paths), provenance.wrong_with_provenance(paths))
+    for path, why in zip((paths.sweep, paths.provenance), wrong, strict=True):
+        if why:
+            files.set_aside(path, paths)
+            told.append(f"{path}: {why}")
     text = yaml.safe_dump(written(sweep), sort_keys=False, allow_unicode=True)
     provenance.write_sweep(paths, "# The sweep as it was run, overrides included.\n" + text)
-    # Axes of earlier runs in this folder stay columns: their rows are still here.
-    describe(sweep, name, paths, {**axes, **axis_types(sweep)}, {**earlier, **contents})
-    return told
-
-
-def describe(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], contents: Mapping[str, str]) -> None:
-    """Write provenance.json where it would change."""
     description = {
         "sweep": name,
         "id": identity(paths),
         "axes": dict(axes),
-        "data": dict(contents),
+        "data": {**_contents(paths), **contents},
         "version": impray.__version__,
         "git_sha": tables.git_sha(),
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
     provenance.write_provenance(paths, description)
+    return told
+
+
+def _contents(paths: Paths) -> dict[str, str]:
+    """Data set -> hash of its content, as earlier runs knew it; nothing where that is lost."""
+    return {} if provenance.wrong_with_provenance(paths) else provenance.read_provenance(paths).get("data", {})
 
 
 def data_key(spec: FileData) -> str:

@@ -94,6 +94,7 @@ def _text(value: object) -> str | None:
 
 
 def _stand_ins(data: Mapping[str, Any], names: list[str], large: bool) -> dict[str, Any]:
+    """Values for fields that no file has said, so small or so large that a rule that depends on them sees the difference."""
     kept = data.get("keep_classes")
     few = kept if isinstance(kept, int) and kept > 2 else 2
     shape = [28, 28] if not large or data.get("kind") == "idx" else [10_000]

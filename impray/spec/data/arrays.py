@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from impray.spec.data.base import FirstLabel, all_positive
+from impray.spec.data.base import ClassCount, FirstLabel, all_positive
 from impray.spec.data.files import FileData, same_place
 
 _OR_SHARE = "or leave held_out_path out: a random share is held out (held_out_fraction)"
@@ -47,14 +47,7 @@ class Arrays(FileData):
             "(lists and columns of Parquet are [unit])"
         ),
     ]
-    class_count: Annotated[
-        int,
-        Field(
-            ge=2,
-            description="labels are first_label and the class_count - 1 numbers after it; left out: as many as the "
-            "files have. More than they have gives outputs for classes that never occur",
-        ),
-    ]
+    class_count: ClassCount
     first_label: FirstLabel = 0
     labels_path: Annotated[str | None, Field(description="labels of a .npy file, also .npy")] = None
     held_out_path: Annotated[

@@ -21,6 +21,14 @@ Draw = Annotated[
     Field(ge=0, description="which draw of the fixed data set (crops, clone, held-out sample); not a lineage's seed"),
 ]
 
+ClassCount = Annotated[
+    int,
+    Field(
+        ge=2,
+        description="labels are first_label and the class_count - 1 numbers after it; left out: as many as the "
+        "files have. More than they have gives outputs for classes that never occur",
+    ),
+]
 FirstLabel = Annotated[int, Field(ge=0, description="the label of class 0 in the files: 1 where labels count from 1")]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from impray.spec.data.base import FirstLabel, all_positive
+from impray.spec.data.base import ClassCount, FirstLabel, all_positive
 from impray.spec.data.files import FileData
 
 
@@ -28,14 +28,7 @@ class Idx(FileData):
         tuple[int, int],
         Field(description="rows and columns of an image; left out: as the files have them"),
     ] = (28, 28)
-    class_count: Annotated[
-        int,
-        Field(
-            ge=2,
-            description="labels are first_label and the class_count - 1 numbers after it; left out: as many as the "
-            "files have. More than they have gives outputs for classes that never occur",
-        ),
-    ] = 10
+    class_count: ClassCount = 10
     first_label: FirstLabel = 0
     train_name: Annotated[
         str, Field(pattern=r"^[^/]+$", description="training files are called <train_name>-images-idx3-ubyte and so on")
