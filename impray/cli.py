@@ -431,7 +431,8 @@ def told_aside(paths: Paths, names: list[str]) -> None:
     """What was found damaged, and has been made again."""
     if names:
         shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
-        typer.echo(f"{len(names)} damaged files were set aside and made again: {paths.damaged} has {shown}")
+        what = "1 damaged file was" if len(names) == 1 else f"{len(names)} damaged files were"
+        typer.echo(f"{what} set aside and made again: {paths.damaged} has {shown}")
 
 
 @mlflow_app.command("ui")
