@@ -1,0 +1,93 @@
+"""The command `impray`: its options that several commands share, and how a command ends."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impray import __version__
+
+if TYPE_CHECKING:
+    from impray.spec.errors import Problem
+
+app = typer.Typer(
+    help="Which statistics of the data make iterative magnitude pruning find structure?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+mlflow_app = typer.Typer(help="The MLflow view of a sweep's tables.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(mlflow_app, name="mlflow")
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Override, such as prune.fraction=0.2 or rounds=3."),
+]
+File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one in sweeps/.")]
+Out = Annotated[Path, typer.Option("--out", help="Where sweeps' folders go.")]
+Folder = Annotated[Path, typer.Argument(help="A sweep's own folder.")]
+Store = Annotated[
+    str | None, typer.Option("--mlflow", help="URI of an MLflow store or server. Default: sqlite in the folder.")
+]
+
+
+def main() -> None:
+    """The command `impray`."""
+    app()
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """A user's error is a message and exit code 2; Ctrl-C is exit code 130; anything else is our bug and keeps its trace."""
+    from impray.spec.errors import ImprayError
+
+    try:
+        yield
+    except ImprayError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from None
+
+
+@app.callback(invoke_without_command=True)
+def top_level(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def store_problems(mlflow: str | None) -> list[Problem]:
+    """MLflow takes any word for the name of a folder of files, which it does not support any more."""
+    from impray.spec.errors import Problem
+
+    if mlflow is None or "://" in mlflow:
+        return []
+    right = "must be a URI, such as http://127.0.0.1:5000 or sqlite:///mlflow.db"
+    return [Problem("--mlflow", repr(mlflow), right)]
+
+
+def checkout() -> Path:
+    return Path(__file__).parent.parent.parent
+
+
+def quoted(folder: Path) -> str:
+    """As it must be typed in a command: a folder's name may hold blanks or brackets."""
+    return shlex.quote(str(folder))
+
+
+def next_view(folder: Path, mlflow: str | None = None) -> str:
+    """Where to look at a sweep in MLflow: made first where there is nothing yet; a server has its own address."""
+    from impray.results.paths import Paths
+
+    if mlflow not in (None, "off"):
+        server = mlflow.startswith(("http:", "https:"))
+        ui = shlex.join(["impray", "mlflow", "ui", str(folder), "--mlflow", mlflow])
+        return f"next: open {mlflow}" if server else f"next: {ui}"
+    return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {quoted(folder)}"

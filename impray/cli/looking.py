@@ -1,0 +1,143 @@
+"""Commands that look: at a sweep's folder, at a stimulus, at the tables' columns, at this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impray.cli.app import Folder, Sets, answered, app, next_view, quoted
+from impray.cli.load import load_sweep
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from impray.spec.sweep import Sweep
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """What is done, running and failed in a sweep's folder."""
+    with answered():
+        from impray.results import status as of
+        from impray.results.tables import reading
+
+        with reading(folder):
+            typer.echo(of.sentence(folder))
+    typer.echo(f"next: impray top {quoted(folder)}")
+
+
+@app.command()
+def top(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The leaderboard of a sweep: trials, best first, with their spread over seeds and what cannot be told from the best."""
+    with answered():
+        from rich.console import Console
+
+        from impray.results.tables import reading
+        from impray.spec.load import load
+
+        with reading(folder) as paths:
+            if as_json:
+                from impray.results.leaderboard import of
+
+                typer.echo(json.dumps(of(load(paths.sweep), folder).document(), indent=2))
+                return
+            leaderboard(load(paths.sweep), folder, Console())
+    typer.echo(next_view(folder))
+
+
+def leaderboard(found: Sweep, folder: Path, console: Console) -> None:
+    from impray.results import leaderboard, text
+
+    for line in text.lines(leaderboard.of(found, folder), console.width if console.is_terminal else None):
+        typer.echo(line)
+
+
+@app.command()
+def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the traces.")] = False) -> None:
+    """What went wrong: failures, newest first, and which lineages diverged."""
+    with answered():
+        from impray.results import outcomes
+        from impray.results.tables import reading
+
+        with reading(folder):
+            failed, diverged = outcomes.failure_lines(folder, trace), outcomes.diverged_lines(folder)
+        for line in [*failed, *diverged] or ["no failures"]:
+            typer.echo(line)
+    again = f"impray failures --trace {quoted(folder)}" if failed and not trace else ""
+    typer.echo(f"next: {again or f'impray top {quoted(folder)}'}")
+
+
+@app.command()
+def data(
+    file: Annotated[
+        str | None, typer.Argument(help="A sweep whose data to describe; default: --set data.kind=... alone.")
+    ] = None,
+    sets: Sets = None,
+    samples: Annotated[int, typer.Option(min=8, help="Samples per class.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Which samples are drawn.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Where the picture of samples goes.")] = None,
+) -> None:
+    """Statistics and sample pictures of a stimulus."""
+    with answered():
+        from impray.service import stimulus
+
+        spec = stimulus.data_of(file, sets or [], load_sweep)
+        stimulus.show(spec, samples, seed, as_json, picture)
+
+
+@app.command()
+def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """The data dictionary: every table, column, unit and sentence."""
+    from impray.results.tables import dictionary
+    from impray.results.text import dictionary_lines
+
+    rows = dictionary()
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
+        typer.echo(line)
+    typer.echo(
+        '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
+    )
+
+
+@app.command()
+def bench(
+    only: Annotated[
+        str | None, typer.Option(help="Comma-separated: pack, rf_width, cavity, loading, clone, overhead.")
+    ] = None,
+) -> None:
+    """This machine against reference loops, side by side; medians."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    with answered():
+        from rich.console import Console
+
+        from impray import bench as of
+
+        of.show(only.split(",") if only else None, Console())
+
+
+@app.command()
+def schema(file: Annotated[Path | None, typer.Argument(help="Where to write it; default: print.")] = None) -> None:
+    """JSON schema of the sweep YAML, for editors."""
+    from impray.spec.schema import schema as make
+
+    text = json.dumps(make(), indent=2)
+    if file is None:
+        typer.echo(text)
+        return
+    with answered():
+        from impray.results.files import write
+
+        write(file, text.encode() + b"\n")
+    typer.echo(
+        f"written: {file}; a first line `# yaml-language-server: $schema={file}` in a sweep makes editors use it"
+    )

@@ -1,0 +1,178 @@
+"""`impray sweep`: from a file to a request, and what is said when it ends."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impray.cli.app import File, Out, Sets, answered, app, checkout, next_view, quoted, store_problems
+from impray.cli.load import load_sweep
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from impray.results.paths import Paths
+    from impray.service.driver import Report, Request
+    from impray.spec.errors import Problem
+    from impray.spec.sweep import Sweep
+
+DEFAULT_SWEEP = "sweeps/quickstart.yaml"
+
+
+@app.command()
+def sweep(
+    file: File = DEFAULT_SWEEP,
+    sets: Sets = None,
+    out: Out = Path("runs"),
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print trials, lineages, packs and an estimated time; run nothing.")
+    ] = False,
+    where: Annotated[str, typer.Option(help="`ray` (actors) or `here` (this process; grid and random only).")] = "ray",
+    address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster, such as auto; default: a local one.")
+    ] = None,
+    mlflow: Annotated[
+        str | None,
+        typer.Option(help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder."),
+    ] = None,
+    figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
+) -> None:
+    """Run a sweep, or go on where it stopped."""
+    with answered():
+        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow))
+        name = path.stem if path.stem != "sweep" else path.resolve().parent.name
+        again = _command(file, sets or [], out, where, address, mlflow, figures)
+        if plan:
+            _plan(found, name, out / name, again)
+            return
+        from rich.console import Console
+
+        from impray.service import driver
+        from impray.spec.errors import StorageError
+
+        request = driver.Request(found, name, out / name, where, address, mlflow, figures)  # type: ignore[arg-type]
+        console = Console(width=None if sys.stdout.isatty() else 120)
+        console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
+        try:
+            report = driver.run(request, console)
+        except KeyboardInterrupt:
+            stopped(request.folder, again)
+            raise typer.Exit(130) from None
+        except StorageError as error:
+            typer.echo(str(error), err=True)
+            if begun(request.folder):
+                stopped(request.folder, again)
+            raise typer.Exit(2) from None
+        if report.interrupted:
+            stopped(request.folder, again)
+            raise typer.Exit(130)
+        finish(request, report, console)
+
+
+def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: str | None) -> list[Problem]:
+    """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
+    from impray.spec.errors import Problem
+    from impray.spec.wording import near
+
+    problems = []
+    scripts = sorted(p.stem for p in (checkout() / "analysis").glob("*.py") if p.stem != "common")
+    for position, name in enumerate(found.figures if found else ()):
+        if name not in scripts:
+            right = f"not one of {', '.join(scripts)}{near(name, scripts)}"
+            problems.append(Problem(f"figures[{position}]", repr(name), right))
+    if where not in ("here", "ray"):
+        problems.append(Problem("--where", repr(where), f"must be here or ray{near(where, ('here', 'ray'))}"))
+    elif where == "here" and found and (found.search.algorithm == "optuna" or found.search.stop_early):
+        right = "runs grid and random searches without stop_early; use --where ray"
+        problems.append(Problem("--where", "'here'", right))
+    if where == "here" and address is not None:
+        problems.append(Problem("--address", repr(address), "a cluster is for --where ray; leave one of them out"))
+    if mlflow != "off":
+        problems += store_problems(mlflow)
+    return problems
+
+
+def _command(
+    file: str, sets: list[str], out: Path, where: str, address: str | None, mlflow: str | None, figures: bool
+) -> str:
+    """The command that was typed, to type again."""
+    words = ["impray", "sweep", file, *(word for item in sets for word in ("--set", item))]
+    words += ["--out", str(out)] if out != Path("runs") else []
+    words += ["--where", where] if where != "ray" else []
+    words += ["--address", address] if address else []
+    words += ["--mlflow", mlflow] if mlflow else []
+    words += [] if figures else ["--no-figures"]
+    return shlex.join(words)
+
+
+def begun(folder: Path) -> bool:
+    """Whether a sweep has written down its first trial there."""
+    from impray.results.paths import Paths
+
+    return bool(Paths(folder).row_files("trials"))
+
+
+def stopped(folder: Path, again: str) -> None:
+    """Say what is done, if anything was begun, and how to go on."""
+    from impray.results import status
+
+    if begun(folder):
+        typer.echo(f"stopped: {status.sentence(folder)}", err=True)
+    typer.echo(f"go on with: {again}", err=True)
+
+
+def finish(request: Request, report: Report, console: Console) -> None:
+    """Say what happened and name the next useful command."""
+    from impray.cli.looking import leaderboard  # here: `--help` lists `sweep` first
+    from impray.results import outcomes
+    from impray.results.paths import Paths
+
+    folder = request.folder
+    if not report.ran:
+        diverged = outcomes.diverged_trials(folder)
+        how = f"over ({diverged} diverged)" if diverged else "done"
+        console.print(f"nothing to do: all {report.trials} trials are {how} in {folder}", markup=False, highlight=False)
+    leaderboard(request.sweep, folder, console)
+    for path in report.figures:
+        text = path.with_suffix(".txt")
+        if text.is_file():  # its first lines; the whole text lies beside the figure
+            head = text.read_text().split("\n\n", 1)[0]
+            console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+        console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
+    for line in report.broken_figures:
+        console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)
+    if report.ran:
+        parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
+        console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)
+    told_aside(Paths(folder), report.set_aside)
+    warning = outcomes.warning(folder)
+    if warning:
+        typer.echo(warning, err=True)
+    if report.export_error:
+        typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
+        raise typer.Exit(2)
+    failed = report.count("failed")
+    if failed:
+        typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {quoted(folder)}")
+        raise typer.Exit(1)
+    typer.echo(f"next: impray failures {quoted(folder)}" if warning else next_view(folder, request.mlflow))
+
+
+def told_aside(paths: Paths, names: list[str]) -> None:
+    """What was found damaged, and has been made again."""
+    if names:
+        shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
+        what = "1 damaged file was" if len(names) == 1 else f"{len(names)} damaged files were"
+        typer.echo(f"{what} set aside and made again: {paths.damaged} has {shown}")
+
+
+def _plan(found: Sweep, name: str, folder: Path, again: str) -> None:
+    from impray.service import estimate
+
+    for line in estimate.lines(found, name, folder):
+        typer.echo(line)
+    typer.echo(f"next: {again}")
