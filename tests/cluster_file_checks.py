@@ -11,7 +11,13 @@ import yaml
 
 CHECKOUT = Path(__file__).parent.parent
 MADE_ON_THE_LAPTOP = "~/.ray/auth_token"
-NEVER_SENT = (".git/", ".venv/", "/runs/", "*.pem", ".env")
+NEVER_SENT = (
+    ".git",
+    ".venv",
+    "/runs",
+    "*.pem",
+    ".env",
+)  # no slash at the end: .git is a file in a worktree, runs may be a link
 COMMANDS = (
     "initialization_commands",
     "setup_commands",
@@ -174,9 +180,10 @@ def installs(config: dict) -> Iterator[str]:
 
 def shell(config: dict) -> Iterator[str]:
     for command in commands(config):
-        checked = subprocess.run(["bash", "-n"], input=command, capture_output=True, text=True)
-        if checked.returncode:
-            yield f"not shell: {command}: {checked.stderr}"
+        for text in (command, f"true && ({command})"):  # Ray puts it between brackets: a comment would swallow the last
+            checked = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
+            if checked.returncode:
+                yield f"not shell: {text}: {checked.stderr}"
 
 
 def mounts(config: dict) -> Iterator[str]:
