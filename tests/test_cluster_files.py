@@ -1,6 +1,8 @@
 """Cluster files, offline: Ray's checks, ours for what those miss, wrong variants that must be caught, commands run with stand-ins."""
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -84,6 +86,7 @@ def test_a_wrong_variant_is_caught(file, right, wrong, said):
     assert any(said in line for line in found), found
 
 
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="needs rsync")
 @pytest.mark.parametrize("file", FILES)
 def test_what_is_sent_is_the_sources_and_nothing_else(file, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
@@ -133,9 +136,13 @@ def node(tmp_path):
 
     run.home = home
     yield run
-    servers = subprocess.run(["pgrep", "-f", f"^flock --nonblock {home}/"], capture_output=True, text=True)
-    for server in servers.stdout.split():
-        os.killpg(int(server), signal.SIGTERM)  # `setsid` made it the first of a group
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:  # ended meanwhile
+            continue
+        if words[0] == b"flock" and f"{home}/mlflow/lock".encode() in words:
+            os.killpg(int(process.name), signal.SIGTERM)  # `setsid` made it the first of a group
 
 
 def write_program(path: Path, text: str) -> None:
@@ -183,3 +190,22 @@ def test_head_and_workers_start_with_the_token_and_a_second_ray_up_starts_no_sec
     assert "--address=10.0.0.1:6379" in started[-1]
     servers = [call for call in calls if call.startswith("mlflow")]
     assert len(servers) == 1 and "jobs=false" in servers[0]
+
+
+@pytest.mark.parametrize("page", ["cluster.md", "slurm.md"])
+def test_a_page_names_only_files_that_are_there(page):
+    named = set(re.findall(r"[\w./-]+\.(?:yaml|sbatch|txt|md)\b", (CHECKOUT / "docs" / page).read_text()))
+    assert named and all((CHECKOUT / name).exists() or (CHECKOUT / "docs" / name).exists() for name in named), named
+
+
+def test_a_newcomer_types_ten_lines_at_most_and_the_file_has_what_they_name():
+    text = (CHECKOUT / "docs/cluster.md").read_text()
+    block = re.search(r"## From an AWS account to a figure\n\n```sh\n(.*?)```", text, re.DOTALL)[1]
+    assert subprocess.run(["bash", "-n"], input=block, text=True).returncode == 0
+    assert len(block.replace("\\\n", "").splitlines()) <= 10
+    forwarded = set(re.findall(r"-p (\d+)", block))
+    assert set(re.findall(r"http://127\.0\.0\.1:(\d+)", block)) <= forwarded
+    commands = "\n".join(config_of(AWS)["head_start_ray_commands"])
+    assert all(re.search(rf"-port[= ]{port}\b", commands) for port in forwarded)
+    store = re.search(r"STORE=(\S+)", "\n".join(config_of(AWS)["head_setup_commands"]))[1]
+    assert f"--out {store}/" in block and f"Bucket={store.removeprefix('s3://')} " in block
