@@ -108,7 +108,7 @@ class Host:
             "hosts": self.net.names(),
             "home": HOME,
             "show": _shown(),
-            "python": str(Path(sys.base_prefix) / "bin/python3.11"),
+            "python": str(Path(sys.base_prefix) / "bin"),
             "cpus": self.cpus,
         }
         command = ["nsenter", f"--mount=/proc/{self.net.holder.pid}/ns/mnt", f"--net={NETNS / self.netns}"]

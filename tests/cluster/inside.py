@@ -1,8 +1,9 @@
 """Process 1 of a host: its file system, its name, its ssh server; then it reaps, and ends when its standard input does.
 
 Started by `hosts.py` in new PID, mount, UTS and IPC namespaces and in the host's network namespace, with one argument, JSON:
-`disk` (a folder that stays when the host dies), `shared` (one that all hosts have), `name`, `address`, `hosts` (the text of /etc/hosts), `home`, `show` (folders that
-stay visible although what they lie in is replaced), `python`, `cpus`.
+`disk` (a folder that stays when the host dies), `shared` (one that all hosts have), `name`, `address`, `hosts` (the text of
+/etc/hosts), `home`, `show` (folders that stay visible although what they lie in is replaced), `python` (the folder of the program
+python3.11), `cpus`.
 """
 
 from __future__ import annotations
@@ -62,9 +63,8 @@ def file_system(asked: dict) -> Path:
     for name in ("resolv.conf", "hostname"):  # nobody to ask: names that are not in /etc/hosts fail at once
         (root / "etc" / name).unlink(missing_ok=True)
         (root / "etc" / name).write_text(f"{asked['name']}\n" if name == "hostname" else "")
-    link = root / "usr/local/bin/python3.11"
-    link.unlink(missing_ok=True)
-    link.symlink_to(asked["python"])
+    # A link to it in /usr/local/bin would mislead `python3.11 -m venv`: it takes the link's folder for Python's home.
+    (root / "etc/profile.d/python.sh").write_text(f"export PATH={asked['python']}:$PATH\n")
     return root
 
 
