@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from impray.results import files, mlflow, tables
+from impray.results import mlflow, tables
 from impray.results.paths import Paths
 from impray.spec.base import canonical
 from impray.spec.data import Nlgp
@@ -27,7 +27,7 @@ class Fake:
         self.paths = Paths(self.folder)
         self.trials = [Trial(data=Nlgp(gain=gain)) for gain in self.gains]
         self.describe()
-        files.write(self.paths.provenance, json.dumps({"sweep": "fake", "axes": AXES}).encode())
+        self.paths.provenance.write(json.dumps({"sweep": "fake", "axes": AXES}).encode())
         for number in range(len(self.trials)):
             self.trial(number, "running")
 
@@ -41,7 +41,7 @@ rounds: {self.rounds}
 measures: [accuracy, loss]
 search: {{space: {{data.gain: {list(self.gains)}}}}}
 """
-        files.write(self.paths.sweep, text.encode())
+        self.paths.sweep.write(text.encode())
 
     def lineages(self, number):
         return self.trials[number].lineages(self.methods, tuple(range(self.seeds)))
