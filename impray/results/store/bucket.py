@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from impray.results.store.base import File, Store
-from impray.spec.errors import DataError, StorageError
+from impray.spec.errors import StorageError
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -52,7 +52,7 @@ class Bucket(Store):
 
             endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
             http = next((value for value in endpoints if value), "").startswith("http://")
-            with self._told("", StorageError):
+            with self._told(""):
                 self._made = from_url(
                     self.uri,
                     client_options={
@@ -78,7 +78,7 @@ class Bucket(Store):
             return found.meta, bytes(found.bytes())
 
         try:
-            meta, content = self._tried(key, DataError, get)
+            meta, content = self._tried(key, get, "read")
         except FileNotFoundError:
             return None
         self._keep(key, _stamp(meta), content)
@@ -87,7 +87,7 @@ class Bucket(Store):
     def write(self, key: str, content: bytes) -> None:
         import obstore
 
-        self._tried(key, StorageError, lambda: obstore.put(self._objects, key, content, use_multipart=False))
+        self._tried(key, lambda: obstore.put(self._objects, key, content, use_multipart=False))
 
     def create(self, key: str, content: bytes) -> bool:
         import obstore
@@ -101,7 +101,7 @@ class Bucket(Store):
                 return self.read(key) == content
             return True
 
-        return self._tried(key, StorageError, put)
+        return self._tried(key, put)
 
     def files(self, folder: str, starts: Sequence[str] = ("",)) -> list[File]:
         base = f"{folder}/" if folder else ""
@@ -132,13 +132,13 @@ class Bucket(Store):
                         return found
             return found
 
-        return self._tried(start, DataError, list_all)
+        return self._tried(start, list_all, "read")
 
     def stamp(self, key: str) -> Hashable:
         import obstore
 
         try:
-            return _stamp(self._tried(key, DataError, lambda: obstore.head(self._objects, key)))
+            return _stamp(self._tried(key, lambda: obstore.head(self._objects, key), "read"))
         except FileNotFoundError:
             return None
 
@@ -149,13 +149,13 @@ class Bucket(Store):
         import obstore
 
         with suppress(FileNotFoundError):
-            self._tried(key, StorageError, lambda: obstore.delete(self._objects, key))
+            self._tried(key, lambda: obstore.delete(self._objects, key))
 
     def move(self, key: str, to: str) -> None:
         import obstore
 
         try:
-            self._tried(key, StorageError, lambda: obstore.copy(self._objects, key, to))
+            self._tried(key, lambda: obstore.copy(self._objects, key, to))
         except FileNotFoundError:
             return  # another process has done it
         self.delete(key)
@@ -168,7 +168,7 @@ class Bucket(Store):
     def folders(self, folder: str = "") -> list[str]:
         import obstore
 
-        found = self._tried(folder, DataError, lambda: obstore.list_with_delimiter(self._objects, folder or None))
+        found = self._tried(folder, lambda: obstore.list_with_delimiter(self._objects, folder or None), "read")
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
 
     def beside(self) -> list[str]:
@@ -178,18 +178,19 @@ class Bucket(Store):
         parent = f"{scheme}://{rest.rpartition('/')[0]}"
         return [f"{parent}/{name}" for name in Bucket(parent).folders()]
 
-    def _tried(self, key: str, kind: type[DataError], call: Callable[[], T]) -> T:
+    def _tried(self, key: str, call: Callable[[], T], what: str = "written") -> T:
         """Call until it works, or GIVE_UP_S have passed. obstore itself tries again only what fails before an answer begins, and no
         create whose connection broke.
 
-        Raises:  FileNotFoundError: there is no such object. `kind`: in words of ours.
+        Raises:  FileNotFoundError: there is no such object. StorageError: what goes wrong, in words of ours; also of reading, for no
+                 pack can go on while its store is silent, and a file that cannot be read now must not be held for damaged.
         """
         end = time.monotonic() + GIVE_UP_S
         while True:
             try:
-                with self._told(key, kind):
+                with self._told(key, what):
                     return call()
-            except DataError as error:
+            except StorageError as error:
                 if time.monotonic() > end or _hopeless(error):
                     raise
                 time.sleep(RETRY_S)
@@ -216,21 +217,20 @@ class Bucket(Store):
                 size -= len(dropped)
 
     @contextmanager
-    def _told(self, key: str, kind: type[DataError]) -> Iterator[None]:
+    def _told(self, key: str, what: str = "written") -> Iterator[None]:
         """What the service says, in words of ours; an object that is not there stays FileNotFoundError."""
         from obstore.exceptions import BaseError
 
         try:
             yield
-        except DataError:
+        except StorageError:
             raise
         except FileNotFoundError as error:  # obstore's own is one
             if "NoSuchBucket" in str(error):
-                raise kind(f"{self.place(key)}: there is no such bucket; make it, or choose another") from error
+                raise StorageError(f"{self.place(key)}: there is no such bucket; make it, or choose another") from error
             raise
         except (BaseError, OSError, ValueError) as error:
-            what = "cannot be written" if kind is StorageError else "cannot be read"
-            raise kind(f"{self.place(key)}: {what} ({_said(error)}); {_mend(error)}") from error
+            raise StorageError(f"{self.place(key)}: cannot be {what} ({_said(error)}); {_mend(error)}") from error
 
 
 def _said(error: Exception) -> str:
@@ -249,7 +249,7 @@ def _mend(error: Exception) -> str:
     return "check the address and the network, then run this again"
 
 
-def _hopeless(error: DataError) -> bool:
+def _hopeless(error: StorageError) -> bool:
     """Whether trying again cannot help."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
