@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,13 +25,32 @@ app = typer.Typer(
 )
 mlflow_app = typer.Typer(help="The MLflow view of a sweep's tables.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(mlflow_app, name="mlflow")
+
+
+def place(text: str | Path) -> str | Path:
+    """A path, or a URI as it was typed: a path would make `s3:/bucket` of it."""
+    return text if "://" in str(text) else Path(text)
+
+
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override, such as prune.fraction=0.2 or rounds=3."),
 ]
 File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one in sweeps/.")]
-Out = Annotated[Path, typer.Option("--out", help="Where sweeps' folders go.")]
-Folder = Annotated[Path, typer.Argument(help="A sweep's own folder.")]
+Out = Annotated[
+    Any,
+    typer.Option(
+        "--out", parser=place, metavar="PLACE", help="Where sweeps' folders go: a folder, or s3://bucket/runs."
+    ),
+]
+Folder = Annotated[
+    Any,
+    typer.Argument(
+        parser=place,
+        metavar="FOLDER",
+        help="A sweep's own folder, such as runs/quickstart or s3://bucket/runs/quickstart.",
+    ),
+]
 Store = Annotated[
     str | None, typer.Option("--mlflow", help="URI of an MLflow store or server. Default: sqlite in the folder.")
 ]

@@ -46,7 +46,7 @@ def sweep(
 ) -> None:
     """Run a sweep, or go on where it stopped."""
     with answered():
-        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow))
+        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow, out))
         name = path.stem if path.stem != "sweep" else path.resolve().parent.name
         from impray.results.store import within
 
@@ -103,8 +103,11 @@ def _listeners(found: Sweep, console: Console, mlflow: str | None, figures: bool
     return found_listeners
 
 
-def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: str | None) -> list[Problem]:
+def call_problems(
+    found: Sweep | None, where: str, address: str | None, mlflow: str | None, out: str | Path
+) -> list[Problem]:
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
+    from impray.results.store import problems as place_problems
     from impray.spec.errors import Problem
     from impray.spec.wording import near
 
@@ -121,13 +124,14 @@ def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: 
         problems.append(Problem("--where", "'here'", right))
     if where == "here" and address is not None:
         problems.append(Problem("--address", repr(address), "a cluster is for --where ray; leave one of them out"))
+    problems += place_problems("--out", str(out))
     if mlflow != "off":
         problems += store_problems(mlflow)
     return problems
 
 
 def _command(
-    file: str, sets: list[str], out: Path, where: str, address: str | None, mlflow: str | None, figures: bool
+    file: str, sets: list[str], out: str | Path, where: str, address: str | None, mlflow: str | None, figures: bool
 ) -> str:
     """The command that was typed, to type again."""
     words = ["impray", "sweep", file, *(word for item in sets for word in ("--set", item))]
