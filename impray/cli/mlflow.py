@@ -56,7 +56,7 @@ def mlflow_ui(
 
         with exportable(folder, mlflow):
             command = exporter.ui_command(folder, mlflow, port)
-            page = exporter.ui_page(exporter.prepare(folder, mlflow, typer.echo), port)
+            page = exporter.ui_page(folder, mlflow, port, typer.echo)
         typer.echo(f"{page}\n(ready in a few seconds; Ctrl-C ends it)")
         code = subprocess.call(command, env={**os.environ, **exporter.ui_environment()})
     raise typer.Exit(code if code >= 0 else 130)

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from impray.results.mlflow import check, place, store, wanted
+from impray.results.mlflow import charts, check, place, store, wanted
 from impray.results.mlflow.identity import identity
 from impray.results.mlflow.place import store_uri
-from impray.results.mlflow.runs import View, experiment_of, log_files
+from impray.results.mlflow.runs import View, experiment_of, log_files, put_charts
 from impray.results.paths import Paths
 from impray.spec.errors import DataError
+from impray.spec.load import load
 
 __all__ = ["Counts", "prepare", "rebuild", "store_uri", "sync", "ui_command", "ui_environment", "ui_page"]
 
@@ -130,12 +131,17 @@ def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Calla
     """Bring the store to what the tables say; also returns a comparison of the folder's own store with that."""
     parent, *children = wanted.runs(paths)  # read with the lock held: an older reading would take back a newer export
     client, name = store.client_of(paths, uri), identity(paths)
-    experiment = experiment_of(client, paths, uri).experiment_id
-    view = View(client, experiment, name)
+    experiment = experiment_of(client, paths, uri)
+    view = View(client, experiment.experiment_id, name)
     run, _ = view.put(parent)
     log_files(client, run, paths, figures)
     added = sum(view.put(child, {"mlflow.parentRunId": run.info.run_id})[1] for child in children)
-    return Counts(len(children), added), lambda: check.differs(paths, experiment, name, [parent, *children])
+    metrics = {metric for child in children for metric, _ in child.points}
+    sweep = load(paths.sweep)
+    page = charts.view(sweep, metrics, run.info.run_id, parent.start)
+    put_charts(client, experiment, name, sweep.question, page)
+    counts = Counts(len(children), added)
+    return counts, lambda: check.differs(paths, experiment.experiment_id, name, [parent, *children], page)
 
 
 _left: dict[Path, Signature | None] = {}  # an own store -> how this process left it
@@ -171,13 +177,18 @@ def ui_command(folder: str | Path, uri: str | None = None, port: int = 5000) -> 
     return [sys.executable, "-m", "mlflow", "ui", *stores, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
-def ui_page(experiment: str, port: int = 5000) -> str:
-    """Address of the page that draws all trials of an experiment (`prepare` gives its id) as lines over the rounds.
-
-    Sorted by number: in MLflow's own order, by time, trials are folded away below the sweep's run and nothing is drawn.
-    """
-    query = "workflowType=machine_learning&compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
-    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?{query}"
+def ui_page(folder: str | Path, uri: str | None = None, port: int = 5000, say: Say = silent) -> str:
+    """Address of the page that draws the sweep's trials; makes store and experiment where they are not there (`prepare`)."""
+    paths = place.paths_of(folder)
+    experiment = prepare(folder, uri, say)
+    with store.answering(paths, uri):
+        tags = store.client_of(paths, uri).get_experiment(experiment).tags
+    name = identity(paths)
+    # Of an earlier version's export: sorted by number, as MLflow's own order, by time, folds trials away below the sweep's run.
+    query = "compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
+    query = charts.query(name) if charts.TAG + charts.key(name) in tags else query
+    server = uri.rstrip("/") if uri is not None and place.is_server(uri) else f"http://127.0.0.1:{port}"
+    return f"{place.shown(server)}/#/experiments/{experiment}/runs?{query}"
 
 
 def ui_environment() -> dict[str, str]:
