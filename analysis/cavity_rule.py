@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import common
@@ -35,8 +34,9 @@ from matplotlib.lines import Line2D
 
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
+from impray.results.store import Place
 from impray.spec.errors import DataError
-from impray.spec.load import load
 
 QUESTION = "H*: does pruning the highest cavity scores give the masks that IMP gives?"
 RULE, MIRROR = "cavity", "cavity_lowest"
@@ -471,15 +471,15 @@ def _caption(table: pl.DataFrame) -> str:
     return " ".join(found)
 
 
-def inputs(folder: Path) -> str:
+def inputs(folder: Place) -> str:
     """The sweep's inputs in words."""
     if not Paths(folder).sweep.is_file():
         return "not known"
-    data = load(Paths(folder).sweep).trial.data
+    data = read_sweep(Paths(folder)).trial.data
     return f"{data.kind}, {' x '.join(map(str, data.input_shape))} inputs, {data.classes} classes"
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("rounds", folder, only)
     rows = with_next(with_overlap(rows, tables.scan("masks", folder)), tables.scan("fates", folder))

@@ -17,7 +17,6 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -27,8 +26,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from impray.results import files, tables
+from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.store import Place
 from impray.spec.errors import DataError, ImprayError
 
 NO_SWEEP = "give a sweep's own folder, such as runs/quickstart"
@@ -103,7 +103,7 @@ MEASURES = {measure.name: measure for measure in (WIDTH, CLUSTERING, KURTOSIS, K
 # --- a sweep's rows as one tidy table --------------------------------------------------------------------------------
 
 
-def rows(table: str, folder: Path, only: Mapping[str, str] | None = None) -> tuple[pl.LazyFrame, dict[str, str]]:
+def rows(table: str, folder: Place, only: Mapping[str, str] | None = None) -> tuple[pl.LazyFrame, dict[str, str]]:
     """A table's rows and the sweep's axes (path -> type); `only` keeps the rows with these axis values.
 
     Raises:  DataError: not a sweep's folder, no rows, an axis or value that the sweep does not have, a damaged file.
@@ -115,7 +115,7 @@ def rows(table: str, folder: Path, only: Mapping[str, str] | None = None) -> tup
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{folder}: its tables cannot be read ({why})") from error
     if frame.is_empty():
-        is_sweep = any(Paths(folder).tables.glob("*/*.parquet"))
+        is_sweep = bool(Paths(folder).row_files("trials"))
         hint = f"this sweep has not asked for the measure {table}" if is_sweep and table == "masks" else NO_SWEEP
         raise DataError(f"{folder}: no rows in the table {table}; {hint}")
     for path, wanted in (only or {}).items():
@@ -595,22 +595,22 @@ def shown(values: list, most: int = MOST_FACETS) -> list:
 # --- files and the command line --------------------------------------------------------------------------------------
 
 
-def save(name: str, folder: Path, table: pl.DataFrame, figure: Figure, text: str) -> None:
+def save(name: str, folder: Place, table: pl.DataFrame, figure: Figure, text: str) -> None:
     """Writes the table, the figure and the text, and prints where they are."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=DPI)
     contents = {"csv": table.write_csv().encode(), "png": picture.getvalue(), "txt": text.encode()}
     for ending, content in contents.items():
-        path = Paths(folder).figures / f"{name}.{ending}"
-        files.write(path, content)
-        print(path)
+        file = Paths(folder).figure(f"{name}.{ending}")
+        file.write(content)
+        print(file)
 
 
-def run(main: Callable[[Path, int | None, Mapping[str, str] | None], None], about: str | None) -> None:
+def run(main: Callable[[Place, int | None, Mapping[str, str] | None], None], about: str | None) -> None:
     """The command line of a script: `python analysis/x.py OUT [--round N] [--only AXIS=VALUE]`; errors exit with 2."""
     first = (about or "").strip().splitlines()[0]
     parser = argparse.ArgumentParser(description=first)
-    parser.add_argument("out", type=Path, help="the sweep's own folder, such as runs/quickstart")
+    parser.add_argument("out", help="the sweep's own folder, such as runs/quickstart")
     parser.add_argument(
         "--round", type=int, help="at (or up to) this round, not the last that every lineage of a trial has"
     )

@@ -19,7 +19,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import common
 import matplotlib
@@ -31,9 +30,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
+from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec.errors import DataError
-from impray.spec.load import load
 from impray.spec.trial import Trial
 
 QUESTION = "Is IMP's locality dialled by the inputs' non-Gaussianity, and do rewind step and prune fraction matter?"
@@ -481,11 +481,11 @@ def _at(table: pl.DataFrame) -> str:
     return f"{at}."
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("rounds", folder, only)
     known = Paths(folder).sweep.is_file()
-    found = table(rows, list(axes), round, base(load(Paths(folder).sweep).trial, axes) if known else None)
+    found = table(rows, list(axes), round, base(read_sweep(Paths(folder)).trial, axes) if known else None)
     common.save("dial", folder, found, draw(found), text(found))
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import common
 import numpy as np
@@ -29,9 +28,10 @@ from matplotlib.ticker import MaxNLocator
 
 from impray.results import goals, tables
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
+from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec.errors import DataError
-from impray.spec.load import load
 from impray.spec.search import AtDensity, Goal, Range
 from impray.spec.sweep import Sweep
 
@@ -157,7 +157,7 @@ def _front(points: Sequence[Sequence[float | None]]) -> list[bool]:
     return [None not in point and not any(beats(other, point) for other in whole) for point in points]
 
 
-def with_density(table: pl.DataFrame, folder: Path, aim: Aim) -> pl.DataFrame:
+def with_density(table: pl.DataFrame, folder: Place, aim: Aim) -> pl.DataFrame:
     """Adds the `density` at which a goal of a density was read: rounds step over it by more or less."""
     if not isinstance(aim.goal.at, AtDensity):
         return table
@@ -480,13 +480,13 @@ def _counts(table: pl.DataFrame) -> str:
     return ", ".join(f"{n} {words[status]}" for status, n in counts.items() if n or status in always)
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     if round is not None:
         raise DataError("--round: goals are read at the round or density that the sweep names")
     if not Paths(folder).sweep.is_file():
         raise DataError(f"{folder}: no sweep.yaml here; {common.NO_SWEEP}")
-    sweep = load(Paths(folder).sweep)
+    sweep = read_sweep(Paths(folder))
     if not sweep.search.goals:
         raise DataError(f"{folder}: nothing to draw: this sweep has no goals (search.goals)")
     rows, axes = common.rows("trials", folder, only)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import common
 import numpy as np
@@ -27,6 +26,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from paper.claims import Claim, headline
 
+from impray.results.store import Place
 from impray.spec.data import DataSpec, Nlgp
 from impray.spec.errors import DataError
 from impray.spec.trial import Trial
@@ -363,7 +363,7 @@ def described(trials: pl.LazyFrame) -> dict[str, DataSpec]:
     return {trial: Trial.model_validate_json(said).data for trial, said in rows.iter_rows()}
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder.
 
     Raises:  DataError: nothing to draw, or a round is asked for.

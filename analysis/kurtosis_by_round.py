@@ -12,12 +12,13 @@ clone away from 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import common
 import polars as pl
 from common import KURTOSIS, KURTOSIS_END, MEASURES, Measure
 from matplotlib.figure import Figure
+
+from impray.results.store import Place
 
 QUESTION = "Does IMP make the preactivations less Gaussian, round by round, than the controls?"
 
@@ -122,7 +123,7 @@ def _caption(table: pl.DataFrame) -> str:
     return f"{common.caption(table, 'shaded')}{fewer} Dotted line: 3, a Gaussian."
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("rounds", folder, only)
     found = table(rows, list(axes), round)

@@ -10,7 +10,6 @@ trained; eq. 5 is integrated from the recorded initial weights.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import common
@@ -20,6 +19,7 @@ from paper import page
 from paper.page import Entry
 from paper.parts import Drawn
 
+from impray.results.store import Place
 from impray.spec.errors import DataError
 
 
@@ -44,7 +44,7 @@ def setting(of: Folder, entries: list[Entry]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws what a sweep's folder can show.
 
     Raises:  DataError: it can show none of the figures, or is not a sweep's.

@@ -12,7 +12,6 @@ ones, random none (touching near 1). What would count against us: masks of the c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import common
 import numpy as np
@@ -20,6 +19,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from impray.results.store import Place
 from impray.spec.errors import DataError
 
 QUESTION = "Do the masks that IMP finds show local receptive fields, and on which inputs?"
@@ -239,7 +239,7 @@ def _caption(table: pl.DataFrame) -> str:
     )
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("masks", folder, only)
     lineages = common.rows("rounds", folder, only)[0].filter(pl.col("status") == "diverged").collect()

@@ -12,7 +12,6 @@ else their first; --only AXIS=VALUE chooses another.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import common
 from paper import page
@@ -20,6 +19,7 @@ from redman import fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4
 from redman import slice as sliced
 from redman.panels import Drawn
 
+from impray.results.store import Place
 from impray.spec.prune import Prune
 from impray.spec.trial import Trial
 
@@ -73,7 +73,7 @@ def _schedule(prune: Prune) -> str:
     return f"down to {', '.join(f'{100 * density:.3g}' for density in prune.densities or ())} % of the weights"
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     of = sliced.cut(folder, only, round)
     entries = [page.entry(name, drawn, of) for name, drawn in FIGURES.items()]

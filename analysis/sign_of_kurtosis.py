@@ -22,7 +22,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import common
 import numpy as np
@@ -36,6 +35,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from pydantic import ValidationError
 from scipy.stats import rankdata
 
+from impray.results.store import Place
 from impray.spec.data import DataSpec, Elliptical, Ising, Kur, Nlgp, Stimulus
 from impray.spec.errors import DataError
 from impray.spec.trial import Trial
@@ -819,7 +819,7 @@ def of_trials(trials: pl.LazyFrame) -> dict[str, DataSpec]:
         raise DataError(f"the table trials cannot be read ({str(error).splitlines()[0]})") from error
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("rounds", folder, only)
     trials, _ = common.rows("trials", folder)

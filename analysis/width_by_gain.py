@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import common
 import polars as pl
@@ -24,6 +23,8 @@ from common import CLUSTERING, KURTOSIS, KURTOSIS_END, MEASURES, WIDTH, Measure,
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from impray.results.store import Place
 
 QUESTION = "Does IMP find local receptive fields only when the inputs are non-Gaussian?"
 MOST_ROWS = 9  # rows of panels in one figure
@@ -227,7 +228,7 @@ def _along(table: pl.DataFrame, method: str) -> str:
     return f"{listed}; {'falling at every step' if (steps < 0).all() else 'not monotone'}"
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("rounds", folder, only)
     found = table(rows, list(axes), round)

@@ -11,12 +11,13 @@ last. What would count against us: oneshot as narrow as imp at the last rounds, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import common
 import polars as pl
 from common import ACCURACY, CLUSTERING, MEASURES, WIDTH, Measure
 from matplotlib.figure import Figure
+
+from impray.results.store import Place
 
 QUESTION = "Does pruning round by round localise the receptive fields more than pruning at once?"
 
@@ -87,7 +88,7 @@ def _caption(table: pl.DataFrame) -> str:
     return f"{common.caption(table, 'shaded')}{fewer}"
 
 
-def main(folder: Path, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
+def main(folder: Place, round: int | None = None, only: Mapping[str, str] | None = None) -> None:
     """Draws a sweep's folder."""
     rows, axes = common.rows("rounds", folder, only)
     found = table(rows, list(axes), round)

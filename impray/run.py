@@ -7,7 +7,6 @@ import os
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import torch
 
@@ -18,13 +17,14 @@ from impray.measures import MEASURES, Readings
 from impray.results import failures
 from impray.results.rows import keys, measured, rows
 from impray.results.sink import FolderSink
+from impray.results.store import Place
 from impray.spec.errors import LineageError, LineagesEnded, Problem, SweepError
 from impray.spec.measure import MeasureSpec
 from impray.spec.pack import Pack, measure_hash, measure_name
 from impray.spec.trial import Lineage
 
 
-def run_pack(pack: Pack, folder: str | Path, device: torch.device | None = None) -> Iterator[int]:
+def run_pack(pack: Pack, folder: Place, device: torch.device | None = None) -> Iterator[int]:
     """Run what is left of a pack; yields each round's number when its rows are on disk.
 
     Args:    pack: lineages that stack. folder: the sweep's own. device: where the tensors live, the CPU by default.

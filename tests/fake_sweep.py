@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from impray.results import files, goals, mlflow, tables
+from impray.results import goals, mlflow, tables
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
 from impray.spec.base import canonical
 from impray.spec.data import Nlgp
-from impray.spec.load import load
 from impray.spec.trial import Trial
 
 AXES = {"data.gain": "float"}
@@ -29,7 +29,7 @@ class Fake:
         self.paths = Paths(self.folder)
         self.trials = [Trial(data=Nlgp(gain=gain)) for gain in self.gains]
         self.describe()
-        files.write(self.paths.provenance, json.dumps({"sweep": "fake", "axes": AXES}).encode())
+        self.paths.provenance.write(json.dumps({"sweep": "fake", "axes": AXES}).encode())
         for number in range(len(self.trials)):
             self.trial(number, "running")
 
@@ -43,7 +43,7 @@ rounds: {self.rounds}
 measures: [accuracy, loss]
 search: {{space: {{data.gain: {list(self.gains)}}}, goals: [{", ".join(self.goals)}]}}
 """
-        files.write(self.paths.sweep, text.encode())
+        self.paths.sweep.write(text.encode())
 
     def lineages(self, number):
         return self.trials[number].lineages(self.methods, tuple(range(self.seeds)))
@@ -58,7 +58,7 @@ search: {{space: {{data.gain: {list(self.gains)}}}, goals: [{", ".join(self.goal
             "rounds": self.rounds,
             "lineages": [lineage.id for lineage in self.lineages(number)],
             "description": json.dumps(canonical(trial)),
-            "goal_names": [goals.label(goal) for goal in load(self.paths.sweep).search.goals],
+            "goal_names": [goals.label(goal) for goal in read_sweep(self.paths).search.goals],
         }
         tables.write(self.paths, "trials", f"{number}-{trial.id}", [row], AXES)
 

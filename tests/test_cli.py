@@ -331,7 +331,10 @@ def test_a_disk_that_is_full_before_and_in_the_middle_of_a_sweep(whole, folder):
     assert "pack " not in before and re.search("pack .* started", middle)
     assert middle.splitlines()[1] == "runs/filled" and ".part" not in found.stdout
     first, second, stopped, again = found.stderr.splitlines()
-    assert first == "runs/x/sweep.yaml: cannot be written (No space left on device); free some space and run this again"
+    assert (
+        first
+        == "runs/x/leases/running-000001.json: cannot be written (No space left on device); free some space and run this again"
+    )
     assert re.match(r"runs/x/\S+: cannot be written \(No space left on device\); free some space", second)
     assert re.match(r"stopped: 0 of 2 trials done, 2 not over; \d+ rounds of \d+ lineages are in the tables", stopped)
     assert again == "go on with: impray sweep x.yaml --where here --mlflow off --no-figures"

@@ -10,8 +10,8 @@ from conftest import assert_same_tables, rows_of, tiny
 from typer.testing import CliRunner
 
 from impray.cli import app
-from impray.results import files, tables
-from impray.results.paths import Paths
+from impray.results import tables
+from impray.results.paths import Paths, aside
 
 SMALL = {
     "seeds": 1,
@@ -169,7 +169,7 @@ def test_a_sweep_goes_on_over_damaged_checkpoints_to_the_same_numbers(finished, 
     told = run(file, *longer, tmp_path / "damaged")
     assert told.exit_code == 0, told.output
     assert_same_tables(tmp_path / "right" / "small", tmp_path / "damaged" / "small")
-    set_aside = files.aside(Paths(tmp_path / "damaged" / "small"))
+    set_aside = aside(Paths(tmp_path / "damaged" / "small"))
     if damage is gone:
         assert not set_aside
     else:
@@ -198,7 +198,7 @@ def test_axes_survive_a_provenance_that_goes_while_packs_run(finished, tmp_path,
     begun = tables.write
 
     def write(paths, *given):
-        paths.provenance.unlink(missing_ok=True)
+        paths.provenance.path.unlink(missing_ok=True)
         begun(paths, *given)
 
     monkeypatch.setattr(tables, "write", write)

@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "impray"
 LEVEL = {
     "seal": -1,
+    "cache": -1,
     "spec": 0,
     "theory": 1,
     "data": 2,

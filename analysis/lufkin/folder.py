@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import common
 import polars as pl
@@ -19,10 +18,11 @@ from pydantic import ValidationError
 
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
+from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec.data import Correlated, DataSpec, Elliptical, Ising, Kur, Nlgp
 from impray.spec.errors import DataError
-from impray.spec.load import load
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
@@ -121,14 +121,14 @@ class Folder(Subject):
         }
 
 
-def opened(folder: Path, only: Mapping[str, str] | None = None) -> Folder:
+def opened(folder: Place, only: Mapping[str, str] | None = None) -> Folder:
     """The folder of a sweep.
 
     Raises:  DataError: not a sweep's folder, `only` names what is not there, or its trials are not known.
     """
     rows, _ = common.rows("rounds", folder, only)
     frame = rows.filter(pl.col("round") == 0).collect()
-    sweep = load(Paths(folder).sweep) if Paths(folder).sweep.is_file() else None
+    sweep = read_sweep(Paths(folder)) if Paths(folder).sweep.is_file() else None
     known = _trials(folder, sweep)
     unknown = sorted(set(frame["trial"]) - set(known))
     if unknown:
@@ -139,7 +139,7 @@ def opened(folder: Path, only: Mapping[str, str] | None = None) -> Folder:
     return Folder(folder, sweep, {id: trial for id, trial in known.items() if id in mine}, lineages)
 
 
-def _trials(folder: Path, sweep: Sweep | None) -> dict[str, Trial]:
+def _trials(folder: Place, sweep: Sweep | None) -> dict[str, Trial]:
     """Trials by id: those of the sweep, and those that the table `trials` describes."""
     listed = [] if sweep is None else spec_axes.trials(sweep)
     found = {trial.id: trial for _, trial in listed}

@@ -8,7 +8,6 @@ import io
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import common
 import numpy as np
@@ -17,8 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 
-from impray.results import files
 from impray.results.paths import Paths
+from impray.results.store import Place
 from paper.claims import AGREES, DISAGREES, IN_PART, OPEN, Claim, headline, verdict
 from paper.parts import WIDTH_IN, Drawn, NotMeasured, S, Subject, Table
 
@@ -264,7 +263,7 @@ def _section(one: Entry) -> str:
 
 
 def publish(
-    folder: Path, paper: Paper, of: Subject, entries: Sequence[Entry], setting: Sequence[tuple[str, str, str]]
+    folder: Place, paper: Paper, of: Subject, entries: Sequence[Entry], setting: Sequence[tuple[str, str, str]]
 ) -> None:
     """Writes every figure (png, csv, txt) and the page of all (html, png, txt, csv), and prints where and the verdicts."""
     drawn = [with_words(one) for one in entries]
@@ -298,8 +297,8 @@ def _csv(frame: pl.DataFrame) -> bytes:
     return frame.write_csv().encode()
 
 
-def _write(folder: Path, name: str, contents: Mapping[str, bytes]) -> None:
+def _write(folder: Place, name: str, contents: Mapping[str, bytes]) -> None:
     for ending, content in contents.items():
-        path = Paths(folder).figures / f"{name}.{ending}"
-        files.write(path, content)
-        print(path)
+        file = Paths(folder).figure(f"{name}.{ending}")
+        file.write(content)
+        print(file)

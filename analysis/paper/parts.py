@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import common
@@ -14,6 +13,7 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from impray.results.store import Place
 from impray.spec.sweep import Sweep
 from paper.claims import Claim
 
@@ -28,7 +28,7 @@ class NotMeasured(Exception):
 class Subject:
     """What figures are drawn of: a sweep's folder, and the sweep itself where it is known."""
 
-    folder: Path
+    folder: Place
     sweep: Sweep | None
 
     @cached_property

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import common
@@ -20,9 +19,10 @@ from paper.parts import NotMeasured, Subject
 
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
+from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec.errors import DataError
-from impray.spec.load import load
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
@@ -106,13 +106,13 @@ class Slice(Subject):
         return " ".join(found)
 
 
-def cut(folder: Path, only: Mapping[str, str] | None = None, round: int | None = None) -> Slice:
+def cut(folder: Place, only: Mapping[str, str] | None = None, round: int | None = None) -> Slice:
     """The slice of a sweep's folder: of every axis but the blend the base trial's value, else the first.
 
     Raises:  DataError: not a sweep's folder, `only` names what is not there, or some lineage has not reached `round`.
     """
     rows, axes = common.rows("rounds", folder, only)
-    sweep = load(Paths(folder).sweep) if Paths(folder).sweep.is_file() else None
+    sweep = read_sweep(Paths(folder)) if Paths(folder).sweep.is_file() else None
     frame, methods = _of_methods(rows.collect(), folder)
     frame, fixed = _at_one_value(frame, [path for path in axes if path != BLEND], sweep, only or {})
     trial = None if sweep is None else spec_axes.at(sweep, {path: _value(frame, path, axes[path]) for path in fixed})
@@ -131,7 +131,7 @@ def cut(folder: Path, only: Mapping[str, str] | None = None, round: int | None =
     return Slice(folder, sweep, lineages.drop("reached"), last, furthest, trial, held, (*blends, *methods))
 
 
-def _of_methods(frame: pl.DataFrame, folder: Path) -> tuple[pl.DataFrame, tuple[str, ...]]:
+def _of_methods(frame: pl.DataFrame, folder: Place) -> tuple[pl.DataFrame, tuple[str, ...]]:
     """The rows of the paper's methods, and which others there are."""
     found = frame.filter(pl.col("method").is_in(METHODS))
     if found.is_empty():

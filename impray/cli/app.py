@@ -13,6 +13,7 @@ import typer
 from impray import __version__
 
 if TYPE_CHECKING:
+    from impray.results.store import Place
     from impray.spec.errors import Problem
 
 app = typer.Typer(
@@ -77,12 +78,12 @@ def checkout() -> Path:
     return Path(__file__).parent.parent.parent
 
 
-def quoted(folder: Path) -> str:
+def quoted(folder: Place) -> str:
     """As it must be typed in a command: a folder's name may hold blanks or brackets."""
     return shlex.quote(str(folder))
 
 
-def next_view(folder: Path, mlflow: str | None = None) -> str:
+def next_view(folder: Place, mlflow: str | None = None) -> str:
     """Where to look at a sweep in MLflow: made first where there is nothing yet; a server has its own address."""
     from impray.results.paths import Paths
 

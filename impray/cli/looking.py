@@ -17,6 +17,7 @@ from impray.cli.load import load_sweep
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from impray.results.store import Place
     from impray.spec.sweep import Sweep
 
 
@@ -38,20 +39,20 @@ def top(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Pr
     with answered():
         from rich.console import Console
 
+        from impray.results.provenance import read_sweep
         from impray.results.tables import reading
-        from impray.spec.load import load
 
         with reading(folder) as paths:
             if as_json:
                 from impray.results.leaderboard import of
 
-                typer.echo(json.dumps(of(load(paths.sweep), folder).document(), indent=2))
+                typer.echo(json.dumps(of(read_sweep(paths), folder).document(), indent=2))
                 return
-            leaderboard(load(paths.sweep), folder, Console())
+            leaderboard(read_sweep(paths), folder, Console())
     typer.echo(next_view(folder))
 
 
-def leaderboard(found: Sweep, folder: Path, console: Console) -> None:
+def leaderboard(found: Sweep, folder: Place, console: Console) -> None:
     from impray.results import leaderboard, text
 
     for line in text.lines(leaderboard.of(found, folder), console.width if console.is_terminal else None):

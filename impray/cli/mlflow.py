@@ -6,7 +6,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +14,7 @@ from impray.cli.app import Folder, Store, answered, mlflow_app, next_view, store
 
 if TYPE_CHECKING:
     from impray.results.paths import Paths
+    from impray.results.store import Place
 
 
 @mlflow_app.command("sync")
@@ -32,7 +32,7 @@ def mlflow_sync(
 
 
 @contextmanager
-def exportable(folder: Path, mlflow: str | None) -> Iterator[Paths]:
+def exportable(folder: Place, mlflow: str | None) -> Iterator[Paths]:
     """A sweep's folder and a store that can be one."""
     from impray.results.tables import reading
     from impray.spec.errors import SweepError

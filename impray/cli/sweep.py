@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from impray.results.paths import Paths
+    from impray.results.store import Place
     from impray.service.driver import Report, Request
     from impray.spec.errors import Problem
     from impray.spec.sweep import Sweep
@@ -45,16 +46,18 @@ def sweep(
     with answered():
         found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow))
         name = path.stem if path.stem != "sweep" else path.resolve().parent.name
+        from impray.results.store import within
+
         again = _command(file, sets or [], out, where, address, mlflow, figures)
         if plan:
-            _plan(found, name, out / name, again)
+            _plan(found, name, within(out, name), again)
             return
         from rich.console import Console
 
         from impray.service import driver
         from impray.spec.errors import StorageError
 
-        request = driver.Request(found, name, out / name, where, address, mlflow, figures)  # type: ignore[arg-type]
+        request = driver.Request(found, name, within(out, name), where, address, mlflow, figures)  # type: ignore[arg-type]
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
         try:
@@ -109,14 +112,14 @@ def _command(
     return shlex.join(words)
 
 
-def begun(folder: Path) -> bool:
+def begun(folder: Place) -> bool:
     """Whether a sweep has written down its first trial there."""
     from impray.results.paths import Paths
 
     return bool(Paths(folder).row_files("trials"))
 
 
-def stopped(folder: Path, again: str) -> None:
+def stopped(folder: Place, again: str) -> None:
     """Say what is done, if anything was begun, and how to go on."""
     from impray.results import status
 
@@ -138,9 +141,9 @@ def finish(request: Request, report: Report, console: Console) -> None:
         console.print(f"nothing to do: all {report.trials} trials are {how} in {folder}", markup=False, highlight=False)
     leaderboard(request.sweep, folder, console)
     for path in report.figures:
-        text = path.with_suffix(".txt")
-        if text.is_file():  # its first lines; the whole text lies beside the figure
-            head = text.read_text().split("\n\n", 1)[0]
+        text = path.store.file(path.key.removesuffix(".png") + ".txt").read()
+        if text is not None:  # its first lines; the whole text lies beside the figure
+            head = text.decode().split("\n\n", 1)[0]
             console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
@@ -167,10 +170,10 @@ def told_aside(paths: Paths, names: list[str]) -> None:
     if names:
         shown = ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
         what = "1 damaged file was" if len(names) == 1 else f"{len(names)} damaged files were"
-        typer.echo(f"{what} set aside and made again: {paths.damaged} has {shown}")
+        typer.echo(f"{what} set aside and made again: {paths.store.place('damaged')} has {shown}")
 
 
-def _plan(found: Sweep, name: str, folder: Path, again: str) -> None:
+def _plan(found: Sweep, name: str, folder: Place, again: str) -> None:
     from impray.service import estimate
 
     for line in estimate.lines(found, name, folder):

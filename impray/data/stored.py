@@ -38,6 +38,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int64, UInt8
 from numpy.lib.format import open_memmap
 
+from impray.cache import cache
 from impray.data import digests, overlap
 from impray.data.formats import PLANS
 from impray.data.formats.files import infos
@@ -139,14 +140,6 @@ def open_folder(folder: Path) -> Stored:
     mean, count = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("mean", "class_count"))
     sums = [np.load(folder / f"{name}.npy", "r", allow_pickle=False) for name in ("class_sum", "class_square_sum")]
     return Stored(train, held_out, mean, count, sums[0], sums[1], said["fingerprint"], folder)
-
-
-def cache() -> Path:
-    """Where converted data sets are."""
-    if place := os.environ.get("IMPRAY_CACHE"):
-        return Path(place).expanduser().absolute()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "impray"
 
 
 def _split(folder: Path, split: str, said: dict[str, Any]) -> Split:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.store import Place
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
 
 def write(
-    folder: str | Path,
+    folder: Place,
     pack: Pack,
     round: int,
     error: BaseException | str,
@@ -30,4 +30,4 @@ def write(
         "error": error if isinstance(error, str) else f"{type(error).__name__}: {error}",
         "trace": trace,
     }
-    tables.write(Paths(Path(folder)), "failures", f"{pack.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}", [row], pack.axes)
+    tables.write(Paths(folder), "failures", f"{pack.id}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}", [row], pack.axes)

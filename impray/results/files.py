@@ -6,13 +6,14 @@ import errno
 import fcntl
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
-from impray.results.paths import UNFINISHED, Paths
 from impray.spec.errors import StorageError
+
+UNFINISHED = ".part"  # a file that is being written ends like this, so that no scan picks it up
 
 
 def write(path: Path, content: bytes) -> None:
@@ -20,44 +21,79 @@ def write(path: Path, content: bytes) -> None:
 
     Raises:  StorageError: the disk is full or the folder cannot be written; names the file.
     """
-    # The process and host are in the name: two writers of one file each move a whole one into place.
-    aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{UNFINISHED}")
+    aside = _aside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _put(aside, content)
         os.replace(aside, path)
     except OSError as error:
         with suppress(OSError):  # there may be none, or no folder for it; on a read-only disk even that is refused
             aside.unlink()
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
-def set_aside(path: Path, paths: Paths) -> Path:
-    """Move a damaged file, or whatever lies in its place, into the folder's `damaged/`, where nothing is read; its new place.
+def create(path: Path, content: bytes) -> bool:
+    """As `write`, only if nothing lies there; of several at once exactly one is told True.
 
-    Raises:  StorageError: it cannot be moved.
+    Raises:  StorageError: the disk is full or the folder cannot be written; names the file.
     """
-    place = str(path.relative_to(paths.folder)).replace(os.sep, "_")
-    aside = paths.damaged / f"{place}.{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    aside = _aside(path)
     try:
-        paths.damaged.mkdir(parents=True, exist_ok=True)
-        os.replace(path, aside)
-    except FileNotFoundError:
-        pass  # another process has done it
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _put(aside, content)
+        _link(aside, path, content)
+    except FileExistsError as error:
+        if not path.exists():  # a file lies in a folder's place
+            raise unwritable(path, error) from error
+        return _is(path, content)
     except OSError as error:
-        raise _unwritable(path, error) from error
-    return aside
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+    return True
 
 
-def aside(paths: Paths) -> list[str]:
-    """Names of what was set aside so far."""
-    return sorted(path.name for path in paths.damaged.iterdir()) if paths.damaged.is_dir() else []
+def _link(aside: Path, path: Path, content: bytes) -> None:
+    """Give a whole file its name, unless there is one: atomic on every file system that several machines share as well."""
+    try:
+        os.link(aside, path)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # Still one winner; a reader may see a part of the file for a moment.
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
 
 
-def _unwritable(path: Path, error: OSError) -> StorageError:
+# What link says on a file system without hard links (exFAT, a bucket mounted as a folder).
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+def _is(path: Path, content: bytes) -> bool:
+    """Whether it was this process: NFS may carry out a link and lose the answer."""
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _aside(path: Path) -> Path:
+    """Where a file is written before it is moved into place. Process, thread and host are in the name: two writers of one file each
+    move a whole one."""
+    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}{UNFINISHED}")
+
+
+def _put(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """What a person is told."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     how = "free some space and run this again" if full else "make it writable or choose another place"
     if isinstance(error, IsADirectoryError):
@@ -74,7 +110,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = path.open("a")
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 from pydantic import ValidationError
 
 from impray.results import tables
+from impray.results.store import Place
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.search import AtDensity, Goal, Reading
 from impray.spec.trial import Trial
@@ -70,7 +70,7 @@ class Read:
 
 
 def value(
-    reading: Reading, folder: str | Path, lineages: Sequence[str], round: int, packs: Sequence[str] | None = None
+    reading: Reading, folder: Place, lineages: Sequence[str], round: int, packs: Sequence[str] | None = None
 ) -> float:
     """The mean over seeds in `round` (a `Goal` at a density: in the first round at or below it; see `in_round` for exact counts).
 
@@ -83,7 +83,7 @@ def value(
     return read(reading, rows.collect(), round, folder, packs).value
 
 
-def of_trials(reading: Reading, folder: str | Path, trials: pl.DataFrame) -> list[Read]:
+def of_trials(reading: Reading, folder: Place, trials: pl.DataFrame) -> list[Read]:
     """What a reading finds in each row of `trials` (columns trial, lineages, rounds, description), in one look at `rounds`."""
     listed = trials.select("trial", pl.col("lineages").alias("lineage"), pl.col("rounds").alias("until")).explode(
         "lineage"
@@ -102,7 +102,7 @@ def of_trials(reading: Reading, folder: str | Path, trials: pl.DataFrame) -> lis
     return [_of_trial(reading, parts.get(trial, rows.clear()), last, text, folder) for trial, last, text in said]
 
 
-def _of_trial(reading: Reading, rows: pl.DataFrame, last: int, description: str, folder: str | Path) -> Read:
+def _of_trial(reading: Reading, rows: pl.DataFrame, last: int, description: str, folder: Place) -> Read:
     try:
         asked = in_round(reading, Trial.model_validate_json(description))
     except ValidationError:  # of another version of impray: its densities are all that is known
@@ -112,9 +112,7 @@ def _of_trial(reading: Reading, rows: pl.DataFrame, last: int, description: str,
     return read(asked, rows, last, folder)
 
 
-def read(
-    reading: Reading, rows: pl.DataFrame, round: int, folder: str | Path, packs: Sequence[str] | None = None
-) -> Read:
+def read(reading: Reading, rows: pl.DataFrame, round: int, folder: Place, packs: Sequence[str] | None = None) -> Read:
     """Where and what `reading` is in these rows of `rounds`: of one trial and the reading's method, up to `round`."""
     column, per_unit = column_of(reading.measure)
     nothing = dict.fromkeys(rows["seed"], math.nan)
@@ -139,7 +137,7 @@ def read(
 def _of_layer(
     reading: Reading,
     column: str,
-    folder: str | Path,
+    folder: Place,
     lineages: list[str],
     round: int,
     packs: Sequence[str] | None,

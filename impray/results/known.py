@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import polars as pl
 
 from impray.results import tables
 from impray.results.rows import covers
 from impray.results.schema import OF_ROUNDS
+from impray.results.store import Place, opened
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
@@ -64,12 +64,12 @@ class Known:
         return measured and fates.until >= last and all(covers(t, pack.asked_of_fates) for t in fates.measured.values())
 
 
-def known(folder: str | Path, lineages: Sequence[str] | None = None) -> Known:
+def known(folder: Place, lineages: Sequence[str] | None = None) -> Known:
     """Read it from the tables; an absent folder knows nothing.
 
     Args:    lineages: only these; all by default.
     """
-    if not Path(folder).is_dir():
+    if not opened(folder).exists():
         return Known({}, {})
     counts = [
         _of(table, folder, lineages).group_by("lineage", "round").agg(pl.len().alias(table)).collect()
@@ -79,7 +79,7 @@ def known(folder: str | Path, lineages: Sequence[str] | None = None) -> Known:
     return Known(rounds, fates, frozenset().union(rounds, fates, *(count["lineage"] for count in counts)))
 
 
-def _of(table: str, folder: str | Path, lineages: Sequence[str] | None) -> pl.LazyFrame:
+def _of(table: str, folder: Place, lineages: Sequence[str] | None) -> pl.LazyFrame:
     rows = tables.scan(table, folder)
     return rows if lineages is None else rows.filter(pl.col("lineage").is_in(list(lineages)))
 

@@ -11,7 +11,6 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -19,6 +18,7 @@ import polars as pl
 from impray.results import goals, outcomes, tables
 from impray.results.paths import Paths
 from impray.results.spread import standard_error, told_apart
+from impray.results.store import Place
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
@@ -71,7 +71,7 @@ class Board:
         }
 
 
-def of(sweep: Sweep, folder: str | Path) -> Board:
+def of(sweep: Sweep, folder: Place) -> Board:
     """A sweep's leaderboard: by its goals, or by method where it has none."""
     return by_goals(sweep, folder) if sweep.search.goals else by_method(folder)
 
@@ -79,7 +79,7 @@ def of(sweep: Sweep, folder: str | Path) -> Board:
 # -- by goals ---------------------------------------------------------------------------------------------------------
 
 
-def by_goals(sweep: Sweep, folder: str | Path) -> Board:
+def by_goals(sweep: Sweep, folder: Place) -> Board:
     """One row per trial that is over, sorted by the first goal; `front` marks trials that no other beats in every goal.
 
     A trial that was stopped early is no rival in a goal that is read at the last round: it has not got there.
@@ -98,7 +98,7 @@ def by_goals(sweep: Sweep, folder: str | Path) -> Board:
         for rivals in [[is_rival(status, goal) for status in statuses]]
     ]
     front = _front(asked, [list(of_trial) for of_trial in zip(*means, strict=True)], statuses)
-    axes = list(tables.axes_of(Paths(Path(folder))))
+    axes = list(tables.axes_of(Paths(folder)))
     rows = []
     for place, trial in enumerate(trials.iter_rows(named=True)):
         told = {name: trial[name] for name in ("number", *axes, "status", "rounds", "diverged")}
@@ -185,13 +185,13 @@ def _left_out(listed: pl.DataFrame, others: int) -> list[str]:
 # -- by method --------------------------------------------------------------------------------------------------------
 
 
-def by_method(folder: str | Path) -> Board:
+def by_method(folder: Place) -> Board:
     """One row per trial and method: means over seeds in the last round that some lineage of it reached without diverging.
 
     Where all diverged there is no mean, and the row says in which round the last one ended. A seed without a number is left out,
     and counted. Rows are compared at equal density only.
     """
-    axes = list(tables.axes_of(Paths(Path(folder))))
+    axes = list(tables.axes_of(Paths(folder)))
     rounds = tables.scan("rounds", folder).collect()
     shown = [name for name in SHOWN if rounds[name].is_not_null().any()]
     numbers = dict(tables.scan("trials", folder).select("trial", "number").collect().iter_rows())
@@ -227,7 +227,7 @@ def _float(name: str) -> pl.Expr:
 
 
 def _by_method(
-    keys: list[dict[str, Any]], values: list[dict[str, dict[int, float]]], shown: Sequence[str], folder: str | Path
+    keys: list[dict[str, Any]], values: list[dict[str, dict[int, float]]], shown: Sequence[str], folder: Place
 ) -> Board:
     means = [
         {
@@ -260,7 +260,7 @@ def _by_method(
 # -- what else there is to know ---------------------------------------------------------------------------------------
 
 
-def _notes(rows: Sequence[Row], folder: str | Path, which: str = "the best, ") -> list[str]:
+def _notes(rows: Sequence[Row], folder: Place, which: str = "the best, ") -> list[str]:
     means = [mean for row in rows for mean in row.means.values()]
     found = []
     if any(mean.standard_error is not None for mean in means):

@@ -6,15 +6,15 @@ A trial is `diverged` when each of its lineages is. With some of them it is done
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import polars as pl
 
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.store import Place
 
 
-def trials(folder: str | Path) -> pl.DataFrame:
+def trials(folder: Place) -> pl.DataFrame:
     """The table `trials` by number, its status as this module's head says, and `diverged`: how many of the lineages are."""
     found = tables.scan("trials", folder).sort("number").collect()
     gone = _diverged(folder).select("lineage").collect()["lineage"].unique()
@@ -29,11 +29,11 @@ def trials(folder: str | Path) -> pl.DataFrame:
     return found.with_columns(pl.when(whole).then(pl.lit("diverged")).otherwise(pl.col("status")).alias("status"))
 
 
-def _diverged(folder: str | Path) -> pl.LazyFrame:
+def _diverged(folder: Place) -> pl.LazyFrame:
     return tables.scan("rounds", folder).filter(pl.col("status") == "diverged")
 
 
-def diverged_trials(folder: str | Path) -> int:
+def diverged_trials(folder: Place) -> int:
     """How many trials diverged wholly."""
     return trials(folder).filter(pl.col("status") == "diverged").height
 
@@ -43,7 +43,7 @@ def share(diverged: int, lineages: int) -> str:
     return f"{diverged}/{lineages} diverged" if diverged else ""
 
 
-def warning(folder: str | Path) -> str | None:
+def warning(folder: Place) -> str | None:
     """What must not be overlooked at the end of a sweep; None if no lineage diverged."""
     found = trials(folder).filter(pl.col("diverged") > 0)
     if found.is_empty():
@@ -57,7 +57,7 @@ def warning(folder: str | Path) -> str | None:
     )
 
 
-def failure_lines(folder: str | Path, trace: bool) -> list[str]:
+def failure_lines(folder: Place, trace: bool) -> list[str]:
     """The table `failures` for `impray failures`, newest first; empty if nothing failed."""
     lines = []
     for row in tables.scan("failures", folder).sort("written_at", descending=True).collect().iter_rows(named=True):
@@ -67,11 +67,11 @@ def failure_lines(folder: str | Path, trace: bool) -> list[str]:
     return lines
 
 
-def diverged_lines(folder: str | Path) -> list[str]:
+def diverged_lines(folder: Place) -> list[str]:
     """One line per trial with diverged lineages, for `impray failures`: which of them, and in which round."""
     found = trials(folder).filter(pl.col("diverged") > 0)
     rows = _diverged(folder).select("lineage", "method", "seed", "round").collect()
-    axes = list(tables.axes_of(Paths(Path(folder))))
+    axes = list(tables.axes_of(Paths(folder)))
     lines = []
     for row in found.iter_rows(named=True):
         of_trial = rows.filter(pl.col("lineage").is_in(row["lineages"])).sort("method", "round", "seed")

@@ -6,21 +6,22 @@ them too, so no row loses its axis values by it.
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from impray.results import files
 from impray.results.paths import Paths
+from impray.results.store import File, above
 from impray.seal import BLANK, intact, sealed
 from impray.spec import axes as of_axes
-from impray.spec.errors import DataError, ImprayError
-from impray.spec.load import load
+from impray.spec.errors import DataError, ImprayError, Problem, SweepError
+from impray.spec.load import read
+from impray.spec.sweep import Sweep
 
 _COMMENT = "# Sealed by impray: a change by hand is refused. Copy it and change the copy.  "
 
@@ -43,41 +44,55 @@ def read_provenance(paths: Paths) -> dict[str, Any]:
     wrong = wrong_with_provenance(paths)
     if wrong:
         raise DataError(f"{paths.provenance}: {wrong}; {mends(paths)}")
-    return json.loads(paths.provenance.read_text()) if paths.provenance.exists() else {}
+    return json.loads(paths.provenance.read() or b"{}")
+
+
+def read_sweep(paths: Paths) -> Sweep:
+    """The sweep whose results lie here, as it was run.
+
+    Raises:  SweepError: there is none, or it is none.
+    """
+    content = paths.sweep.read()
+    if content is None:
+        raise SweepError(str(paths.sweep), [Problem("file", None, "there is no such file")])
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SweepError(str(paths.sweep), [Problem("file", None, "it is not text in UTF-8")]) from None
+    return read(text, str(paths.sweep))
 
 
 def mends(paths: Paths) -> str:
     """What to do about something broken in a folder: the one command that sets it aside and makes it again."""
     whole = paths.sweep.is_file() and wrong_with_sweep(paths) is None
     file = str(paths.sweep) if whole else "FILE"
-    command = shlex.join(["impray", "sweep", file, "--out", str(paths.folder.parent)])
+    command = shlex.join(["impray", "sweep", file, "--out", above(paths.store)])
     return f"{command} sets it aside and makes it again{'' if whole else ', FILE being the YAML of this sweep'}"
 
 
 def wrong_with_sweep(paths: Paths) -> str | None:
     """What is wrong with sweep.yaml; None if nothing is, or it is not there."""
 
-    def read() -> None:
-        load(paths.sweep)
-        content = paths.sweep.read_bytes()
+    def check(content: bytes) -> None:
+        read_sweep(paths)
         if _COMMENT[:18].encode() in content and not intact(content):
             raise ValueError("its seal is gone")
 
-    return _wrong(paths.sweep, read)
+    return _wrong(paths.sweep, check)
 
 
 def wrong_with_provenance(paths: Paths) -> str | None:
     """What is wrong with provenance.json; None if nothing is, or it is not there."""
 
-    def read() -> None:
-        said = json.loads(paths.provenance.read_text())
+    def check(content: bytes) -> None:
+        said = json.loads(content)
         axes = said["axes"]
         if not isinstance(axes, dict) or not set(axes.values()) <= {"float", "int", "str", "bool", "json"}:
             raise ValueError("its axes are no names with types")
-        if "id" in said and not intact(paths.provenance.read_bytes()):  # versions before 0.4.0 wrote neither
+        if "id" in said and not intact(content):  # versions before 0.4.0 wrote neither
             raise ValueError("its seal is gone")
 
-    return _wrong(paths.provenance, read)
+    return _wrong(paths.provenance, check)
 
 
 def axes_of(paths: Paths) -> dict[str, str]:
@@ -97,7 +112,7 @@ def recovered_axes(paths: Paths) -> dict[str, str]:
 
 def _axes_in_sweep(paths: Paths) -> dict[str, str]:
     try:
-        sweep = load(paths.sweep)
+        sweep = read_sweep(paths)
     except ImprayError:
         return {}
     return {path: of_axes.axis_type(sweep, path) for path in sweep.search.space}
@@ -106,10 +121,10 @@ def _axes_in_sweep(paths: Paths) -> dict[str, str]:
 def _axes_in_rows(paths: Paths) -> dict[str, str]:
     """Columns with a dot in their name, of the files of `trials`: what was an axis when they were written."""
     found: dict[str, str] = {}
-    for path in paths.row_files("trials"):
+    for file in paths.row_files("trials"):
         try:
-            columns = pq.read_schema(path)
-        except (OSError, pa.ArrowException):
+            columns = pq.read_schema(io.BytesIO(file.read() or b""))
+        except (ImprayError, OSError, pa.ArrowException):
             continue  # a damaged file is told where rows are read
         found |= {field.name: _kind(field.type) for field in columns if "." in field.name}
     return found
@@ -123,15 +138,18 @@ def _kind(of_column: pa.DataType) -> str:
     return "bool" if pa.types.is_boolean(of_column) else "str"
 
 
-def _wrong(path: Path, read: Callable[[], object]) -> str | None:
-    if not path.exists():
+def _wrong(file: File, check: Callable[[bytes], object]) -> str | None:
+    if not file.exists():
         return None
-    if not path.is_file():
-        return "is not a file"
     try:
-        if intact(path.read_bytes()) is False:
+        content = file.read()
+        if content is None:
+            return "is not a file"
+        if intact(content) is False:
             return "was changed since impray wrote it"
-        read()
+        check(content)
+    except IsADirectoryError:
+        return "is not a file"
     except ImprayError as error:
         return f"cannot be read ({str(error).splitlines()[-1].strip()})"
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -139,7 +157,7 @@ def _wrong(path: Path, read: Callable[[], object]) -> str | None:
     return None
 
 
-def _write_if_new(path: Path, text: str) -> None:
+def _write_if_new(file: File, text: str) -> None:
     content = sealed(text.encode())
-    if not path.is_file() or path.read_bytes() != content:
-        files.write(path, content)
+    if file.read() != content:
+        file.write(content)

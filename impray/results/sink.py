@@ -9,25 +9,26 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import polars as pl
 
 from impray.lineage import checkpoint
-from impray.results import files, tables
+from impray.results import tables
 from impray.results.known import Fates, Known, Round, counted, known
-from impray.results.paths import Paths
+from impray.results.paths import Paths, set_aside
 from impray.results.rows import Rows, covers, measured
 from impray.results.schema import GROUPS, KEYS, OF_ROUNDS
+from impray.results.store import File, Place
+from impray.results.store.lease import lease
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
 
 class FolderSink:
-    """A sweep's folder on a disk, as seen by one pack (it is also the `Memory` of the pack's rounds)."""
+    """A sweep's folder as seen by one pack (it is also the `Memory` of the pack's rounds)."""
 
-    def __init__(self, folder: str | Path, pack: Pack) -> None:
-        self.paths, self.pack = Paths(Path(folder)), pack
+    def __init__(self, folder: Place, pack: Pack) -> None:
+        self.paths, self.pack = Paths(folder), pack
         found = self._earlier()
         self._rows = {(lineage, round): row for lineage, of in found.rounds.items() for round, row in of.items()}
         self._fates = dict(found.fates)
@@ -140,10 +141,14 @@ class FolderSink:
 
     @contextmanager
     def locked_trunks(self, trunks: Sequence[str]) -> Iterator[None]:
-        """Hold the trunks' locks. Always taken in sorted order, so that two packs cannot wait for each other."""
+        """Hold the trunks' locks; leases where there are no locks. Always taken in sorted order, so that two packs cannot wait for
+        each other. A lease that is lost to another pack costs time only: both train the same trunk, bit for bit.
+        """
+        store = self.paths.store
         with ExitStack() as stack:
             for trunk in sorted(trunks):
-                stack.enter_context(files.locked(self.paths.trunk_lock(trunk)))
+                if stack.enter_context(store.lock(self.paths.trunk_lock(trunk))) is None:
+                    stack.enter_context(lease(store, f"trunk-{trunk}"))
             yield
 
     def load_record(self, lineage: str, round: int) -> bytes | None:
@@ -165,19 +170,22 @@ class FolderSink:
         entries = dict(entry.split(":") for text in texts for entry in text.split())
         return [(name, digest) for name, digest in entries.items() if name not in self.pack.asked_of_fates]
 
-    def _whole(self, path: Path, part: str) -> bytes | None:
+    def _whole(self, file: File, part: str) -> bytes | None:
         """A checkpoint's bytes; None where there is none, also because it was damaged and has just been set aside."""
-        if path.is_file():
-            content = path.read_bytes()
-            if checkpoint.damage(content, part) is None:
-                return content
-        if path.exists():
-            files.set_aside(path, self.paths)
+        try:
+            content = file.read()
+        except IsADirectoryError:
+            content = b""
+        if content is None:
+            return None
+        if checkpoint.damage(content, part) is None:
+            return content
+        set_aside(file)
         return None
 
-    def _save(self, path: Path, content: bytes) -> None:
-        self._whole(path, "")  # something broken may lie there that nobody has read: it is kept
-        files.write(path, content)
+    def _save(self, file: File, content: bytes) -> None:
+        self._whole(file, "")  # something broken may lie there that nobody has read: it is kept
+        file.write(content)
 
 
 _FRESH = {"version", "git_sha", "host", "device", "written_at"}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
 
 from impray.results import outcomes, tables
+from impray.results.store import Place
 
 
-def sentence(folder: str | Path) -> str:
+def sentence(folder: Place) -> str:
     """`3 of 4 trials done, 1 running; 84 rounds of 12 lineages in the tables (runs/quickstart)`."""
     trials = outcomes.trials(folder)
     of_status = dict(trials.group_by("status").len().iter_rows())

@@ -13,7 +13,7 @@ import io
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -23,10 +23,11 @@ import polars as pl
 import pyarrow.parquet as pq
 
 import impray
-from impray.results import files
-from impray.results.paths import UNFINISHED, Paths
+from impray.results.files import UNFINISHED
+from impray.results.paths import Paths, set_aside
 from impray.results.provenance import axes_of, mends, wrong_with_provenance, wrong_with_sweep
 from impray.results.schema import GROUPS, KEYS, TABLES, VERSION, columns, schema
+from impray.results.store import File, Place, Store, within
 from impray.seal import BLANK, intact, sealed
 from impray.spec.errors import DataError
 from impray.spec.wording import near
@@ -34,7 +35,7 @@ from impray.spec.wording import near
 COMPACTED = "all-"  # names of compacted files start like this
 
 
-def scan(table: str, folder: str | Path, packs: Sequence[str] | None = None) -> pl.LazyFrame:
+def scan(table: str, folder: Place, packs: Sequence[str] | None = None) -> pl.LazyFrame:
     """Every row of a table, the latest of each key, sorted by key.
 
     Args:    table: a name in `impray tables`. folder: the sweep's own folder. packs: read only the files of these packs
@@ -43,24 +44,30 @@ def scan(table: str, folder: str | Path, packs: Sequence[str] | None = None) -> 
     """
     if table not in TABLES:
         raise DataError(f"no table {table!r}; there are {', '.join(TABLES)}")
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give a sweep's own folder, such as runs/quickstart")
     paths = Paths(folder)
+    # Where axes are known there is a folder: one question less for a bucket.
     expected = schema(table, axes_of(paths))
     starts = ("",) if packs is None else (COMPACTED, *(f"{pack}-" for pack in packs))
+    _, sources = _opened(paths, table, starts)
+    if not sources and not paths.store.exists():
+        raise DataError(f"{folder}: no such folder; give a sweep's own folder, such as runs/quickstart")
+    return _latest(table, sources, expected)
+
+
+def _opened(paths: Paths, table: str, starts: Sequence[str] = ("",)) -> tuple[list[File], list[Path] | list[bytes]]:
+    """Files of a table, none of them damaged, and what they are read from."""
     found = paths.row_files(table, starts)
-    while not all(path.exists() for path in found):  # merged meanwhile, at the end of a sweep
+    while (sources := paths.store.sources(found)) is None:  # merged meanwhile, at the end of a sweep
         found = paths.row_files(table, starts)
     _refuse_damaged(paths, found)
-    return _latest(table, found, expected)
+    return found, sources
 
 
-def _latest(table: str, found: Sequence[Path], expected: Mapping[str, pl.DataType]) -> pl.LazyFrame:
-    if not found:
+def _latest(table: str, sources: list[Path] | list[bytes], expected: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    if not sources:
         return pl.LazyFrame(schema=expected)
     # glob=False: a folder may be called `o[lab]`, which as a pattern is another one.
-    rows = pl.scan_parquet(list(found), schema=expected, missing_columns="insert", extra_columns="ignore", glob=False)
+    rows = pl.scan_parquet(sources, schema=expected, missing_columns="insert", extra_columns="ignore", glob=False)
     if table in GROUPS:
         rows = rows.filter(pl.col("written_at") == pl.col("written_at").max().over(GROUPS[table]))
     key = list(KEYS[table])
@@ -73,7 +80,7 @@ def write(paths: Paths, table: str, file: str, rows: Sequence[Mapping], axes: Ma
         return
     shared = provenance()
     frame = pl.DataFrame([{**shared, **row} for row in rows], schema=schema(table, axes), strict=True)
-    files.write(paths.rows(table, file), parquet(table, frame))
+    paths.rows(table, file).write(parquet(table, frame))
 
 
 def parquet(table: str, frame: pl.DataFrame) -> bytes:
@@ -84,7 +91,7 @@ def parquet(table: str, frame: pl.DataFrame) -> bytes:
     return sealed(buffer.getvalue())
 
 
-def compact(folder: str | Path, axes: Mapping[str, str] | None = None) -> None:
+def compact(folder: Place, axes: Mapping[str, str] | None = None) -> None:
     """Merge each table's files into one. A crash in between leaves both, and `scan` counts each key once.
 
     Nothing is deleted unless every key (of the tables in GROUPS: every group) that went in has come out, with all its columns.
@@ -92,55 +99,59 @@ def compact(folder: str | Path, axes: Mapping[str, str] | None = None) -> None:
     Args:    axes: of the sweep that is running, beside those that the folder tells of.
     Raises:  DataError: a file is damaged, or something would be lost. Then everything stays as it is.
     """
-    paths = Paths(Path(folder))
+    paths = Paths(folder)
     axes = {**axes_of(paths), **(axes or {})}
     for table in TABLES:
-        merged = paths.row_files(table)
-        if len(merged) < 2:
+        if len(paths.row_files(table)) < 2:
             continue
-        _refuse_damaged(paths, merged)
+        merged, sources = _opened(paths, table)
         expected = schema(table, axes)
         target = paths.rows(table, f"{COMPACTED}{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
-        files.write(target, parquet(table, _latest(table, merged, expected).collect()))
-        lost = _lost(table, merged, target, expected)
+        whole = parquet(table, _latest(table, sources, expected).collect())
+        target.write(whole)
+        lost = _lost(table, sources, target.read() or b"", expected)
         if lost:
-            target.unlink()
+            target.delete()
             raise DataError(f"{paths.table(table)}: merging its files would lose {lost}; they are kept as they are")
-        for path in merged:
-            path.unlink()
+        for file in merged:
+            file.delete()
 
 
-def _lost(table: str, merged: Sequence[Path], target: Path, expected: Mapping[str, pl.DataType]) -> str:
+def _lost(table: str, merged: list[Path] | list[bytes], target: bytes, expected: Mapping[str, pl.DataType]) -> str:
     """What of `merged` is not in `target`, each read by itself; empty if nothing is missing."""
-    columns = {name for path in merged for name in pq.read_schema(path).names}
+    columns = {name for one in merged for name in pq.read_schema(_readable(one)).names}
     absent = sorted(name for name in columns if "." in name and name not in expected)
     if absent:
         return f"the axes {', '.join(absent)}"
     key = list(GROUPS.get(table, KEYS[table]))
-    inner = pl.concat([pl.read_parquet(path, columns=key, glob=False) for path in merged], how="vertical_relaxed")
+    inner = pl.concat([pl.read_parquet(one, columns=key, glob=False) for one in merged], how="vertical_relaxed")
     kept = pl.read_parquet(target, columns=key, glob=False)
     missing = inner.unique().join(kept, on=key, how="anti", nulls_equal=True)
     return f"{missing.height} keys, such as {missing.row(0)}" if missing.height else ""
 
 
 _VERSION, _TABLE = "impray.schema", "impray.table"  # in the metadata of each file
-_whole: dict[Path, tuple[int, int, int]] = {}  # files whose seals were compared, by time of change, size and inode
+_whole: dict[File, Hashable] = {}  # files whose seals were compared, and their stamps then
 
 
-def damage(path: Path) -> str | None:
+def damage(file: File) -> str | None:
     """What is wrong with a file of rows; None if it is what was written."""
     try:
-        info = path.stat()
-        stamp = (info.st_mtime_ns, info.st_size, info.st_ino)
-        if _whole.get(path) == stamp:
+        stamp = file.stamp
+        if stamp is not None and _whole.get(file) == stamp:
             return None
-        content = path.read_bytes()
+        content = file.read()
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    wrong = _damage(content, path.parent.name)
+    wrong = "cannot be read (No such file or directory)" if content is None else _damage(content, file.folder)
     if wrong is None:
-        _whole[path] = stamp
+        _whole[file] = stamp
     return wrong
+
+
+def _readable(source: Path | bytes) -> Path | io.BytesIO:
+    """For pyarrow."""
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 def _damage(content: bytes, table: str) -> str | None:
@@ -161,51 +172,55 @@ def _damage(content: bytes, table: str) -> str | None:
     return None
 
 
-def _refuse_damaged(paths: Paths, found: Sequence[Path]) -> None:
+def _refuse_damaged(paths: Paths, found: Sequence[File]) -> None:
     told = [f"{path}: {wrong}" for path in found if (wrong := damage(path))]
     if told:
         raise DataError("\n".join(told) + f"; {mends(paths)}")
 
 
-def set_damaged_aside(folder: str | Path) -> list[tuple[Path, str]]:
+def set_damaged_aside(folder: Place) -> list[tuple[File, str]]:
     """Move damaged files of rows out of the way, before anything runs; left-overs of a kill are removed.
 
     Returns: each file that was moved, and what is wrong with it.
     """
-    paths = Paths(Path(folder))
+    paths = Paths(folder)
     told = [(path, wrong) for table in TABLES for path in paths.row_files(table) if (wrong := damage(path))]
-    for path, _ in told:
-        files.set_aside(path, paths)
+    for file, _ in told:
+        set_aside(file)
     for table in TABLES:
-        for path in paths.table(table).iterdir() if paths.table(table).is_dir() else ():
-            if path.suffix == UNFINISHED and path.is_file():
-                path.unlink()
+        for file in paths.store.files(paths.table(table).key):
+            if file.name.endswith(UNFINISHED) and file.is_file():
+                file.delete()
     return told
 
 
 @contextmanager
-def reading(folder: str | Path) -> Iterator[Paths]:
+def reading(folder: Place) -> Iterator[Paths]:
     """What a command that reads a sweep's folder stands in.
 
     Raises:  DataError: no such folder, or not a sweep's; or what it says of itself is damaged.
     """
-    paths = Paths(Path(folder))
+    paths = Paths(folder)
     if not paths.sweep.is_file():
-        raise DataError(f"{folder}: {_no_sweep(paths.folder)}")
+        raise DataError(f"{folder}: {_no_sweep(paths.store)}")
     for path, wrong in ((paths.sweep, wrong_with_sweep(paths)), (paths.provenance, wrong_with_provenance(paths))):
         if wrong:
             raise DataError(f"{path}: {wrong}; {mends(paths)}")
     yield paths
 
 
-def _no_sweep(folder: Path) -> str:
+def _no_sweep(folder: Store) -> str:
     """Why this is no sweep's folder, and which is meant."""
     why = "is not a sweep's folder (there is no sweep.yaml in it)" if folder.exists() else "there is no such folder"
-    below = sorted(str(path.parent) for path in folder.glob("*/sweep.yaml"))
-    beside = [str(path.parent) for path in folder.parent.glob("*/sweep.yaml")]
+    below = [place for name in folder.folders() if _is_sweep(place := within(folder, name))]
+    beside = [place for place in folder.beside() if _is_sweep(place)]
     if below:
-        return f"{why}; the sweeps in it are {', '.join(below)}"
-    return f"{why}; give a sweep's own folder, such as runs/quickstart{near(folder, beside)}"
+        return f"{why}; the sweeps in it are {', '.join(map(str, below))}"
+    return f"{why}; give a sweep's own folder, such as runs/quickstart{near(str(folder), beside)}"
+
+
+def _is_sweep(place: Place) -> bool:
+    return Paths(place).sweep.is_file()
 
 
 @cache

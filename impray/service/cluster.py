@@ -7,9 +7,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from impray.results.store import Place, opened
 from impray.service.proposals import Proposals, Watcher
 from impray.spec.counts import fits
 from impray.spec.errors import Problem, SweepError
@@ -83,7 +83,7 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> None:
+def run(sweep: Sweep, folder: Place, proposals: Proposals, watcher: Watcher) -> None:
     """Run every pack that `proposals` has. Returns when all ended, or early after Ctrl-C: the caller compares.
 
     Raises:  StorageError: the folder takes nothing any more.
@@ -101,7 +101,7 @@ def run(sweep: Sweep, folder: Path, proposals: Proposals, watcher: Watcher) -> N
         )
         settings = {
             **resources,
-            "folder": str(folder.resolve()),
+            "folder": opened(folder).absolute,
             "working_folder": os.getcwd(),
             "stop_early": sweep.search.stop_early.model_dump(exclude={"grace", "factor"})
             if sweep.search.stop_early

@@ -18,17 +18,18 @@ from rich.console import Console
 import impray
 from impray.data import open_pack
 from impray.data.stored import drop_damaged, open_stored
-from impray.results import failures, files, mlflow, tables
+from impray.results import failures, mlflow, tables
 from impray.results.known import known
 from impray.results.outcomes import share
-from impray.results.paths import Paths
+from impray.results.paths import Paths, aside
+from impray.results.store import File, Place
 from impray.service import folder
 from impray.service.plan import axis_types, listed, packs
 from impray.service.progress import Progress
 from impray.service.proposals import Listed, Outcome, Proposals
 from impray.service.trials import Trials, told
 from impray.spec.data import FileData
-from impray.spec.errors import ImprayError, LineagesEnded, Problem, StorageError, SweepError
+from impray.spec.errors import ImprayError, LineagesEnded, StorageError
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep, Where
 
@@ -41,7 +42,7 @@ class Request:
 
     sweep: Sweep
     name: str
-    folder: Path
+    folder: Place
     where: Where = "ray"
     address: str | None = None
     mlflow: str | None = None  # a store's URI; None is the sqlite file in the folder, "off" is none
@@ -56,7 +57,7 @@ class Report:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     ran: int = 0  # packs that were run now; 0 means that there was nothing to do
     interrupted: bool = False
-    figures: list[Path] = field(default_factory=list)
+    figures: list[File] = field(default_factory=list)
     broken_figures: list[str] = field(default_factory=list)
     export_error: str = ""
     set_aside: list[str] = field(default_factory=list)  # names in damaged/ of what was found broken and made again
@@ -73,11 +74,8 @@ def run(request: Request, console: Console) -> Report:
              folder takes nothing any more; what was written until then stays, and running again goes on.
     """
     paths = Paths(request.folder)
-    with files.locked(paths.running, wait=False) as free:
-        if not free:
-            text = "another impray sweep is working in this folder; wait for it, or choose another folder with --out"
-            raise SweepError(str(request.folder), [Problem("--out", None, text)])
-        before = files.aside(paths)
+    with folder.held(paths, _said(console)):
+        before = aside(paths)
         broken = [f"{path}: {wrong}" for path, wrong in tables.set_damaged_aside(request.folder)]
         contents = _open_files(request.sweep, paths, console)
         broken += folder.prepare(request.sweep, request.name, paths, contents)
@@ -103,9 +101,7 @@ def run(request: Request, console: Console) -> Report:
                 _draw(request, report)
             with timed(report.seconds, "mlflow"):
                 _export(request, report, console)
-        report.set_aside = [
-            name for name in files.aside(paths) if name not in before and not name.startswith("mlflow.db")
-        ]
+        report.set_aside = [name for name in aside(paths) if name not in before and not name.startswith("mlflow.db")]
     return report
 
 
@@ -321,21 +317,21 @@ def analysis_folder() -> Path:
 
 def _draw(request: Request, report: Report) -> None:
     """Draw the sweep's figures, two at a time; a script that fails is named with its last line, the sweep is not lost."""
-    figures = Paths(request.folder).figures
-    wanted = [name for name in request.sweep.figures if report.ran or not (figures / f"{name}.png").is_file()]
+    paths = Paths(request.folder)
+    wanted = [name for name in request.sweep.figures if report.ran or not paths.figure(f"{name}.png").is_file()]
     running: list[tuple[str, subprocess.Popen]] = []
     for name in wanted if request.figures else []:
         if len(running) == 2:
-            _await(*running.pop(0), figures, report)
+            _await(*running.pop(0), paths, report)
         command = [sys.executable, str(analysis_folder() / f"{name}.py"), str(request.folder)]
         running.append((name, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)))
     for item in running:
-        _await(*item, figures, report)
+        _await(*item, paths, report)
 
 
-def _await(name: str, process: subprocess.Popen, figures: Path, report: Report) -> None:
+def _await(name: str, process: subprocess.Popen, paths: Paths, report: Report) -> None:
     output, _ = process.communicate()
     if process.returncode == 0:
-        report.figures.append(figures / f"{name}.png")
+        report.figures.append(paths.figure(f"{name}.png"))
     else:
         report.broken_figures.append(f"{name}: {(output.strip().splitlines() or ['no output'])[-1]}")

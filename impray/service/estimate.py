@@ -13,6 +13,7 @@ from impray.data import PackData, Raw, open_pack
 from impray.nets import NETS
 from impray.results.known import known
 from impray.results.paths import Paths
+from impray.results.store import Place
 from impray.results.tables import axes_of
 from impray.service.plan import axis_types, listed, packs, planned
 from impray.service.progress import duration
@@ -26,7 +27,7 @@ from impray.training import OPTIMIZERS
 PROBE_STEPS = 48
 
 
-def lines(sweep: Sweep, name: str, folder: Path) -> list[str]:
+def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     """The plan as lines of text; nothing is run but `PROBE_STEPS` training steps."""
     processors = len(os.sched_getaffinity(0))
     slots = max(1, fits(sweep.resources.cpu, processors if sweep.resources.gpu == 0 else 1))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -12,17 +13,37 @@ import yaml
 from pydantic import ValidationError
 
 import impray
-from impray.results import files, provenance, tables
+from impray.results import provenance, tables
 from impray.results.mlflow.identity import identity
-from impray.results.paths import Paths
+from impray.results.paths import Paths, set_aside
 from impray.results.schema import TYPES
+from impray.results.store.lease import Lease, lease
 from impray.service.plan import axis_types
 from impray.spec.base import canonical
 from impray.spec.data import FileData
 from impray.spec.errors import Problem, SweepError
-from impray.spec.load import load
 from impray.spec.sweep import Sweep, written
 from impray.spec.trial import Trial
+
+
+@contextmanager
+def held(paths: Paths, say: Callable[[str], None]) -> Iterator[Lease]:
+    """Be the only driver that works in a folder, on this machine and on all others.
+
+    Raises:  SweepError: another one does. StorageError: the folder takes nothing.
+    """
+    with paths.store.lock(paths.running, wait=False) as alone:
+        if alone is False:
+            raise _taken(paths, "another impray sweep on this machine")
+        with lease(paths.store, "running", wait=False, alone=bool(alone), say=say) as got:
+            if isinstance(got, str):
+                raise _taken(paths, f"another impray sweep ({got})")
+            yield got
+
+
+def _taken(paths: Paths, who: str) -> SweepError:
+    right = f"{who} is working in this folder; wait for it, or choose another folder with --out"
+    return SweepError(str(paths.folder), [Problem("--out", None, right)])
 
 
 def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) -> list[str]:
@@ -54,7 +75,7 @@ def write(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], conten
     wrong = (provenance.wrong_with_sweep(paths), provenance.wrong_with_provenance(paths))
     for path, why in zip((paths.sweep, paths.provenance), wrong, strict=True):
         if why:
-            files.set_aside(path, paths)
+            set_aside(path)
             told.append(f"{path}: {why}")
     text = yaml.safe_dump(written(sweep), sort_keys=False, allow_unicode=True)
     provenance.write_sweep(paths, "# The sweep as it was run, overrides included.\n" + text)
@@ -117,7 +138,7 @@ def _earlier_trial(sweep: Sweep, paths: Paths) -> Trial | None:
     if not paths.row_files("trials"):
         return None
     if paths.sweep.is_file() and not provenance.wrong_with_sweep(paths):
-        return load(paths.sweep).trial
+        return provenance.read_sweep(paths).trial
     # An axis over kinds of data has trials of each.
     return next((trial for _, trial in _trials_there(paths) if type(trial.data) is type(sweep.trial.data)), None)
 
@@ -125,9 +146,11 @@ def _earlier_trial(sweep: Sweep, paths: Paths) -> Trial | None:
 def _trials_there(paths: Paths) -> Iterator[tuple[str, Trial]]:
     """Id in the table `trials`, and trial, in the order of their numbers; those of other versions' vocabulary are left out."""
     # Not by `scan`, which asks provenance.json for the axes: it may be among what is broken.
-    whole = [path for path in paths.row_files("trials") if tables.damage(path) is None]
+    whole = [file.read() for file in paths.row_files("trials") if tables.damage(file) is None]
     names = ["number", "trial", "description"]
-    rows = {row for path in whole for row in pl.read_parquet(path, columns=names, glob=False).iter_rows()}
+    rows = {
+        row for content in whole if content for row in pl.read_parquet(content, columns=names, glob=False).iter_rows()
+    }
     for _, id, description in sorted(rows):
         try:
             yield id, Trial.model_validate_json(description)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from impray.results import failures
+from impray.results.store import Place
 from impray.service.proposals import Outcome, Proposals, Watcher
 from impray.spec.errors import StorageError
 from impray.spec.pack import Pack
@@ -25,7 +25,7 @@ RETRIES = 3  # of a pack whose actor or machine died; a Python error is not trie
 class PackSearcher(Searcher):
     """Hands Tune one pack after another. Tune would tell a stopped trial as complete; this says how it really ended."""
 
-    def __init__(self, proposals: Proposals, watcher: Watcher, folder: Path) -> None:
+    def __init__(self, proposals: Proposals, watcher: Watcher, folder: Place) -> None:
         super().__init__()
         self.proposals, self.watcher, self.folder = proposals, watcher, folder
         self.packs: dict[str, Pack] = {}

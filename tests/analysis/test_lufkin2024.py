@@ -49,7 +49,7 @@ def put(tmp_path):
     """Writes a folder: trials, described in their table; `rounds(trial, seed)` columns; `steps` and `images` rows."""
 
     def write(trials: list[Trial], seeds=2, rounds=lambda *_: {}, steps=lambda *_: [], images=lambda *_: []) -> Path:
-        Paths(tmp_path).provenance.write_text(json.dumps({"axes": {}}))
+        Paths(tmp_path).provenance.path.write_text(json.dumps({"axes": {}}))
         found: dict[str, list[dict]] = {"rounds": [], "steps": [], "images": [], "trials": []}
         for number, one in enumerate(trials):
             described = json.dumps(canonical(one))
@@ -484,8 +484,8 @@ def ran(out: Path, data: list[dict], net: dict, measures: list, **train: object)
     document |= {"seeds": 2, "rounds": 0, "measures": measures, "search": {"space": {"data": data}}}
     sweep = Sweep.model_validate(document)
     out.mkdir(exist_ok=True)
-    Paths(out).sweep.write_text(yaml.safe_dump(document))
-    Paths(out).provenance.write_text(json.dumps({"axes": {"data": "json"}}))
+    Paths(out).sweep.path.write_text(yaml.safe_dump(document))
+    Paths(out).provenance.path.write_text(json.dumps({"axes": {"data": "json"}}))
     for _, one in axes.trials(sweep):
         lineages = tuple(one.lineages(sweep.methods, sweep.seeds))
         for _ in run_pack(Pack(lineages=lineages, rounds=0, measures=sweep.measures, axes={"data": "json"}), out):

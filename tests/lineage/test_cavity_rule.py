@@ -86,7 +86,7 @@ def test_where_no_weight_has_a_score_the_earlier_ones_go_first(tmp_path):
     run(pack, tmp_path / "pack")
     cavity, imp = pack.lineages
     masks = [
-        record_from_bytes(Paths(tmp_path / "pack").lineage(cavity.id, round).read_bytes(), "test").masks["weight1"]
+        record_from_bytes(Paths(tmp_path / "pack").lineage(cavity.id, round).read(), "test").masks["weight1"]
         for round in range(1, 9)
     ]
     assert [int(mask.sum()) for mask in masks] == counts(256, 0.5, 8)[1:]

@@ -112,7 +112,7 @@ def test_counts_densities_and_nesting(tmp_path):
 
 
 def record_of(folder, lineage, round):
-    return record_from_bytes(Paths(folder).lineage(lineage.id, round).read_bytes(), "test")
+    return record_from_bytes(Paths(folder).lineage(lineage.id, round).read(), "test")
 
 
 def test_methods_share_round_0(tmp_path):

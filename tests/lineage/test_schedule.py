@@ -23,7 +23,7 @@ def run(pack, folder):
 
 
 def masks_of(folder, lineage, round):
-    content = Paths(folder).lineage(lineage.id, round).read_bytes()
+    content = Paths(folder).lineage(lineage.id, round).read()
     return record_from_bytes(content, "here").masks
 
 

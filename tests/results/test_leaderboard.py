@@ -6,7 +6,7 @@ import math
 import polars as pl
 import pytest
 
-from impray.results import files, leaderboard, outcomes, status, tables, text
+from impray.results import leaderboard, outcomes, status, tables, text
 from impray.results.paths import Paths
 from impray.spec.sweep import Sweep
 
@@ -193,7 +193,7 @@ def test_a_method_whose_lineages_all_diverged_shows_no_number_of_an_earlier_roun
 def test_rows_of_an_earlier_version_are_told(folder, measured):
     folder.add([0.1, 0.2])
     rows = tables.scan("rounds", folder.folder).with_columns(pl.lit(measured).alias("measured")).collect()
-    files.write(Paths(folder.folder).rows("rounds", "t0"), tables.parquet("rounds", rows))
+    Paths(folder.folder).rows("rounds", "t0").write(tables.parquet("rounds", rows))
     told = [
         note for note in leaderboard.by_method(folder.folder).notes if note.startswith("rf_width: rows of an earlier")
     ]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fake_sweep import Fake, client, contents, histories, runs
 
-from impray.results import files, mlflow
+from impray.results import mlflow
 from impray.spec.errors import DataError, ImprayError
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -163,13 +163,13 @@ def test_a_figure_is_logged_once_and_again_when_it_changes(fake, monkeypatch):
     logged = []
     log = MlflowClient.log_artifact
     monkeypatch.setattr(MlflowClient, "log_artifact", lambda *a, **k: (logged.append(Path(a[2]).name), log(*a, **k))[1])
-    files.write(fake.paths.figures / "width.png", PNG)
+    fake.paths.figure("width.png").write(PNG)
     mlflow.sync(fake.folder, figures=False)
     assert logged == ["sweep.yaml"]
     mlflow.sync(fake.folder)
     mlflow.sync(fake.folder)
     assert logged == ["sweep.yaml", "width.png"]
-    files.write(fake.paths.figures / "width.png", PNG + b"new")
+    fake.paths.figure("width.png").write(PNG + b"new")
     mlflow.sync(fake.folder)
     assert logged == ["sweep.yaml", "width.png", "width.png"]
     parent = runs(fake)[None].info.run_id

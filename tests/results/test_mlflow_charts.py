@@ -11,7 +11,7 @@ from impray.results import mlflow
 from impray.results.mlflow import charts
 from impray.results.mlflow.identity import identity
 from impray.results.mlflow.points import SPREAD, _metric_columns
-from impray.spec.load import load
+from impray.results.provenance import read_sweep
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -82,6 +82,6 @@ def test_before_anything_is_exported_the_page_is_named_without_charts(fake):
 def test_no_tag_is_longer_than_a_server_takes(fake, methods, fits):
     names = [f"method{n}" for n in range(methods)]
     metrics = [f"{column}{end}/{of}" for column in _metric_columns() for end in ("", SPREAD) for of in names]
-    found = charts.view(load(fake.paths.sweep), metrics, "a" * 32, 1)
+    found = charts.view(read_sweep(fake.paths), metrics, "a" * 32, 1)
     assert (found is not None) == fits
     assert found is None or len(found) <= 20_000 and json.loads(found)["name"]

@@ -9,8 +9,8 @@ from fake_sweep import Fake, client, histories, runs
 
 from impray.results import leaderboard, mlflow
 from impray.results.mlflow import wanted
+from impray.results.provenance import read_sweep
 from impray.results.spread import standard_error
-from impray.spec.load import load
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -72,7 +72,7 @@ def searched(folder):
 def test_goals_are_those_of_the_leaderboard_and_sort_runs_as_it_does(tmp_path):
     fake = searched(tmp_path / "fake")
     mlflow.sync(fake.folder)
-    board = leaderboard.of(load(fake.paths.sweep), fake.folder)
+    board = leaderboard.of(read_sweep(fake.paths), fake.folder)
     width, early = board.rows[0].means
     found, end = runs(fake), fake.rounds
     for row in board.rows:
@@ -96,7 +96,7 @@ def test_a_goal_waits_for_the_trials_end_and_is_read_anew_where_it_goes_on(tmp_p
     fake.round(0, 0, accuracy=1.0)
     mlflow.sync(fake.folder)
     assert not [key for _, key in histories(fake) if key.startswith("goal")]
-    (name,) = [f"goal/{label}" for label in leaderboard.goals.label(load(fake.paths.sweep).search.goals[0]).split("|")]
+    (name,) = [f"goal/{label}" for label in leaderboard.goals.label(read_sweep(fake.paths).search.goals[0]).split("|")]
     for round, rounds in ((1, 1), (2, 2)):
         fake.rounds = rounds
         fake.describe()

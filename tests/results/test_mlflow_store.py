@@ -136,7 +136,7 @@ def test_nothing_is_written_outside_a_folder_whatever_its_name(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     fake = Fake(tmp_path / name)
     fake.round(0, 0)
-    files.write(fake.paths.figures / "width.png", PNG)
+    fake.paths.figure("width.png").write(PNG)
     mlflow.sync(fake.folder)
     assert mlflow.sync(fake.folder).metrics == 0
     assert one_each(fake)
@@ -203,7 +203,7 @@ def test_a_damaged_store_of_the_folder_is_set_aside_and_made_again(fake, damage,
     call(fake.folder, say=lines.append)
     assert histories(fake) == points and contents(fake) == seen
     assert len(lines) == 1 and str(fake.paths.mlflow) in lines[0]
-    assert [path.name for path in fake.paths.damaged.iterdir()][0].startswith("mlflow.db")
+    assert [path.name for path in fake.paths.damaged()][0].startswith("mlflow.db")
     mlflow.sync(fake.folder, say=lines.append)
     assert len(lines) == 1
 
@@ -249,16 +249,16 @@ def test_flipped_bits_anywhere_leave_the_view_as_it_was(fake):
 @pytest.mark.parametrize("damage", [gone, emptied, binary, other_text, a_folder])
 def test_a_lost_identity_is_read_off_the_store(fake, damage):
     mlflow.sync(fake.folder)
-    before, ids = fake.paths.mlflow_id.read_text(), {run.info.run_id for run in runs(fake).values()}
-    damage(fake.paths.mlflow_id)
+    before, ids = fake.paths.mlflow_id.path.read_text(), {run.info.run_id for run in runs(fake).values()}
+    damage(fake.paths.mlflow_id.path)
     mlflow.sync(fake.folder)
-    assert fake.paths.mlflow_id.read_text() == before
+    assert fake.paths.mlflow_id.path.read_text() == before
     assert {run.info.run_id for run in runs(fake).values()} == ids
 
 
 def test_a_folder_that_was_moved_keeps_its_identity_and_its_view(fake):
     mlflow.sync(fake.folder)
-    before = fake.paths.mlflow_id.read_text()
+    before = fake.paths.mlflow_id.path.read_text()
     moved = Fake(fake.folder.rename(fake.folder.parent / "elsewhere"))
     mlflow.prepare(moved.folder)
     assert one_each(moved)
@@ -277,11 +277,11 @@ def test_a_file_in_use_is_told_and_not_replaced(fake, monkeypatch):
         monkeypatch.setattr(MlflowClient, "search_runs", fail)
         with pytest.raises(DataError, match=said):
             mlflow.sync(fake.folder)
-    assert not fake.paths.damaged.exists()
+    assert not fake.paths.damaged()
 
 
 def test_artifacts_that_were_lost_are_logged_again(fake):
-    files.write(fake.paths.figures / "width.png", PNG)
+    fake.paths.figure("width.png").write(PNG)
     mlflow.sync(fake.folder)
     shutil.rmtree(fake.paths.mlflow_artifacts)
     mlflow.sync(fake.folder)

@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from impray.results import provenance, tables
-from impray.results.files import aside, locked, write
-from impray.results.paths import Paths
+from impray.results.files import locked, write
+from impray.results.paths import Paths, aside
 from impray.results.rows import covers, measured, summaries
 from impray.results.schema import KEYS, TABLES, TYPES, columns, schema
 from impray.spec.errors import DataError
@@ -62,7 +62,7 @@ def test_compaction_changes_no_row(paths):
         put(paths, f"f{n}", row(round=n, accuracy=n / 10))
     before = tables.scan("rounds", paths.folder).collect()
     tables.compact(paths.folder)
-    assert len(list(paths.table("rounds").glob("*"))) == 1
+    assert len(paths.store.files("tables/rounds")) == 1
     assert tables.scan("rounds", paths.folder).collect().equals(before, null_equal=True)
     put(paths, "f9", row(round=9))
     tables.compact(paths.folder)
@@ -71,7 +71,7 @@ def test_compaction_changes_no_row(paths):
 
 def test_a_file_of_an_older_schema_is_read_with_nulls(paths):
     old = pl.DataFrame([tables.provenance() | row()]).drop("density")
-    write(paths.rows("rounds", "old"), tables.parquet("rounds", old.with_columns(pl.lit(1.0).alias("a_column_of_old"))))
+    paths.rows("rounds", "old").write(tables.parquet("rounds", old.with_columns(pl.lit(1.0).alias("a_column_of_old"))))
     put(paths, "new", row(round=1))
     found = tables.scan("rounds", paths.folder).collect()
     assert found["density"].to_list() == [None, 1.0] and found.schema == pl.Schema(schema("rounds", AXES))
@@ -95,16 +95,19 @@ def test_what_is_not_ours_by_name_is_let_alone(paths, name, content):
     put(paths, "x", row())
     before = tables.scan("rounds", paths.folder).collect()
     if content is None:
-        (paths.tables / name).mkdir(parents=True)
+        (paths.store.local / "tables" / name).mkdir(parents=True)
     else:
-        write(paths.tables / name, content)
+        write(paths.store.local / "tables" / name, content)
     assert tables.set_damaged_aside(paths.folder) == []
     tables.compact(paths.folder)
-    assert (paths.tables / name).exists() and tables.scan("rounds", paths.folder).collect().equals(before)
+    assert (paths.store.local / "tables" / name).exists() and tables.scan("rounds", paths.folder).collect().equals(
+        before
+    )
 
 
-def broken(path, how):
+def broken(file, how):
     """Make a file of rows one that cannot be right any more."""
+    path = file.path
     content = path.read_bytes()
     if how == "a folder":
         path.unlink()
@@ -138,17 +141,17 @@ def test_what_is_ours_and_broken_is_named_and_can_be_set_aside(paths, how):
 @pytest.mark.parametrize("bits", [0x01, 0x80])
 def test_no_flipped_bit_of_a_file_is_read(paths, bits):
     put(paths, "x", *(row(round=n, accuracy=n / 7) for n in range(20)))
-    path = paths.rows("rounds", "x")
+    path = paths.rows("rounds", "x").path
     content = path.read_bytes()
     for at in range(0, len(content), 7):
         path.write_bytes(content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :])
-        assert tables.damage(path), at
+        assert tables.damage(paths.rows("rounds", "x")), at
 
 
 def test_page_checksums_are_written_and_hold(paths):
     """Other programs can verify them too."""
     put(paths, "x", *(row(round=n, accuracy=n / 7) for n in range(20)))
-    path = paths.rows("rounds", "x")
+    path = paths.rows("rounds", "x").path
     read = pq.read_table(path, page_checksum_verification=True)
     assert read.num_rows == 20
     column = pq.read_metadata(path).row_group(0).column(read.schema.get_field_index("accuracy"))
@@ -161,9 +164,11 @@ def test_page_checksums_are_written_and_hold(paths):
 
 def test_files_without_a_seal_of_an_earlier_version_are_read(paths):
     frame = pl.DataFrame([tables.provenance() | row()])
-    paths.table("rounds").mkdir(parents=True)
-    frame.write_parquet(paths.table("rounds") / "0123456789abcdef-000-0.parquet", metadata={"impray.schema": "1"})
-    frame.write_parquet(paths.table("rounds") / "all-20260101T000000000000.parquet", metadata={"impray.schema": "1"})
+    paths.table("rounds").path.mkdir(parents=True)
+    frame.write_parquet(paths.table("rounds").path / "0123456789abcdef-000-0.parquet", metadata={"impray.schema": "1"})
+    frame.write_parquet(
+        paths.table("rounds").path / "all-20260101T000000000000.parquet", metadata={"impray.schema": "1"}
+    )
     assert tables.set_damaged_aside(paths.folder) == []
     assert tables.scan("rounds", paths.folder).collect().height == 1
 
@@ -201,7 +206,7 @@ def test_without_provenance_the_axes_are_found_elsewhere(paths):
     tables.write(paths, "trials", "000000-t", [said], AXES)
     put(paths, "x", row(**{"data.gain": 3.0}))
     put(paths, "y", row(round=1, **{"data.gain": 3.0}))
-    paths.provenance.unlink()
+    paths.provenance.path.unlink()
     tables.compact(paths.folder)
     assert tables.scan("rounds", paths.folder).collect()["data.gain"].to_list() == [3.0, 3.0]
 
@@ -209,7 +214,7 @@ def test_without_provenance_the_axes_are_found_elsewhere(paths):
 def test_compaction_keeps_an_axis_that_nobody_knows_of(paths):
     put(paths, "x", row(**{"data.gain": 3.0}))
     put(paths, "y", row(round=1))
-    paths.provenance.unlink()
+    paths.provenance.path.unlink()
     with pytest.raises(DataError, match=r"data\.gain"):
         tables.compact(paths.folder)
     assert len(paths.row_files("rounds")) == 2
@@ -219,7 +224,7 @@ def test_compaction_keeps_an_axis_that_nobody_knows_of(paths):
 
 def test_what_a_kill_leaves_behind_is_tidied_and_never_read(paths):
     put(paths, "x", row())
-    left = paths.table("rounds") / "rows-y.parquet.host-1.part"
+    left = paths.table("rounds").path / "rows-y.parquet.host-1.part"
     left.write_bytes(b"half a fi")
     assert tables.scan("rounds", paths.folder).collect().height == 1
     tables.set_damaged_aside(paths.folder)
@@ -273,8 +278,8 @@ def test_no_flipped_bit_of_what_a_folder_says_of_itself_is_believed(tmp_path, bi
         (paths.provenance, provenance.wrong_with_provenance),
         (paths.sweep, provenance.wrong_with_sweep),
     ):
-        content = path.read_bytes()
+        content = path.read()
         assert wrong(paths) is None
         for at in range(len(content)):
-            path.write_bytes(content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :])
+            path.path.write_bytes(content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :])
             assert wrong(paths), (path.name, at)

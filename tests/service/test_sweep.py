@@ -16,7 +16,7 @@ from conftest import assert_same_tables, rows_of, tiny, tiny_sweep
 from data import dataset_files
 from rich.console import Console
 
-from impray.results import files, tables
+from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.tables import scan
 from impray.service import driver
@@ -159,7 +159,7 @@ def test_diverged_is_not_done_and_nothing_is_run_again(tmp_path):
     # As 0.3.0 wrote it.
     paths = Paths(tmp_path / "s")
     old = scan("trials", paths.folder).with_columns(pl.lit("done").alias("status")).collect()
-    files.write(paths.rows("trials", "all-zzz"), tables.parquet("trials", old))
+    paths.rows("trials", "all-zzz").write(tables.parquet("trials", old))
     report, _ = sweep_into(tmp_path / "s", sweep)
     assert (report.ran, report.count("diverged")) == (0, 1)
     assert statuses(tmp_path / "s") == ["done", "diverged"]
@@ -183,8 +183,8 @@ def as_0_3_0_left_it(paths: Paths) -> None:
     for table in ("rounds", "units"):
         frame = scan(table, paths.folder).collect().drop(NEWER, strict=False)
         for path in paths.row_files(table):
-            path.unlink()
-        files.write(paths.rows(table, "all-old"), tables.parquet(table, frame))
+            path.path.unlink()
+        paths.rows(table, "all-old").write(tables.parquet(table, frame))
 
 
 def test_rows_without_the_mean_width_are_measured_again_and_nothing_is_trained(tmp_path, monkeypatch):
@@ -242,10 +242,9 @@ def test_a_sweep_that_was_killed_before_its_trials_were_told(tmp_path):
 
 def test_one_driver_at_a_time(tmp_path):
     from impray.results.files import locked
-    from impray.results.paths import Paths
     from impray.spec.errors import SweepError
 
-    with locked(Paths(tmp_path / "s").running), pytest.raises(SweepError, match="another impray sweep"):
+    with locked(tmp_path / "s" / "running.lock"), pytest.raises(SweepError, match="another impray sweep"):
         sweep_into(tmp_path / "s", tiny_sweep())
 
 

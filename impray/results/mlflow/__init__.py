@@ -20,8 +20,9 @@ from impray.results.mlflow.identity import identity
 from impray.results.mlflow.place import store_uri
 from impray.results.mlflow.runs import View, experiment_of, log_files, put_charts
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
+from impray.results.store import Place
 from impray.spec.errors import DataError
-from impray.spec.load import load
 
 __all__ = ["Counts", "prepare", "rebuild", "store_uri", "sync", "ui_command", "ui_environment", "ui_page"]
 
@@ -41,7 +42,7 @@ def silent(line: str) -> None:
     """What an export says where nobody listens."""
 
 
-def prepare(folder: str | Path, uri: str | None = None, say: Say = silent) -> str:
+def prepare(folder: Place, uri: str | None = None, say: Say = silent) -> str:
     """Make store and experiment, named after the folder.
 
     A damaged store of the folder's own, or one that was made in another place, is made again with all that was in it.
@@ -58,7 +59,7 @@ def prepare(folder: str | Path, uri: str | None = None, say: Say = silent) -> st
         return experiment_of(store.client_of(paths, uri), paths, uri).experiment_id
 
 
-def sync(folder: str | Path, uri: str | None = None, figures: bool = True, say: Say = silent) -> Counts:
+def sync(folder: Place, uri: str | None = None, figures: bool = True, say: Say = silent) -> Counts:
     """Export what is in the tables and not in the store yet. Safe to call at any time, also while the sweep runs.
 
     Args:    uri: a store or server; None is the sqlite file in the folder. figures: whether to log figures/*.png.
@@ -70,7 +71,7 @@ def sync(folder: str | Path, uri: str | None = None, figures: bool = True, say: 
         return _sync(paths, uri, figures, say)
 
 
-def rebuild(folder: str | Path, uri: str | None = None, say: Say = silent) -> Counts:
+def rebuild(folder: Place, uri: str | None = None, say: Say = silent) -> Counts:
     """Delete what this sweep has in the store, then export everything. A UI on the sqlite file must be restarted."""
     paths = place.paths_of(folder)
     with place.exclusive(paths, uri), store.answering(paths, uri):
@@ -137,7 +138,7 @@ def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Calla
     log_files(client, run, paths, figures)
     added = sum(view.put(child, {"mlflow.parentRunId": run.info.run_id})[1] for child in children)
     metrics = {metric for child in children for metric, _ in child.points}
-    sweep = load(paths.sweep)
+    sweep = read_sweep(paths)
     page = charts.view(sweep, metrics, run.info.run_id, parent.start)
     put_charts(client, experiment, name, sweep.question, page)
     counts = Counts(len(children), added)
@@ -155,7 +156,7 @@ def _signature(file: Path) -> Signature | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def ui_command(folder: str | Path, uri: str | None = None, port: int = 5000) -> list[str]:
+def ui_command(folder: Place, uri: str | None = None, port: int = 5000) -> list[str]:
     """The command that serves the UI on this machine only; run it with `ui_environment()` added to the environment.
 
     Raises:  DataError: nothing has been exported yet, or `uri` is a server, which has its own UI.

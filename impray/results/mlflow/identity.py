@@ -8,10 +8,10 @@ import uuid
 from contextlib import closing, suppress
 from pathlib import Path
 
-from impray.results import files
 from impray.results.mlflow import wanted
-from impray.results.paths import Paths
+from impray.results.paths import Paths, set_aside
 from impray.results.provenance import read_provenance, wrong_with_provenance
+from impray.results.store import File
 
 # A name of at most 255 bytes, a hyphen and 8 digits: what is something else is damaged.
 _FORM = re.compile(r"[^\x00-\x1f\x7f\ufffd]{1,255}-[0-9a-f]{8}")
@@ -33,16 +33,16 @@ def identity(paths: Paths) -> str:
             or _described(paths)
             or f"{_UNFIT.sub('_', wanted.title(paths))}-{uuid.uuid4().hex[:8]}"
         )
-        if path.exists() or path.is_symlink():
-            files.set_aside(path, paths)
-        files.write(path, found.encode())
+        if path.exists():
+            set_aside(path)
+        path.write(found.encode())
     return found
 
 
-def _read(path: Path) -> str | None:
+def _read(path: File) -> str | None:
     try:
-        text = path.read_bytes().decode("utf-8")
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError):
+        text = (path.read() or b"").decode("utf-8")
+    except (IsADirectoryError, UnicodeDecodeError):
         return None
     return text.strip() if _FORM.fullmatch(text.strip()) else None
 

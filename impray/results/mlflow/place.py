@@ -16,24 +16,26 @@ from urllib.parse import quote, unquote, urlsplit
 
 from impray.results import files
 from impray.results.paths import Paths
+from impray.results.store import Place
 from impray.spec.errors import DataError, StorageError
 
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)  # read alike by SQLAlchemy, MLflow and people
 
 
-def paths_of(folder: str | Path) -> Paths:
+def paths_of(folder: Place) -> Paths:
     """The places of a sweep's folder.
 
     Raises:  DataError: no such folder, or its path is no UTF-8, which no store takes.
     """
-    if not Path(folder).is_dir():
+    paths = Paths(folder)
+    if not paths.store.exists():
         raise DataError(f"{folder}: no such folder; give a sweep's own folder, such as runs/quickstart")
     try:
-        str(Path(folder).resolve()).encode()
+        paths.store.absolute.encode()
     except UnicodeEncodeError as error:
-        shown = os.fsencode(folder).decode("utf-8", "replace")
+        shown = os.fsencode(str(folder)).decode("utf-8", "replace")
         raise DataError(f"{shown}: MLflow needs a path in UTF-8; rename the folder") from error
-    return Paths(Path(folder))
+    return paths
 
 
 def store_uri(paths: Paths, uri: str | None) -> str:

@@ -45,7 +45,7 @@ def goal_points(paths: Paths, sweep: Sweep, listed: pl.DataFrame) -> dict[str, V
     points: dict[str, Values] = {}
     trials = leaderboard.compared(sweep.search.goals, listed) if sweep.search.goals else listed.clear()
     for goal in sweep.search.goals:
-        name, read = goals.label(goal), goals.of_trials(goal, paths.folder, trials)
+        name, read = goals.label(goal), goals.of_trials(goal, paths.store, trials)
         for trial, found in zip(trials.iter_rows(named=True), read, strict=True):
             mean, ms = leaderboard.mean_of(found), int(trial["written_at"].timestamp() * 1000)
             if not leaderboard.is_rival(trial["status"], goal):
@@ -63,8 +63,8 @@ def _metric_columns() -> list[str]:
 
 def round_points(paths: Paths, sweep: Sweep) -> tuple[dict[str, Values], dict[str, int]]:
     """trial -> its metric points, and trial -> when its first row was written, in ms."""
-    listed = tables.scan("trials", paths.folder).select("trial", pl.col("lineages").alias("lineage")).explode("lineage")
-    rows = tables.scan("rounds", paths.folder).join(listed, on=["trial", "lineage"], how="semi")
+    listed = tables.scan("trials", paths.store).select("trial", pl.col("lineages").alias("lineage")).explode("lineage")
+    rows = tables.scan("rounds", paths.store).join(listed, on=["trial", "lineage"], how="semi")
     ms, diverged = pl.col("written_at").dt.epoch("ms"), pl.col("status") == "diverged"
     means = rows.group_by("trial", "method", "round").agg(
         ms.max().alias("ms"),
@@ -127,7 +127,7 @@ def _complete(
         complete[at] = min(settled, complete.get(at, math.inf))
         if row["diverged"] is not None:
             gone.setdefault(at, []).append(row["diverged"])
-    trials = tables.scan("trials", paths.folder).select("trial", "lineages", "description").collect()
+    trials = tables.scan("trials", paths.store).select("trial", "lineages", "description").collect()
     for trial, listed, description in trials.iter_rows():
         silent = [id for id in listed or [] if id not in heard]
         for method in _methods_of(silent, description, sweep):

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -21,6 +23,7 @@ from impray.results.mlflow.points import Point, group_of
 from impray.results.mlflow.store import leftovers
 from impray.results.mlflow.wanted import Wanted, title
 from impray.results.paths import Paths
+from impray.results.store import File
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -181,15 +184,30 @@ def _same(one: float, other: float) -> bool:
 
 def log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> None:
     """sweep.yaml and the figures, each when its content is new, or no longer there as it was logged."""
-    drawn = sorted([*paths.figures.glob("*.png"), *paths.figures.glob("*.html")]) if figures else []
+    drawn = [file for file in paths.figures() if file.name.endswith((".png", ".html"))] if figures else []
     wanted = {paths.sweep: ""} | dict.fromkeys(drawn, "figures")
     leftovers(paths.mlflow_artifacts)
-    for path, folder in wanted.items():
-        content = path.read_bytes()
-        tag, digest = f"impray.file.{path.name}", hashlib.blake2b(content, digest_size=8).hexdigest()
-        if run.data.tags.get(tag) != digest or not _there(run, Path(folder) / path.name, content):
-            client.log_artifact(run.info.run_id, str(path), folder or None)
+    for file, folder in wanted.items():
+        content = file.read()
+        if content is None:
+            continue
+        tag, digest = f"impray.file.{file.name}", hashlib.blake2b(content, digest_size=8).hexdigest()
+        if run.data.tags.get(tag) != digest or not _there(run, Path(folder) / file.name, content):
+            with _on_disk(file, content) as path:
+                client.log_artifact(run.info.run_id, str(path), folder or None)
             client.set_tag(run.info.run_id, tag, digest)
+
+
+@contextmanager
+def _on_disk(file: File, content: bytes) -> Iterator[Path]:
+    """MLflow copies files only."""
+    if file.store.local is not None:
+        yield file.path
+        return
+    with tempfile.TemporaryDirectory(prefix="impray-") as folder:
+        path = Path(folder) / file.name
+        path.write_bytes(content)
+        yield path
 
 
 def _there(run: Run, name: Path, content: bytes) -> bool:

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impray.results import files
+from impray.results.files import UNFINISHED
 from impray.results.mlflow.place import file_of, is_server, shown, spelled, store_uri
-from impray.results.paths import UNFINISHED, Paths
+from impray.results.paths import Paths, damaged_name
 from impray.spec.errors import DataError
 
 if TYPE_CHECKING:
@@ -92,8 +92,15 @@ def put_aside(paths: Paths, why: str) -> str:
     """Move the folder's own store away, as it is damaged; a line that says so."""
     _let_go(store_uri(paths, None))
     _delete(paths.mlflow_artifacts)
-    moved = [files.set_aside(part, paths) for part in _parts(paths) if part.exists()]
+    moved = [_set_aside(part, paths) for part in _parts(paths) if part.exists()]
     return f"{paths.mlflow} was damaged ({why}); moved to {moved[-1]} and made again from the tables"
+
+
+def _set_aside(part: Path, paths: Paths) -> Path:
+    to = paths.disk / "damaged" / damaged_name(part.name)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(part, to)
+    return to
 
 
 def _parts(paths: Paths) -> list[Path]:

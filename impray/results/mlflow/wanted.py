@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from impray.results import outcomes, tables
 from impray.results.mlflow.points import Point, goal_points, round_points
 from impray.results.paths import Paths
-from impray.spec.load import load
+from impray.results.provenance import read_sweep
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
@@ -42,21 +42,26 @@ def runs(paths: Paths) -> list[Wanted]:
 
     Raises:  SweepError: sweep.yaml cannot be read. DataError: a table cannot be read.
     """
-    sweep = load(paths.sweep)
+    sweep = read_sweep(paths)
     children = _children(paths, sweep)
     return [_parent(paths, sweep, children), *children]
 
 
+def _now(paths: Paths) -> int:
+    """When sweep.yaml was written, in ms, where nothing has run yet; 0 in a bucket."""
+    return int(paths.sweep.path.stat().st_mtime * 1000) if paths.store.local is not None else 0
+
+
 def title(paths: Paths) -> str:
     """What the sweep is called in a store: its folder's name."""
-    return paths.folder.resolve().name
+    return paths.store.name
 
 
 def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
     ends = [child.end for child in children if child.end is not None]
     over = bool(children) and len(ends) == len(children)
     found = [child.tags["impray.status"] for child in children]
-    start = min((child.start for child in children), default=int(paths.sweep.stat().st_mtime * 1000))
+    start = min((child.start for child in children), default=_now(paths))
     tags = {
         "mlflow.runName": title(paths),
         "mlflow.note.content": sweep.question,

@@ -1,0 +1,239 @@
+"""A prefix of a bucket as a store: S3 and what speaks like it, and Google Cloud Storage."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from impray.results.store.base import File, Store
+from impray.spec.errors import DataError, StorageError
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+    from obstore.store import ObjectStore
+
+# One request may take so long; what fails (a refused connection, 5xx, a broken connection) is tried again until the last has passed.
+REQUEST_S, CONNECT_S, GIVE_UP_S = 30, 5, 60
+KEPT_BYTES = 256 << 20  # of files that were read, in memory: tables are scanned again and again while a sweep runs
+AT_ONCE = 16  # requests
+
+
+class Bucket(Store):
+    """Every file is one object, put in one request.
+
+    Listings and reads see every put that was answered before (S3 since 2020, Google's always).
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self._kept: OrderedDict[str, tuple[Hashable, bytes]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._made: ObjectStore | None = None
+
+    @property
+    def absolute(self) -> str:
+        return self.uri
+
+    @property
+    def _objects(self) -> ObjectStore:
+        """Made late: opening a place costs nothing, and a process that was forked makes its own."""
+        if self._made is None:
+            from obstore.store import from_url
+
+            endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+            http = next((value for value in endpoints if value), "").startswith("http://")
+            with self._told("", StorageError):
+                self._made = from_url(
+                    self.uri,
+                    client_options={
+                        "timeout": timedelta(seconds=REQUEST_S),
+                        "connect_timeout": timedelta(seconds=CONNECT_S),
+                        "allow_http": http,  # an address that the user has given; nothing else is ever reached without TLS
+                    },
+                    retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=GIVE_UP_S)},
+                )
+        return self._made
+
+    def exists(self) -> bool:
+        return any(self._pages(""))
+
+    def read(self, key: str, stamp: Hashable = None) -> bytes | None:
+        import obstore
+
+        if stamp is not None and (kept := self._recall(key, stamp)) is not None:
+            return kept
+        try:
+            with self._told(key, DataError):
+                found = obstore.get(self._objects, key)
+                content = bytes(found.bytes())
+        except FileNotFoundError:
+            return None
+        self._keep(key, _stamp(found.meta), content)
+        return content
+
+    def write(self, key: str, content: bytes) -> None:
+        import obstore
+
+        with self._told(key, StorageError):
+            obstore.put(self._objects, key, content, use_multipart=False)
+
+    def create(self, key: str, content: bytes) -> bool:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        try:
+            with self._told(key, StorageError):
+                obstore.put(self._objects, key, content, mode="create", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            # A put whose answer was lost is tried again, and then finds its own object.
+            return self.read(key) == content
+        return True
+
+    def files(self, folder: str, starts: Sequence[str] = ("",)) -> list[File]:
+        base = f"{folder}/" if folder else ""
+        found = {}
+        for start in _outermost(starts):
+            for meta in self._pages(f"{base}{start}"):
+                name = meta["path"].removeprefix(base)
+                if "/" not in name:
+                    found[name] = File(self, meta["path"], _stamp(meta))
+        return [found[name] for name in sorted(found)]
+
+    def _pages(self, start: str) -> Iterator:
+        """What is listed of keys that start like this; obstore lists whole folders only, so the rest of a name is sought in them."""
+        import obstore
+
+        folder = start.rpartition("/")[0]
+        with self._told(start, DataError):
+            # obstore skips what comes before the offset, so a listing for a name's start need not begin at its folder's first.
+            offset = _before(start) if not start.endswith("/") and start else None
+            for page in obstore.list(self._objects, folder or None, offset=offset, chunk_size=1000):
+                for meta in page:
+                    if meta["path"].startswith(start):
+                        yield meta
+                    elif meta["path"] > start:
+                        return
+
+    def stamp(self, key: str) -> Hashable:
+        import obstore
+
+        try:
+            with self._told(key, DataError):
+                return _stamp(obstore.head(self._objects, key))
+        except FileNotFoundError:
+            return None
+
+    def has(self, key: str) -> bool:
+        return self.stamp(key) is not None
+
+    def delete(self, key: str) -> None:
+        import obstore
+
+        try:
+            with self._told(key, StorageError):
+                obstore.delete(self._objects, key)
+        except FileNotFoundError:
+            pass
+
+    def move(self, key: str, to: str) -> None:
+        import obstore
+
+        try:
+            with self._told(key, StorageError):
+                obstore.copy(self._objects, key, to)
+        except FileNotFoundError:
+            return  # another process has done it
+        self.delete(key)
+
+    def sources(self, files: Sequence[File]) -> list[bytes] | None:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = list(pool.map(File.read, files))
+        return None if any(content is None for content in found) else [c for c in found if c is not None]
+
+    def folders(self, folder: str = "") -> list[str]:
+        import obstore
+
+        with self._told(folder, DataError):
+            found = obstore.list_with_delimiter(self._objects, folder or None)
+        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
+
+    def beside(self) -> list[str]:
+        scheme, _, rest = self.uri.partition("://")
+        if "/" not in rest:
+            return []
+        parent = f"{scheme}://{rest.rpartition('/')[0]}"
+        return [f"{parent}/{name}" for name in Bucket(parent).folders()]
+
+    # -- what was read ------------------------------------------------------------------------------------------------
+
+    def _recall(self, key: str, stamp: Hashable) -> bytes | None:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept[0] != stamp:
+                return None
+            self._kept.move_to_end(key)
+            return kept[1]
+
+    def _keep(self, key: str, stamp: Hashable, content: bytes) -> None:
+        if not key.startswith("tables/"):
+            return  # checkpoints are read once
+        with self._lock:
+            self._kept.pop(key, None)
+            self._kept[key] = (stamp, content)
+            size = sum(len(kept) for _, kept in self._kept.values())
+            while size > KEPT_BYTES:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                size -= len(dropped)
+
+    @contextmanager
+    def _told(self, key: str, kind: type[DataError]) -> Iterator[None]:
+        """What the service says, in words of ours; a file that is not there stays FileNotFoundError, and one that is keeps its error."""
+        from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
+
+        try:
+            yield
+        except (FileNotFoundError, AlreadyExistsError, PreconditionError):
+            raise
+        except NotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise kind(f"{self.place(key)}: there is no such bucket; make it, or choose another") from error
+            raise FileNotFoundError(key) from error
+        except (BaseError, OSError, ValueError) as error:
+            what = "cannot be written" if kind is StorageError else "cannot be read"
+            raise kind(f"{self.place(key)}: {what} ({_said(error)}); {_mend(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """The first line of what obstore says, which goes on with pages of internals; an error document of S3 down to its message."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    if "<Message>" in str(error):
+        return str(error).partition("<Message>")[2].partition("</Message>")[0][:200]
+    return line.rpartition(" - ")[2][:200] or line[:200]
+
+
+def _mend(error: Exception) -> str:
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or "redential" in str(error):
+        return "check the credentials (AWS_ACCESS_KEY_ID and so on, or the machine's role) and what they may do in this bucket"
+    return "check the address and the network, then run this again"
+
+
+def _stamp(meta: ObjectMeta) -> Hashable:
+    return (meta["e_tag"], meta["size"], str(meta["last_modified"]))
+
+
+def _outermost(starts: Sequence[str]) -> list[str]:
+    """Those that are not within another one."""
+    return [s for s in dict.fromkeys(starts) if not any(s != other and s.startswith(other) for other in starts)]
+
+
+def _before(start: str) -> str:
+    """A key that comes before every key with this start, and after nearly all others."""
+    return start[:-1] + chr(ord(start[-1]) - 1) + "\x7e" if ord(start[-1]) > 33 else start[:-1]

@@ -1,0 +1,204 @@
+"""Leases: who works on something, where machines share no locks.
+
+A lease called `running` is the files `leases/running-000001.json`, `leases/running-000002.json` and so on; the highest number, its
+epoch, is in force. Taking a lease is creating the next file, which a store grants to exactly one of several (`Store.create`): that
+is how every tie breaks. The holder writes its own file again every BEAT_S, with another number in it. Who finds a file that is let
+go, or whose holder was a process of this machine that has died, takes the lease at once. Who sees a file stay as it is for DEAD_S, by
+its own clock, holds the holder for dead and takes it too: no two machines' clocks are ever compared.
+
+A holder that was only slow (stopped, or cut off from the store) may go on beside the next one until it looks: `Lease.ours`. That costs
+time, never a number: what both write is the same, bit for bit, each file is written whole, and a lineage's numbers do not depend on
+who computes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from impray.results.store.base import File, Store
+from impray.spec.errors import ImprayError
+
+BEAT_S = 5.0
+DEAD_S = 30.0  # six beats: a holder that swaps, or whose store stumbles, is not robbed
+
+
+@dataclass
+class Lease:
+    """A lease that this process holds."""
+
+    store: Store
+    name: str
+    epoch: int
+    owner: str
+    beats: int = 0
+    free: threading.Event = field(default_factory=threading.Event)
+    lost: bool = False
+
+    @property
+    def file(self) -> File:
+        return self.store.file(_key(self.name, self.epoch))
+
+    def ours(self) -> bool:
+        """Whether nobody has taken it since. A store that does not answer leaves it as it was."""
+        with suppress(ImprayError, OSError):
+            self.lost = self.lost or _highest(self.store, self.name) > self.epoch
+        return not self.lost
+
+    def content(self, *, free: bool = False) -> bytes:
+        self.beats += 1
+        return json.dumps({**_who(), "owner": self.owner, "beat": self.beats, "free": free}).encode()
+
+    def beat(self) -> None:
+        """Say that the holder lives, until the lease is let go or lost."""
+        while not self.free.wait(BEAT_S) and self.ours():
+            with suppress(
+                ImprayError, OSError
+            ):  # a full disk or a silent store: the work itself will meet it and say so
+                self.file.write(self.content())
+
+
+@contextmanager
+def lease(
+    store: Store, name: str, *, wait: bool = True, alone: bool = False, say: Callable[[str], None] | None = None
+) -> Iterator[Lease | str]:
+    """Hold a lease.
+
+    Args:    wait: for as long as another holds it; else only until it is known to live. alone: whether the caller holds a lock of this
+             machine's kernel, so that no other process here can be the holder. say: hears once if there is something to wait for.
+    Returns: the lease; where another lives and `wait` is False, who: a text.
+    Raises:  StorageError: the store takes nothing. DataError: it cannot be read.
+    """
+    got = _taken(store, name, wait, alone, say)
+    if isinstance(got, str):
+        yield got
+        return
+    thread = threading.Thread(target=got.beat, name=f"lease-{name}", daemon=True)
+    thread.start()
+    try:
+        yield got
+    finally:
+        got.free.set()
+        thread.join()
+        with suppress(ImprayError, OSError):
+            if got.ours():
+                got.file.write(got.content(free=True))
+
+
+def _taken(store: Store, name: str, wait: bool, alone: bool, say: Callable[[str], None] | None) -> Lease | str:
+    watched: tuple[int, bytes | None] | None = None  # what was seen of the holder, since when
+    since = time.monotonic()
+    told = False
+    while True:
+        epoch = _highest(store, name)
+        content = _content(store, name, epoch) if epoch else None
+        patience = DEAD_S if _read(content) else 2 * BEAT_S  # a holder that lives writes over a damaged file
+        dead = watched == (epoch, content) and time.monotonic() - since >= patience
+        if epoch == 0 or dead or _is_free(content, alone):
+            found = Lease(store, name, epoch + 1, uuid.uuid4().hex)
+            if store.create(found.file.key, found.content()):
+                _tidy(store, name, found.epoch)
+                return found
+            watched = None  # another was first
+            continue
+        if watched != (epoch, content):
+            if watched is not None and not wait:
+                return _holder(content)  # it has changed: the holder lives
+            watched, since = (epoch, content), time.monotonic()
+        if not told and say is not None:
+            say(f"{_holder(content)} held {store} last; waiting up to {DEAD_S:.0f} s to see if that is still so")
+            told = True
+        time.sleep(BEAT_S / 5)
+
+
+def _content(store: Store, name: str, epoch: int) -> bytes | None:
+    try:
+        return store.read(_key(name, epoch))
+    except IsADirectoryError:  # no holder would have made one
+        return b'{"free": true}'
+
+
+def still(store: Store, name: str, epoch: int) -> bool:
+    """Whether the lease of this epoch is in force, asked by those who work for its holder. Silence of the store changes nothing."""
+    with suppress(ImprayError, OSError):
+        return _highest(store, name) <= epoch
+    return True
+
+
+def _key(name: str, epoch: int) -> str:
+    return f"leases/{name}-{epoch:06d}.json"
+
+
+def _highest(store: Store, name: str) -> int:
+    """The epoch in force; 0 before the first."""
+    return max((epoch for epoch, _ in _epochs(store, name)), default=0)
+
+
+def _epochs(store: Store, name: str) -> list[tuple[int, File]]:
+    files = store.files("leases", [f"{name}-"])
+    texts = [(file.name.removeprefix(f"{name}-").removesuffix(".json"), file) for file in files]
+    return [(int(text), file) for text, file in texts if len(text) == 6 and text.isdigit()]
+
+
+def _tidy(store: Store, name: str, epoch: int) -> None:
+    """Files of epochs before the last one are of no use."""
+    for old, file in _epochs(store, name):
+        if old < epoch - 1:
+            with suppress(ImprayError, OSError):
+                file.delete()
+
+
+# -- who holds it -----------------------------------------------------------------------------------------------------
+
+
+@cache
+def _place() -> dict[str, str]:
+    """This machine, this boot of it, and this space of process numbers: two containers may share a host's name."""
+    said = {"host": platform.node(), "boot": "", "pids": ""}
+    with suppress(OSError):
+        said["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        said["pids"] = os.readlink("/proc/self/ns/pid")
+    return said
+
+
+def _who() -> dict[str, str | int]:
+    return {**_place(), "pid": os.getpid(), "started": _started(os.getpid())}
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since the boot, so that its number used again is not taken for it; "" if it is gone."""
+    with suppress(OSError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[19]
+    return ""
+
+
+def _read(content: bytes | None) -> dict:
+    try:
+        said = json.loads(content or b"")
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _is_free(content: bytes | None, alone: bool) -> bool:
+    """Whether its holder has let it go, or was a process of this machine that is no more."""
+    said = _read(content)
+    if said.get("free") or (alone and said.get("host") == _place()["host"]):
+        return True
+    here = bool(_place()["boot"]) and all(said.get(name) == value for name, value in _place().items())
+    return here and bool(said.get("started")) and _started(int(said.get("pid", 0))) != said["started"]
+
+
+def _holder(content: bytes | None) -> str:
+    said = _read(content)
+    return f"process {said['pid']} on {said['host']}" if {"pid", "host"} <= said.keys() else "another process"
