@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impray.cli.app import File, Out, Sets, answered, app, checkout, next_view, quoted, store_problems
+from impray.cli.app import File, Out, Sets, answered, app, checkout, chosen_store, next_view, quoted, store_problems
 from impray.cli.load import load_sweep
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def sweep(
     ] = None,
     mlflow: Annotated[
         str | None,
-        typer.Option(help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder."),
+        typer.Option(
+            help="URI of an MLflow store or server; `off` for none. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
+        ),
     ] = None,
     figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
 ) -> None:
@@ -57,7 +59,8 @@ def sweep(
         from impray.service import driver
         from impray.spec.errors import StorageError
 
-        request = driver.Request(found, name, within(out, name), where, address, mlflow, figures)  # type: ignore[arg-type]
+        store = mlflow if mlflow == "off" else chosen_store(within(out, name), mlflow)
+        request = driver.Request(found, name, within(out, name), where, address, store, figures)  # type: ignore[arg-type]
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
         try:
@@ -102,12 +105,14 @@ def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: 
 def _command(
     file: str, sets: list[str], out: Path, where: str, address: str | None, mlflow: str | None, figures: bool
 ) -> str:
-    """The command that was typed, to type again."""
+    """The command that was typed, to type again; without a login in a URI."""
+    from impray.results.mlflow import shown
+
     words = ["impray", "sweep", file, *(word for item in sets for word in ("--set", item))]
     words += ["--out", str(out)] if out != Path("runs") else []
     words += ["--where", where] if where != "ray" else []
     words += ["--address", address] if address else []
-    words += ["--mlflow", mlflow] if mlflow else []
+    words += ["--mlflow", shown(mlflow)] if mlflow else []
     words += [] if figures else ["--no-figures"]
     return shlex.join(words)
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impray.results.mlflow import charts, check, place, store, wanted
+from impray.results.mlflow.chosen import chosen, is_server, problems, shown
 from impray.results.mlflow.identity import identity
 from impray.results.mlflow.place import store_uri
 from impray.results.mlflow.runs import View, experiment_of, log_files, put_charts
@@ -24,7 +25,20 @@ from impray.results.provenance import read_sweep
 from impray.results.store import Place
 from impray.spec.errors import DataError
 
-__all__ = ["Counts", "prepare", "rebuild", "store_uri", "sync", "ui_command", "ui_environment", "ui_page"]
+__all__ = [
+    "Counts",
+    "chosen",
+    "is_server",
+    "prepare",
+    "problems",
+    "rebuild",
+    "shown",
+    "store_uri",
+    "sync",
+    "ui_command",
+    "ui_environment",
+    "ui_page",
+]
 
 Say = Callable[[str], None]
 Signature = tuple[int, int, int]
@@ -75,7 +89,7 @@ def rebuild(folder: Place, uri: str | None = None, say: Say = silent) -> Counts:
     """Delete what this sweep has in the store, then export everything. A UI on the sqlite file must be restarted."""
     paths = place.paths_of(folder)
     with place.exclusive(paths, uri), store.answering(paths, uri):
-        wanted.runs(paths)  # nothing is deleted where the tables cannot be read
+        wanted.runs(paths, read_sweep(paths))  # nothing is deleted where the tables cannot be read
         if uri is None:
             identity(paths)  # as long as the store can still tell it
             store.remove(paths)
@@ -130,7 +144,10 @@ def _mend(paths: Paths, say: Say) -> bool:
 
 def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Callable[[], str | None]]:
     """Bring the store to what the tables say; also returns a comparison of the folder's own store with that."""
-    parent, *children = wanted.runs(paths)  # read with the lock held: an older reading would take back a newer export
+    sweep = read_sweep(paths)
+    parent, *children = wanted.runs(
+        paths, sweep
+    )  # read with the lock held: an older reading would take back a newer export
     client, name = store.client_of(paths, uri), identity(paths)
     experiment = experiment_of(client, paths, uri)
     view = View(client, experiment.experiment_id, name)
@@ -138,8 +155,7 @@ def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Calla
     log_files(client, run, paths, figures)
     added = sum(view.put(child, {"mlflow.parentRunId": run.info.run_id})[1] for child in children)
     metrics = {metric for child in children for metric, _ in child.points}
-    sweep = read_sweep(paths)
-    page = charts.view(sweep, metrics, run.info.run_id, parent.start)
+    page = charts.view(sweep, metrics, run.info.run_id, parent.start) if metrics else None
     put_charts(client, experiment, name, sweep.question, page)
     counts = Counts(len(children), added)
     return counts, lambda: check.differs(paths, experiment.experiment_id, name, [parent, *children], page)
@@ -157,7 +173,7 @@ def _signature(file: Path) -> Signature | None:
 
 
 def ui_command(folder: Place, uri: str | None = None, port: int = 5000) -> list[str]:
-    """The command that serves the UI on this machine only; run it with `ui_environment()` added to the environment.
+    """The command that serves the UI on this machine only; run it with `ui_environment` added to the environment.
 
     Raises:  DataError: nothing has been exported yet, or `uri` is a server, which has its own UI.
     """
@@ -166,19 +182,19 @@ def ui_command(folder: Place, uri: str | None = None, port: int = 5000) -> list[
         raise DataError(
             f"{paths.mlflow}: nothing exported yet; make it with impray mlflow sync {shlex.quote(str(folder))}"
         )
-    if place.is_server(uri):
-        raise DataError(f"{place.shown(str(uri))} is a server with its own UI: open it in a browser")
+    if is_server(uri):
+        raise DataError(f"{shown(str(uri))} is a server with its own UI: open it in a browser")
+    backend = store_uri(paths, uri)
     # Without a destination the server makes a folder `mlartifacts` wherever it is started.
-    stores = [
-        "--backend-store-uri",
-        store_uri(paths, uri),
-        "--artifacts-destination",
-        paths.mlflow_artifacts.resolve().as_uri(),
-    ]
+    stores = ["--artifacts-destination", paths.mlflow_artifacts.resolve().as_uri()]
+    if backend == shown(
+        backend
+    ):  # what holds a login goes by the environment: every user of a machine sees its commands
+        stores = ["--backend-store-uri", backend, *stores]
     return [sys.executable, "-m", "mlflow", "ui", *stores, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
-def ui_page(folder: str | Path, uri: str | None = None, port: int = 5000, say: Say = silent) -> str:
+def ui_page(folder: Place, uri: str | None = None, port: int = 5000, say: Say = silent) -> str:
     """Address of the page that draws the sweep's trials; makes store and experiment where they are not there (`prepare`)."""
     paths = place.paths_of(folder)
     experiment = prepare(folder, uri, say)
@@ -188,10 +204,11 @@ def ui_page(folder: str | Path, uri: str | None = None, port: int = 5000, say: S
     # Of an earlier version's export: sorted by number, as MLflow's own order, by time, folds trials away below the sweep's run.
     query = "compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
     query = charts.query(name) if charts.TAG + charts.key(name) in tags else query
-    server = uri.rstrip("/") if uri is not None and place.is_server(uri) else f"http://127.0.0.1:{port}"
-    return f"{place.shown(server)}/#/experiments/{experiment}/runs?{query}"
+    server = shown(uri.rstrip("/")) if uri is not None and is_server(uri) else f"http://127.0.0.1:{port}"
+    return f"{server}/#/experiments/{experiment}/runs?{query}"
 
 
-def ui_environment() -> dict[str, str]:
-    """Additions to the environment of the UI's command: no telemetry, and no job runners (8 processes, 2 GB)."""
-    return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+def ui_environment(folder: Place, uri: str | None = None) -> dict[str, str]:
+    """Additions to the environment of the UI's command: the store, no telemetry, and no job runners (8 processes, 2 GB)."""
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    return {**quiet, "MLFLOW_BACKEND_STORE_URI": store_uri(place.paths_of(folder), uri)}

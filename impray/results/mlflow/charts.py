@@ -22,6 +22,7 @@ TAG = "mlflow.sharedViewState."
 NAME = "methods side by side"
 _PACKED = "deflate;"
 _LENGTH = 20_000  # of a tag's value, 5,000 before MLflow 2.18
+_DASHES = ("solid", "dash", "dot", "longdash", "dashdot", "longdashdot")  # of the metrics of a chart, in their order
 _LAST = ("Model metrics", "System metrics")  # MLflow's own sections, which it expects at the end
 
 
@@ -106,9 +107,12 @@ def _charts(sweep: Sweep, metrics: Sequence[str]) -> tuple[list[dict[str, Any]],
         if metric not in charted
     ]
     open = {"goals", NAME}
+    # Legends are long, and cut before they come to the method.
+    dashes = ", ".join(f"{dash} {method}" for dash, method in zip(_DASHES, sweep.methods, strict=False))
+    titles = {NAME: f"{NAME}: {dashes}"} if len(sweep.methods) > 1 else {}
     sections = [
         # Two beside each other: of three, the legends are cut.
-        {"uuid": name, "name": name, "display": name in open, "isReordered": True, "columns": 2}
+        {"uuid": name, "name": titles.get(name, name), "display": name in open, "isReordered": True, "columns": 2}
         for name, _ in parts
     ]
     return charts, [

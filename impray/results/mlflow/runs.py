@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from impray.results.mlflow import charts
+from impray.results.mlflow.chosen import is_server
 from impray.results.mlflow.identity import identity
-from impray.results.mlflow.place import is_server
 from impray.results.mlflow.points import Point, group_of
 from impray.results.mlflow.store import leftovers
 from impray.results.mlflow.wanted import Wanted, title
@@ -57,7 +57,7 @@ def experiment_of(client: MlflowClient, paths: Paths, uri: str | None) -> Experi
 
 
 def put_charts(client: MlflowClient, experiment: Experiment, sweep: str, question: str, view: str | None) -> None:
-    """Keep the view of a sweep's page on its experiment, and a link to it in the note at the top of it, if it has no note."""
+    """Keep the view of a sweep's page on its experiment, and a link to it at the start of its note, where it has none."""
     tag = charts.TAG + charts.key(sweep)
     if view is None:
         return
@@ -65,7 +65,7 @@ def put_charts(client: MlflowClient, experiment: Experiment, sweep: str, questio
         client.set_experiment_tag(experiment.experiment_id, tag, view)
     if not experiment.tags.get(_NOTE):  # who comes by the list of experiments lands on a page without any chart
         link = f"[{charts.NAME}](#/experiments/{experiment.experiment_id}/runs?{charts.query(sweep)})"
-        client.set_experiment_tag(experiment.experiment_id, _NOTE, f"{question}\n\n{link}")
+        client.set_experiment_tag(experiment.experiment_id, _NOTE, f"{link} {question}")
 
 
 class View:

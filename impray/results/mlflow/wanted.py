@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,6 @@ from pydantic import ValidationError
 from impray.results import outcomes, tables
 from impray.results.mlflow.points import Point, goal_points, round_points
 from impray.results.paths import Paths
-from impray.results.provenance import read_sweep
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
@@ -37,19 +37,18 @@ class Wanted:
     points: dict[Point, tuple[float, int]] = field(default_factory=dict)  # -> value, timestamp
 
 
-def runs(paths: Paths) -> list[Wanted]:
+def runs(paths: Paths, sweep: Sweep) -> list[Wanted]:
     """The sweep's own run, then one per trial in the order of their numbers.
 
-    Raises:  SweepError: sweep.yaml cannot be read. DataError: a table cannot be read.
+    Raises:  DataError: a table cannot be read.
     """
-    sweep = read_sweep(paths)
     children = _children(paths, sweep)
     return [_parent(paths, sweep, children), *children]
 
 
 def _now(paths: Paths) -> int:
-    """When sweep.yaml was written, in ms, where nothing has run yet; 0 in a bucket."""
-    return int(paths.sweep.path.stat().st_mtime * 1000) if paths.store.local is not None else 0
+    """When sweep.yaml was written, in ms, where nothing has run yet; in a bucket, now."""
+    return int((paths.sweep.path.stat().st_mtime if paths.store.local is not None else time.time()) * 1000)
 
 
 def title(paths: Paths) -> str:
