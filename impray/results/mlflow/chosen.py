@@ -76,7 +76,8 @@ def masked(text: str, uri: str) -> str:
     if uri == shown(uri):
         return text
     login, (_, _, options) = _login(uri), uri.rpartition("@")[2].partition("?")
-    secrets = {uri: shown(uri)} | dict.fromkeys([login, options, login.partition(":")[2]], "***")
+    values = [option.partition("=")[2] for option in options.split("&")]
+    secrets = {uri: shown(uri)} | dict.fromkeys([login, *login.split(":", 1), options, *values], "***")
     secrets |= {unquote(secret): hidden for secret, hidden in secrets.items()}
     for secret, hidden in sorted(secrets.items(), key=lambda item: -len(item[0])):
         text = text.replace(secret, hidden) if len(secret) > 2 else text
@@ -85,7 +86,8 @@ def masked(text: str, uri: str) -> str:
 
 def _login(uri: str) -> str:
     """`user:password`, however it is spelled: all up to the last `@`."""
-    scheme, _, rest = uri.partition("://")
+    scheme, mark, rest = uri.partition("://")
+    rest = rest if mark else uri
     if scheme.startswith("sqlite") and rest.startswith("/"):
         return ""  # a path
     return rest.rpartition("@")[0]
