@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from fake_sweep import Fake, client, histories, runs
+from typer.testing import CliRunner
 
+from impray.cli.app import app as cli
 from impray.cli.app import next_view
 from impray.results import mlflow
 from impray.results.mlflow import charts
@@ -97,6 +99,9 @@ def test_a_server_gets_everything_once_by_the_name_it_knows_and_names_its_page(f
         assert [file.path for file in client(fake, uri).list_artifacts(parent, "figures")] == ["figures/width.png"]
         page = mlflow.ui_page(fake.folder, uri + "/")
         assert page.startswith(f"{uri}/#/experiments/") and charts.key(identity(fake.paths)) in page
+        for command in ("sync", "ui"):
+            said = CliRunner().invoke(cli, ["mlflow", command, str(fake.folder), "--mlflow", uri])
+            assert said.exit_code == 0 and said.output.splitlines()[-1].removeprefix("next: open ") == page
     assert mlflow.sync(fake.folder).metrics > 0, "the folder's own store is another"
 
 
@@ -148,6 +153,7 @@ def test_a_server_that_never_answers_is_told_within_20_s(fake, monkeypatch):
         f"sqlite://{LOGIN}@db.example/x",
         f"{LOGIN}@mlflow.example",
     ],
+    ids=range(6),
 )
 def test_no_login_is_shown(fake, uri):
     said = f"could not connect to {uri}: password 'Pa55/w?rd' of {LOGIN} is wrong"
@@ -167,6 +173,20 @@ def test_what_holds_no_login_is_shown_as_it_is():
         assert shown(uri) == uri and masked(f"x {uri} y", uri) == f"x {uri} y"
 
 
+def test_no_command_says_a_login(fake, monkeypatch):
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://someone:Pa55word@127.0.0.1:{taken.getsockname()[1]}"
+        fake.paths.store.file("x.yaml").write(fake.paths.sweep.read())
+        monkeypatch.chdir(fake.folder)
+        sweep = ["sweep", "x.yaml", "--where", "here", "--no-figures"]
+        for command in (["mlflow", "sync", "."], ["mlflow", "ui", "."], [*sweep, "--plan"], sweep):
+            for words, environment in (([*command, "--mlflow", uri], {}), (command, {VARIABLE: uri})):
+                said = CliRunner().invoke(cli, words, env=environment)
+                assert said.exit_code == (0 if "--plan" in words else 2), said.output
+                assert "Pa55word" not in said.output and "someone" not in said.output
+
+
 # -- which store ------------------------------------------------------------------------------------------------------
 
 
@@ -182,6 +202,17 @@ def test_what_is_typed_comes_before_the_environment_and_that_before_the_folder(f
     assert "Pa55" not in found.said
     given = mlflow.chosen(fake.folder, "sqlite:///mlflow.db")
     assert (given.uri, given.said) == ("sqlite:///mlflow.db", None)
+
+
+@pytest.mark.usefixtures("quick")
+def test_commands_follow_the_environment_and_say_so(fake, tmp_path):
+    uri = f"sqlite:///{tmp_path}/shared.db"
+    said = CliRunner().invoke(cli, ["mlflow", "sync", str(fake.folder)], env={VARIABLE: uri})
+    assert said.exit_code == 0 and said.output.startswith(f"MLflow: {uri} ({VARIABLE}")
+    assert said.output.splitlines()[-1] == f"next: impray mlflow ui {fake.folder} --mlflow {uri}"
+    assert len(runs(fake, uri)) == 3
+    said = CliRunner().invoke(cli, ["mlflow", "sync", str(fake.folder)], env={VARIABLE: "mlruns"})
+    assert said.exit_code == 2 and f"{VARIABLE} = 'mlruns'" in said.output
 
 
 @pytest.mark.parametrize("uri", ["mlruns", "databricks", "file:///tmp/x", "s3://b/x", "http://[::1", "http://:5000"])
