@@ -8,7 +8,7 @@ import pytest
 from fake_sweep import Fake, client, histories, runs
 
 from impray.results import leaderboard, mlflow
-from impray.results.mlflow import wanted
+from impray.results.mlflow import points, wanted
 from impray.results.provenance import read_sweep
 from impray.results.spread import standard_error
 
@@ -40,6 +40,20 @@ def test_the_spread_is_the_standard_error_of_the_mean_beside_it(tmp_path):
             assert (round, at) == (same, when)
             assert mean == pytest.approx(statistics.fmean(seen[round, method]), rel=1e-10)
             assert spread == pytest.approx(standard_error(seen[round, method]), rel=1e-10)
+
+
+def test_a_spread_that_rounding_could_drown_is_the_same_in_every_export(tmp_path):
+    fake = Fake(tmp_path / "fake", gains=(1.0,), seeds=12, rounds=9)
+    draw = random.Random(2)
+    for round in range(10):
+        numbers = {(m, s): 3 + 1e-9 * draw.random() for m in fake.methods for s in range(12)}
+        fake.round(0, round, accuracy=lambda *of, numbers=numbers: numbers[of])
+        for method in fake.methods:
+            exact = standard_error([numbers[method, seed] for seed in range(12)])
+            found, _ = points.round_points(fake.paths, read_sweep(fake.paths))
+            assert found[fake.trials[0].id][f"accuracy_standard_error/{method}", round][0] == pytest.approx(
+                exact, rel=1e-11
+            )
 
 
 def test_there_is_no_spread_of_one_seed_of_one_finite_value_or_of_exact_counts(tmp_path):
@@ -120,10 +134,10 @@ def test_a_store_without_spread_goals_and_charts_gets_them_in_the_same_runs(tmp_
     fake = searched(tmp_path / "fake")
     uri = f"sqlite:///{tmp_path}/shared.db" if shared else None
     with monkeypatch.context() as former:
-        points = wanted.round_points
+        former_points = wanted.round_points
 
         def without(*args):
-            found, first = points(*args)
+            found, first = former_points(*args)
             return {t: {at: v for at, v in of.items() if "_standard" not in at[0]} for t, of in found.items()}, first
 
         former.setattr(wanted, "round_points", without)

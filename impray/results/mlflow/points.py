@@ -102,16 +102,17 @@ def _mean(column: str, diverged: pl.Expr) -> pl.Expr:
 def _spread(column: str, diverged: pl.Expr) -> pl.Expr:
     """The standard error of that mean over the same values; null below two of them."""
     numbers, lacks = _numbers(column, diverged)
-    # Where all are equal, a deviation from their rounded mean is noise of 1e-17, which no two machines share.
-    error = pl.when(numbers.max() == numbers.min()).then(0.0).otherwise(numbers.std() / numbers.len().sqrt())
-    error = pl.when(lacks | (numbers.len() < 2)).then(None).otherwise(error.round_sig_figs(DIGITS))
-    return error.alias(column + SPREAD)
+    # Of the distances to the smallest, which are exact where values are close: of the values themselves, a small deviation is
+    # what rounding leaves, in an order of threads, and a point would change from export to export.
+    error = (numbers - numbers.min()).std() / numbers.len().sqrt()
+    error = pl.when(lacks | (numbers.len() < 2) | ~error.is_finite()).then(None).otherwise(error)
+    return error.round_sig_figs(DIGITS).alias(column + SPREAD)
 
 
 def _numbers(column: str, diverged: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
-    """The finite values, in an order that does not depend on threads; whether the column lacks in a row that should have it."""
+    """The finite values, and whether the column lacks in a row that should have it."""
     numbers = pl.col(column).cast(pl.Float64)
-    return numbers.filter(numbers.is_finite()).sort(), (numbers.is_null() & ~diverged).any()
+    return numbers.filter(numbers.is_finite()), (numbers.is_null() & ~diverged).any()
 
 
 def _complete(
