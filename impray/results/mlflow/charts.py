@@ -109,7 +109,7 @@ def _charts(sweep: Sweep, metrics: Sequence[str]) -> tuple[list[dict[str, Any]],
     open = {"goals", NAME}
     # Legends are long, and cut before they come to the method.
     dashes = ", ".join(f"{dash} {method}" for dash, method in zip(_DASHES, sweep.methods, strict=False))
-    titles = {NAME: f"{NAME}: {dashes}"} if len(sweep.methods) > 1 else {}
+    titles = {NAME: dashes} if len(sweep.methods) > 1 else {}
     sections = [
         # Two beside each other: of three, the legends are cut.
         {"uuid": name, "name": titles.get(name, name), "display": name in open, "isReordered": True, "columns": 2}
