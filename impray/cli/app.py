@@ -52,7 +52,10 @@ Folder = Annotated[
     ),
 ]
 Store = Annotated[
-    str | None, typer.Option("--mlflow", help="URI of an MLflow store or server. Default: sqlite in the folder.")
+    str | None,
+    typer.Option(
+        "--mlflow", help="URI of an MLflow store or server. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
+    ),
 ]
 
 
@@ -84,13 +87,20 @@ def top_level(version: Annotated[bool, typer.Option("--version", help="Print the
 
 
 def store_problems(mlflow: str | None) -> list[Problem]:
-    """MLflow takes any word for the name of a folder of files, which it does not support any more."""
-    from impray.spec.errors import Problem
+    """What is wrong with `--mlflow`, or with MLFLOW_TRACKING_URI where nothing was given."""
+    from impray.results.mlflow import problems
 
-    if mlflow is None or "://" in mlflow:
-        return []
-    right = "must be a URI, such as http://127.0.0.1:5000 or sqlite:///mlflow.db"
-    return [Problem("--mlflow", repr(mlflow), right)]
+    return problems(mlflow)
+
+
+def chosen_store(folder: Place, mlflow: str | None) -> str | None:
+    """The MLflow store that is meant; says so where that is not as typed and not in the folder."""
+    from impray.results.mlflow import chosen
+
+    found = chosen(folder, mlflow)
+    if found.said is not None:
+        typer.echo(found.said)
+    return found.uri
 
 
 def checkout() -> Path:
@@ -103,11 +113,15 @@ def quoted(folder: Place) -> str:
 
 
 def next_view(folder: Place, mlflow: str | None = None) -> str:
-    """Where to look at a sweep in MLflow: made first where there is nothing yet; a server has its own address."""
+    """Where to look at a sweep in MLflow: made first where there is nothing yet; a server has its own address.
+
+    Args:    mlflow: as `chosen_store` gives it.
+    """
+    from impray.results import mlflow as exporter
     from impray.results.paths import Paths
 
-    if mlflow not in (None, "off"):
-        server = mlflow.startswith(("http:", "https:"))
-        ui = shlex.join(["impray", "mlflow", "ui", str(folder), "--mlflow", mlflow])
-        return f"next: open {mlflow}" if server else f"next: {ui}"
-    return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {quoted(folder)}"
+    if mlflow in (None, "off"):
+        return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {quoted(folder)}"
+    if exporter.is_server(mlflow):
+        return f"next: open {exporter.shown(mlflow)}"
+    return f"next: {shlex.join(['impray', 'mlflow', 'ui', str(folder), '--mlflow', exporter.shown(mlflow)])}"

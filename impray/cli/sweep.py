@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impray.cli import jobs
-from impray.cli.app import File, Out, Sets, answered, app, checkout, next_view, quoted, store_problems
+from impray.cli.app import File, Out, Sets, answered, app, checkout, chosen_store, next_view, quoted, store_problems
 from impray.cli.load import load_sweep
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def sweep(
     ] = None,
     mlflow: Annotated[
         str | None,
-        typer.Option(help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder."),
+        typer.Option(
+            help="URI of an MLflow store or server; `off` for none. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
+        ),
     ] = None,
     figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
     stop: Annotated[bool, typer.Option("--stop", help="With --address http://...: stop the job that runs it.")] = False,
@@ -73,6 +75,7 @@ def sweep(
         from impray.spec.errors import StorageError
 
         request = driver.Request(found, name, within(out, name))
+        mlflow = mlflow if mlflow == "off" else chosen_store(request.folder, mlflow)
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
         try:
@@ -157,18 +160,20 @@ def call_problems(
 def _command(
     file: str, sets: list[str], out: str | Path, where: str, address: str | None, mlflow: str | None, figures: bool
 ) -> str:
-    """The command that was typed, to type again."""
+    """The command that was typed, to type again; without a login in a URI."""
     return shlex.join(["impray", "sweep", file, *_options(sets, out, where, address, mlflow, figures)])
 
 
 def _options(
     sets: list[str], out: str | Path, where: str, address: str | None, mlflow: str | None, figures: bool
 ) -> list[str]:
+    from impray.results.mlflow import shown
+
     words = [word for item in sets for word in ("--set", item)]
     words += ["--out", str(out)] if out != Path("runs") else []
     words += ["--where", where] if where != "ray" else []
     words += ["--address", address] if address else []
-    words += ["--mlflow", mlflow] if mlflow else []
+    words += ["--mlflow", shown(mlflow)] if mlflow else []
     words += [] if figures else ["--no-figures"]
     return words
 
