@@ -27,7 +27,9 @@ BEFORE = 7  # columns of the level and the blanks after it
 @app.command()
 def doctor(
     file: Annotated[str | None, typer.Argument(help="A sweep's YAML file: is there room for it?")] = None,
-    out: Annotated[str, typer.Option("--out", help="Where sweeps' folders go; or a bucket.")] = "runs",
+    out: Annotated[
+        str | None, typer.Option("--out", help="Where sweeps' folders go: a folder or s3://bucket/runs. Default: runs.")
+    ] = None,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster: auto, host:port or http://...; default: RAY_ADDRESS, else local.")
     ] = None,
@@ -58,23 +60,39 @@ def doctor(
     raise typer.Exit(1 if any(finding.level == "wrong" for finding in found) else 0)
 
 
-def question(file: str | None, out: str, address: str | None, mlflow: str | None) -> Asked:
+def question(file: str | None, out: str | None, address: str | None, mlflow: str | None) -> Asked:
     """What is to be looked at.
 
     Raises:  SweepError: something cannot be meant, each with what would be right.
     """
     from impray.results.store import problems as place_problems
     from impray.service.doctor import Asked
-    from impray.spec.errors import SweepError
+    from impray.spec.errors import Problem, SweepError
 
     address = address or os.environ.get("RAY_ADDRESS") or None
     address = None if address == "local" else address
-    wrong = [*place_problems("--out", out), *_address_problems(address), *_mlflow_problems(mlflow)]
+    wrong = [*place_problems("--out", out or "runs"), *_address_problems(address), *_mlflow_problems(mlflow)]
+    if out is not None and _outside(address) and "://" not in out and not out.startswith("/"):
+        wrong.append(
+            Problem("--out", repr(out), "must be a bucket or an absolute path: it is looked at on the cluster")
+        )
     sweep, path = load_sweep(file, [], lambda found: wrong) if file is not None else (None, None)
     if wrong:
         raise SweepError("impray doctor", wrong)
     name = "" if path is None else path.stem if path.stem != "sweep" else path.resolve().parent.name
-    return Asked(out, address, mlflow, sweep, name, "" if path is None else path.read_text("utf-8-sig"))
+    return Asked(
+        out or "runs",
+        out is not None,
+        address,
+        mlflow,
+        sweep,
+        name,
+        "" if path is None else path.read_text("utf-8-sig"),
+    )
+
+
+def _outside(address: str | None) -> bool:
+    return address is not None and address.startswith(("http://", "https://"))
 
 
 def _mlflow_problems(mlflow: str | None) -> list[Problem]:
@@ -85,7 +103,7 @@ def _address_problems(address: str | None) -> list[Problem]:
     from impray.spec.errors import Problem
 
     host, mark, port = (address or "").rpartition(":")
-    if address is None or address == "auto" or address.startswith(("http://", "https://")):
+    if address is None or address == "auto" or _outside(address):
         return []
     if "://" not in address and mark and host and port.isdigit() and 0 < int(port) < 65536:
         return []
@@ -112,11 +130,11 @@ def tell(finding: Finding, console: Console) -> None:
         console.print(Text.assemble(level if number == 0 else " " * BEFORE, part), highlight=False, soft_wrap=True)
 
 
-def ending(found: list[Finding], file: str | None, out: str, address: str | None, mlflow: str | None) -> str:
+def ending(found: list[Finding], file: str | None, out: str | None, address: str | None, mlflow: str | None) -> str:
     """How many of each, and the command that comes next."""
     counts = {level: sum(finding.level == level for finding in found) for level in STYLES}
     said = f"{counts['ok']} ok, {counts['warn']} to think about, {counts['wrong']} wrong"
-    words = [*([file] if file else []), *(["--out", out] if out != "runs" else [])]
+    words = [*([file] if file else []), *(["--out", out] if out else [])]
     words += [*(["--address", address] if address else []), *(["--mlflow", mlflow] if mlflow else [])]
     if counts["wrong"]:
         return f"{said}\nnext: mend what is wrong, then {shlex.join(['impray', 'doctor', *words])}"

@@ -30,6 +30,7 @@ class Asked:
     """What `impray doctor` was asked: what a sweep would be started with."""
 
     out: Place = "runs"
+    given: bool = True  # whether someone has said where sweeps go; else that is not looked at on a cluster that is asked from outside
     address: str | None = None  # of a cluster; None is a local Ray
     mlflow: str | None = None
     sweep: Sweep | None = None
@@ -61,9 +62,7 @@ def checks(asked: Asked) -> list[Check]:
         return [
             Check("versions", QUICK_S, here.versions),
             Check("token", QUICK_S, lambda: [*here.token(cluster=True), *here.mode()]),
-            Check(
-                "cluster", remote.GIVE_UP_S + 5, lambda: remote.cluster(asked.address or "", _words(asked), asked.text)
-            ),
+            Check("cluster", remote.GIVE_UP_S + 5, lambda: _remote(asked)),
         ]
     local = asked.address is None
     alone = [Check("local Ray", QUICK_S, here.room), Check("recorded cluster", QUICK_S, here.recorded)] if local else []
@@ -148,6 +147,6 @@ def _room(asked: Asked) -> Iterator[Finding]:
         yield ok("disk", value)
 
 
-def _words(asked: Asked) -> list[str]:
-    """The options of the same question, asked on the cluster itself."""
-    return ["--address", "auto", "--out", str(asked.out), *(["--mlflow", asked.mlflow] if asked.mlflow else [])]
+def _remote(asked: Asked) -> Iterator[Finding]:
+    out = str(asked.out) if asked.given else None
+    return remote.cluster(asked.address or "", out, asked.mlflow, asked.name, asked.text)

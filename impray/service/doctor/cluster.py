@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -44,6 +45,7 @@ def stages(asked: Mapping[str, Any], module: str = "impray.service.ray.probes") 
     ) as process:
         timer = threading.Timer(GIVE_UP_S, process.terminate)
         timer.start()
+        atexit.register(_end, process)  # Ctrl-C is heard by the main thread, and this is another
         said: list[str] = []
         reader = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
         reader.start()
@@ -63,6 +65,7 @@ def stages(asked: Mapping[str, Any], module: str = "impray.service.ray.probes") 
         finally:
             timer.cancel()
             _end(process)
+            atexit.unregister(_end)
 
 
 def _end(process: subprocess.Popen) -> None:

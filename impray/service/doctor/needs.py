@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from impray.results.known import Known
 from impray.spec.counts import fits
 from impray.spec.data import FileData, Photographs
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
+
+if TYPE_CHECKING:
+    from impray.results.known import Known
 
 HEAD_BYTES = 700 << 20  # of memory: Ray's own processes on a head
 NODE_BYTES = 210 << 20  # and on every other node

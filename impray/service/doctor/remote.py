@@ -12,16 +12,20 @@ from urllib.parse import urlsplit
 
 from impray.service.doctor import here
 from impray.service.doctor.cluster import stages
-from impray.service.doctor.finding import Finding, ok, read, wrong
+from impray.service.doctor.finding import Finding, ok, read, warn, wrong
 
 ANSWER_S = 5.0
 GIVE_UP_S = 120.0
 
 
-def cluster(address: str, words: list[str], text: str) -> Iterator[Finding]:
+NEEDS_OUT = ("storage", "disk", "MLflow")
+
+
+def cluster(address: str, out: str | None, mlflow: str | None, name: str, text: str) -> Iterator[Finding]:
     """What the job server and the head say.
 
-    Args:    address: `http://127.0.0.1:8265`. words: options of doctor there. text: the sweep's YAML, "" for none.
+    Args:    address: `http://127.0.0.1:8265`. out: where sweeps' folders go there; None: that is not looked at. mlflow: as there.
+             name, text: of the sweep; its YAML, "" for none.
     """
     from impray.service.doctor.tracking import shown
 
@@ -29,18 +33,24 @@ def cluster(address: str, words: list[str], text: str) -> Iterator[Finding]:
     yield from found
     if any(finding.level == "wrong" for finding in found):
         return
-    for stage, said in stages({"address": address, "words": words, "text": text}, "impray.service.ray.remote"):
+    words = [*(["--out", out] if out else []), *(["--mlflow", mlflow] if mlflow else [])]
+    asked = {"address": address, "words": ["--address", "auto", *words], "name": name, "text": text}
+    for stage, said in stages(asked, "impray.service.ray.remote"):
         if stage == "findings":
-            yield from _on_head(said)
+            yield from _on_head(said, bool(out), bool(mlflow))
         else:
             mend = "ray job logs may say more; is impray installed on the head? ray up does it (setup_commands)"
             yield wrong("head", f"doctor there ended early: {said}", mend)
 
 
-def _on_head(said: list[dict[str, str]]) -> Iterator[Finding]:
+def _on_head(said: list[dict[str, str]], out: bool, mlflow: bool) -> Iterator[Finding]:
     for document in said:
         finding = read(document)
-        yield Finding(finding.level, f"head: {finding.what}", finding.value, finding.mend)
+        if out or not finding.what.startswith(NEEDS_OUT) or (mlflow and finding.what == "MLflow"):
+            yield Finding(finding.level, f"head: {finding.what}", finding.value, finding.mend)
+    if not out:
+        mend = "give --out: s3://bucket/runs, or a folder that all nodes mount"
+        yield warn("head: storage", "not looked at: nobody has said where sweeps go", mend)
 
 
 def _server(address: str, place: str) -> list[Finding]:

@@ -48,8 +48,8 @@ def probe(asked: Mapping[str, Any], tell: Callable[[str, object], None]) -> None
     if address is not None:
         said = reach(address)
         tell("reach", said)
-        if "address" not in said or not said["alive"]:
-            return
+        if not said.get("alive") or not (said["open"] or said["token"] == "taken"):
+            return  # Ray would try for 20 s
         address = said["address"]
     local: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     start = time.monotonic()
@@ -157,7 +157,7 @@ def _names(alive: list[dict[str, Any]]) -> dict[str, str]:
     """What a person calls a node: its address, and where several share one the start of its id too."""
     hosts = [node["NodeManagerAddress"] for node in alive]
     return {
-        node["NodeID"]: host if hosts.count(host) == 1 else f"{host}/{node['NodeID'][:6]}"
+        node["NodeID"]: host if hosts.count(host) == 1 else f"{host}-{node['NodeID'][:6]}"
         for node, host in zip(alive, hosts, strict=True)
     }
 

@@ -1,6 +1,6 @@
 """doctor as a job on a cluster's head: `python -m impray.service.ray.remote` submits it and tells its findings.
 
-Reads one JSON object (`address`, `words`, `text`), writes one line per stage as `impray.service.ray.probes` does.
+Reads one JSON object (`address`, `words`, `name`, `text`), writes one line per stage as `impray.service.ray.probes` does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Any
 
 from impray.service.doctor.here import token_of
 
-FILE = "sweep-to-look-at.yaml"
 EVERY_S = 0.5
 BEGIN, ENDED = '{"findings":', ("SUCCEEDED", "FAILED", "STOPPED")
 
@@ -42,8 +41,9 @@ def told(asked: Mapping[str, Any]) -> tuple[str, Any]:
     with tempfile.TemporaryDirectory(prefix="impray-doctor-") as folder:
         words = list(asked["words"])
         if asked["text"]:
-            (Path(folder) / FILE).write_text(asked["text"])
-            words.insert(0, FILE)
+            file = f"{Path(asked['name']).name}.yaml"
+            (Path(folder) / file).write_text(asked["text"])
+            words.insert(0, f"./{file}")
         command = shlex.join(["python", "-m", "impray.cli", "doctor", *words, "--json"])
         job = client.submit_job(entrypoint=command, runtime_env={"working_dir": folder})
     done = False
