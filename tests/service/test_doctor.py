@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from impray.cli import app
 from impray.results.known import Known
 from impray.service import doctor
-from impray.service.doctor import cluster, here, nodes, storage, tracking
+from impray.service.doctor import cluster, here, nodes, remote, storage, tracking
 from impray.service.doctor.finding import read
 from impray.service.doctor.needs import needs
 from impray.service.ray import nodes as on_nodes
@@ -216,7 +216,7 @@ def facts(**changes):
     """A node that is as this machine is, but for `changes`."""
     room = {"total": 10**12, "free": 10**12, "at": "/"}
     said = {"versions": on_nodes.versions(), "memory": {"total": 10**12, "free": 10**12}, "cpus": 8, "files": 10**5}
-    said |= {"shm": room, "tmp": room, "cache": room, "out": room, "data": True, "gpu": {}, "ahead_s": 0.001}
+    said |= {"shm": room, "tmp": room, "cache": room, "data": True, "gpu": {}, "ahead_s": 0.001}
     return {**said, **changes}
 
 
@@ -281,6 +281,8 @@ def test_gpus_that_ray_and_torch_see_differently(changes, level):
         ({"data": False}, "data"),
         ({"files": 256}, "open files"),
         ({"cpus": 1}, "CPUs"),
+        ({"tmp": {"total": 10**12, "free": 10**9, "at": "/tmp"}}, "temporary files"),
+        ({"shm": {"total": 64 << 20, "free": 64 << 20, "at": "/dev/shm"}}, "shared memory"),
     ],
 )
 def test_a_node_too_small_for_the_sweep(changes, what):
@@ -474,16 +476,29 @@ def test_an_unreachable_job_server_is_wrong_and_says_how_to_open_a_tunnel(monkey
     assert "ray dashboard" in answer.output and "next: mend" in answer.output
 
 
+@contextmanager
+def two_nodes_of(*words):
+    """What a Ray of two nodes says of itself: its address, and that of its job server with the word `dashboard`."""
+    program = Path(__file__).with_name("two_nodes.py")
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    with subprocess.Popen(
+        [sys.executable, str(program), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=env,
+    ) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()
+        process.communicate()
+
+
 @pytest.fixture(scope="module")
 def two_nodes():
     """The address of a Ray with two nodes and a token."""
-    program = Path(__file__).with_name("two_nodes.py")
-    with subprocess.Popen(
-        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[0]
-        process.communicate()
+    with two_nodes_of() as said:
+        yield said[0]
 
 
 @pytest.mark.ray
@@ -526,6 +541,63 @@ def test_a_cluster_that_refuses_the_token_says_so_long_before_ray_would(two_node
     assert time.monotonic() - start < 5  # and it has not tried to join
     ((stage, said),) = told
     assert stage == "reach" and said["alive"] and not said["open"] and said["token"] == taken
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own for a node needs root")
+def test_a_node_with_a_disk_of_its_own_at_the_same_path_and_a_gpu_that_is_none(two_nodes, tmp_path):
+    """The node is on this machine; over the results' folder it has mounted another disk, which nobody else sees."""
+    ray = Path(sys.executable).with_name("ray")
+    out = tmp_path / "runs"
+    out.mkdir()
+    join = f"mount -t tmpfs none {out} && exec {ray} start --address {two_nodes} --num-cpus 1 --num-gpus 7 --block"
+    env = {**os.environ, "RAY_AUTH_MODE": "token"}
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", join], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as third:
+        try:
+            until = time.monotonic() + 60
+            found = []
+            while time.monotonic() < until and not any("3 nodes" in finding.value for finding in found):
+                found = list(cluster.cluster(two_nodes, out, None))
+        finally:
+            third.terminate()
+    assert levels(found, "storage seen") == ["wrong"] and mended(found)
+    assert levels(found, "GPUs") == ["wrong"]
+    assert not list(out.iterdir())
+
+
+@pytest.fixture(scope="module")
+def job_server():
+    """The address of the job server of a Ray of two nodes."""
+    with two_nodes_of("dashboard") as said:
+        yield f"http://{said[1]}"
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_cluster_asked_from_outside(job_server, tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(tiny()))
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "impray.cli", "doctor", str(file), "--address", job_server, "--json"]
+    answer = subprocess.run(
+        [*command, "--out", str(tmp_path / "runs")], capture_output=True, text=True, timeout=200, env=env
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    found = [read(of) for of in json.loads(answer.stdout)["findings"]]
+    for what in ("nodes", "memory", "disk", "storage seen"):
+        assert levels(found, f"head: {what}") == ["ok"], what
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.yaml"]
+
+
+def test_a_cluster_that_is_asked_from_outside_without_out_is_not_told_well():
+    there = [doctor.Finding("ok", what, "x").document() for what in ("nodes", "disk", "storage write", "MLflow")]
+    found = list(remote._on_head(there, out=False, mlflow=False))
+    assert levels(found, "head: nodes") == ["ok"] and levels(found, "head: storage") == ["warn"]
+    assert len(found) == 2
+    assert len(list(remote._on_head(there, out=True, mlflow=False))) == 4
 
 
 @pytest.mark.ray

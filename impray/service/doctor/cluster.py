@@ -20,7 +20,7 @@ from impray.service.doctor import here, nodes, storage
 from impray.service.doctor.finding import Finding, ok, warn, wrong
 from impray.service.doctor.needs import Needs
 
-GIVE_UP_S = 100.0  # for all stages; each has its own, shorter time
+GIVE_UP_S = 75.0  # for all stages; each has its own, shorter time
 STOP_S = 5.0
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -87,7 +87,7 @@ def cluster(address: str | None, out: Place, needed: Needs | None) -> Iterator[F
     """
     out = str(out) if in_bucket(str(out)) else opened(out).absolute
     scratch = str(within(out, f".impray-doctor-{uuid.uuid4().hex[:8]}"))
-    asked = {"address": address, "out": out, "scratch": scratch, "path": needed.path if needed else ""}
+    asked = {"address": address, "scratch": scratch, "path": needed.path if needed else ""}
     resources: dict[str, Any] = {}
     tidy = False
     try:

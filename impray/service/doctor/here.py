@@ -15,6 +15,7 @@ from impray.service.doctor.finding import Finding, ok, size, warn, wrong
 CHIEF = ("ray", "torch", "polars", "mlflow")  # told one by one
 OPEN_FILES = 4096
 RAY_DISK = 0.95  # Ray takes no objects where a disk is fuller
+SHM_BYTES = 64 << 20  # what a container has where nobody asked for more is just that
 RAY_SOCKET = 107  # bytes: the longest name of a socket in a file system
 
 
@@ -162,7 +163,7 @@ def room() -> list[Finding]:
     else:
         here = os.statvfs(shm)
         count = here.f_blocks * here.f_frsize
-        if count < 64 << 20:
+        if count <= SHM_BYTES:
             value = f"/dev/shm holds {size(count)}; objects that do not fit go to disk, slowly"
             found.append(warn("local Ray", value, "in a container: --shm-size=1g"))
     return found or [ok("local Ray", f"{folder} has {size(free)} free")]

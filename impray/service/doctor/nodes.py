@@ -118,6 +118,14 @@ def _limits(resources: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[F
     for which, count in alike(few):
         mend = f"ulimit -Hn {here.OPEN_FILES} before its ray start, or a higher nofile in /etc/security/limits.conf"
         yield warn("open files", f"{which}: at most {count}", mend)
+    for name, said in told.items():
+        tmp, shm = said["tmp"], said["shm"]
+        if tmp["free"] < (1 - here.RAY_DISK) * tmp["total"]:
+            value = f"node {name}: {size(tmp['free'])} free of {size(tmp['total'])} at {tmp['at']}; Ray refuses objects on so full a disk"
+            yield warn("temporary files", value, "free some space there, or start its Ray with another --temp-dir")
+        if shm["total"] <= here.SHM_BYTES:
+            value = f"node {name}: /dev/shm holds {size(shm['total'])}; objects that do not fit go to disk, slowly"
+            yield warn("shared memory", value, "in a container: --shm-size=1g")
     cores = {name: (resources[name]["cpu"], said["cpus"]) for name, said in told.items()}
     for which, (by_ray, has) in alike(cores):
         if by_ray > has:

@@ -40,6 +40,8 @@ def cluster(address: str, out: str | None, mlflow: str | None, name: str, text: 
             yield from _on_head(said, bool(out), bool(mlflow))
         else:
             mend = "ray job logs may say more; is impray installed on the head? ray up does it (setup_commands)"
+            if "No available agent" in str(said):
+                mend = "restart the head with --dashboard-agent-listen-port 0: another Ray there may have its port"
             yield wrong("head", f"doctor there ended early: {said}", mend)
 
 

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 VERSIONS = ("ray", "torch", "numpy", "polars", "mlflow")
-TORCH_S = 30.0  # the first import of torch from a cold disk
+TORCH_S = 25.0  # the first import of torch from a cold disk
 
 
 class Node:
@@ -17,10 +17,10 @@ class Node:
         """This machine's clock, in seconds."""
         return time.time()
 
-    def facts(self, out: str, path: str, cuda: bool) -> dict[str, Any]:
+    def facts(self, path: str, cuda: bool) -> dict[str, Any]:
         """What is there: versions, memory, disks, limits; never raises for what is not.
 
-        Args:    out: where sweeps' folders go. path: of data files, "" for none. cuda: whether Ray sees GPUs here.
+        Args:    path: of data files, "" for none. cuda: whether Ray sees GPUs here.
         """
         return {
             "versions": versions(),
@@ -30,7 +30,6 @@ class Node:
             "shm": _free("/dev/shm"),
             "tmp": _free(os.environ.get("RAY_TMPDIR") or "/tmp"),
             "cache": _free(_cache()),
-            "out": None if "://" in out else _free(out),
             "data": not path or os.path.exists(os.path.expanduser(path)),
             "gpu": _gpu(cuda),
         }

@@ -21,7 +21,7 @@ from impray.service.ray import nodes as on_nodes
 
 REACH_S = 4.0
 ANSWER_S = 12.0  # for a node to start a worker and answer
-FACTS_S, STEP_S = 35.0, 15.0  # for what it is, with torch and CUDA from a cold disk; for a step of the storage check
+FACTS_S, STEP_S = 30.0, 15.0  # for what it is, with torch and CUDA from a cold disk; for a step of the storage check
 
 
 def main() -> None:
@@ -40,7 +40,7 @@ def main() -> None:
 def probe(asked: Mapping[str, Any], tell: Callable[[str, object], None]) -> None:
     """Join or start a Ray, and ask its nodes.
 
-    Args:    asked: `address` (None: a local Ray), `out` (where sweeps go), `scratch` (a folder in it to try), `path` (of data files).
+    Args:    asked: `address` (None: a local Ray), `scratch` (a folder to try, where sweeps go), `path` (of data files).
     """
     import ray
 
@@ -144,7 +144,7 @@ def _ask_nodes(asked: Mapping[str, Any], tell: Callable[[str, object], None]) ->
     for name in silent:
         del actors[name]
     skew = {name: _ahead(actor) for name, actor in actors.items()}
-    of_each = {name: (asked["out"], asked["path"], resources[name]["gpu"] > 0) for name in actors}
+    of_each = {name: (asked["path"], resources[name]["gpu"] > 0) for name in actors}
     facts = _answers({name: (actor.facts, of_each[name]) for name, actor in actors.items()}, FACTS_S)
     for name, said in facts.items():
         if "error" not in said:

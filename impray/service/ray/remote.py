@@ -19,6 +19,7 @@ from typing import Any
 from impray.service.doctor.here import token_of
 
 EVERY_S = 0.5
+AGENT_S = 20.0
 BEGIN, ENDED = '{"findings":', ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -45,7 +46,7 @@ def told(asked: Mapping[str, Any]) -> tuple[str, Any]:
             (Path(folder) / file).write_text(asked["text"])
             words.insert(0, f"./{file}")
         command = shlex.join(["python", "-m", "impray.cli", "doctor", *words, "--json"])
-        job = client.submit_job(entrypoint=command, runtime_env={"working_dir": folder})
+        job = _submitted(client, command, folder)
     done = False
     try:
         while not (done := str(client.get_job_status(job).value) in ENDED):
@@ -55,6 +56,18 @@ def told(asked: Mapping[str, Any]) -> tuple[str, Any]:
         if not done:
             client.stop_job(job)
     return _read(text)
+
+
+def _submitted(client: Any, command: str, folder: str) -> str:  # noqa: ANN401
+    """The job's id. A head that has just started takes none for some seconds."""
+    until = time.monotonic() + AGENT_S
+    while True:
+        try:
+            return client.submit_job(entrypoint=command, runtime_env={"working_dir": folder})
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(EVERY_S)
 
 
 def _read(text: str) -> tuple[str, Any]:
