@@ -1,1 +1,1 @@
-"""The one home of Ray."""
+"""The only home of ray: packs in actors, on this machine or on a cluster."""
