@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import tiny, tiny_sweep
+from s3.start import BUCKET, served
 from typer.testing import CliRunner
 
 from impray.cli import app
@@ -361,22 +362,10 @@ def test_a_store_that_two_can_win_at_or_that_tears_files_is_told():
 
 @pytest.fixture
 def bucket(monkeypatch):
-    boto3 = pytest.importorskip("boto3")
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "x",
-        "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-    }.items():
-        monkeypatch.setenv(name, value)
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket="bucket")
-    yield "s3://bucket/runs"
-    server.stop()
+    with served() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        yield f"s3://{BUCKET}/deep"
 
 
 def test_a_bucket_is_well_and_left_as_it_was(bucket):
@@ -473,7 +462,7 @@ def test_an_unreachable_job_server_is_wrong_and_says_how_to_open_a_tunnel(monkey
         pass
     answer = CliRunner().invoke(app, ["doctor", "--address", f"http://127.0.0.1:{port}"])
     assert answer.exit_code == 1
-    assert "ray dashboard" in answer.output and "next: mend" in answer.output
+    assert "-p 8265" in answer.output and "next: mend" in answer.output
 
 
 @contextmanager
