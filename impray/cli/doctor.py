@@ -46,13 +46,13 @@ def doctor(
         from impray.service.doctor import examine
 
         asked = question(file, out, address, mlflow)
-        console = Console(stderr=True)
+        console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
         found: list[Finding] = []
         with console.status("looking") as status:
             for finding in examine(asked, lambda what: status.update(f"looking: {what}")):
                 found.append(finding)
                 if not as_json:
-                    tell(finding, Console(width=None if sys.stdout.isatty() else 120))
+                    tell(finding, console)
     if as_json:
         typer.echo(json.dumps({"findings": [finding.document() for finding in found]}))
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import tiny, tiny_sweep
-from s3.start import BUCKET, served
+from s3 import BUCKET, served
 from typer.testing import CliRunner
 
 from impray.cli import app
@@ -192,6 +192,14 @@ def test_an_address_where_no_head_is_is_told_in_time(answers):
     assert not said["alive"]
     found = cluster.reached("127.0.0.1:1", said)
     assert levels(found, "address") == ["wrong"] and mended(found)
+
+
+def test_storage_is_looked_at_from_here_where_there_is_no_cluster(tmp_path):
+    with listening() as port:
+        pass
+    found = list(cluster.cluster(f"127.0.0.1:{port}", tmp_path / "runs", None))
+    assert levels(found, "address") == ["wrong"] and levels(found, "storage write") == ["ok"]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -457,12 +465,13 @@ def test_what_cannot_be_meant_is_told_at_once_and_nothing_is_looked_at(tmp_path)
     assert outside.exit_code == 2 and "absolute" in outside.output
 
 
-def test_an_unreachable_job_server_is_wrong_and_says_how_to_open_a_tunnel(monkeypatch):
+def test_an_unreachable_job_server_is_wrong_and_says_how_to_open_a_tunnel():
     with listening() as port:
         pass
     answer = CliRunner().invoke(app, ["doctor", "--address", f"http://127.0.0.1:{port}"])
     assert answer.exit_code == 1
-    assert "-p 8265" in answer.output and "next: mend" in answer.output
+    told = " ".join(answer.output.split())
+    assert "ray attach" in told and "next: mend" in told
 
 
 @contextmanager

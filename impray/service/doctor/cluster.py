@@ -106,9 +106,16 @@ def cluster(address: str | None, out: Place, needed: Needs | None) -> Iterator[F
                 yield from storage.judged(storage.Told(**said), out)
             else:
                 yield wrong("Ray", f"asking it ended early: {said}", f"ray status{_at(address)} may say more")
+        if not tidy:  # no Ray to ask: what can be seen from here is seen
+            tidy = True
+            yield from storage.judged(storage.tried(scratch, [storage.HERE], _alone), out)
     finally:
         if not tidy and not in_bucket(out):
             storage.clear(scratch, storage.nearest(out))
+
+
+def _alone(step: str, arguments: Mapping[str, tuple]) -> dict[str, Any]:
+    return {name: getattr(storage, step)(*of) for name, of in arguments.items()}
 
 
 def _at(address: str | None) -> str:

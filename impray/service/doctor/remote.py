@@ -71,9 +71,7 @@ def _server(address: str, place: str) -> list[Finding]:
         return [wrong("address", f"{place} answers {error.code}", "is that the dashboard of a Ray (port 8265)?")]
     except (OSError, ValueError) as error:
         why = str(getattr(error, "reason", error))
-        mend = (
-            f"open the tunnel: ray dashboard cluster.yaml, or ssh -L {urlsplit(place).port or 8265}:127.0.0.1:8265 HEAD"
-        )
+        mend = f"open the tunnel: ray attach cluster.yaml -p 8265, or ssh -L {urlsplit(place).port or 80}:127.0.0.1:8265 HEAD"
         return [wrong("address", f"{place} does not answer ({why})", mend)]
     theirs, mine = str(said.get("ray_version", "")), version("ray")
     found = [ok("address", f"{place} answers, Ray {theirs}")]

@@ -95,6 +95,7 @@ def _get(address: str, uri: str, body: dict | None = None) -> str:
 
 def _sqlite(folder: Path) -> Finding:
     """Network file systems without locks cannot hold a sqlite file."""
+    folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if path.is_dir())
     mend = "give --mlflow a server, or sqlite:////PATH on a disk of this machine"
     try:
@@ -103,5 +104,5 @@ def _sqlite(folder: Path) -> Finding:
                 database.execute("create table t (x)")
                 database.commit()
     except (OSError, sqlite3.Error) as error:
-        return wrong("MLflow", f"sqlite in {there}: {error}", mend)
+        return wrong("MLflow", f"sqlite in {there}: {getattr(error, 'strerror', None) or error}", mend)
     return ok("MLflow", f"sqlite in {there}")
