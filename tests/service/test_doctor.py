@@ -382,8 +382,10 @@ def test_a_bucket_is_well_and_left_as_it_was(bucket):
     found = tried({storage.HERE: f"{bucket}/scratch", "a": f"{bucket}/scratch"})
     assert worst(found) == 0, found
     assert not opened(bucket).exists()
-    missing = tried({storage.HERE: "s3://none/scratch"})
-    assert levels(missing, "storage write") == ["wrong"]
+    start = time.monotonic()
+    missing = tried({storage.HERE: "s3://no-such-bucket/scratch"})
+    assert levels(missing, "storage write") == ["wrong"] and "no bucket" in missing[0].value
+    assert time.monotonic() - start < storage.REACH_S
 
 
 def test_a_bucket_that_does_not_answer_is_told_in_time(monkeypatch):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from impray.results.store import Place, in_bucket, opened, within
-from impray.service.doctor import cluster, here, remote, tracking
+from impray.service.doctor import cluster, here, remote, storage, tracking
 from impray.service.doctor.finding import LEVELS, Finding, Level, ok, size, warn, wrong
 from impray.service.doctor.needs import Needs, needs
 from impray.spec.errors import ImprayError
@@ -22,7 +22,8 @@ from impray.spec.sweep import Sweep
 
 __all__ = ["LEVELS", "Asked", "Check", "Finding", "Level", "examine", "run"]
 
-QUICK_S, SERVICE_S, NEEDS_S = 10.0, 15.0, 30.0
+QUICK_S, SERVICE_S, NEEDS_S = 10.0, 15.0, 40.0
+KNOWN_S = 10.0  # for reading what is done; more is not worth the wait
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,10 @@ def _needs(asked: Asked) -> Needs | None:
 
     slots = len(os.sched_getaffinity(0))
     try:
-        return needs(asked.sweep, known(within(asked.out, asked.name)), slots)
+        done = storage.limited(KNOWN_S, known, within(asked.out, asked.name))
     except (ImprayError, OSError):
-        return needs(asked.sweep, Known({}, {}), slots)
+        done = Known({}, {})
+    return needs(asked.sweep, done, slots)
 
 
 def _room(asked: Asked) -> Iterator[Finding]:
@@ -134,7 +136,7 @@ def _room(asked: Asked) -> Iterator[Finding]:
     if in_bucket(str(asked.out)):
         yield ok("disk", told)
         return
-    place = cluster.storage.nearest(opened(asked.out).absolute)
+    place = storage.nearest(opened(asked.out).absolute)
     there = os.statvfs(place)
     free = there.f_bavail * there.f_frsize
     value = f"{size(free)} free at {place}; {told}"

@@ -6,6 +6,8 @@ A step runs on every machine and never raises; `judged` reads what they told.
 from __future__ import annotations
 
 import os
+import queue
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -22,10 +24,33 @@ from impray.spec.errors import ImprayError
 
 HERE = "here"
 WRITES = 3
-REACH_S = 5.0
+REACH_S, STEP_S = 5.0, 12.0  # for an answer at all; for a step
 SEEN_S = 6.0  # NFS may keep an old listing for a few seconds
 SLOW_S = 1.0  # per write: a round writes some three files, and its pack waits for them
 BLOCK = 32 << 10  # bytes that are written over and over, and must never be read in part
+
+
+def limited(seconds: float, of: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
+    """What a call gives, if it does in time: a store that nobody answers for tries again for a minute.
+
+    Raises:  TimeoutError.
+    """
+    said: queue.Queue[tuple[bool, Any]] = queue.Queue()
+
+    def work() -> None:
+        try:
+            said.put((True, of(*arguments)))
+        except Exception as error:
+            said.put((False, error))
+
+    threading.Thread(target=work, name="doctor-limited", daemon=True).start()
+    try:
+        well, answer = said.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    if not well:
+        raise answer
+    return answer
 
 
 def _step(of: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -33,8 +58,8 @@ def _step(of: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
 
     def told(*arguments: Any) -> dict[str, Any]:  # noqa: ANN401
         try:
-            return of(*arguments)
-        except (ImprayError, OSError) as error:
+            return limited(STEP_S, of, *arguments)
+        except (ImprayError, OSError) as error:  # one that took too long, too
             return {"error": str(error).splitlines()[0]}
         except Exception as error:  # a library's own: still an answer, with its kind
             return {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
@@ -121,14 +146,20 @@ def nearest(place: str) -> str:
 def _reached(place: str) -> float:
     """How far the service's clock is ahead of this one, in seconds.
 
-    Raises:  OSError: nobody answers. Asked first, because a store tries again for a minute.
+    Raises:  OSError: nobody answers, or there is no such bucket. Asked first, because a store tries again for a minute.
     """
-    asked = urllib.request.Request(endpoint(place), method="HEAD")
+    bucket = place.partition("://")[2].partition("/")[0]
+    asked = urllib.request.Request(f"{endpoint(place).rstrip('/')}/{bucket}", method="HEAD")
     try:
         with urllib.request.urlopen(asked, timeout=REACH_S) as answer:
             date = answer.headers.get("Date")
-    except urllib.error.HTTPError as error:  # refused or not found: it does answer
+    except urllib.error.HTTPError as error:  # refused to strangers: it does answer
         date = error.headers.get("Date")
+        if error.code == 404:
+            raise OSError(f"{endpoint(place)} has no bucket {bucket}") from error
+        region = error.headers.get("x-amz-bucket-region")
+        if error.code in (301, 307) and region:
+            raise OSError(f"the bucket {bucket} lies in {region}: AWS_REGION must say so") from error
     except urllib.error.URLError as error:
         raise OSError(f"{endpoint(place)} does not answer ({error.reason})") from error
     except TimeoutError as error:
