@@ -368,6 +368,12 @@ def test_a_store_that_two_can_win_at_or_that_tears_files_is_told():
     assert levels(found, "storage locks") == ["ok"]  # leases serve
 
 
+@pytest.mark.parametrize(("ahead", "levels_told"), [(0.6, []), (-5.0, ["warn"]), (400.0, ["wrong"])])
+def test_a_clock_that_is_off_from_the_stores(ahead, levels_told):
+    told = storage.Told({"here": {"seconds": 0.01, "existed": None, "ahead_s": ahead}}, {"here": {"missing": []}})
+    assert levels(storage.judged(told, "s3://b/runs"), "clock") == levels_told
+
+
 @pytest.fixture
 def bucket(monkeypatch):
     with served() as server:

@@ -27,6 +27,7 @@ WRITES = 3
 REACH_S, STEP_S = 5.0, 12.0  # for an answer at all; for a step
 SEEN_S = 6.0  # NFS may keep an old listing for a few seconds
 SLOW_S = 1.0  # per write: a round writes some three files, and its pack waits for them
+SKEW_S, MUCH_SKEW_S = 2.0, 30.0  # a service tells whole seconds
 BLOCK = 32 << 10  # bytes that are written over and over, and must never be read in part
 
 
@@ -263,6 +264,11 @@ def _written(told: Told, out: str) -> list[Finding]:
     )
     for why, nodes in reasons.items():
         found.append(wrong("storage write", f"{names(nodes, 0)}: {why}", mend))
+    off = {name: told.writes[name].get("ahead_s", 0.0) for name in told.writers}
+    for name in (name for name in off if abs(off[name]) > SKEW_S):
+        value = f"{name}: the store's clock is {abs(off[name]):.0f} s {'ahead' if off[name] > 0 else 'behind'}"
+        mend = "turn on time synchronisation there: signatures with a wrong time are refused"
+        found.append(wrong("clock", value, mend) if abs(off[name]) > MUCH_SKEW_S else warn("clock", value, mend))
     times = {name: told.writes[name]["seconds"] for name in told.writers}
     if times:
         slowest = max(times, key=lambda name: times[name])
