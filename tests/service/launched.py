@@ -13,8 +13,16 @@ from conftest import tiny
 from impray.service.ray import warden
 
 PROGRAM = (sys.executable, "-m", "impray.cli")
-# Enough rounds to be met while it runs.
-LONG = {"rounds": 400, "seeds": 1, "measures": ["accuracy"], "methods": ["imp"], "prune.fraction": 0.001}
+# Many rounds that take long: it runs until it is killed.
+LONG = {
+    "rounds": 100,
+    "seeds": 1,
+    "measures": ["accuracy"],
+    "methods": ["imp"],
+    "search": {},
+    "trial.prune.fraction": 0.001,
+    "trial.train.steps": 20_000,
+}
 
 
 class Launched:
@@ -61,14 +69,13 @@ class Launched:
         raise LookupError
 
     def actors(self) -> list[int]:
-        return [id for id in warden.marked(self.mark) if command(id)[0].startswith("ray::PackTrainable")]
+        return [id for id in warden.marked(self.mark) if "Trainable" in command(id)[0]]
 
 
 def sweep(home: Path, *words: str, **environment: str) -> Launched:
     """`impray sweep` of a long tiny sweep, in a home folder of its own."""
     home.mkdir(exist_ok=True)
-    document = tiny(search={}, **{key if "." not in key else f"trial.{key}": value for key, value in LONG.items()})
-    (home / "x.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    (home / "x.yaml").write_text(yaml.safe_dump(tiny(**LONG), sort_keys=False))
     return Launched((*PROGRAM, "sweep", "x.yaml", "--mlflow", "off", "--no-figures", *words), home, **environment)
 
 
