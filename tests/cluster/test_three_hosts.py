@@ -1,0 +1,143 @@
+"""`ray up` with the shipped file, a sweep over three hosts of which one dies, `ray down`: as one does it, from a laptop.
+
+The tests are one story and run in the order in which they stand here.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from conftest import assert_same_tables
+from s3 import BUCKET, faulty, served
+
+from cluster import hosts, launched
+from cluster.launched import FILE, HEAD, INQUIRE, LAPTOP, WORKERS, Cluster, last, wait_for
+from impray.results.tables import scan
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(bool(hosts.missing()), reason=f"no hosts on this machine: {', '.join(hosts.missing())} missing"),
+]
+SWEEP = "tests/cluster/three_hosts.yaml"
+ROUNDS = 5
+TABLES = ("rounds", "units", "fates", "masks")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    logs = tmp_path_factory.mktemp("three_hosts")
+    with (
+        hosts.network([HEAD, *WORKERS], LAPTOP) as net,
+        served(hosts.BRIDGE, within=net.on_wire) as server,
+        faulty(server, hosts.BRIDGE, within=net.on_wire) as proxy,
+    ):
+        cluster = Cluster(net, proxy, logs)
+        launched.prepare(net, proxy.environment)
+        yield cluster
+        (logs / "timings.json").write_text(json.dumps(cluster.seconds, indent=2))
+
+
+@pytest.fixture(autouse=True)
+def told(cluster, capsys):
+    """Timings are printed, and kept in a file: they are what an operator asks first."""
+    before = dict(cluster.seconds)
+    yield
+    new = {part: seconds for part, seconds in cluster.seconds.items() if part not in before}
+    with capsys.disabled():
+        print("".join(f"\n  {part}: {seconds:g} s" for part, seconds in new.items()), flush=True)
+
+
+@pytest.fixture(scope="module")
+def alone(cluster):
+    """The same sweep by one process on one machine, in a folder; it runs beside the rest."""
+    line = f"cd {hosts.CHECKOUT} && impray sweep {SWEEP} --where here --out ~/alone --mlflow off"
+    process = cluster.net[LAPTOP].popen(line, cluster.logs / "alone.log")
+
+    def folder() -> Path:
+        assert process.wait(timeout=300) == 0, (cluster.logs / "alone.log").read_text()[-3000:]
+        return cluster.net[LAPTOP].root / hosts.HOME.strip("/") / "alone/three_hosts"
+
+    yield folder
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def test_ray_up_brings_every_host_in(cluster, alone):
+    with cluster.timed("all nodes in, from the start of ray up"):
+        with cluster.timed("ray up"):
+            (cluster.logs / "up.log").write_text(cluster.laptop(f"ray up -y {FILE}", timeout_s=300))
+        with cluster.running(HEAD, f"python {INQUIRE} nodes", "nodes.log") as (process, log):
+            wait_for("three nodes", lambda: len(last(log).get("alive", ())) == 3, 240, process)
+    wanted = sorted(cluster.net[name].address for name in (HEAD, *WORKERS))
+    assert last(log)["alive"] == wanted
+
+
+def sweep(cluster: Cluster, name: str, *words: str) -> str:
+    """The command line that runs the sweep on the cluster from the laptop, its results in the bucket."""
+    inner = ["impray", "sweep", SWEEP, "--address", "auto", "--out", f"s3://{BUCKET}/{name}", "--mlflow", "off", *words]
+    return f"cd {hosts.CHECKOUT} && ray exec {FILE} {shlex.quote('cd ~/impray && ' + shlex.join(inner))}"
+
+
+def ended_well(process: subprocess.Popen, log: Path, timeout_s: float) -> None:
+    try:
+        code = process.wait(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        code = "none: it did not end"
+    assert code == 0, f"{code}\n{log.read_text(errors='replace')[-4000:]}"
+
+
+def test_a_host_that_dies_in_the_middle_changes_no_number(cluster, alone):
+    place = f"s3://{BUCKET}/killed/three_hosts"
+    victim = cluster.net[WORKERS[0]]
+    with (
+        cluster.timed("sweep, one host killed"),
+        cluster.running(LAPTOP, sweep(cluster, "killed"), "killed.log") as (driver, log),
+        cluster.running(HEAD, f"python {INQUIRE} nodes", "nodes-killed.log") as (_, nodes),
+        cluster.running(HEAD, f"python {INQUIRE} rows {place} {ROUNDS}", "rows.log") as (_, rows),
+    ):
+        # All three have written, and the victim is in the middle of a pack.
+        def in_the_middle() -> bool:
+            seen = last(rows).get("hosts", {})
+            return len(seen) == 3 and seen.get(victim.name, [0, 0])[1] > 0
+
+        wait_for("rows of three hosts", in_the_middle, 150, driver)
+        victim.kill()
+        killed = time.time()
+        wait_for("Ray notices", lambda: len(last(nodes)["alive"]) == 2, 120)
+        cluster.seconds["kill -> noticed by Ray"] = round(last(nodes)["at"] - killed, 1)
+        ended_well(driver, log, 300)
+    found = cluster.mirrored(place, "killed")
+    assert_same_tables(found, alone(), TABLES)
+    written = scan("rounds", found).select("lineage", "round", "host", "written_at").collect()
+    begun = written.filter(pl.col("host") == victim.name)
+    at = pl.from_epoch(pl.lit(int(killed * 1e6)), time_unit="us").dt.replace_time_zone("UTC")
+    assert begun.filter(pl.col("written_at").cast(pl.Datetime("us", "UTC")) > at).is_empty()
+    others = written.filter(pl.col("host") != victim.name).join(begun.select("lineage").unique(), on="lineage")
+    assert others.height > 0, "the victim died between two packs"
+    first = others["written_at"].cast(pl.Datetime("us", "UTC")).min()
+    cluster.seconds["kill -> first row of its pack by another host"] = round(first.timestamp() - killed, 1)
+
+
+def test_results_are_seen_from_the_laptop(cluster):
+    place = f"s3://{BUCKET}/killed/three_hosts"
+    assert "18" in cluster.laptop(f"impray status {place}")
+    assert json.loads(cluster.laptop(f"impray top {place} --json"))
+
+
+def test_ray_down_leaves_nothing(cluster):
+    with cluster.timed("ray down"):
+        cluster.laptop(f"ray down -y {FILE}")
+    for name in (HEAD, WORKERS[1]):
+        with cluster.timed(f"ray down -> no process of Ray on {name}"):
+            wait_for(f"no Ray on {name}", lambda name=name: not ray_processes(cluster, name), 180)
+
+
+def ray_processes(cluster: Cluster, name: str) -> list[str]:
+    return [line for line in cluster.net[name].processes() if "/ray/" in line or line.startswith("ray::")]
