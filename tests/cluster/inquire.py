@@ -26,9 +26,14 @@ def rows(uri: str, last_round: str) -> None:
     import polars as pl
 
     from impray.results.tables import scan
+    from impray.spec.errors import DataError
 
     while True:
-        found = scan("rounds", uri).select("lineage", "round", "host").collect()
+        try:
+            found = scan("rounds", uri).select("lineage", "round", "host").collect()
+        except DataError:  # nothing is there yet
+            time.sleep(0.5)
+            continue
         last = found.sort("round").group_by("lineage").last()
         begun = last.filter(pl.col("round") < int(last_round))
         count = {
