@@ -22,9 +22,11 @@ def mirror(uri: str, folder: str) -> None:
 
 
 def rows(uri: str, last_round: str) -> None:
-    """Again and again, a line of JSON: host -> [rows, lineages whose last row it wrote and that are not finished]."""
+    """Again and again, a line of JSON: host -> [rows, lineages whose last row it wrote and that are not finished]; and the epoch
+    of the lease of the sweep's driver."""
     import polars as pl
 
+    from impray.results.store import opened
     from impray.results.tables import scan
     from impray.spec.errors import DataError
 
@@ -40,7 +42,8 @@ def rows(uri: str, last_round: str) -> None:
             host: [found.filter(pl.col("host") == host).height, begun.filter(pl.col("host") == host).height]
             for host in found["host"].unique().to_list()
         }
-        print(json.dumps({"at": time.time(), "hosts": count}), flush=True)
+        epochs = [file.name.removesuffix(".json")[-6:] for file in opened(uri).files("leases", ["running-"])]
+        print(json.dumps({"at": time.time(), "hosts": count, "epoch": int(max(epochs, default="0"))}), flush=True)
         time.sleep(0.5)
 
 

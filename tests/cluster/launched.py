@@ -52,12 +52,8 @@ class Cluster:
     def running(self, host: str, line: str, log: str) -> Iterator[tuple[subprocess.Popen, Path]]:
         """A command line that runs while the `with` does; what it prints goes to a file."""
         path = self.logs / log
-        process = self.net[host].popen(line, path)
-        try:
+        with self.net[host].running(line, path) as process:
             yield process, path
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
 
     def mirrored(self, uri: str, name: str) -> Path:
         """Everything under a place in the bucket as a folder of this machine."""
@@ -80,7 +76,8 @@ def wait_for(what: str, true: Callable[[], Any], patience_s: float, ended: subpr
     """Wait until something is true. `ended`: a process that must not end before."""
     end = time.monotonic() + patience_s
     while not (found := true()):
-        assert ended is None or ended.poll() is None, f"{what}: ended before, with {ended.returncode if ended else 0}"
+        if ended is not None and ended.poll() is not None and not true():
+            raise AssertionError(f"{what}: ended before, with {ended.returncode}")
         assert time.monotonic() < end, f"not within {patience_s:g} s: {what}"
         time.sleep(0.2)
     return found

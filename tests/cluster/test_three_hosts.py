@@ -26,6 +26,7 @@ pytestmark = [
 ]
 SWEEP = "tests/cluster/three_hosts.yaml"
 ROUNDS = 5
+SMALL = ("--set", "seeds=1", "--set", "rounds=3")
 TABLES = ("rounds", "units", "fates", "masks")
 
 
@@ -55,18 +56,20 @@ def told(cluster, capsys):
 
 @pytest.fixture(scope="module")
 def alone(cluster):
-    """The same sweep by one process on one machine, in a folder; it runs beside the rest."""
-    line = f"cd {hosts.CHECKOUT} && impray sweep {SWEEP} --where here --out ~/alone --mlflow off"
-    process = cluster.net[LAPTOP].popen(line, cluster.logs / "alone.log")
+    """The same sweeps by one process on one machine, in folders; they run beside the rest. `alone(name)` waits for one."""
+    home = cluster.net[LAPTOP].root / hosts.HOME.strip("/")
+    lines = [f"cd {hosts.CHECKOUT}"]
+    for name, words in (("large", ()), ("small", SMALL)):
+        command = ["impray", "sweep", SWEEP, "--where", "here", "--mlflow", "off", *words]
+        lines.append(f"{shlex.join(command)} --out ~/{name} && touch ~/{name}.done")
+    with cluster.running(LAPTOP, " && ".join(lines), "alone.log") as (process, _):
 
-    def folder() -> Path:
-        assert process.wait(timeout=300) == 0, (cluster.logs / "alone.log").read_text()[-3000:]
-        return cluster.net[LAPTOP].root / hosts.HOME.strip("/") / "alone/three_hosts"
+        def folder(name: str) -> Path:
+            done = home / f"{name}.done"
+            wait_for(f"one machine's sweep {name}", done.exists, 300, None if done.exists() else process)
+            return home / name / "three_hosts"
 
-    yield folder
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+        yield folder
 
 
 def test_ray_up_brings_every_host_in(cluster, alone):
@@ -79,10 +82,14 @@ def test_ray_up_brings_every_host_in(cluster, alone):
     assert last(log)["alive"] == wanted
 
 
-def sweep(cluster: Cluster, name: str, *words: str) -> str:
-    """The command line that runs the sweep on the cluster from the laptop, its results in the bucket."""
-    inner = ["impray", "sweep", SWEEP, "--address", "auto", "--out", f"s3://{BUCKET}/{name}", "--mlflow", "off", *words]
-    return f"cd {hosts.CHECKOUT} && ray exec {FILE} {shlex.quote('cd ~/impray && ' + shlex.join(inner))}"
+def inner(name: str, *words: str) -> list[str]:
+    """The command that runs the sweep on the cluster, typed on one of its hosts; its results in the bucket."""
+    return ["impray", "sweep", SWEEP, "--address", "auto", "--out", f"s3://{BUCKET}/{name}", "--mlflow", "off", *words]
+
+
+def sweep(name: str, *words: str) -> str:
+    """The command line that runs the sweep on the head, typed on the laptop."""
+    return f"cd {hosts.CHECKOUT} && ray exec {FILE} {shlex.quote('cd ~/impray && ' + shlex.join(inner(name, *words)))}"
 
 
 def ended_well(process: subprocess.Popen, log: Path, timeout_s: float) -> None:
@@ -98,7 +105,7 @@ def test_a_host_that_dies_in_the_middle_changes_no_number(cluster, alone):
     victim = cluster.net[WORKERS[0]]
     with (
         cluster.timed("sweep, one host killed"),
-        cluster.running(LAPTOP, sweep(cluster, "killed"), "killed.log") as (driver, log),
+        cluster.running(LAPTOP, sweep("killed"), "killed.log") as (driver, log),
         cluster.running(HEAD, f"python {INQUIRE} nodes", "nodes-killed.log") as (_, nodes),
         cluster.running(HEAD, f"python {INQUIRE} rows {place} {ROUNDS}", "rows.log") as (_, rows),
     ):
@@ -114,7 +121,7 @@ def test_a_host_that_dies_in_the_middle_changes_no_number(cluster, alone):
         cluster.seconds["kill -> noticed by Ray"] = round(last(nodes)["at"] - killed, 1)
         ended_well(driver, log, 300)
     found = cluster.mirrored(place, "killed")
-    assert_same_tables(found, alone(), TABLES)
+    assert_same_tables(found, alone("large"), TABLES)
     written = scan("rounds", found).select("lineage", "round", "host", "written_at").collect()
     begun = written.filter(pl.col("host") == victim.name)
     at = pl.from_epoch(pl.lit(int(killed * 1e6)), time_unit="us").dt.replace_time_zone("UTC")
@@ -129,6 +136,54 @@ def test_results_are_seen_from_the_laptop(cluster):
     place = f"s3://{BUCKET}/killed/three_hosts"
     assert "18" in cluster.laptop(f"impray status {place}")
     assert json.loads(cluster.laptop(f"impray top {place} --json"))
+
+
+def rows_of_two_hosts(rows: Path) -> bool:
+    return len(last(rows).get("hosts", {})) >= 2
+
+
+def test_a_driver_that_is_killed_is_taken_over_from_another_host(cluster, alone):
+    place, other = f"s3://{BUCKET}/driver/three_hosts", WORKERS[1]
+    command = sweep("driver", *SMALL)
+    # On the other host as on the head: `ray exec` goes to the head only.
+    there = f"cd ~/impray && {shlex.join(inner('driver', *SMALL))}"
+    with cluster.running(HEAD, f"python {INQUIRE} rows {place} 3", "rows-driver.log") as (_, rows):
+        with cluster.running(LAPTOP, command, "driver.log") as (driver, _):
+            wait_for("rows of two hosts", lambda: rows_of_two_hosts(rows), 120, driver)
+            with pytest.raises(hosts.CommandFailed, match="ended with 2"):
+                cluster.net[other].run(there)  # two at once: the second is told who works there
+            epoch = last(rows)["epoch"]
+            pids = (
+                cluster.net[HEAD]
+                .run("ps -eo pid,args --no-headers | grep 'venv/bin/[i]mpray sweep' | cut -c1-8")
+                .split()
+            )
+            assert pids
+            cluster.net[HEAD].run(f"kill -9 {' '.join(pids)}")
+            killed = time.time()
+        with cluster.running(other, there, "driver-again.log") as (again, log):
+            wait_for("another driver holds the lease", lambda: last(rows)["epoch"] > epoch, 60, again)
+            cluster.seconds["driver killed -> sweep taken over from another host"] = round(last(rows)["at"] - killed, 1)
+            ended_well(again, log, 300)
+    assert_same_tables(cluster.mirrored(place, "driver"), alone("small"), TABLES)
+
+
+def test_a_store_that_stumbles_changes_no_number(cluster, alone):
+    place = f"s3://{BUCKET}/faults/three_hosts"
+    with (
+        cluster.timed("sweep, store with faults"),
+        cluster.running(HEAD, f"python {INQUIRE} rows {place} 3", "rows-faults.log") as (_, rows),
+        cluster.running(LAPTOP, sweep("faults", *SMALL), "faults.log") as (driver, log),
+    ):
+        wait_for("rows of two hosts", lambda: rows_of_two_hosts(rows), 120, driver)
+        cluster.s3.set(refuse=True)
+        time.sleep(5)
+        cluster.s3.set(unavailable=0.05, cut_put=0.05, lost_answer=0.05, cut_answer=0.02, hang=0.01, hang_s=3)
+        ended_well(driver, log, 400)
+        cluster.s3.set()
+    happened = cluster.s3.happened()
+    assert {"unavailable", "cut_put", "lost_answer", "cut_answer"} <= set(happened), happened
+    assert_same_tables(cluster.mirrored(place, "faults"), alone("small"), TABLES)
 
 
 def test_ray_down_leaves_nothing(cluster):
