@@ -1,5 +1,6 @@
 """Shared by all tests: one thread, tiny sweeps, one local Ray per session."""
 
+import io
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -9,6 +10,7 @@ os.environ.setdefault("DO_NOT_TRACK", "true")
 import polars as pl
 import pytest
 import torch
+from rich.console import Console
 
 from impray.results.schema import PROVENANCE
 from impray.results.tables import scan
@@ -87,11 +89,29 @@ def assert_same_tables(
         assert a.equals(b, null_equal=True), table
 
 
+def sweep_into(folder, sweep, where="here", mlflow="off", address=None, width=200):
+    """Run a sweep as the command line does, without figures; its report, and what was printed."""
+    from impray.service import driver
+    from impray.service.exporting import Exporting
+    from impray.service.here import Here
+    from impray.service.progress import Progress
+    from impray.service.ray.pool import RayPool
+
+    output = io.StringIO()
+    console = Console(file=output, width=width)
+    listeners = [Progress(console)]
+    if mlflow != "off":
+        listeners.append(Exporting(mlflow, console.print))
+    pool = Here() if where == "here" else RayPool(address)
+    report = driver.run(driver.Request(sweep, folder.name, folder), pool, listeners, console)
+    return report, output.getvalue()
+
+
 @pytest.fixture(scope="session")
 def local_ray():
     """One local Ray for the whole session, as `impray sweep` starts it."""
-    from impray.service import cluster
+    from impray.service.ray import pool
 
-    cluster.connect(None, tiny_sweep())
+    pool.connect(None, tiny_sweep())
     yield
-    cluster.disconnect()
+    pool.disconnect()

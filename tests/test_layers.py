@@ -87,6 +87,23 @@ def test_each_library_has_its_home(path):
             assert library not in SPEC_FREE_OF
 
 
+BOOKKEEPING = ("plan", "proposals", "trials", "folder", "driver", "pool", "listener", "here", "progress", "estimate")
+
+
+def test_only_one_package_knows_ray_and_the_driver_no_pool():
+    """Driver and pool meet in the protocols of `service/pool.py`; the command line puts them together."""
+    for path in FILES:
+        names = {module for module, _ in imports_of(path)}
+        home = path.relative_to(PACKAGE).parts[:2] == ("service", "ray")
+        assert home or not any(name.split(".")[0] == "ray" for name in names), path
+        if path.parent == PACKAGE / "service" and path.stem in BOOKKEEPING:
+            pools = {name for name in names if name.startswith(("impray.service.ray", "impray.service.here"))}
+            assert not pools, path
+            assert "1e30" not in path.read_text() and "TUNE_" not in path.read_text(), path
+        if path == PACKAGE / "service" / "driver.py":
+            assert not any(name.startswith(("impray.results.mlflow", "subprocess", "rich.live")) for name in names)
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "analysis").glob("*.py")), ids=lambda p: p.name)
 def test_analysis_reads_tables_only(path):
     for module, _ in imports_of(path):

@@ -12,19 +12,25 @@ from rich.console import Console
 
 from impray.results import tables
 from impray.service import driver
+from impray.service.drawing import analysis_folder
+from impray.service.exporting import Exporting
+from impray.service.progress import Progress
+from impray.service.ray.pool import RayPool
 from impray.spec.counts import fits
 from impray.spec.load import load
 
 
 def compare() -> dict:
     """Runs the quickstart in a new folder, without its figures, and compares busy seconds with slots x wall seconds."""
-    file = driver.analysis_folder().parent / "sweeps" / "quickstart.yaml"
+    file = analysis_folder().parent / "sweeps" / "quickstart.yaml"
     sweep = load(file)
     with tempfile.TemporaryDirectory(prefix="impray-bench-") as scratch:
-        request = driver.Request(sweep, "quickstart", Path(scratch) / "quickstart", figures=False)
+        request = driver.Request(sweep, "quickstart", Path(scratch) / "quickstart")
         start = time.perf_counter()
         with open(os.devnull, "w") as nowhere:
-            report = driver.run(request, Console(file=nowhere))
+            console = Console(file=nowhere)
+            said = [Progress(console), Exporting(None, console.print)]
+            report = driver.run(request, RayPool(), said, console)
         wall = time.perf_counter() - start - report.seconds["ray start"] - report.seconds["ray stop"]
         busy = tables.scan("rounds", request.folder).select(pl.col("wall_s").sum()).collect().item()
     slots = max(1, fits(sweep.resources.cpu, os.cpu_count() or 1))

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from impray.results.paths import Paths
     from impray.results.store import Place
-    from impray.service.driver import Report, Request
+    from impray.service.driver import Request
+    from impray.service.listener import Listener, Report
+    from impray.service.pool import Pool
     from impray.spec.errors import Problem
     from impray.spec.sweep import Sweep
 
@@ -57,11 +59,11 @@ def sweep(
         from impray.service import driver
         from impray.spec.errors import StorageError
 
-        request = driver.Request(found, name, within(out, name), where, address, mlflow, figures)  # type: ignore[arg-type]
+        request = driver.Request(found, name, within(out, name))
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
         try:
-            report = driver.run(request, console)
+            report = driver.run(request, _pool(where, address), _listeners(found, console, mlflow, figures), console)
         except KeyboardInterrupt:
             stopped(request.folder, again)
             raise typer.Exit(130) from None
@@ -73,7 +75,32 @@ def sweep(
         if report.interrupted:
             stopped(request.folder, again)
             raise typer.Exit(130)
-        finish(request, report, console)
+        finish(request, report, console, mlflow)
+
+
+def _pool(where: str, address: str | None) -> Pool:
+    if where == "here":
+        from impray.service.here import Here
+
+        return Here()
+    from impray.service.ray.pool import RayPool
+
+    return RayPool(address)
+
+
+def _listeners(found: Sweep, console: Console, mlflow: str | None, figures: bool) -> list[Listener]:
+    """In the order in which they hear of things: MLflow shows figures, so they are drawn before."""
+    from impray.service.drawing import Drawing
+    from impray.service.exporting import Exporting
+    from impray.service.progress import Progress
+
+    found_listeners: list[Listener] = [Progress(console)]
+    if figures:
+        found_listeners.append(Drawing(found.figures))
+    if mlflow != "off":
+        say = lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)  # noqa: E731
+        found_listeners.append(Exporting(mlflow, say))
+    return found_listeners
 
 
 def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: str | None) -> list[Problem]:
@@ -128,7 +155,7 @@ def stopped(folder: Place, again: str) -> None:
     typer.echo(f"go on with: {again}", err=True)
 
 
-def finish(request: Request, report: Report, console: Console) -> None:
+def finish(request: Request, report: Report, console: Console, mlflow: str | None) -> None:
     """Say what happened and name the next useful command."""
     from impray.cli.looking import leaderboard  # here: `--help` lists `sweep` first
     from impray.results import outcomes
@@ -162,7 +189,7 @@ def finish(request: Request, report: Report, console: Console) -> None:
     if failed:
         typer.echo(f"{failed} {'trial' if failed == 1 else 'trials'} failed; next: impray failures {quoted(folder)}")
         raise typer.Exit(1)
-    typer.echo(f"next: impray failures {quoted(folder)}" if warning else next_view(folder, request.mlflow))
+    typer.echo(f"next: impray failures {quoted(folder)}" if warning else next_view(folder, mlflow))
 
 
 def told_aside(paths: Paths, names: list[str]) -> None:

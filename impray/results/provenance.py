@@ -19,7 +19,7 @@ from impray.results.paths import Paths
 from impray.results.store import File, above
 from impray.seal import BLANK, intact, sealed
 from impray.spec import axes as of_axes
-from impray.spec.errors import DataError, ImprayError, Problem, SweepError
+from impray.spec.errors import DataError, ImprayError, Problem, StorageError, SweepError
 from impray.spec.load import read
 from impray.spec.sweep import Sweep
 
@@ -113,7 +113,7 @@ def recovered_axes(paths: Paths) -> dict[str, str]:
 def _axes_in_sweep(paths: Paths) -> dict[str, str]:
     try:
         sweep = read_sweep(paths)
-    except ImprayError:
+    except SweepError:
         return {}
     return {path: of_axes.axis_type(sweep, path) for path in sweep.search.space}
 
@@ -124,7 +124,7 @@ def _axes_in_rows(paths: Paths) -> dict[str, str]:
     for file in paths.row_files("trials"):
         try:
             columns = pq.read_schema(io.BytesIO(file.read() or b""))
-        except (ImprayError, OSError, pa.ArrowException):
+        except (OSError, pa.ArrowException):
             continue  # a damaged file is told where rows are read
         found |= {field.name: _kind(field.type) for field in columns if "." in field.name}
     return found
@@ -150,6 +150,8 @@ def _wrong(file: File, check: Callable[[bytes], object]) -> str | None:
         check(content)
     except IsADirectoryError:
         return "is not a file"
+    except StorageError:
+        raise  # the store is silent: nothing is known of the file
     except ImprayError as error:
         return f"cannot be read ({str(error).splitlines()[-1].strip()})"
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:

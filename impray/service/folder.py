@@ -17,7 +17,7 @@ from impray.results import provenance, tables
 from impray.results.mlflow.identity import identity
 from impray.results.paths import Paths, set_aside
 from impray.results.schema import TYPES
-from impray.results.store.lease import Lease, lease
+from impray.results.store.lease import RUNNING, Lease, lease
 from impray.service.plan import axis_types
 from impray.spec.base import canonical
 from impray.spec.data import FileData
@@ -35,7 +35,7 @@ def held(paths: Paths, say: Callable[[str], None]) -> Iterator[Lease]:
     with paths.store.lock(paths.running, wait=False) as alone:
         if alone is False:
             raise _taken(paths, "another impray sweep on this machine")
-        with lease(paths.store, "running", wait=False, alone=bool(alone), say=say) as got:
+        with lease(paths.store, RUNNING, wait=False, alone=bool(alone), say=say) as got:
             if isinstance(got, str):
                 raise _taken(paths, f"another impray sweep ({got})")
             yield got

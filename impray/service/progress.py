@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -10,39 +11,47 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from impray.service.proposals import Outcome
+from impray.results.outcomes import share
+from impray.service.listener import Begun, Ended, Listener
+from impray.service.pool import Outcome
+from impray.service.trials import told
 from impray.spec.pack import Pack
+from impray.spec.sweep import Sweep
 
 SHOWN = 16  # running packs in the live view
 
 
-class Progress:
-    """Counts packs and lineage-rounds, and shows them.
+class Progress(Listener):
+    """Counts packs and lineage-rounds, and shows them. Trials are what the user asked for, so they are what is counted."""
 
-    Trials are what the user asked for, so they are what is counted; `trials_ended` is told from outside as they end.
-    """
-
-    def __init__(self, console: Console, name: str, trials: int, done: int, rounds_left: int) -> None:
+    def __init__(self, console: Console, name: str = "", trials: int = 0, done: int = 0, rounds_left: int = 0) -> None:
         self.console, self.name = console, name
         self.trials, self.done, self.failed, self.stopped, self.diverged = trials, done, 0, 0, 0
         self.rounds_left, self.rounds_run = rounds_left, 0
+        self.sweep: Sweep | None = None
+        self._best_value = math.inf
         self.running: dict[str, tuple[Pack, int]] = {}
         self.best = ""
         self.start = time.monotonic()
         self.live: Live | None = None
         self.clock: Callable[[], float] = time.monotonic
 
-    def __enter__(self) -> Progress:
+    # -- events -------------------------------------------------------------------------------------------------------
+
+    def begun(self, begun: Begun) -> None:
+        self.sweep, self.name, self.trials = begun.sweep, begun.name, begun.trials
+        self.diverged = begun.over.count("diverged")
+        self.done = begun.told - self.diverged
+        lineages = len(begun.sweep.methods) * len(begun.sweep.seeds)
+        self.rounds_left = (begun.trials - begun.told) * lineages * (begun.sweep.rounds + 1)
+        self.start = self.clock()
         if self.console.is_terminal:
             self.live = Live(self.view(), console=self.console, refresh_per_second=2, get_renderable=self.view)
             self.live.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def ran(self) -> None:
         if self.live is not None:
             self.live.stop()
-
-    # -- events -------------------------------------------------------------------------------------------------------
 
     def started(self, pack: Pack) -> None:
         self.running.setdefault(pack.id, (pack, -1))
@@ -60,14 +69,27 @@ class Progress:
             self.rounds_left -= (pack.rounds - round) * len(pack.lineages)
             self.line(f"pack {pack.id} {outcome}" + (f": {error}" if error else ""), always=outcome == "failed")
 
-    def trial_ended(self, number: int, outcome: Outcome, goals: str, diverged: str = "") -> None:
-        """`goals` as text, and `diverged`: how many of its lineages are (`1/4 diverged`), if any."""
+    def trial_ended(self, ended: Ended) -> None:
+        assert self.sweep is not None
+        values = list(ended.values)
+        goals = told(self.sweep, values) if values else ""
+        outcome, number = ended.outcome, ended.planned.number
         self.done += outcome == "done"
         self.diverged += outcome == "diverged"
         self.stopped += outcome == "stopped"
         self.failed += outcome == "failed"
+        diverged = share(ended.diverged, len(ended.planned.lineages))
         how = ", ".join(part for part in ("" if outcome == "diverged" else outcome, diverged) if part)
         self.line(f"trial {number} {how}" + (f": {goals}" if goals else ""), always=bool(diverged))
+        self._compare(number, values)
+
+    def _compare(self, number: int, values: list[float]) -> None:
+        """Best so far, by the first goal."""
+        if self.sweep is None or not values or math.isnan(values[0]):
+            return
+        value = values[0] if self.sweep.search.goals[0].direction == "min" else -values[0]
+        if value < self._best_value:
+            self._best_value, self.best = value, f"trial {number}: {told(self.sweep, values)}"
 
     def line(self, text: str, always: bool = False) -> None:
         """One plain line per event; on a terminal the live view shows it instead."""

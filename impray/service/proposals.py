@@ -10,10 +10,11 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from impray.results.known import Known
 from impray.service.plan import Planned, pack_of, planned
+from impray.service.pool import Outcome
 from impray.spec import axes
 from impray.spec.base import canonical
 from impray.spec.pack import Pack
@@ -21,30 +22,7 @@ from impray.spec.search import Range
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
-Outcome = Literal["done", "diverged", "stopped", "failed"]  # packs never are diverged; trials are, if every lineage is
-
-
 REPEATS = 100  # draws in a row of points that were asked before, after which a search ends
-
-
-class Proposals(Protocol):
-    """Hands out packs and hears how they end."""
-
-    def next(self) -> Pack | Literal["finished"]: ...
-
-    def ended(self, pack: Pack, outcome: Outcome) -> None: ...
-
-
-class Watcher(Protocol):
-    """What hears of packs as they run: the live view and the table of trials."""
-
-    def started(self, pack: Pack) -> None: ...
-
-    def finished_round(self, pack: Pack, round: int) -> None: ...
-
-    def ended(self, pack: Pack, outcome: Outcome, error: str, lineages: Sequence[str] | None = None) -> None:
-        """lineages: those that failed, where not the whole pack did."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from impray.results.known import known
 from impray.results.paths import Paths
 from impray.results.rows import axis_value_of_column
 from impray.service.plan import Planned, listed, pack_of, planned
-from impray.service.proposals import Asked, Earlier, Outcome
+from impray.service.pool import Outcome
+from impray.service.proposals import Asked, Earlier
 from impray.spec.base import canonical
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep

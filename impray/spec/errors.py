@@ -49,7 +49,9 @@ class DataError(ImprayError):
 
 
 class StorageError(DataError):
-    """A file cannot be written: the disk is full, the folder read-only. No pack can go on until that is mended."""
+    """A file cannot be written: the disk is full, the folder read-only; or a bucket does not answer. No pack can go on until that
+    is mended.
+    """
 
 
 class LineageError(ImprayError):

@@ -5,10 +5,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from conftest import assert_same_tables, rows_of, tiny_pack, tiny_sweep
+from conftest import assert_same_tables, rows_of, sweep_into, tiny_pack, tiny_sweep
 
 import impray.lineage.rounds as rounds_module
 import impray.run as run_module
+from impray.results.store import opened
 from impray.results.tables import scan
 from impray.run import run_pack
 from impray.spec.errors import LineageError, LineagesEnded
@@ -95,11 +96,6 @@ def test_so_does_one_whose_fates_cannot_be_told(tmp_path, monkeypatch):
 
 
 def test_its_trial_has_failed_and_the_other_trials_of_the_pack_are_done(tmp_path, monkeypatch):
-    import io
-
-    from rich.console import Console
-
-    from impray.service import driver
 
     sweep = tiny_sweep()  # two gains in one pack
     trials = [
@@ -108,9 +104,7 @@ def test_its_trial_has_failed_and_the_other_trials_of_the_pack_are_done(tmp_path
     victim = trials[1].lineages(sweep.methods, sweep.seeds)[0]
 
     def swept(folder):
-        request = driver.Request(sweep, folder.name, folder, "here", mlflow="off", figures=False)
-        output = io.StringIO()
-        return driver.run(request, Console(file=output, width=200)), output.getvalue()
+        return sweep_into(folder, sweep)
 
     with monkeypatch.context() as patched:
         broken(patched, [victim.id], 2)
@@ -127,15 +121,15 @@ def test_its_trial_has_failed_and_the_other_trials_of_the_pack_are_done(tmp_path
 
 
 def test_an_actor_and_tunes_searcher_pass_on_which_lineages_ended(tmp_path, monkeypatch):
-    from impray.service import actor, search
     from impray.service.proposals import Listed
+    from impray.service.ray import actor, search
 
     pack = tiny_pack()
     victim = pack.lineages[1]
     broken(monkeypatch, [victim.id], 1)
     monkeypatch.setenv("IMPRAY_WORKING_FOLDER", "")  # set by the actor; put back after the test
     (tmp_path / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
-    where = {"folder": str(tmp_path), "working_folder": str(tmp_path), "stop_early": None}
+    where = {"store": str(tmp_path), "epoch": 0, "working_folder": str(tmp_path), "stop_early": None}
     trainable = object.__new__(actor.PackTrainable)  # Tune's own __init__ would make a folder in the home folder
     trainable._iteration = 0
     trainable.setup({"cpu": 1, "gpu": 0, "pack": pack.model_dump_json(), **where})
@@ -147,7 +141,7 @@ def test_an_actor_and_tunes_searcher_pass_on_which_lineages_ended(tmp_path, monk
             self.heard = heard
 
     heard: Any = Heard()
-    searcher = search.PackSearcher(Listed([pack]), heard, tmp_path)
+    searcher = search.PackSearcher(Listed([pack]), heard, opened(tmp_path))
     searcher.suggest("a")
     searcher.on_trial_complete("a", told[3])
     assert heard.heard[1] == "failed" and list(heard.heard[3]) == [victim.id]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 BUCKET = "runs"
+TAKEN_S = 0.15  # the proxy looks every 0.03 s
 HERE = Path(__file__).parent
 
 
@@ -43,10 +45,11 @@ class Proxy(Server):
     folder: Path
 
     def set(self, **faults: Any) -> None:
-        """Switch to these faults (fields of `s3.proxy.Faults`), and all others off. Takes effect within 0.1 s."""
+        """Switch to these faults (fields of `s3.proxy.Faults`), and all others off. In effect when this returns."""
         aside = self.folder / "faults.next"
         aside.write_text(json.dumps(faults))
         os.replace(aside, self.folder / "faults.json")
+        time.sleep(TAKEN_S)
 
     def happened(self) -> Counter[str]:
         """Faults since the start, by kind."""

@@ -1,17 +1,16 @@
 """Schedules through the service: goals at an asked density, the plan, and folders whose counts were made in floats."""
 
-import io
 import math
 
+import conftest
 import polars as pl
 import pytest
 from conftest import rows_of, tiny_sweep
-from rich.console import Console
 
 import impray.spec.trial
 from impray.results.mlflow import wanted
 from impray.results.paths import Paths
-from impray.service import driver, estimate
+from impray.service import estimate
 from impray.service.plan import listed, planned
 from impray.service.trials import Trials
 from impray.spec.errors import SweepError
@@ -25,8 +24,7 @@ RING = {
 
 
 def sweep_into(folder, sweep, view="off"):
-    request = driver.Request(sweep, folder.name, folder, "here", mlflow=view, figures=False)
-    return driver.run(request, Console(file=io.StringIO(), width=200))
+    return conftest.sweep_into(folder, sweep, mlflow=view)[0]
 
 
 def test_a_goal_is_read_in_the_round_that_was_asked_for_by_its_density(tmp_path):

@@ -1,6 +1,5 @@
 """A tiny sweep through the service: here and on Ray, twice, packed or not, killed and interrupted."""
 
-import io
 import os
 import shutil
 import signal
@@ -12,14 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from conftest import assert_same_tables, rows_of, tiny, tiny_sweep
+from conftest import assert_same_tables, rows_of, sweep_into, tiny, tiny_sweep
 from data import dataset_files
-from rich.console import Console
 
 from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.tables import scan
-from impray.service import driver
 from impray.service.trials import Trials
 from impray.spec.errors import DataError, SweepError
 from impray.spec.load import load
@@ -27,13 +24,6 @@ from impray.spec.measure import RfWidth
 from impray.training import OPTIMIZERS
 
 ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
-
-
-def sweep_into(folder, sweep, where="here", **more):
-    request = driver.Request(sweep, folder.name, folder, where, mlflow="off", figures=False, **more)
-    output = io.StringIO()
-    report = driver.run(request, Console(file=output, width=200))
-    return report, output.getvalue()
 
 
 @pytest.mark.ray
@@ -111,9 +101,9 @@ def test_files_that_changed_are_refused_before_they_mix(tmp_path, monkeypatch):
 @pytest.fixture
 def keep_ray(local_ray, monkeypatch):
     """The driver finds the session's Ray and leaves it running."""
-    from impray.service import cluster
+    from impray.service.ray import pool
 
-    monkeypatch.setattr(cluster, "disconnect", lambda: None)
+    monkeypatch.setattr(pool, "disconnect", lambda: None)
 
 
 def test_packed_or_not_the_tables_are_the_same(tmp_path):

@@ -3,8 +3,9 @@
 import pytest
 from conftest import tiny_pack
 
-from impray.service import actor, search
+from impray.results.store import opened
 from impray.service.proposals import Listed
+from impray.service.ray import actor, search
 from impray.spec.errors import StorageError
 
 FULL = "runs/x/tables: cannot be written (No space left on device)"
@@ -30,7 +31,7 @@ class Heard:
 )
 def test_no_pack_is_started_after_it_and_tune_hears_no_error(tmp_path, result, error, ends):
     heard = Heard()
-    searcher = search.PackSearcher(Listed([tiny_pack(), tiny_pack(seeds=1)]), heard, tmp_path)
+    searcher = search.PackSearcher(Listed([tiny_pack(), tiny_pack(seeds=1)]), heard, opened(tmp_path))
     assert isinstance(searcher.suggest("a"), dict)
     searcher.on_trial_complete("a", result, error)
     assert heard.ends == ends and str(searcher.unwritable) == FULL
@@ -53,7 +54,8 @@ def test_an_actor_tells_it_and_does_not_die(tmp_path, monkeypatch, then):
         "cpu": 1,
         "gpu": 0,
         "pack": tiny_pack().model_dump_json(),
-        "folder": str(tmp_path),
+        "epoch": 0,
+        "store": str(tmp_path),
         "working_folder": str(tmp_path),
         "stop_early": None,
     }

@@ -37,7 +37,7 @@ class Store(ABC):
     def read(self, key: str, stamp: Hashable = None) -> bytes | None:
         """A file's bytes, None where there is none. With a `stamp`, bytes that were read before may be given.
 
-        Raises:  OSError: it is there and cannot be read.
+        Raises:  OSError: it is there and cannot be read. StorageError: the store does not answer.
         """
 
     @abstractmethod

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from impray.results.store.base import File, Store
-from impray.spec.errors import DataError, StorageError
+from impray.spec.errors import StorageError
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
+T = TypeVar("T")
+
 # One request may take so long; what fails (a refused connection, 5xx, a broken connection) is tried again until the last has passed.
 REQUEST_S, CONNECT_S, GIVE_UP_S = 30, 5, 60
 KEPT_BYTES = 256 << 20  # of files that were read, in memory: tables are scanned again and again while a sweep runs
 AT_ONCE = 16  # requests
+RETRY_S = 0.5
 
 
 class Bucket(Store):
@@ -48,7 +52,7 @@ class Bucket(Store):
 
             endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
             http = next((value for value in endpoints if value), "").startswith("http://")
-            with self._told("", StorageError):
+            with self._told(""):
                 self._made = from_url(
                     self.uri,
                     client_options={
@@ -61,71 +65,80 @@ class Bucket(Store):
         return self._made
 
     def exists(self) -> bool:
-        return any(self._pages(""))
+        return bool(self._listed("", most=1))
 
     def read(self, key: str, stamp: Hashable = None) -> bytes | None:
         import obstore
 
         if stamp is not None and (kept := self._recall(key, stamp)) is not None:
             return kept
+
+        def get() -> tuple[ObjectMeta, bytes]:
+            found = obstore.get(self._objects, key)
+            return found.meta, bytes(found.bytes())
+
         try:
-            with self._told(key, DataError):
-                found = obstore.get(self._objects, key)
-                content = bytes(found.bytes())
+            meta, content = self._tried(key, get, "read")
         except FileNotFoundError:
             return None
-        self._keep(key, _stamp(found.meta), content)
+        self._keep(key, _stamp(meta), content)
         return content
 
     def write(self, key: str, content: bytes) -> None:
         import obstore
 
-        with self._told(key, StorageError):
-            obstore.put(self._objects, key, content, use_multipart=False)
+        self._tried(key, lambda: obstore.put(self._objects, key, content, use_multipart=False))
 
     def create(self, key: str, content: bytes) -> bool:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-        try:
-            with self._told(key, StorageError):
+        def put() -> bool:
+            try:
                 obstore.put(self._objects, key, content, mode="create", use_multipart=False)
-        except (AlreadyExistsError, PreconditionError):
-            # A put whose answer was lost is tried again, and then finds its own object.
-            return self.read(key) == content
-        return True
+            except (AlreadyExistsError, PreconditionError):
+                # One whose answer was lost was tried again, and then finds its own object.
+                return self.read(key) == content
+            return True
+
+        return self._tried(key, put)
 
     def files(self, folder: str, starts: Sequence[str] = ("",)) -> list[File]:
         base = f"{folder}/" if folder else ""
         found = {}
         for start in _outermost(starts):
-            for meta in self._pages(f"{base}{start}"):
+            for meta in self._listed(f"{base}{start}"):
                 name = meta["path"].removeprefix(base)
                 if "/" not in name:
                     found[name] = File(self, meta["path"], _stamp(meta))
         return [found[name] for name in sorted(found)]
 
-    def _pages(self, start: str) -> Iterator:
-        """What is listed of keys that start like this; obstore lists whole folders only, so the rest of a name is sought in them."""
+    def _listed(self, start: str, most: int | None = None) -> list[ObjectMeta]:
+        """Objects whose keys start like this. obstore lists whole folders only: the rest of a name is sought in its folder, from where
+        it can begin (listings are in the order of their keys) to where it cannot go on."""
         import obstore
 
-        folder = start.rpartition("/")[0]
-        with self._told(start, DataError):
-            # obstore skips what comes before the offset, so a listing for a name's start need not begin at its folder's first.
-            offset = _before(start) if not start.endswith("/") and start else None
-            for page in obstore.list(self._objects, folder or None, offset=offset, chunk_size=1000):
+        folder, _, rest = start.rpartition("/")
+
+        def list_all() -> list[ObjectMeta]:
+            found = []
+            for page in obstore.list(
+                self._objects, folder or None, offset=_before(start) if rest else None, chunk_size=1000
+            ):
                 for meta in page:
                     if meta["path"].startswith(start):
-                        yield meta
-                    elif meta["path"] > start:
-                        return
+                        found.append(meta)
+                    if meta["path"] > start and not meta["path"].startswith(start) or len(found) == most:
+                        return found
+            return found
+
+        return self._tried(start, list_all, "read")
 
     def stamp(self, key: str) -> Hashable:
         import obstore
 
         try:
-            with self._told(key, DataError):
-                return _stamp(obstore.head(self._objects, key))
+            return _stamp(self._tried(key, lambda: obstore.head(self._objects, key), "read"))
         except FileNotFoundError:
             return None
 
@@ -135,18 +148,14 @@ class Bucket(Store):
     def delete(self, key: str) -> None:
         import obstore
 
-        try:
-            with self._told(key, StorageError):
-                obstore.delete(self._objects, key)
-        except FileNotFoundError:
-            pass
+        with suppress(FileNotFoundError):
+            self._tried(key, lambda: obstore.delete(self._objects, key))
 
     def move(self, key: str, to: str) -> None:
         import obstore
 
         try:
-            with self._told(key, StorageError):
-                obstore.copy(self._objects, key, to)
+            self._tried(key, lambda: obstore.copy(self._objects, key, to))
         except FileNotFoundError:
             return  # another process has done it
         self.delete(key)
@@ -159,8 +168,7 @@ class Bucket(Store):
     def folders(self, folder: str = "") -> list[str]:
         import obstore
 
-        with self._told(folder, DataError):
-            found = obstore.list_with_delimiter(self._objects, folder or None)
+        found = self._tried(folder, lambda: obstore.list_with_delimiter(self._objects, folder or None), "read")
         return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
 
     def beside(self) -> list[str]:
@@ -169,6 +177,23 @@ class Bucket(Store):
             return []
         parent = f"{scheme}://{rest.rpartition('/')[0]}"
         return [f"{parent}/{name}" for name in Bucket(parent).folders()]
+
+    def _tried(self, key: str, call: Callable[[], T], what: str = "written") -> T:
+        """Call until it works, or GIVE_UP_S have passed. obstore itself tries again only what fails before an answer begins, and no
+        create whose connection broke.
+
+        Raises:  FileNotFoundError: there is no such object. StorageError: what goes wrong, in words of ours; also of reading, for no
+                 pack can go on while its store is silent, and a file that cannot be read now must not be held for damaged.
+        """
+        end = time.monotonic() + GIVE_UP_S
+        while True:
+            try:
+                with self._told(key, what):
+                    return call()
+            except StorageError as error:
+                if time.monotonic() > end or _hopeless(error):
+                    raise
+                time.sleep(RETRY_S)
 
     # -- what was read ------------------------------------------------------------------------------------------------
 
@@ -192,21 +217,20 @@ class Bucket(Store):
                 size -= len(dropped)
 
     @contextmanager
-    def _told(self, key: str, kind: type[DataError]) -> Iterator[None]:
-        """What the service says, in words of ours; a file that is not there stays FileNotFoundError, and one that is keeps its error."""
-        from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
+    def _told(self, key: str, what: str = "written") -> Iterator[None]:
+        """What the service says, in words of ours; an object that is not there stays FileNotFoundError."""
+        from obstore.exceptions import BaseError
 
         try:
             yield
-        except (FileNotFoundError, AlreadyExistsError, PreconditionError):
+        except StorageError:
             raise
-        except NotFoundError as error:
+        except FileNotFoundError as error:  # obstore's own is one
             if "NoSuchBucket" in str(error):
-                raise kind(f"{self.place(key)}: there is no such bucket; make it, or choose another") from error
-            raise FileNotFoundError(key) from error
+                raise StorageError(f"{self.place(key)}: there is no such bucket; make it, or choose another") from error
+            raise
         except (BaseError, OSError, ValueError) as error:
-            what = "cannot be written" if kind is StorageError else "cannot be read"
-            raise kind(f"{self.place(key)}: {what} ({_said(error)}); {_mend(error)}") from error
+            raise StorageError(f"{self.place(key)}: cannot be {what} ({_said(error)}); {_mend(error)}") from error
 
 
 def _said(error: Exception) -> str:
@@ -223,6 +247,13 @@ def _mend(error: Exception) -> str:
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or "redential" in str(error):
         return "check the credentials (AWS_ACCESS_KEY_ID and so on, or the machine's role) and what they may do in this bucket"
     return "check the address and the network, then run this again"
+
+
+def _hopeless(error: StorageError) -> bool:
+    """Whether trying again cannot help."""
+    from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
+
+    return isinstance(error.__cause__, (FileNotFoundError, PermissionDeniedError, UnauthenticatedError))
 
 
 def _stamp(meta: ObjectMeta) -> Hashable:

@@ -29,6 +29,9 @@ from impray.results.store.base import File, Store
 from impray.spec.errors import ImprayError
 
 BEAT_S = 5.0
+RUNNING = "running"  # the lease of the one driver that works on a sweep's folder
+ORPHAN_S = 40.0  # looked at every LOOK_S by each actor, so that an orphan ends within a minute
+LOOK_S = 15.0
 DEAD_S = 30.0  # six beats: a holder that swaps, or whose store stumbles, is not robbed
 
 
@@ -118,6 +121,28 @@ def _taken(store: Store, name: str, wait: bool, alone: bool, say: Callable[[str]
             say(f"{_holder(content)} held {store} last; waiting up to {DEAD_S:.0f} s to see if that is still so")
             told = True
         time.sleep(BEAT_S / 5)
+
+
+class Watch:
+    """The life of a lease's holder, as seen by those who work for it on other machines."""
+
+    def __init__(self, store: Store, name: str, epoch: int) -> None:
+        self.store, self.name, self.epoch = store, name, epoch
+        self._seen: bytes | None = None
+        self._since = time.monotonic()
+
+    def lives(self) -> bool:
+        """Whether the lease is in force, and its holder has been heard of within ORPHAN_S; a store that does not answer says nothing."""
+        try:
+            if _highest(self.store, self.name) > self.epoch:
+                return False
+            content = self.store.read(_key(self.name, self.epoch))
+        except (ImprayError, OSError):
+            self._since = time.monotonic()
+            return True
+        if content != self._seen:
+            self._seen, self._since = content, time.monotonic()
+        return time.monotonic() - self._since < ORPHAN_S
 
 
 def _content(store: Store, name: str, epoch: int) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Tune's view of the proposals and of the watcher. Imports ray: reach it through `cluster`.
+"""Tune's view of the proposals and of the events.
 
 Both objects hold the driver's live state (a console, a study, threads). Tune pickles its arguments into a folder that is thrown away;
 their state stays out of it.
@@ -14,8 +14,8 @@ from ray.tune import Callback
 from ray.tune.search import Searcher
 
 from impray.results import failures
-from impray.results.store import Place
-from impray.service.proposals import Outcome, Proposals, Watcher
+from impray.results.store import Store
+from impray.service.pool import Events, Outcome, Proposals
 from impray.spec.errors import StorageError
 from impray.spec.pack import Pack
 
@@ -25,9 +25,9 @@ RETRIES = 3  # of a pack whose actor or machine died; a Python error is not trie
 class PackSearcher(Searcher):
     """Hands Tune one pack after another. Tune would tell a stopped trial as complete; this says how it really ended."""
 
-    def __init__(self, proposals: Proposals, watcher: Watcher, folder: Place) -> None:
+    def __init__(self, proposals: Proposals, events: Events, store: Store) -> None:
         super().__init__()
-        self.proposals, self.watcher, self.folder = proposals, watcher, folder
+        self.proposals, self.events, self.store = proposals, events, store
         self.packs: dict[str, Pack] = {}
         self.unwritable: StorageError | None = None  # once the folder takes nothing any more, no pack is started
 
@@ -47,11 +47,11 @@ class PackSearcher(Searcher):
                 raise StorageError(result["failed"])
             outcome, why = self._outcome(pack, result or {}, error)
             self.proposals.ended(pack, outcome)
-            self.watcher.ended(pack, outcome, why, (result or {}).get("lineages"))
+            self.events.ended(pack, outcome, why, (result or {}).get("lineages"))
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
-        """Tune would bury an error of ours under its own; `cluster.run` raises it when Tune is done."""
+        """Tune would bury an error of ours under its own; `RayPool.run` raises it when Tune is done."""
         try:
             yield
         except StorageError as error:
@@ -60,7 +60,7 @@ class PackSearcher(Searcher):
     def _outcome(self, pack: Pack, result: dict, error: bool) -> tuple[Outcome, str]:
         if error:
             why = f"its actor died {RETRIES + 1} times"
-            failures.write(self.folder, pack, result.get("round", -1), why)
+            failures.write(self.store, pack, result.get("round", -1), why)
             return "failed", why
         if result.get("failed"):
             return "failed", result["failed"]
@@ -76,18 +76,18 @@ class PackSearcher(Searcher):
         return (Searcher, ())
 
 
-class Events(Callback):
-    """Tells the watcher what Tune sees."""
+class Telling(Callback):
+    """Tells the events what Tune sees."""
 
-    def __init__(self, searcher: PackSearcher, watcher: Watcher) -> None:
-        self.searcher, self.watcher = searcher, watcher
+    def __init__(self, searcher: PackSearcher, events: Events) -> None:
+        self.searcher, self.events = searcher, events
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self.watcher.started(self.searcher.packs[trial.trial_id])
+        self.events.started(self.searcher.packs[trial.trial_id])
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         if not result.get("failed"):
-            self.watcher.finished_round(self.searcher.packs[trial.trial_id], result["round"])
+            self.events.finished_round(self.searcher.packs[trial.trial_id], result["round"])
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         return (Callback, ())

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Mapping
+from threading import Thread
 from typing import Any
 
 from ray import tune
 
 from impray.results import failures, goals
+from impray.results.store import Store, opened
+from impray.results.store.lease import LOOK_S, RUNNING, Watch, still
 from impray.run import run_pack, use_device
 from impray.spec.errors import LineagesEnded, StorageError
 from impray.spec.pack import Pack
@@ -23,6 +27,8 @@ class PackTrainable(tune.Trainable):
         os.environ["IMPRAY_WORKING_FOLDER"] = config["working_folder"]
         self.device = use_device(config["cpu"], config["gpu"])
         self._open(config)
+        if self.epoch:
+            Thread(target=_end_with_the_driver, args=(self.store, self.epoch), name="lease-watch", daemon=True).start()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Reuse this process, its imports and its data for the next pack."""
@@ -31,9 +37,9 @@ class PackTrainable(tune.Trainable):
 
     def _open(self, config: Mapping[str, Any]) -> None:
         self.pack = Pack.model_validate_json(config["pack"])
-        self.folder = config["folder"]
+        self.store, self.epoch = opened(config["store"]), config["epoch"]
         self.stop_early = Reading.model_validate(config["stop_early"]) if config["stop_early"] else None
-        self.rounds = run_pack(self.pack, self.folder, self.device)
+        self.rounds = run_pack(self.pack, self.store, self.device)
 
     def step(self) -> dict[str, Any]:
         """Run the next round; a folder that takes nothing any more is told, so that the driver ends the sweep."""
@@ -45,6 +51,8 @@ class PackTrainable(tune.Trainable):
     def _round(self) -> dict[str, Any]:
         """A Python error is a row in `failures` and ends this pack only; trying again would repeat it."""
         try:
+            if self.epoch and not still(self.store, RUNNING, self.epoch):
+                raise StorageError(f"{self.store}: another impray sweep has taken this folder over; this one ends")
             round = next(self.rounds)
             if round == self.pack.rounds:
                 for _ in self.rounds:  # what comes after the last round: the fates
@@ -56,7 +64,7 @@ class PackTrainable(tune.Trainable):
             found = {"round": self.pack.rounds, "done": True, "failed": str(error), "lineages": error.lineages}
             return {**found, **self._worst()}
         except Exception as error:
-            failures.write(self.folder, self.pack, self.iteration, error, traceback.format_exc())
+            failures.write(self.store, self.pack, self.iteration, error, traceback.format_exc())
             return {
                 "round": self.iteration,
                 "done": True,
@@ -69,7 +77,7 @@ class PackTrainable(tune.Trainable):
             return {}
         ids = [lineage.id for lineage in self.pack.lineages]
         packs = None if self.pack.known else [self.pack.id]
-        value = goals.value(self.stop_early, self.folder, ids, round, packs)
+        value = goals.value(self.stop_early, self.store, ids, round, packs)
         return {"progress": value if value == value else self._worst()["progress"]}
 
     def _worst(self) -> dict[str, float]:
@@ -83,3 +91,13 @@ class PackTrainable(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:  # noqa: ANN401
         """Nothing: `run_pack` skips what is done."""
+
+
+def _end_with_the_driver(store: Store, epoch: int) -> None:
+    """Ray ends the actors of a driver that it sees die. This is for the others: behind a broken network, or when another driver has
+    taken the folder over in the middle of a long round.
+    """
+    watch = Watch(store, RUNNING, epoch)
+    while watch.lives():
+        time.sleep(LOOK_S)
+    os._exit(1)

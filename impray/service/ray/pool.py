@@ -9,8 +9,7 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from impray.results.store import Place, opened
-from impray.service.proposals import Proposals, Watcher
+from impray.service.pool import Events, Proposals, Work
 from impray.spec.counts import fits
 from impray.spec.errors import Problem, SweepError
 from impray.spec.sweep import Sweep
@@ -83,16 +82,33 @@ def disconnect() -> None:
     ray.shutdown()
 
 
-def run(sweep: Sweep, folder: Place, proposals: Proposals, watcher: Watcher) -> None:
-    """Run every pack that `proposals` has. Returns when all ended, or early after Ctrl-C: the caller compares.
+class RayPool:
+    """Ray's actors: of a local Ray that is started and ended with the pool, or of the cluster at `address`."""
 
-    Raises:  StorageError: the folder takes nothing any more.
-    """
+    name = "ray"
+
+    def __init__(self, address: str | None = None) -> None:
+        self.address = address
+
+    def open(self, sweep: Sweep) -> int:
+        return connect(self.address, sweep)
+
+    def close(self) -> None:
+        disconnect()
+
+    def run(self, work: Work, proposals: Proposals, events: Events) -> bool:
+        """Returns False also after Ctrl-C, which Tune takes for an end: the driver sees what is left."""
+        _run(work, proposals, events)
+        return False
+
+
+def _run(work: Work, proposals: Proposals, events: Events) -> None:
     from ray import tune
 
-    from impray.service.actor import PackTrainable
-    from impray.service.search import RETRIES, Events, PackSearcher
+    from impray.service.ray.actor import PackTrainable
+    from impray.service.ray.search import RETRIES, PackSearcher, Telling
 
+    sweep = work.sweep
     scratch = tempfile.mkdtemp(prefix="impray-tune-")  # Tune's own files: thrown away, the tables are the truth
     try:
         resources = {"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu}
@@ -101,13 +117,14 @@ def run(sweep: Sweep, folder: Place, proposals: Proposals, watcher: Watcher) -> 
         )
         settings = {
             **resources,
-            "folder": opened(folder).absolute,
+            "store": work.store.absolute,
+            "epoch": work.epoch,
             "working_folder": os.getcwd(),
             "stop_early": sweep.search.stop_early.model_dump(exclude={"grace", "factor"})
             if sweep.search.stop_early
             else None,
         }
-        searcher = PackSearcher(proposals, watcher, folder)
+        searcher = PackSearcher(proposals, events, work.store)
         # With a searcher Tune has one trial waiting at a time. Where a round takes less than an actor's start, the actor that
         # is free takes it each time, and no second one ever starts. Optuna is asked as late as possible.
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if sweep.search.algorithm == "optuna" else "16"
@@ -128,7 +145,7 @@ def run(sweep: Sweep, folder: Place, proposals: Proposals, watcher: Watcher) -> 
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=RETRIES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                callbacks=[Events(searcher, watcher)],
+                callbacks=[Telling(searcher, events)],
             ),
         )
         tuner.fit()
