@@ -138,8 +138,9 @@ def test_results_are_seen_from_the_laptop(cluster):
     assert json.loads(cluster.laptop(f"impray top {place} --json"))
 
 
-def rows_of_two_hosts(rows: Path) -> bool:
-    return len(last(rows).get("hosts", {})) >= 2
+def under_way(rows: Path) -> bool:
+    """Some packs are done and most are not. (Where packs are shorter than an actor's start, one host may do them all.)"""
+    return sum(count for count, _ in last(rows).get("hosts", {}).values()) >= 15
 
 
 def test_a_driver_that_is_killed_is_taken_over_from_another_host(cluster, alone):
@@ -149,7 +150,7 @@ def test_a_driver_that_is_killed_is_taken_over_from_another_host(cluster, alone)
     there = f"cd ~/impray && {shlex.join(inner('driver', *SMALL))}"
     with cluster.running(HEAD, f"python {INQUIRE} rows {place} 3", "rows-driver.log") as (_, rows):
         with cluster.running(LAPTOP, command, "driver.log") as (driver, _):
-            wait_for("rows of two hosts", lambda: rows_of_two_hosts(rows), 120, driver)
+            wait_for("a few rows", lambda: under_way(rows), 120, driver)
             with pytest.raises(hosts.CommandFailed, match="ended with 2"):
                 cluster.net[other].run(there)  # two at once: the second is told who works there
             epoch = last(rows)["epoch"]
@@ -175,7 +176,7 @@ def test_a_store_that_stumbles_changes_no_number(cluster, alone):
         cluster.running(HEAD, f"python {INQUIRE} rows {place} 3", "rows-faults.log") as (_, rows),
         cluster.running(LAPTOP, sweep("faults", *SMALL), "faults.log") as (driver, log),
     ):
-        wait_for("rows of two hosts", lambda: rows_of_two_hosts(rows), 120, driver)
+        wait_for("a few rows", lambda: under_way(rows), 120, driver)
         cluster.s3.set(refuse=True)
         time.sleep(5)
         cluster.s3.set(unavailable=0.05, cut_put=0.05, lost_answer=0.05, cut_answer=0.02, hang=0.01, hang_s=3)
