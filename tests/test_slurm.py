@@ -142,7 +142,7 @@ def test_a_job_starts_one_ray_per_node_with_one_token_and_leaves_nothing(job):
     assert len({line.partition("mode=")[2] for line in (head, *workers)}) == 1 and "mode=token token=" in head
     assert job.called("impray") == ["impray sweep quickstart --set rounds=3 --address 10.11.12.13:21217"]
     steps = [re.search(r"--nodelist=(\S+)", step)[1] for step in job.called("srun") if " start " in step]
-    assert steps == ["node07", "node08", "node09"]
+    assert steps[0] == "node07" and sorted(steps[1:]) == ["node08", "node09"]
     assert not list((job.home / ".impray").iterdir()) and not job.called("scontrol requeue")
     assert token_of(head) not in text
 
@@ -171,7 +171,6 @@ def test_the_time_limit_stops_the_sweep_and_queues_the_job_again_and_scancel_doe
     job.put(job.venv / "bin", {"impray": STOPPABLE})
     running = job.start("quickstart")
     job.wait_for("impray")
-    time.sleep(0.3)  # the script waits for it by now
     running.send_signal(number)  # to the batch shell alone, as `--signal=B:` does
     assert ended(running)[0] == code
     assert job.called("interrupted") == ["interrupted"]
@@ -182,7 +181,6 @@ def test_a_sweep_that_ends_under_the_signal_is_done(job):
     job.put(job.venv / "bin", {"impray": STOPPABLE.replace("exit 130", "exit 0")})
     running = job.start("quickstart")
     job.wait_for("impray")
-    time.sleep(0.3)
     running.send_signal(signal.SIGUSR1)
     assert ended(running)[0] == 0 and not job.called("scontrol requeue")
 
