@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.checked
 
-.PHONY: install sweep test check lock
+.PHONY: install sweep test cluster-test check lock
 
 install: $(STAMP)
 
@@ -25,6 +25,10 @@ sweep: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Three isolated hosts on this machine, `ray up`, a sweep, a host that dies. Needs root, iproute2, util-linux, openssh-server, rsync.
+cluster-test: install
+	$(BIN)/python -m pytest tests/cluster -m cluster
 
 check: $(CHECK_STAMP)
 	$(BIN)/ruff check .

@@ -174,12 +174,25 @@ class Host:
             raise CommandFailed(f"{self.name}$ {line}\nended with {done.returncode}\n{done.stdout}")
         return done.stdout
 
-    def popen(self, line: str, log: Path, *, environment: dict[str, str] | None = None) -> subprocess.Popen:
-        """Start a command line; what it prints goes to a file of the real machine."""
+    @contextmanager
+    def running(self, line: str, log: Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen]:
+        """A command line that runs while the `with` does; what it prints goes to a file of the real machine."""
         with log.open("ab") as output:
-            return subprocess.Popen(
-                self.command(line, environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            process = subprocess.Popen(
+                self.command(line, environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
+        try:
+            yield process
+        finally:
+            with suppress(
+                ProcessLookupError
+            ):  # nsenter's child would outlive it: the group is bash and what bash started
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=30)
 
     def processes(self) -> list[str]:
         """Command lines of all that runs in it."""

@@ -45,8 +45,10 @@ def file_system(asked: dict) -> Path:
         own.chmod(0o700 if path == asked["home"] else 0o1777)
         (root / path.lstrip("/")).mkdir(parents=True, exist_ok=True)
         mount("--bind", str(own), str(root / path.lstrip("/")))
+    hidden = tuple(f"{path}/" for path in (*OWN, asked["home"]))
     for path in asked["show"]:
-        see(path, root)
+        if path.startswith(hidden):
+            see(path, root)
     (root / "shared").mkdir(exist_ok=True)
     mount("--bind", asked["shared"], str(root / "shared"))
     mount("-t", "tmpfs", "-o", "mode=755", "run", str(root / "run"))
