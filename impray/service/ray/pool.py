@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from impray.service.pool import Events, Proposals, Work
-from impray.service.ray import access
+from impray.service.ray import access, fetched
 from impray.service.ray.warden import Warden
 from impray.spec.counts import fits
 from impray.spec.errors import Problem, SweepError
@@ -50,7 +50,11 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
 
     if address is None:
         _enough(ray.cluster_resources(), sweep)
-    return slots(ray.cluster_resources(), sweep)
+        return slots(ray.cluster_resources(), sweep)
+    # Workers that the autoscaler has not fetched yet: one pack would keep the others from ever being asked for.
+    coming = fetched.most()
+    there = ray.cluster_resources()
+    return slots({name: max(there.get(name, 0), coming.get(name, 0)) for name in {*there, *coming}}, sweep)
 
 
 def _init(address: str | None) -> None:
