@@ -17,7 +17,7 @@ def most(home: Path | None = None) -> dict[str, float]:
     try:
         said = yaml.safe_load(((home or Path.home()) / BOOTSTRAP).read_text())
         return _most(said)
-    except (OSError, yaml.YAMLError, AttributeError, TypeError, ValueError):
+    except (OSError, yaml.YAMLError, AttributeError, LookupError, TypeError, ValueError):
         return {}
 
 
