@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from impray.results import mlflow, tables
+from impray.results import goals, mlflow, tables
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
 from impray.spec.base import canonical
 from impray.spec.data import Nlgp
 from impray.spec.trial import Trial
@@ -22,6 +23,7 @@ class Fake:
     methods: tuple[str, ...] = ("imp", "random")
     seeds: int = 2
     rounds: int = 2
+    goals: tuple[str, ...] = ()  # as in the YAML
 
     def __post_init__(self):
         self.paths = Paths(self.folder)
@@ -39,7 +41,7 @@ methods: [{", ".join(self.methods)}]
 seeds: {self.seeds}
 rounds: {self.rounds}
 measures: [accuracy, loss]
-search: {{space: {{data.gain: {list(self.gains)}}}}}
+search: {{space: {{data.gain: {list(self.gains)}}}, goals: [{", ".join(self.goals)}]}}
 """
         self.paths.sweep.write(text.encode())
 
@@ -56,6 +58,7 @@ search: {{space: {{data.gain: {list(self.gains)}}}}}
             "rounds": self.rounds,
             "lineages": [lineage.id for lineage in self.lineages(number)],
             "description": json.dumps(canonical(trial)),
+            "goal_names": [goals.label(goal) for goal in read_sweep(self.paths).search.goals],
         }
         tables.write(self.paths, "trials", f"{number}-{trial.id}", [row], AXES)
 

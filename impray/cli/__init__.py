@@ -4,6 +4,7 @@
 from impray.cli.app import app, main
 from impray.cli import sweep
 from impray.cli import looking
+from impray.cli import doctor
 from impray.cli import mlflow
 
-__all__ = ["app", "looking", "main", "mlflow", "sweep"]
+__all__ = ["app", "doctor", "looking", "main", "mlflow", "sweep"]

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,15 +25,37 @@ app = typer.Typer(
 )
 mlflow_app = typer.Typer(help="The MLflow view of a sweep's tables.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(mlflow_app, name="mlflow")
+
+
+def place(text: str | Path) -> str | Path:
+    """A path, or a URI as it was typed: a path would make `s3:/bucket` of it."""
+    return text if "://" in str(text) else Path(text)
+
+
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override, such as prune.fraction=0.2 or rounds=3."),
 ]
 File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one in sweeps/.")]
-Out = Annotated[Path, typer.Option("--out", help="Where sweeps' folders go.")]
-Folder = Annotated[Path, typer.Argument(help="A sweep's own folder.")]
+Out = Annotated[
+    Any,
+    typer.Option(
+        "--out", parser=place, metavar="PLACE", help="Where sweeps' folders go: a folder, or s3://bucket/runs."
+    ),
+]
+Folder = Annotated[
+    Any,
+    typer.Argument(
+        parser=place,
+        metavar="FOLDER",
+        help="A sweep's own folder, such as runs/quickstart or s3://bucket/runs/quickstart.",
+    ),
+]
 Store = Annotated[
-    str | None, typer.Option("--mlflow", help="URI of an MLflow store or server. Default: sqlite in the folder.")
+    str | None,
+    typer.Option(
+        "--mlflow", help="URI of an MLflow store or server. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
+    ),
 ]
 
 
@@ -65,13 +87,20 @@ def top_level(version: Annotated[bool, typer.Option("--version", help="Print the
 
 
 def store_problems(mlflow: str | None) -> list[Problem]:
-    """MLflow takes any word for the name of a folder of files, which it does not support any more."""
-    from impray.spec.errors import Problem
+    """What is wrong with `--mlflow`, or with MLFLOW_TRACKING_URI where nothing was given."""
+    from impray.results.mlflow import problems
 
-    if mlflow is None or "://" in mlflow:
-        return []
-    right = "must be a URI, such as http://127.0.0.1:5000 or sqlite:///mlflow.db"
-    return [Problem("--mlflow", repr(mlflow), right)]
+    return problems(mlflow)
+
+
+def chosen_store(folder: Place, mlflow: str | None) -> str | None:
+    """The MLflow store that is meant; says so where that is not as typed and not in the folder."""
+    from impray.results.mlflow import chosen
+
+    found = chosen(folder, mlflow)
+    if found.said is not None:
+        typer.echo(found.said)
+    return found.uri
 
 
 def checkout() -> Path:
@@ -84,11 +113,15 @@ def quoted(folder: Place) -> str:
 
 
 def next_view(folder: Place, mlflow: str | None = None) -> str:
-    """Where to look at a sweep in MLflow: made first where there is nothing yet; a server has its own address."""
+    """Where to look at a sweep in MLflow: made first where there is nothing yet; a server has its own address.
+
+    Args:    mlflow: as `chosen_store` gives it.
+    """
+    from impray.results import mlflow as exporter
     from impray.results.paths import Paths
 
-    if mlflow not in (None, "off"):
-        server = mlflow.startswith(("http:", "https:"))
-        ui = shlex.join(["impray", "mlflow", "ui", str(folder), "--mlflow", mlflow])
-        return f"next: open {mlflow}" if server else f"next: {ui}"
-    return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {quoted(folder)}"
+    if mlflow in (None, "off"):
+        return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {quoted(folder)}"
+    if exporter.is_server(mlflow):
+        return f"next: open {exporter.shown(mlflow)}"
+    return f"next: {shlex.join(['impray', 'mlflow', 'ui', str(folder), '--mlflow', exporter.shown(mlflow)])}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impray.cli.app import Folder, Store, answered, mlflow_app, next_view, store_problems
+from impray.cli.app import Folder, Store, answered, chosen_store, mlflow_app, next_view, store_problems
 
 if TYPE_CHECKING:
     from impray.results.paths import Paths
@@ -26,9 +26,11 @@ def mlflow_sync(
         from impray.results import mlflow as exporter
 
         with exportable(folder, mlflow):
-            found = (exporter.rebuild if rebuild else exporter.sync)(folder, mlflow, say=typer.echo)
+            uri = chosen_store(folder, mlflow)
+            found = (exporter.rebuild if rebuild else exporter.sync)(folder, uri, say=typer.echo)
+            page = exporter.ui_page(folder, uri) if exporter.is_server(uri) else None
         typer.echo(f"exported: {found.trials} trials, {found.metrics} new points")
-    typer.echo(next_view(folder, mlflow))
+    typer.echo(f"next: open {page}" if page else next_view(folder, uri))
 
 
 @contextmanager
@@ -50,13 +52,17 @@ def mlflow_ui(
     mlflow: Store = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the UI listens.")] = 5000,
 ) -> None:
-    """Open the MLflow UI on 127.0.0.1."""
+    """Open the MLflow UI on 127.0.0.1; of a server, which has its own, say the page."""
     with answered():
         from impray.results import mlflow as exporter
 
         with exportable(folder, mlflow):
-            command = exporter.ui_command(folder, mlflow, port)
-            page = exporter.ui_page(exporter.prepare(folder, mlflow, typer.echo), port)
+            uri = chosen_store(folder, mlflow)
+            command = [] if exporter.is_server(uri) else exporter.ui_command(folder, uri, port)
+            page = exporter.ui_page(folder, uri, port, typer.echo)
+        if not command:
+            typer.echo(page)
+            return
         typer.echo(f"{page}\n(ready in a few seconds; Ctrl-C ends it)")
-        code = subprocess.call(command, env={**os.environ, **exporter.ui_environment()})
+        code = subprocess.call(command, env={**os.environ, **exporter.ui_environment(folder, uri)})
     raise typer.Exit(code if code >= 0 else 130)

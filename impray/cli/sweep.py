@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impray.cli.app import File, Out, Sets, answered, app, checkout, next_view, quoted, store_problems
+from impray.cli import jobs
+from impray.cli.app import File, Out, Sets, answered, app, checkout, chosen_store, next_view, quoted, store_problems
 from impray.cli.load import load_sweep
 
 if TYPE_CHECKING:
@@ -36,30 +38,44 @@ def sweep(
     ] = False,
     where: Annotated[str, typer.Option(help="`ray` (actors) or `here` (this process; grid and random only).")] = "ray",
     address: Annotated[
-        str | None, typer.Option(help="A running Ray cluster, such as auto; default: a local one.")
+        str | None,
+        typer.Option(
+            help="A running Ray cluster: auto on its head, http://127.0.0.1:8265 from outside (through a tunnel), local for none. "
+            "Default: RAY_ADDRESS, or a local one."
+        ),
     ] = None,
     mlflow: Annotated[
         str | None,
-        typer.Option(help="URI of an MLflow store or server; `off` for none. Default: sqlite in the folder."),
+        typer.Option(
+            help="URI of an MLflow store or server; `off` for none. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
+        ),
     ] = None,
     figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
+    stop: Annotated[bool, typer.Option("--stop", help="With --address http://...: stop the job that runs it.")] = False,
 ) -> None:
     """Run a sweep, or go on where it stopped."""
     with answered():
-        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow))
+        typed, address = address, _address(address, where)
+        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow, out, stop))
         name = path.stem if path.stem != "sweep" else path.resolve().parent.name
         from impray.results.store import within
 
-        again = _command(file, sets or [], out, where, address, mlflow, figures)
+        again = _command(file, sets or [], out, where, typed, mlflow, figures)
         if plan:
             _plan(found, name, within(out, name), again)
             return
+        if jobs.is_outside(address):
+            assert address is not None
+            words = _options(sets or [], out, where, None, mlflow, figures)
+            raise typer.Exit(jobs.run(path, name, words, out, address, again, stop))
+        jobs.told_version()
         from rich.console import Console
 
         from impray.service import driver
         from impray.spec.errors import StorageError
 
         request = driver.Request(found, name, within(out, name))
+        mlflow = mlflow if mlflow == "off" else chosen_store(request.folder, mlflow)
         console = Console(width=None if sys.stdout.isatty() else 120)
         console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
         try:
@@ -76,6 +92,17 @@ def sweep(
             stopped(request.folder, again)
             raise typer.Exit(130)
         finish(request, report, console, mlflow)
+
+
+def _address(address: str | None, where: str) -> str | None:
+    """The cluster that is meant: as typed, else what RAY_ADDRESS says, which is told; None for a local Ray."""
+    given = os.environ.get("RAY_ADDRESS")
+    if address is None and given and where == "ray":
+        typer.echo(
+            f"Ray at {given if '@' not in given else 'the address in RAY_ADDRESS'} (RAY_ADDRESS; --address local for none)"
+        )
+        address = given
+    return None if address == "local" else address
 
 
 def _pool(where: str, address: str | None) -> Pool:
@@ -103,8 +130,11 @@ def _listeners(found: Sweep, console: Console, mlflow: str | None, figures: bool
     return found_listeners
 
 
-def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: str | None) -> list[Problem]:
+def call_problems(
+    found: Sweep | None, where: str, address: str | None, mlflow: str | None, out: str | Path, stop: bool
+) -> list[Problem]:
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
+    from impray.results.store import problems as place_problems
     from impray.spec.errors import Problem
     from impray.spec.wording import near
 
@@ -121,22 +151,31 @@ def call_problems(found: Sweep | None, where: str, address: str | None, mlflow: 
         problems.append(Problem("--where", "'here'", right))
     if where == "here" and address is not None:
         problems.append(Problem("--address", repr(address), "a cluster is for --where ray; leave one of them out"))
+    problems += place_problems("--out", str(out)) or jobs.address_problems(address, out, stop)
     if mlflow != "off":
         problems += store_problems(mlflow)
     return problems
 
 
 def _command(
-    file: str, sets: list[str], out: Path, where: str, address: str | None, mlflow: str | None, figures: bool
+    file: str, sets: list[str], out: str | Path, where: str, address: str | None, mlflow: str | None, figures: bool
 ) -> str:
-    """The command that was typed, to type again."""
-    words = ["impray", "sweep", file, *(word for item in sets for word in ("--set", item))]
+    """The command that was typed, to type again; without a login in a URI."""
+    return shlex.join(["impray", "sweep", file, *_options(sets, out, where, address, mlflow, figures)])
+
+
+def _options(
+    sets: list[str], out: str | Path, where: str, address: str | None, mlflow: str | None, figures: bool
+) -> list[str]:
+    from impray.results.mlflow import shown
+
+    words = [word for item in sets for word in ("--set", item)]
     words += ["--out", str(out)] if out != Path("runs") else []
     words += ["--where", where] if where != "ray" else []
     words += ["--address", address] if address else []
-    words += ["--mlflow", mlflow] if mlflow else []
+    words += ["--mlflow", shown(mlflow)] if mlflow else []
     words += [] if figures else ["--no-figures"]
-    return shlex.join(words)
+    return words
 
 
 def begun(folder: Place) -> bool:

@@ -31,6 +31,7 @@ SHOWN: dict[str, Literal["min", "max"]] = {
     "kurtosis_per_class_mean": "max",
     "ipr_mean": "max",
 }
+OVER = ("done", "diverged", "stopped")  # statuses of trials that have goals
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,15 @@ def by_goals(sweep: Sweep, folder: Place) -> Board:
     asked = sweep.search.goals
     names = [goals.label(goal) for goal in asked]
     listed = outcomes.trials(folder)
-    over = listed.filter(pl.col("status").is_in(["done", "diverged", "stopped"]))
-    # Rows of other goals, of an earlier form of the sweep, are left out.
-    trials = over.filter(pl.col("goal_names") == pl.lit(names, dtype=pl.List(pl.String)))
+    over, trials = listed.filter(pl.col("status").is_in(OVER)), compared(asked, listed)
     read = [goals.of_trials(goal, folder, trials) for goal in asked]
     statuses = trials["status"].to_list()
     means = [
-        _ranked([_finite(each.of_seeds) for each in of_goal], [_mean(each) for each in of_goal], goal.direction, rivals)
+        _ranked(
+            [_finite(each.of_seeds) for each in of_goal], [mean_of(each) for each in of_goal], goal.direction, rivals
+        )
         for goal, of_goal in zip(asked, read, strict=True)
-        for rivals in [[_is_rival(status, goal) for status in statuses]]
+        for rivals in [[is_rival(status, goal) for status in statuses]]
     ]
     front = _front(asked, [list(of_trial) for of_trial in zip(*means, strict=True)], statuses)
     axes = list(tables.axes_of(Paths(folder)))
@@ -107,7 +108,14 @@ def by_goals(sweep: Sweep, folder: Place) -> Board:
     return Board(rows, [*_notes(rows, folder), *_left_out(listed, over.height - trials.height)])
 
 
-def _mean(read: goals.Read) -> Mean:
+def compared(asked: Sequence[Goal], listed: pl.DataFrame) -> pl.DataFrame:
+    """Those of the trials in `listed` that are over and were read for these goals, not for those of an earlier form of the sweep."""
+    names = [goals.label(goal) for goal in asked]
+    over = listed.filter(pl.col("status").is_in(OVER))
+    return over.filter(pl.col("goal_names") == pl.lit(names, dtype=pl.List(pl.String)))
+
+
+def mean_of(read: goals.Read) -> Mean:
     """A goal's value: undefined where one seed is, since the others are then no fair sample."""
     numbers = _finite(read.of_seeds)
     whole = len(numbers) == len(read.of_seeds) and bool(numbers)
@@ -139,12 +147,13 @@ def _ranked(
 def _order(row: Row, name: str, goal: Goal) -> float:
     """Best first; what is undefined or no rival comes last."""
     mean = row.means[name].mean
-    if mean is None or not _is_rival(row.names["status"], goal):
+    if mean is None or not is_rival(row.names["status"], goal):
         return math.inf
     return mean if goal.direction == "min" else -mean
 
 
-def _is_rival(status: str, goal: Goal) -> bool:
+def is_rival(status: str, goal: Goal) -> bool:
+    """Whether a trial of this status is compared in this goal: one that was stopped has not got to the last round."""
     return status != "stopped" or goal.at != "last"
 
 

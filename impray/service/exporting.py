@@ -33,10 +33,11 @@ class Exporting(Listener):
             mlflow.prepare(store, self.uri)
 
         def export() -> None:
-            # Errors end this thread only, silently: the export at the sweep's end meets the same error and tells it.
+            # Errors are silent here: what does not pass is met again by the export at the sweep's end, which tells it.
             with suppress(ImprayError):
                 mlflow.prepare(store, self.uri, self.say)
-                while not self._stop.wait(EVERY_S):
+            while not self._stop.wait(EVERY_S):
+                with suppress(ImprayError):
                     mlflow.sync(store, self.uri, figures=False, say=self.say)
 
         self._thread = threading.Thread(target=export, name="mlflow-export", daemon=True)

@@ -19,7 +19,16 @@ from impray.spec.errors import DataError
 PNG = b"\x89PNG\r\n\x1a\n"
 pytestmark = pytest.mark.usefixtures("quick")
 
-WRITES = ("create_run", "log_batch", "set_tag", "log_artifact", "set_terminated", "update_run", "delete_run")
+WRITES = (
+    "create_run",
+    "set_experiment_tag",
+    "log_batch",
+    "set_tag",
+    "log_artifact",
+    "set_terminated",
+    "update_run",
+    "delete_run",
+)
 
 EXPORT = """
 import sys

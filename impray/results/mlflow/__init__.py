@@ -15,15 +15,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from impray.results.mlflow import check, place, store, wanted
+from impray.results.mlflow import charts, check, place, store, wanted
+from impray.results.mlflow.chosen import chosen, is_server, problems, shown
 from impray.results.mlflow.identity import identity
 from impray.results.mlflow.place import store_uri
-from impray.results.mlflow.runs import View, experiment_of, log_files
+from impray.results.mlflow.runs import View, experiment_of, log_files, put_charts
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
 from impray.results.store import Place
 from impray.spec.errors import DataError
 
-__all__ = ["Counts", "prepare", "rebuild", "store_uri", "sync", "ui_command", "ui_environment", "ui_page"]
+__all__ = [
+    "Counts",
+    "chosen",
+    "is_server",
+    "prepare",
+    "problems",
+    "rebuild",
+    "shown",
+    "store_uri",
+    "sync",
+    "ui_command",
+    "ui_environment",
+    "ui_page",
+]
 
 Say = Callable[[str], None]
 Signature = tuple[int, int, int]
@@ -74,7 +89,7 @@ def rebuild(folder: Place, uri: str | None = None, say: Say = silent) -> Counts:
     """Delete what this sweep has in the store, then export everything. A UI on the sqlite file must be restarted."""
     paths = place.paths_of(folder)
     with place.exclusive(paths, uri), store.answering(paths, uri):
-        wanted.runs(paths)  # nothing is deleted where the tables cannot be read
+        wanted.runs(paths, read_sweep(paths))  # nothing is deleted where the tables cannot be read
         if uri is None:
             identity(paths)  # as long as the store can still tell it
             store.remove(paths)
@@ -129,14 +144,21 @@ def _mend(paths: Paths, say: Say) -> bool:
 
 def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Callable[[], str | None]]:
     """Bring the store to what the tables say; also returns a comparison of the folder's own store with that."""
-    parent, *children = wanted.runs(paths)  # read with the lock held: an older reading would take back a newer export
+    sweep = read_sweep(paths)
+    parent, *children = wanted.runs(
+        paths, sweep
+    )  # read with the lock held: an older reading would take back a newer export
     client, name = store.client_of(paths, uri), identity(paths)
-    experiment = experiment_of(client, paths, uri).experiment_id
-    view = View(client, experiment, name)
+    experiment = experiment_of(client, paths, uri)
+    view = View(client, experiment.experiment_id, name)
     run, _ = view.put(parent)
     log_files(client, run, paths, figures)
     added = sum(view.put(child, {"mlflow.parentRunId": run.info.run_id})[1] for child in children)
-    return Counts(len(children), added), lambda: check.differs(paths, experiment, name, [parent, *children])
+    metrics = {metric for child in children for metric, _ in child.points}
+    page = charts.view(sweep, metrics, run.info.run_id, parent.start) if metrics else None
+    put_charts(client, experiment, name, sweep.question, page)
+    counts = Counts(len(children), added)
+    return counts, lambda: check.differs(paths, experiment.experiment_id, name, [parent, *children], page)
 
 
 _left: dict[Path, Signature | None] = {}  # an own store -> how this process left it
@@ -151,7 +173,7 @@ def _signature(file: Path) -> Signature | None:
 
 
 def ui_command(folder: Place, uri: str | None = None, port: int = 5000) -> list[str]:
-    """The command that serves the UI on this machine only; run it with `ui_environment()` added to the environment.
+    """The command that serves the UI on this machine only; run it with `ui_environment` added to the environment.
 
     Raises:  DataError: nothing has been exported yet, or `uri` is a server, which has its own UI.
     """
@@ -160,27 +182,33 @@ def ui_command(folder: Place, uri: str | None = None, port: int = 5000) -> list[
         raise DataError(
             f"{paths.mlflow}: nothing exported yet; make it with impray mlflow sync {shlex.quote(str(folder))}"
         )
-    if place.is_server(uri):
-        raise DataError(f"{place.shown(str(uri))} is a server with its own UI: open it in a browser")
+    if is_server(uri):
+        raise DataError(f"{shown(str(uri))} is a server with its own UI: open it in a browser")
+    backend = store_uri(paths, uri)
     # Without a destination the server makes a folder `mlartifacts` wherever it is started.
-    stores = [
-        "--backend-store-uri",
-        store_uri(paths, uri),
-        "--artifacts-destination",
-        paths.mlflow_artifacts.resolve().as_uri(),
-    ]
+    stores = ["--artifacts-destination", paths.mlflow_artifacts.resolve().as_uri()]
+    if backend == shown(
+        backend
+    ):  # what holds a login goes by the environment: every user of a machine sees its commands
+        stores = ["--backend-store-uri", backend, *stores]
     return [sys.executable, "-m", "mlflow", "ui", *stores, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
 
 
-def ui_page(experiment: str, port: int = 5000) -> str:
-    """Address of the page that draws all trials of an experiment (`prepare` gives its id) as lines over the rounds.
+def ui_page(folder: Place, uri: str | None = None, port: int = 5000, say: Say = silent) -> str:
+    """Address of the page that draws the sweep's trials; makes store and experiment where they are not there (`prepare`)."""
+    paths = place.paths_of(folder)
+    experiment = prepare(folder, uri, say)
+    with store.answering(paths, uri):
+        tags = store.client_of(paths, uri).get_experiment(experiment).tags
+    name = identity(paths)
+    # Of an earlier version's export: sorted by number, as MLflow's own order, by time, folds trials away below the sweep's run.
+    query = "compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
+    query = charts.query(name) if charts.TAG + charts.key(name) in tags else query
+    server = shown(uri.rstrip("/")) if uri is not None and is_server(uri) else f"http://127.0.0.1:{port}"
+    return f"{server}/#/experiments/{experiment}/runs?{query}"
 
-    Sorted by number: in MLflow's own order, by time, trials are folded away below the sweep's run and nothing is drawn.
-    """
-    query = "workflowType=machine_learning&compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
-    return f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs?{query}"
 
-
-def ui_environment() -> dict[str, str]:
-    """Additions to the environment of the UI's command: no telemetry, and no job runners (8 processes, 2 GB)."""
-    return {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+def ui_environment(folder: Place, uri: str | None = None) -> dict[str, str]:
+    """Additions to the environment of the UI's command: the store, no telemetry, and no job runners (8 processes, 2 GB)."""
+    quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    return {**quiet, "MLFLOW_BACKEND_STORE_URI": store_uri(place.paths_of(folder), uri)}

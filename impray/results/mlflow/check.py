@@ -14,11 +14,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from impray.results.mlflow import charts
+from impray.results.mlflow.points import DIGITS
 from impray.results.mlflow.store import damages, words
-from impray.results.mlflow.wanted import DIGITS, Wanted, title
+from impray.results.mlflow.wanted import Wanted, title
 from impray.results.paths import Paths
 
 _ACTIVE = "select run_uuid from runs where lifecycle_stage = 'active' and experiment_id = ?"
+_SHARED = "select value from experiment_tags where experiment_id = ? and key = ?"
 _TOLERANCE = 10.0 ** (2 - DIGITS)  # a mean over threads may round either way in its last digit
 
 
@@ -51,15 +54,17 @@ def moved(paths: Paths, sweep: str) -> bool:
         return any(found != here for found in database.execute(query))
 
 
-def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[Wanted]) -> str | None:
+def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[Wanted], view: str | None) -> str | None:
     """What the store holds that is not wanted, or the other way round, after an export; None if all is as wanted.
 
+    Args:    view: the page's charts, None where they have no tag.
     Tags, runs and experiments that someone else added are left alone.
     """
     try:
         with closing(_connect(paths.mlflow)) as database:
             runs = _runs(database, experiment)
             tables = [_table(database, name, experiment) for name in ("params", "metrics", "latest_metrics")]
+            shared = database.execute(_SHARED, [experiment, charts.TAG + charts.key(sweep)]).fetchone()
     except (sqlite3.Error, ValueError) as error:
         if not damages(error):
             raise
@@ -69,6 +74,8 @@ def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[Wanted])
     expected = {run.trial: run for run in wanted}
     if count != Counter(expected.keys()) or any(tags.get("impray.sweep") != sweep for tags in mine.values()):
         return f"{len(mine)} runs where {len(expected)} are wanted"
+    if view is not None and (shared is None or not charts.same(shared[0], view)):
+        return "the charts of the sweep's page not as exported"
     for id, tags in mine.items():
         one = expected[tags.get("impray.trial")]
         wrong = _wrong(one, runs[id][0], tags, *(table[id] for table in tables))

@@ -26,6 +26,7 @@ def identity(paths: Paths) -> str:
     Raises:  StorageError: it is not there and cannot be written.
     """
     path = paths.mlflow_id
+    damaged = path.exists()  # asked first: what another machine writes from now on is whole
     found = _read(path)
     if found is None:
         found = (
@@ -33,9 +34,10 @@ def identity(paths: Paths) -> str:
             or _described(paths)
             or f"{_UNFIT.sub('_', wanted.title(paths))}-{uuid.uuid4().hex[:8]}"
         )
-        if path.exists():
+        if damaged:
             set_aside(path)
-        path.write(found.encode())
+        if not path.store.create(path.key, found.encode()):
+            return _read(path) or found  # another machine was quicker
     return found
 
 

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from impray.results import files
+from impray.results.mlflow.chosen import masked, shown
 from impray.results.paths import Paths
 from impray.results.store import Place
+from impray.results.store.folder import NO_LOCKS
+from impray.results.store.lease import lease
 from impray.spec.errors import DataError, StorageError
 
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)  # read alike by SQLAlchemy, MLflow and people
@@ -78,28 +81,20 @@ def file_of(uri: str) -> Path | None:
             raise ArgumentError("a path begins with a third slash")
     except (ArgumentError, ValueError) as error:
         right = "must be like sqlite:///mlflow.db or sqlite:////home/me/mlflow.db"
-        raise DataError(f"--mlflow = {uri!r}    {right} ({str(error).splitlines()[0]})") from error
+        raise DataError(f"--mlflow = {shown(uri)!r}    {right} ({masked(str(error).splitlines()[0], uri)})") from error
     if "/" in uri.partition("?")[2]:
-        raise DataError(f"--mlflow = {uri!r}    what follows `?` are options; in a path, write it as %3F")
+        raise DataError(f"--mlflow = {shown(uri)!r}    what follows `?` are options; in a path, write it as %3F")
     if not name or ":memory:" in name or url.query.get("mode") == "memory":
         return None
     return Path(unquote(urlsplit(name).path) if name.startswith("file:") else name).absolute()
 
 
-def is_server(uri: str | None) -> bool:
-    return uri is not None and uri.startswith(("http:", "https:"))
-
-
-def shown(uri: str) -> str:
-    """The URI without user and password."""
-    scheme, mark, rest = uri.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"
-
-
 @contextmanager
 def exclusive(paths: Paths, uri: str | None, *, reading: bool = False) -> Iterator[None]:
     """Wait until no other process exports this folder or writes to the same sqlite file.
+
+    Where other machines reach the folder and no kernel's lock, as in a bucket, exports to a store that others reach too take turns
+    by a lease. Not to the folder's own file: that is a file of this machine.
 
     Args:    reading: whether to go on without a lock where none can be taken, as on a read-only disk.
     Raises:  StorageError: a lock cannot be taken.
@@ -110,10 +105,18 @@ def exclusive(paths: Paths, uri: str | None, *, reading: bool = False) -> Iterat
     if file is not None:
         wanted.append((file.with_name(f"{file.name}.lock"), True))
     with ExitStack() as held:
+        shared = paths.store.local is None
         for path, needed in wanted:
             try:
                 held.enter_context(files.locked(path))
             except StorageError:
                 if needed and not reading:
                     raise
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                shared = True
+        if shared and uri is not None and not reading:
+            with suppress(StorageError):
+                held.enter_context(lease(paths.store, "mlflow"))
         yield

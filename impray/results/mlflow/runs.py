@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from impray.results.mlflow import charts
+from impray.results.mlflow.chosen import is_server
 from impray.results.mlflow.identity import identity
-from impray.results.mlflow.place import is_server
+from impray.results.mlflow.points import Point, group_of
 from impray.results.mlflow.store import leftovers
-from impray.results.mlflow.wanted import Point, Wanted, title
+from impray.results.mlflow.wanted import Wanted, title
 from impray.results.paths import Paths
 from impray.results.store import File
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
+_NOTE = "mlflow.note.content"
 Points = Mapping[Point, tuple[float, int]]
 
 
@@ -51,6 +54,18 @@ def experiment_of(client: MlflowClient, paths: Paths, uri: str | None) -> Experi
         # With it come all runs that were ever deleted in it, also those we had replaced: `View` removes them again.
         client.restore_experiment(found.experiment_id)
     return found
+
+
+def put_charts(client: MlflowClient, experiment: Experiment, sweep: str, question: str, view: str | None) -> None:
+    """Keep the view of a sweep's page on its experiment, and a link to it at the start of its note, where it has none."""
+    tag = charts.TAG + charts.key(sweep)
+    if view is None:
+        return
+    if not charts.same(experiment.tags.get(tag), view):
+        client.set_experiment_tag(experiment.experiment_id, tag, view)
+    if not experiment.tags.get(_NOTE):  # who comes by the list of experiments lands on a page without any chart
+        link = f"[{charts.NAME}](#/experiments/{experiment.experiment_id}/runs?{charts.query(sweep)})"
+        client.set_experiment_tag(experiment.experiment_id, _NOTE, f"{link} {question}")
 
 
 class View:
@@ -120,14 +135,12 @@ class View:
             return None
         if wanted.end is None and run.info.end_time is not None:
             return None  # a trial that goes on again: MLflow cannot take an end back
-        known = {
-            method: (int(last), digest) for method, last, digest in _parts(run.data.tags.get("impray.exported", ""))
-        }
-        last = {method: last for method, (last, _) in known.items()}
-        told = all(_digest(wanted.points, method, last) == digest for method, (last, digest) in known.items())
+        known = {group: (int(last), digest) for group, last, digest in _parts(run.data.tags.get("impray.exported", ""))}
+        last = {group: last for group, (last, _) in known.items()}
+        told = all(_digest(wanted.points, group, last) == digest for group, (last, digest) in known.items())
         # The client shows steps nowhere else. A point past those told of was logged just before a kill.
-        if told and all(metric.step <= last.get(_method(metric.key), -1) for metric in run.data._metric_objs):
-            return {at: value for at, value in wanted.points.items() if at[1] > last.get(_method(at[0]), -1)}
+        if told and all(metric.step <= last.get(group_of(metric.key), -1) for metric in run.data._metric_objs):
+            return {at: value for at, value in wanted.points.items() if at[1] > last.get(group_of(at[0]), -1)}
         # A column was measured later, or a point has changed: ask for every point, which takes some ms per metric.
         there = [
             ((metric.key, metric.step), metric.value)
@@ -141,14 +154,14 @@ class View:
         return {at: value for at, value in wanted.points.items() if at not in dict(there)}
 
 
-# -- what was exported, in one tag: last round and digest of each method, `imp:9:5e0f36aa random:7:c1d2e3f4` -----------
+# -- what was exported, in one tag: last round and digest of each method and of the goals, `goal:9:5e0f36aa imp:9:c1d2e3f4`
 
 
 def _exported(points: Points) -> str:
     last: dict[str, int] = {}
     for key, step in points:
-        last[_method(key)] = max(step, last.get(_method(key), -1))
-    return " ".join(f"{method}:{step}:{_digest(points, method, step)}" for method, step in sorted(last.items()))
+        last[group_of(key)] = max(step, last.get(group_of(key), -1))
+    return " ".join(f"{group}:{step}:{_digest(points, group, step)}" for group, step in sorted(last.items()))
 
 
 def _parts(exported: str) -> list[list[str]]:
@@ -157,20 +170,16 @@ def _parts(exported: str) -> list[list[str]]:
     return parts if all(len(part) == 3 and part[1].isdecimal() for part in parts) else []
 
 
-def _digest(points: Points, method: str, last: int) -> str:
+def _digest(points: Points, group: str, last: int) -> str:
     # Fewer digits than a mean keeps, where a last bit could round either way. Without timestamps: rows that were
     # written again with the same numbers are nothing new.
-    mine = sorted((at, value) for at, (value, _) in points.items() if at[1] <= last and _method(at[0]) == method)
+    mine = sorted((at, value) for at, (value, _) in points.items() if at[1] <= last and group_of(at[0]) == group)
     text = " ".join(f"{key}@{step}={value:.9g}" for (key, step), value in mine)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
 def _same(one: float, other: float) -> bool:
     return math.isclose(one, other, rel_tol=1e-8, abs_tol=1e-300)
-
-
-def _method(key: str) -> str:
-    return key.rpartition("/")[2]
 
 
 def log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shlex
 import shutil
 import sqlite3
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from impray.results.files import UNFINISHED
-from impray.results.mlflow.place import file_of, is_server, shown, spelled, store_uri
+from impray.results.mlflow.chosen import is_server, masked, shown
+from impray.results.mlflow.place import file_of, spelled, store_uri
 from impray.results.paths import Paths, damaged_name
 from impray.spec.errors import DataError
 
@@ -26,7 +28,7 @@ _QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "9",
 }
 
 # Said of a file with which nothing is wrong.
@@ -141,7 +143,9 @@ def answering(paths: Paths, given: str | None) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, sqlite3.Error, ModuleNotFoundError, OSError) as error:
-        said = words(error).replace(store_uri(paths, given), shown(store_uri(paths, given)))
+        if is_server(given):
+            raise DataError(f"{shown(str(given))}: {_refused(masked(str(error), str(given)))}") from error
+        said = masked(words(error), store_uri(paths, given))
         raise DataError(f"{_named(given, paths)}: {_told(said, error, paths, given)}") from error
 
 
@@ -151,13 +155,38 @@ def _named(given: str | None, paths: Paths) -> str:
 
 def _told(said: str, error: Exception, paths: Paths, given: str | None) -> str:
     again = f"run impray mlflow sync {shlex.quote(str(paths.folder))}"
-    if is_server(given) or (given is not None and file_of(given) is None):
+    if isinstance(error, ModuleNotFoundError):
+        how = "install what it lacks into impray's environment"
+    elif given is not None and file_of(given) is None:
         how = "is it running, and the URI right?"
     elif given is None or isinstance(error, OSError) or not damages(error):
         how = f"mend that, then {again}"
     else:
         how = "move it away, then export again each sweep that it showed: it is made from the tables"
     return f"the MLflow store does not answer as it should ({said}); {how}"
+
+
+# What a server's client says, and what that means to a person. The first that is found in it counts.
+_MEANINGS = (
+    (r"Invalid Host header|Cross-origin request", "it does not answer to this name (403); add it to the server's "
+     "--allowed-hosts, or reach the server as 127.0.0.1 through an ssh tunnel"),
+    (r"code 401|UNAUTHENTICATED|not authenticated", "it wants a login (401); "
+     "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"),
+    (r"code 403|PERMISSION_DENIED", "it does not let this login in (403); ask who runs it, or see its --allowed-hosts"),
+    (r"NameResolution|getaddrinfo", "there is no machine of this name; is the URI right?"),
+    (r"Connection refused|NewConnectionError", "nothing answers there; is the server running, and the URI right?"),
+    (r"[Tt]imed? ?out|TimeoutError", "it does not answer in time; is the server running, and the network open?"),
+    (r"SSL|certificate", "no secure connection comes about; http instead of https? MLFLOW_TRACKING_SERVER_CERT_PATH names a certificate"),
+    (r"too many (5\d\d) error|code (5\d\d)", "it is in trouble (5xx); its own log says why, then export again"),
+    (r"code 404|not in a valid JSON|code 3\d\d", "what answers there is no MLflow server; is the URI right, its port and path?"),
+)  # fmt: skip
+
+
+def _refused(said: str) -> str:
+    meaning = next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, said)), None)
+    if meaning is None:
+        return f"the MLflow server does not answer as it should ({said.strip().splitlines()[0][:300]})"
+    return f"no export to this MLflow server: {meaning}"
 
 
 def words(error: Exception) -> str:

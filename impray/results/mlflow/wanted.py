@@ -1,37 +1,27 @@
 """What the tables say should be in MLflow: a parent run for the sweep, a child run per trial.
 
-    metric `accuracy/imp` at step n = mean over the seeds of method imp of the column `accuracy` in round n
-
-A mean leaves out NaN and infinite values, and is not logged where none is finite. `diverged/imp` counts the lineages
-that have diverged up to round n, where there are any. A round of a trial's method is logged once each of its lineages
-that the trial lists has a row there or has diverged before, and a column once no such row lacks it: a point that is
-there does not change any more. Timestamps come from the rows (`written_at`), so exporting again adds nothing.
+Its metrics are in `points`. Timestamps come from the rows (`written_at`), so exporting again adds nothing.
 """
 
 from __future__ import annotations
 
 import colorsys
 import json
-import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
 from pydantic import ValidationError
 
-from impray.results import outcomes, schema, tables
+from impray.results import outcomes, tables
+from impray.results.mlflow.points import Point, goal_points, round_points
 from impray.results.paths import Paths
-from impray.results.provenance import read_sweep
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
 STATUS = {"done": "FINISHED", "diverged": "FAILED", "stopped": "KILLED", "failed": "FAILED"}  # all else is RUNNING
 PARAM_LENGTH = 500
-DIGITS = 12  # of a mean
-_NO_METRICS = {"round", "seed", "wall_s"}
-
-Point = tuple[str, int]  # metric, step
 
 
 @dataclass(frozen=True)
@@ -47,19 +37,18 @@ class Wanted:
     points: dict[Point, tuple[float, int]] = field(default_factory=dict)  # -> value, timestamp
 
 
-def runs(paths: Paths) -> list[Wanted]:
+def runs(paths: Paths, sweep: Sweep) -> list[Wanted]:
     """The sweep's own run, then one per trial in the order of their numbers.
 
-    Raises:  SweepError: sweep.yaml cannot be read. DataError: a table cannot be read.
+    Raises:  DataError: a table cannot be read.
     """
-    sweep = read_sweep(paths)
     children = _children(paths, sweep)
     return [_parent(paths, sweep, children), *children]
 
 
 def _now(paths: Paths) -> int:
-    """When sweep.yaml was written, in ms, where nothing has run yet; 0 in a bucket."""
-    return int(paths.sweep.path.stat().st_mtime * 1000) if paths.store.local is not None else 0
+    """When sweep.yaml was written, in ms, where nothing has run yet; in a bucket, now."""
+    return int((paths.sweep.path.stat().st_mtime if paths.store.local is not None else time.time()) * 1000)
 
 
 def title(paths: Paths) -> str:
@@ -99,9 +88,11 @@ def _seeds(sweep: Sweep) -> str:
 def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
     """One run per row of the table `trials`, in the order of their numbers."""
     axes = tables.axes_of(paths)
-    points, first = _points(paths, sweep)
+    points, first = round_points(paths, sweep)
+    listed = outcomes.trials(paths.folder)
+    of_goals = goal_points(paths, sweep, listed)
     wanted = []
-    for row in outcomes.trials(paths.folder).iter_rows(named=True):
+    for row in listed.iter_rows(named=True):
         written = int(row["written_at"].timestamp() * 1000)
         tags = {
             "mlflow.runName": _name(row, axes),
@@ -117,7 +108,8 @@ def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
         status = STATUS.get(row["status"], "RUNNING")
         start, end = min(written, first.get(row["trial"], written)), None if status == "RUNNING" else written
         params = {**_trial_params(row, axes), **_shared_params(sweep)}
-        wanted.append(Wanted(row["trial"], start, end, status, params, tags, points.get(row["trial"], {})))
+        metrics = points.get(row["trial"], {}) | of_goals.get(row["trial"], {})
+        wanted.append(Wanted(row["trial"], start, end, status, params, tags, metrics))
     return wanted
 
 
@@ -158,76 +150,3 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
 
 def _text(value: object) -> str:
     return (value if isinstance(value, str) else json.dumps(value))[:PARAM_LENGTH]
-
-
-def _metric_columns() -> list[str]:
-    return [c.name for c in schema.columns("rounds") if c.type in ("int", "float") and c.name not in _NO_METRICS]
-
-
-def _points(paths: Paths, sweep: Sweep) -> tuple[dict[str, dict[Point, tuple[float, int]]], dict[str, int]]:
-    """trial -> its metric points, and trial -> when its first row was written, in ms."""
-    listed = tables.scan("trials", paths.folder).select("trial", pl.col("lineages").alias("lineage")).explode("lineage")
-    rows = tables.scan("rounds", paths.folder).join(listed, on=["trial", "lineage"], how="semi")
-    ms, diverged = pl.col("written_at").dt.epoch("ms"), pl.col("status") == "diverged"
-    means = rows.group_by("trial", "method", "round").agg(
-        ms.max().alias("ms"), ms.min().alias("first"), *(_mean(name, diverged) for name in _metric_columns())
-    )
-    ends = rows.group_by("trial", "method", "lineage").agg(
-        pl.col("round").max().alias("last"), pl.col("round").filter(diverged).min().alias("diverged")
-    )
-    found, lineages = pl.collect_all([means, ends])
-    complete, gone = _complete(paths, sweep, lineages)
-    points: dict[str, dict[Point, tuple[float, int]]] = {}
-    first: dict[str, int] = {}
-    for row in found.sort("trial", "method", "round").iter_rows(named=True):
-        trial, method, round = row["trial"], row["method"], row["round"]
-        first[trial] = min(row["first"], first.get(trial, row["first"]))
-        if round > complete.get((trial, method), -1):
-            continue
-        values = {name: row[name] for name in _metric_columns() if row[name] is not None}
-        count = sum(at <= round for at in gone.get((trial, method), []))
-        for name, value in {**values, **({"diverged": float(count)} if count else {})}.items():
-            points.setdefault(trial, {})[f"{name}/{method}", round] = (value, row["ms"])
-    return points, first
-
-
-def _mean(column: str, diverged: pl.Expr) -> pl.Expr:
-    """Over finite values; null where a row of a lineage that has not diverged was written without the column."""
-    numbers = pl.col(column).cast(pl.Float64)
-    lacks = (numbers.is_null() & ~diverged).any()
-    # A mean's last bits depend on the order in which threads add: a flat line would be drawn as a step of 1e-16.
-    mean = numbers.filter(numbers.is_finite()).mean().round_sig_figs(DIGITS)
-    return pl.when(lacks).then(None).otherwise(mean).alias(column)
-
-
-def _complete(
-    paths: Paths, sweep: Sweep, lineages: pl.DataFrame
-) -> tuple[dict[tuple[str, str], float], dict[tuple[str, str], list[int]]]:
-    """(trial, method) -> the last round that no lineage is missing from, and -> the rounds in which some diverged."""
-    heard = {row["lineage"]: row for row in lineages.iter_rows(named=True)}
-    complete: dict[tuple[str, str], float] = {}
-    gone: dict[tuple[str, str], list[int]] = {}
-    for row in lineages.iter_rows(named=True):
-        at = (row["trial"], row["method"])
-        settled = math.inf if row["diverged"] is not None else row["last"]
-        complete[at] = min(settled, complete.get(at, math.inf))
-        if row["diverged"] is not None:
-            gone.setdefault(at, []).append(row["diverged"])
-    trials = tables.scan("trials", paths.folder).select("trial", "lineages", "description").collect()
-    for trial, listed, description in trials.iter_rows():
-        silent = [id for id in listed or [] if id not in heard]
-        for method in _methods_of(silent, description, sweep):
-            complete[trial, method] = -1  # a lineage without any row
-    return complete, gone
-
-
-def _methods_of(lineages: list[str], description: str, sweep: Sweep) -> set[str]:
-    """Methods of lineages that have no row yet; all methods if that cannot be told."""
-    if not lineages:
-        return set()
-    try:
-        described = Trial.model_validate_json(description).lineages(sweep.methods, sweep.seeds)
-    except ValidationError:
-        return set(sweep.methods)
-    methods = {lineage.id: lineage.method for lineage in described}
-    return {methods[id] for id in lineages} if set(lineages) <= set(methods) else set(sweep.methods)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from impray.service.pool import Events, Proposals, Work
+from impray.service.ray import access
+from impray.service.ray.warden import Warden
 from impray.spec.counts import fits
 from impray.spec.errors import Problem, SweepError
 from impray.spec.sweep import Sweep
@@ -31,28 +33,44 @@ THREADS = (
 )  # actors inherit them; torch is pinned again in each
 
 
-def connect(address: str | None, sweep: Sweep) -> int:
+def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | None = None) -> int:
     """Start a local Ray, or join the one at `address`; returns how many packs can run at once (at least 1).
 
-    Raises:  SweepError: nobody answers at `address`, or this machine has not what one pack asks for (a cluster may still grow).
+    Args:    environment: what the processes of a local Ray have in theirs besides.
+    Raises:  SweepError: nobody answers at `address`, or not without a token, or this machine has not what one pack asks for
+             (a cluster may still grow).
     """
     threads = {name: str(max(1, int(sweep.resources.cpu))) for name in THREADS}
     for name, value in {**ENVIRONMENT, **threads}.items():
         os.environ.setdefault(name, value)
+    access.ask_for_token(address)
+    with access.only_here({**access.LOOPBACK, **(environment or {})} if address is None else {}):
+        _init(address)
     import ray
 
-    if not ray.is_initialized():
-        # "local" and not None: without it ray joins whatever stale cluster a file on disk still names.
-        # A cluster that is joined has its own dashboard, and refuses to be told about one.
-        dashboard = False if address is None else None
-        try:
-            ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError) as error:
-            why = f"no Ray cluster answers there ({str(error).splitlines()[0]}); if it uses a token, set RAY_AUTH_MODE=token"
-            raise SweepError("impray sweep", [Problem("--address", repr(address), why)]) from error
     if address is None:
         _enough(ray.cluster_resources(), sweep)
     return slots(ray.cluster_resources(), sweep)
+
+
+def _init(address: str | None) -> None:
+    import ray
+    from ray.exceptions import AuthenticationError
+
+    if ray.is_initialized():
+        return
+    # "local" and not None: without it ray joins whatever stale cluster a file on disk still names.
+    # A cluster that is joined has its own dashboard, and refuses to be told about one.
+    dashboard = False if address is None else None
+    try:
+        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+    except AuthenticationError as error:
+        why = "the token there is another one than here: copy the head's ~/.ray/auth_token here"
+        raise SweepError("impray sweep", [Problem("--address", repr(address), why)]) from error
+    except (ConnectionError, ValueError) as error:
+        why = f"no Ray cluster answers there ({str(error).splitlines()[0]})"
+        why += "" if access.with_token() else f"; if it uses a token, set {access.MODE}=token"
+        raise SweepError("impray sweep", [Problem("--address", repr(address), why)]) from error
 
 
 def _enough(resources: Mapping[str, float], sweep: Sweep) -> None:
@@ -91,25 +109,36 @@ class RayPool:
         self.address = address
 
     def open(self, sweep: Sweep) -> int:
-        return connect(self.address, sweep)
+        self._warden = Warden(_ray_folder() if self.address is None else None)
+        try:
+            return connect(self.address, sweep, self._warden.environment)
+        except BaseException:
+            self.close()  # also after Ctrl-C: Ray starts its servers one after the other
+            raise
 
     def close(self) -> None:
         disconnect()
+        self._warden.goodbye()
 
     def run(self, work: Work, proposals: Proposals, events: Events) -> bool:
         """Returns False also after Ctrl-C, which Tune takes for an end: the driver sees what is left."""
-        _run(work, proposals, events)
+        _run(work, proposals, events, self._warden.scratch)
         return False
 
 
-def _run(work: Work, proposals: Proposals, events: Events) -> None:
+def _ray_folder() -> Path:
+    """Where a local Ray puts its sessions; as Ray chooses it."""
+    return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")
+
+
+def _run(work: Work, proposals: Proposals, events: Events, scratch: Path) -> None:
     from ray import tune
 
     from impray.service.ray.actor import PackTrainable
     from impray.service.ray.search import RETRIES, PackSearcher, Telling
 
     sweep = work.sweep
-    scratch = tempfile.mkdtemp(prefix="impray-tune-")  # Tune's own files: thrown away, the tables are the truth
+    scratch.mkdir(mode=0o700)  # Tune's own files: thrown away, the tables are the truth
     try:
         resources = {"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu}
         trainable: Any = tune.with_resources(
@@ -141,7 +170,7 @@ def _run(work: Work, proposals: Proposals, events: Events) -> None:
             ),
             run_config=tune.RunConfig(
                 name="packs",
-                storage_path=scratch,
+                storage_path=str(scratch),
                 verbose=0,
                 failure_config=tune.FailureConfig(max_failures=RETRIES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),

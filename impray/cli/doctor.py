@@ -1,0 +1,141 @@
+"""`impray doctor`: what a sweep will meet, and how to mend what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from impray.cli.app import Store, answered, app, store_problems
+from impray.cli.load import load_sweep
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from impray.service.doctor import Asked, Finding
+    from impray.spec.errors import Problem
+
+STYLES = {"ok": "green", "warn": "yellow", "wrong": "red"}
+BEFORE = 7  # columns of the level and the blanks after it
+
+
+@app.command()
+def doctor(
+    file: Annotated[str | None, typer.Argument(help="A sweep's YAML file: is there room for it?")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", help="Where sweeps' folders go: a folder or s3://bucket/runs. Default: runs.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster: auto, host:port or http://...; default: RAY_ADDRESS, else local.")
+    ] = None,
+    mlflow: Store = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What a sweep will meet: versions, token, Ray, GPUs, storage, MLflow, clocks, room; with what mends it.
+
+    Exit code 1 if something is wrong.
+    """
+    with answered():
+        from rich.console import Console
+
+        from impray.service.doctor import examine
+
+        asked = question(file, out, address, mlflow)
+        console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
+        found: list[Finding] = []
+        with console.status("looking") as status:
+            for finding in examine(asked, lambda what: status.update(f"looking: {what}")):
+                found.append(finding)
+                if not as_json:
+                    tell(finding, console)
+    if as_json:
+        typer.echo(json.dumps({"findings": [finding.document() for finding in found]}))
+    else:
+        typer.echo(ending(found, file, out, address, mlflow))
+    raise typer.Exit(1 if any(finding.level == "wrong" for finding in found) else 0)
+
+
+def question(file: str | None, out: str | None, address: str | None, mlflow: str | None) -> Asked:
+    """What is to be looked at.
+
+    Raises:  SweepError: something cannot be meant, each with what would be right.
+    """
+    from impray.results.store import problems as place_problems
+    from impray.service.doctor import Asked
+    from impray.spec.errors import Problem, SweepError
+
+    address = address or os.environ.get("RAY_ADDRESS") or None
+    address = None if address == "local" else address
+    wrong = [*place_problems("--out", out or "runs"), *_address_problems(address), *_mlflow_problems(mlflow)]
+    if out is not None and _outside(address) and "://" not in out and not out.startswith("/"):
+        wrong.append(
+            Problem("--out", repr(out), "must be a bucket or an absolute path: it is looked at on the cluster")
+        )
+    sweep, path = load_sweep(file, [], lambda found: wrong) if file is not None else (None, None)
+    if wrong:
+        raise SweepError("impray doctor", wrong)
+    name = "" if path is None else path.stem if path.stem != "sweep" else path.resolve().parent.name
+    return Asked(
+        out or "runs",
+        out is not None,
+        address,
+        mlflow,
+        sweep,
+        name,
+        "" if path is None else path.read_text("utf-8-sig"),
+    )
+
+
+def _outside(address: str | None) -> bool:
+    return address is not None and address.startswith(("http://", "https://"))
+
+
+def _mlflow_problems(mlflow: str | None) -> list[Problem]:
+    return [] if mlflow == "off" else store_problems(mlflow)
+
+
+def _address_problems(address: str | None) -> list[Problem]:
+    from impray.spec.errors import Problem
+
+    host, mark, port = (address or "").rpartition(":")
+    if address is None or address == "auto" or _outside(address):
+        return []
+    if "://" not in address and mark and host and port.isdigit() and 0 < int(port) < 65536:
+        return []
+    right = "must be auto, local, host:port (6379), or http://host:8265"
+    return [Problem("--address", repr(address), f"{right}; ray:// is for Ray's client, which sweeps do not use")]
+
+
+def tell(finding: Finding, console: Console) -> None:
+    """A line; what is not well goes on below it with its mend."""
+    from rich.text import Text
+
+    level = Text(f"{finding.level:<{BEFORE - 2}}  ", STYLES[finding.level])
+    line = f"{finding.what}: {finding.value}"
+    if finding.level == "ok":
+        text = Text.assemble(level, line)
+        text.truncate(console.width, overflow="ellipsis")
+        console.print(text, highlight=False, no_wrap=True)
+        return
+    width = max(20, console.width - BEFORE)
+    parts = [
+        part for words in (line, f"-> {finding.mend}") for part in textwrap.wrap(words, width, break_long_words=False)
+    ]
+    for number, part in enumerate(parts):
+        console.print(Text.assemble(level if number == 0 else " " * BEFORE, part), highlight=False, soft_wrap=True)
+
+
+def ending(found: list[Finding], file: str | None, out: str | None, address: str | None, mlflow: str | None) -> str:
+    """How many of each, and the command that comes next."""
+    counts = {level: sum(finding.level == level for finding in found) for level in STYLES}
+    said = f"{counts['ok']} ok, {counts['warn']} to think about, {counts['wrong']} wrong"
+    words = [*([file] if file else []), *(["--out", out] if out else [])]
+    words += [*(["--address", address] if address else []), *(["--mlflow", mlflow] if mlflow else [])]
+    if counts["wrong"]:
+        return f"{said}\nnext: mend what is wrong, then {shlex.join(['impray', 'doctor', *words])}"
+    return f"{said}\nnext: {shlex.join(['impray', 'sweep', *words])}"

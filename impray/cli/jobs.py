@@ -1,0 +1,92 @@
+"""`impray sweep --address http://...`: the sweep runs as a job on a cluster; this process follows it and may go away."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import typer
+
+from impray import __version__
+
+if TYPE_CHECKING:
+    from impray.spec.errors import Problem
+
+SENT_BY = "IMPRAY_SENT_BY"  # the version that sent a job, for the cluster's to compare with
+
+
+def is_outside(address: str | None) -> bool:
+    """Whether an address is a dashboard's, to which jobs are sent."""
+    return address is not None and address.startswith(("http://", "https://"))
+
+
+def address_problems(address: str | None, out: str | Path, stop: bool) -> list[Problem]:
+    """What is wrong with an address, and with a place that the machine there cannot mean."""
+    from impray.results.store import in_bucket
+    from impray.spec.errors import Problem
+
+    if address is not None and address.startswith("ray://"):
+        right = "Ray's client cannot run a sweep; use the dashboard's address, such as http://127.0.0.1:8265"
+        return [Problem("--address", repr(address), right)]
+    if not is_outside(address):
+        right = "is for a cluster's dashboard, such as --address http://127.0.0.1:8265; here, press Ctrl-C"
+        return [Problem("--stop", None, right)] if stop else []
+    assert address is not None
+    problems = []
+    if "@" in urlsplit(address).netloc:
+        scheme = address.partition("://")[0]
+        right = "holds a login, which Ray takes none of; open a tunnel and use http://127.0.0.1:8265"
+        problems.append(Problem("--address", f"'{scheme}://...'", right))
+    if not in_bucket(str(out)) and not Path(out).is_absolute():
+        right = "must be a place that the cluster sees: s3://bucket/runs, gs://bucket/runs, or an absolute path of a shared disk"
+        problems.append(Problem("--out", repr(str(out)), right))
+    return problems
+
+
+def run(path: Path, name: str, words: list[str], out: str | Path, address: str, again: str, stop: bool) -> int:
+    """Send a sweep to a cluster, or follow the job that is running it already; the exit code of `impray sweep` there.
+
+    Args:    words: the options of `impray sweep` there, apart from file and address. again: the command that was typed.
+    Raises:  SweepError: the cluster cannot be reached, or does not do it.
+    """
+    from impray.service.ray.jobs import Jobs
+
+    jobs = Jobs(address)
+    sweep = hashlib.blake2b(f"{name} {out}".encode(), digest_size=4).hexdigest()
+    id = jobs.running(sweep)
+    if stop:
+        if id is None:
+            typer.echo(f"no job runs {name} into {out}")
+            return 0
+        jobs.stop(id)
+        typer.echo(f"asked to stop: {id}; go on with: {again.removesuffix(' --stop')}")
+        return 0
+    if id is not None:
+        typer.echo(f"following {id}, which runs already; Ctrl-C leaves it running")
+    else:
+        with tempfile.TemporaryDirectory(prefix="impray-job-") as folder:
+            file = f"{name}.yaml"
+            (Path(folder) / file).write_bytes(path.read_bytes())
+            command = shlex.join(["impray", "sweep", file, *words, "--address", "auto"])
+            id = jobs.submit(sweep, name, command, folder, {SENT_BY: __version__})
+        typer.echo(f"sent as {id}; Ctrl-C leaves it running")
+    try:
+        return jobs.follow(id, lambda text: typer.echo(text, nl=False))
+    except KeyboardInterrupt:
+        typer.echo(f"\nleft running: {id}\nfollow it with: {again}\nstop it with: {again} --stop", err=True)
+        return 130
+
+
+def told_version() -> None:
+    """On the cluster: a line if the machine that sent this job has another version."""
+    import os
+
+    sent_by = os.environ.get(SENT_BY)
+    if sent_by is not None and sent_by != __version__:
+        typer.echo(
+            f"warning: sent by impray {sent_by}, and this cluster has {__version__}; run `ray up` again", err=True
+        )

@@ -1,0 +1,188 @@
+"""What a sweep needs of disks and memory, from its description alone.
+
+Checkpoints are counted exactly but for their headers. Tables are bytes per row as measured (quickstart: 138 per round, 38 per unit
+and round once compacted), times two: small files and compacted ones lie beside each other for a moment. An actor is what a worker with
+torch takes, what preparing pictures takes, and its pack: weights and the held-out inputs of every network. Seen: 876 MiB where this
+says 990 (quickstart as one pack of 72), 449 where it says 495 (rewind_prune_gain, 60), 850 where it says 930 (redman2025_small, 36).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from impray.spec.counts import fits
+from impray.spec.data import FileData, Photographs
+from impray.spec.pack import Pack
+from impray.spec.sweep import Sweep
+from impray.spec.trial import Lineage, Trial
+
+if TYPE_CHECKING:
+    from impray.results.known import Known
+
+HEAD_BYTES = 700 << 20  # of memory: Ray's own processes on a head
+NODE_BYTES = 210 << 20  # and on every other node
+ACTOR_BYTES = 400 << 20  # a worker with torch, polars and all of impray in it
+PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
+HEADER_BYTES = 800  # of a checkpoint
+ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
+VIEW_BYTES, TRIAL_BYTES = 1 << 20, 64 << 10  # mlflow.db: empty, and per trial
+COPIES = 8  # of a pack's weights: rewound, end, gradients, momentum, stacked, and those that are written
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes, and what a pack asks Ray for."""
+
+    lineages: int  # with something left to do
+    packs: int
+    checkpoints: int
+    tables: int
+    actor: int
+    device: int  # of tensors of the largest pack
+    data: int  # of a data set in the cache of every node; 0 where none is converted
+    cpu: float
+    gpu: float
+    path: str  # of the data's files, "" where there are none or they are at a URI
+
+    @property
+    def disk(self) -> int:
+        return self.checkpoints + self.tables
+
+    def slots(self, cpus: float, gpus: float) -> int:
+        """Actors that a node has room for by what Ray counts."""
+        fit = [fits(self.cpu, cpus)] + ([fits(self.gpu, gpus)] if self.gpu > 0 else [])
+        return min(min(fit), self.packs)
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def needs(sweep: Sweep, known: Known, slots: int = 1) -> Needs:
+    """What is left of a sweep needs; with Optuna, what its trials would if each were like the base trial.
+
+    Args:    known: rows of earlier runs. slots: actors at once, which decides how large packs are.
+    """
+    from impray.service.plan import axis_types, listed, pack_of, packs, planned
+
+    if sweep.search.algorithm == "optuna":
+        left = [pack_of(sweep, planned(sweep, 0, {}, sweep.trial).lineages, known, axis_types(sweep))]
+        times = sweep.search.trials or 1
+    else:
+        left, times = packs(sweep, listed(sweep), known, axis_types(sweep), slots), 1
+    lineages = list(chain.from_iterable(pack.lineages for pack in left))
+    trials = len({lineage.trial.id for lineage in lineages}) * times
+    data = sweep.trial.data
+    return Needs(
+        lineages=len(lineages) * times,
+        packs=len(left) * times,
+        checkpoints=times * _checkpoints(left),
+        tables=VIEW_BYTES + trials * TRIAL_BYTES + times * sum(_rows_bytes(i.trial, sweep.rounds) for i in lineages),
+        actor=ACTOR_BYTES + _prepared(sweep) + max((tensors(pack) for pack in left), default=0),
+        device=max((tensors(pack) for pack in left), default=0),
+        data=_converted(sweep),
+        cpu=sweep.resources.cpu,
+        gpu=sweep.resources.gpu,
+        path=data.path if isinstance(data, FileData) and "://" not in data.path else "",
+    )
+
+
+def parameters(trial: Trial) -> int:
+    """Of one network: weights, biases, and those of batch norm with its statistics."""
+    pairs = list(zip(trial.sizes, trial.sizes[1:], strict=False))
+    count = sum(fan_in * units for fan_in, units in pairs)
+    count += sum(units for _, units in pairs) if trial.net.bias else 0
+    return count + (4 * sum(fan_in for fan_in, _ in pairs) if trial.net.batch_norm else 0)
+
+
+def tensors(pack: Pack) -> int:
+    """Bytes of a pack's tensors while it trains and is measured, about."""
+    trial, nets = pack.lineages[0].trial, len(pack.lineages)
+    width = trial.data.inputs + sum(trial.sizes[1:])
+    samples = 2 * (trial.train.batch + _held_out(trial))
+    return _item(trial) * nets * (COPIES * parameters(trial) + samples * width)
+
+
+def _held_out(trial: Trial) -> int:
+    """Held-out inputs of one network."""
+    data = trial.data
+    given = getattr(data, "held_out", None)
+    if isinstance(data, FileData):
+        per_class = (
+            given if given is not None else _HELD_OUT.get(str(getattr(data, "kind", "")), 10_000) // data.stored_classes
+        )
+        return per_class * data.classes
+    return int(given or 0) * (1 if isinstance(data, Photographs) else data.classes)
+
+
+def _prepared(sweep: Sweep) -> int:
+    data = sweep.trial.data
+    pictures = isinstance(data, Photographs) or (isinstance(data, FileData) and _blended(sweep))
+    return PICTURES_BYTES if pictures else 0
+
+
+def _blended(sweep: Sweep) -> bool:
+    return "data.gaussian_blend" in sweep.search.space or bool(getattr(sweep.trial.data, "gaussian_blend", 0))
+
+
+def _item(trial: Trial) -> int:
+    return 8 if trial.train.dtype == "float64" else 4
+
+
+def _rows_bytes(trial: Trial, rounds: int) -> int:
+    return (rounds + 1) * (ROUND_BYTES + UNIT_BYTES * sum(trial.sizes[1:]))
+
+
+def _checkpoints(left: Sequence[Pack]) -> int:
+    """Bytes of records and scores of all lineages, and of their trunks."""
+    of_kind: dict[tuple, int] = {}  # trials differ in what does not show here: a lineage is counted once per kind
+    trunks: dict[str, Trial] = {}
+    steps: set[int] = set()
+    total = 0
+    for pack in left:
+        steps.update(pack.snapshots)
+        for lineage in pack.lineages:
+            trunks.setdefault(lineage.trunk, lineage.trial)
+            key = (lineage.trial.id, lineage.method)
+            if key not in of_kind:
+                of_kind[key] = _records(pack, lineage)
+            total += of_kind[key]
+    return total + sum(_trunk(trial, len(steps) or 1) for trial in trunks.values())
+
+
+def _records(pack: Pack, lineage: Lineage) -> int:
+    trial = lineage.trial
+    prunable = sum(trial.scope_sizes)
+    scores = sum(len(measure.fate_columns) for measure in pack.measures)
+    total = 0
+    for round, kept in enumerate(_kept(trial, pack.rounds)):
+        end = kept + parameters(trial) - prunable if pack.trains(lineage, round) else 0
+        record = HEADER_BYTES + prunable // 8 + _item(trial) * end if round else 0
+        total += record + _item(trial) * scores * kept
+    return total
+
+
+def _kept(trial: Trial, rounds: int) -> Iterable[int]:
+    schedules = [trial.prune.schedule(scope) for scope in trial.scope_sizes]
+    kept = list(trial.scope_sizes)
+    for _ in range(rounds + 1):
+        kept = [next(schedule, last) for schedule, last in zip(schedules, kept, strict=True)]
+        yield sum(kept)
+
+
+def _trunk(trial: Trial, snapshots: int) -> int:
+    return (1 + snapshots) * (HEADER_BYTES + _item(trial) * parameters(trial))
+
+
+# Images of published sets, held-out and all; they are kept as bytes.
+_HELD_OUT: Mapping[str, int] = {"imagenet32": 50_000, "cifar10": 10_000, "cifar100": 10_000}
+_IMAGES: Mapping[str, int] = {"imagenet32": 1_331_167, "cifar10": 60_000, "cifar100": 60_000}
+
+
+def _converted(sweep: Sweep) -> int:
+    """Bytes of the data set, and of its Gaussian clone if one is blended in, in the cache of a machine; 0 where that is not known."""
+    data = sweep.trial.data
+    images = _IMAGES.get(str(getattr(data, "kind", "")), 0)
+    return images * data.inputs * (3 if _blended(sweep) else 1)  # the clone is in 16 bits
