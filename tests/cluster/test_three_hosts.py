@@ -109,19 +109,19 @@ def ended_well(process: subprocess.Popen, log: Path, timeout_s: float) -> None:
 
 def test_a_host_that_dies_in_the_middle_changes_no_number(cluster, alone):
     place = f"s3://{BUCKET}/killed/three_hosts"
-    victim = cluster.net[WORKERS[0]]
     with (
         cluster.timed("sweep, one host killed"),
         cluster.running(LAPTOP, through_tunnel("killed"), "killed.log") as (driver, log),
         cluster.running(HEAD, f"python {INQUIRE} nodes", "nodes-killed.log") as (_, nodes),
         cluster.running(HEAD, f"python {INQUIRE} rows {place} {ROUNDS}", "rows.log") as (_, rows),
     ):
-        # All three have written, and the victim is in the middle of a pack.
-        def in_the_middle() -> bool:
+        # Several have written, and one of the workers is in the middle of a pack. (The third may still start its actor.)
+        def in_the_middle() -> str:
             seen = last(rows).get("hosts", {})
-            return len(seen) == 3 and seen.get(victim.name, [0, 0])[1] > 0
+            busy = [name for name in WORKERS if seen.get(name, [0, 0])[1] > 0]
+            return busy[0] if busy and len(seen) >= 2 else ""
 
-        wait_for("rows of three hosts", in_the_middle, 150, driver)
+        victim = cluster.net[wait_for("rows of several hosts", in_the_middle, 150, driver)]
         victim.kill()
         killed = time.time()
         wait_for("Ray notices", lambda: len(last(nodes)["alive"]) == 2, 120)
@@ -141,7 +141,8 @@ def test_a_host_that_dies_in_the_middle_changes_no_number(cluster, alone):
 
 def test_a_host_that_comes_back_joins_again(cluster):
     """Nobody types anything: the head's autoscaler has waited for its ssh server."""
-    cluster.net[WORKERS[0]].start()
+    victim = next(cluster.net[name] for name in WORKERS if cluster.net[name].process is None)
+    victim.start()
     with (
         cluster.timed("power back -> node in again"),
         cluster.running(HEAD, f"python {INQUIRE} nodes", "nodes-again.log") as (process, log),
