@@ -12,7 +12,7 @@ from impray.data import PACKS
 from impray.data.describe import describe
 from impray.masks import RULES
 from impray.nets import NETS
-from impray.service.driver import analysis_folder
+from impray.service.drawing import analysis_folder
 from impray.spec.data import (
     DATA_KINDS,
     Arrays,

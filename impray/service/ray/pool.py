@@ -67,7 +67,7 @@ def _init(address: str | None) -> None:
     # A cluster that is joined has its own dashboard, and refuses to be told about one.
     dashboard = False if address is None else None
     try:
-        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+        _started(address or "local", dashboard)
     except AuthenticationError as error:
         why = "the token there is another one than here: copy the head's ~/.ray/auth_token here"
         raise SweepError("impray sweep", [Problem("--address", repr(address), why)]) from error
@@ -75,6 +75,23 @@ def _init(address: str | None) -> None:
         why = f"no Ray cluster answers there ({str(error).splitlines()[0]})"
         why += "" if access.with_token() else f"; if it uses a token, set {access.MODE}=token"
         raise SweepError("impray sweep", [Problem("--address", repr(address), why)]) from error
+
+
+def _started(address: str, dashboard: bool | None) -> None:
+    """Ray gives its own processes 30 s to start, whatever else the machine does: a second try finds them in memory."""
+    import ray
+
+    for last in (address != "local", True):
+        try:
+            ray.init(address, include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
+            return
+        except Exception as error:  # it raises bare Exceptions
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            if last:
+                right = "Ray's processes did not start within 30 s; is the machine busy, or its memory full? Then run this again"
+                raise SweepError("impray sweep", [Problem("--where", "'ray'", right)]) from error
 
 
 def _enough(resources: Mapping[str, float], sweep: Sweep) -> None:
