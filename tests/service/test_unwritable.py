@@ -65,3 +65,44 @@ def test_an_actor_tells_it_and_does_not_die(tmp_path, monkeypatch, then):
     assert not trainable.step()["failed"]
     told = trainable.step()
     assert told["done"] and told["unwritable"] and told["failed"] == FULL
+
+
+def test_an_actor_stops_when_another_driver_has_the_folder(tmp_path, monkeypatch):
+    def rounds(pack, folder, device):
+        yield 0
+        yield 1
+
+    monkeypatch.setattr(actor, "run_pack", rounds)
+    monkeypatch.setattr(actor, "_end_with_the_driver", lambda *_: None)  # it would end this process
+    monkeypatch.setenv("IMPRAY_WORKING_FOLDER", "")
+    store = opened(tmp_path)
+    assert store.create("leases/running-000004.json", b"{}")
+    config = {"cpu": 1, "gpu": 0, "pack": tiny_pack().model_dump_json(), "epoch": 4, "store": str(tmp_path)}
+    trainable = object.__new__(actor.PackTrainable)
+    trainable._iteration = 0
+    trainable.setup({**config, "working_folder": str(tmp_path), "stop_early": None})
+    assert not trainable.step()["failed"]
+    assert store.create("leases/running-000005.json", b"{}")
+    told = trainable.step()
+    assert told["done"] and told["unwritable"] and "taken this folder over" in told["failed"]
+
+
+class FakeTrial:
+    trial_id, num_failures, max_failures = "a", 0, search.RETRIES
+
+
+def test_deaths_count_from_the_last_finished_round(tmp_path):
+    class Deaf:
+        def finished_round(self, *_): ...
+
+    searcher = search.PackSearcher(Listed([tiny_pack()]), Deaf(), opened(tmp_path))
+    searcher.suggest("a")
+    telling, trial = search.Telling(searcher, Deaf()), FakeTrial()
+    for round in range(5):
+        trial.num_failures += search.RETRIES  # all that one round may cost
+        assert trial.num_failures <= trial.max_failures  # Tune tries again
+        telling.on_trial_result(0, [], trial, {"round": round, "failed": ""})
+    trial.num_failures += search.RETRIES + 1
+    for round in range(5):  # started again, it tells of what was done before
+        telling.on_trial_result(0, [], trial, {"round": round, "failed": ""})
+    assert trial.num_failures > trial.max_failures

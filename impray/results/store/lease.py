@@ -72,12 +72,19 @@ class Lease:
 
 @contextmanager
 def lease(
-    store: Store, name: str, *, wait: bool = True, alone: bool = False, say: Callable[[str], None] | None = None
+    store: Store,
+    name: str,
+    *,
+    wait: bool = True,
+    alone: bool = False,
+    kept: bool = True,
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[Lease | str]:
     """Hold a lease.
 
     Args:    wait: for as long as another holds it; else only until it is known to live. alone: whether the caller holds a lock of this
              machine's kernel, so that no other process here can be the holder. say: hears once if there is something to wait for.
+             kept: whether its file stays when it is let go, so that epochs never come again.
     Returns: the lease; where another lives and `wait` is False, who: a text.
     Raises:  StorageError: the store takes nothing. DataError: it cannot be read.
     """
@@ -93,8 +100,11 @@ def lease(
         got.free.set()
         thread.join()
         with suppress(ImprayError, OSError):
-            if got.ours():
+            if got.ours() and kept:
                 got.file.write(got.content(free=True))
+            elif got.ours():
+                for _, file in sorted(_epochs(store, name)):  # the last one last: it is in force until then
+                    file.delete()
 
 
 def _taken(store: Store, name: str, wait: bool, alone: bool, say: Callable[[str], None] | None) -> Lease | str:

@@ -19,7 +19,7 @@ from impray.service.pool import Events, Outcome, Proposals
 from impray.spec.errors import StorageError
 from impray.spec.pack import Pack
 
-RETRIES = 3  # of a pack whose actor or machine died; a Python error is not tried again
+RETRIES = 3  # of a round whose actor or machine died; a Python error is not tried again
 
 
 class PackSearcher(Searcher):
@@ -59,7 +59,7 @@ class PackSearcher(Searcher):
 
     def _outcome(self, pack: Pack, result: dict, error: bool) -> tuple[Outcome, str]:
         if error:
-            why = f"its actor died {RETRIES + 1} times"
+            why = f"its actor died {RETRIES + 1} times in one round"
             failures.write(self.store, pack, result.get("round", -1), why)
             return "failed", why
         if result.get("failed"):
@@ -81,12 +81,20 @@ class Telling(Callback):
 
     def __init__(self, searcher: PackSearcher, events: Events) -> None:
         self.searcher, self.events = searcher, events
+        self.reached: dict[str, int] = {}
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.events.started(self.searcher.packs[trial.trial_id])
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         if not result.get("failed"):
+            # A sweep of weeks on spot machines loses the same pack many times, each time with rounds done in between. What may not
+            # go on for ever is a pack that kills its actor in the same round.
+            if result["round"] > self.reached.get(
+                trial.trial_id, -1
+            ):  # one that starts again tells of old rounds first
+                self.reached[trial.trial_id] = result["round"]
+                trial.max_failures = trial.num_failures + RETRIES
             self.events.finished_round(self.searcher.packs[trial.trial_id], result["round"])
 
     def __reduce__(self) -> tuple[Callable, tuple]:

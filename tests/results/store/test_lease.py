@@ -175,3 +175,55 @@ def test_only_the_last_files_stay(store, fast):
         with lease(store, "x"):
             pass
     assert [file.name for file in store.files("leases")] == ["x-000004.json", "x-000005.json"]
+
+
+def test_a_lease_that_is_not_kept_leaves_no_file(store, fast):
+    for _ in range(2):
+        with lease(store, "x", kept=False) as held:
+            assert held.epoch == 1
+    assert store.files("leases") == []
+
+
+# -- those who work for the holder ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(fast, monkeypatch):
+    monkeypatch.setattr(leases, "ORPHAN_S", 0.6)
+
+
+def test_workers_see_that_the_holder_beats(store, impatient):
+    with lease(store, "x") as held:
+        watch = leases.Watch(store, "x", held.epoch)
+        end = time.monotonic() + 3 * leases.ORPHAN_S
+        while time.monotonic() < end:
+            assert watch.lives()
+            time.sleep(0.05)
+
+
+def test_workers_of_a_holder_that_is_silent_see_it(store, impatient):
+    store.write("leases/x-000001.json", json.dumps(ELSEWHERE).encode())
+    watch = leases.Watch(store, "x", 1)
+    assert watch.lives()
+    time.sleep(leases.ORPHAN_S + 0.1)
+    assert not watch.lives()
+
+
+def test_workers_of_a_holder_that_has_a_successor_see_it_at_once(store, impatient):
+    with lease(store, "x") as held:
+        watch = leases.Watch(store, "x", held.epoch)
+        taken = leases.Lease(store, "x", held.epoch + 1, "another")
+        assert watch.lives() and store.create(taken.file.key, taken.content())
+        assert not watch.lives()
+
+
+def test_workers_do_not_take_a_silent_store_for_a_dead_holder(bucket, s3, impatient, monkeypatch):
+    monkeypatch.setattr(of_bucket, "GIVE_UP_S", 1)
+    monkeypatch.setattr(of_bucket, "REQUEST_S", 1)
+    bucket.write("leases/x-000001.json", json.dumps(ELSEWHERE).encode())
+    watch = leases.Watch(bucket, "x", 1)
+    assert watch.lives()
+    s3.set(refuse=True)
+    assert watch.lives() and watch.lives()
+    s3.set()
+    assert watch.lives()
