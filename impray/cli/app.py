@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -38,13 +38,13 @@ Sets = Annotated[
 ]
 File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one in sweeps/.")]
 Out = Annotated[
-    Any,
+    str,
     typer.Option(
         "--out", parser=place, metavar="PLACE", help="Where sweeps' folders go: a folder, or s3://bucket/runs."
     ),
 ]
 Folder = Annotated[
-    Any,
+    str,
     typer.Argument(
         parser=place,
         metavar="FOLDER",

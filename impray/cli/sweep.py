@@ -32,7 +32,7 @@ DEFAULT_SWEEP = "sweeps/quickstart.yaml"
 def sweep(
     file: File = DEFAULT_SWEEP,
     sets: Sets = None,
-    out: Out = Path("runs"),
+    out: Out = "runs",
     plan: Annotated[
         bool, typer.Option("--plan", help="Print trials, lineages, packs and an estimated time; run nothing.")
     ] = False,
