@@ -106,3 +106,26 @@ def test_deaths_count_from_the_last_finished_round(tmp_path):
     for round in range(5):  # started again, it tells of what was done before
         telling.on_trial_result(0, [], trial, {"round": round, "failed": ""})
     assert trial.num_failures > trial.max_failures
+
+
+def test_packs_that_tune_gives_up_are_run_once_more_and_then_told_as_failed(tmp_path):
+    class Heard:
+        ends = []
+
+        def ended(self, pack, outcome, error, lineages=None):
+            self.ends.append((pack.id, outcome))
+
+    (tmp_path / "provenance.json").write_text('{"axes": {}}')
+    lost, fine = tiny_pack(), tiny_pack(seeds=1)
+    heard, proposals = Heard(), Listed([lost, fine])
+    first = search.PackSearcher(proposals, heard, opened(tmp_path), last=False)
+    first.suggest("a"), first.suggest("b")
+    first.on_trial_complete("a", {}, error=True)
+    assert first.open == {"b"}
+    first.on_trial_complete("b", {"round": fine.rounds, "failed": ""})
+    assert heard.ends == [(fine.id, "done")] and first.lost == [lost] and not first.open
+    second = search.PackSearcher(proposals, heard, opened(tmp_path), first.lost)
+    assert second.suggest("c") == {"pack": lost.model_dump_json()}
+    assert second.suggest("d") == search.Searcher.FINISHED
+    second.on_trial_complete("c", {}, error=True)
+    assert heard.ends[1:] == [(lost.id, "failed")]

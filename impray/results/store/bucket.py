@@ -34,8 +34,9 @@ class Bucket(Store):
     Listings and reads see every put that was answered before (S3 since 2020, Google's always).
     """
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, give_up_s: float | None = None) -> None:
         self.uri = uri
+        self._limit_s = give_up_s
         self._kept: OrderedDict[str, tuple[Hashable, bytes]] = OrderedDict()
         self._lock = threading.Lock()
         self._made: ObjectStore | None = None
@@ -56,13 +57,20 @@ class Bucket(Store):
                 self._made = from_url(
                     self.uri,
                     client_options={
-                        "timeout": timedelta(seconds=REQUEST_S),
+                        "timeout": timedelta(seconds=min(REQUEST_S, self._give_up_s)),
                         "connect_timeout": timedelta(seconds=CONNECT_S),
                         "allow_http": http,  # an address that the user has given; nothing else is ever reached without TLS
                     },
-                    retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=GIVE_UP_S)},
+                    retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=self._give_up_s)},
                 )
         return self._made
+
+    @property
+    def _give_up_s(self) -> float:
+        return GIVE_UP_S if self._limit_s is None else self._limit_s
+
+    def hasty(self, seconds: float) -> Bucket:
+        return Bucket(self.uri, seconds)
 
     def exists(self) -> bool:
         return bool(self._listed("", most=1))
@@ -179,13 +187,13 @@ class Bucket(Store):
         return [f"{parent}/{name}" for name in Bucket(parent).folders()]
 
     def _tried(self, key: str, call: Callable[[], T], what: str = "written") -> T:
-        """Call until it works, or GIVE_UP_S have passed. obstore itself tries again only what fails before an answer begins, and no
+        """Call until it works, or `give_up_s` have passed. obstore itself tries again only what fails before an answer begins, and no
         create whose connection broke.
 
         Raises:  FileNotFoundError: there is no such object. StorageError: what goes wrong, in words of ours; also of reading, for no
                  pack can go on while its store is silent, and a file that cannot be read now must not be held for damaged.
         """
-        end = time.monotonic() + GIVE_UP_S
+        end = time.monotonic() + self._give_up_s
         while True:
             try:
                 with self._told(key, what):

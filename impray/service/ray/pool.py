@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from impray.service.pool import Events, Proposals, Work
 from impray.service.ray import access, fetched
@@ -15,6 +15,9 @@ from impray.service.ray.warden import Warden
 from impray.spec.counts import fits
 from impray.spec.errors import Problem, SweepError
 from impray.spec.sweep import Sweep
+
+if TYPE_CHECKING:
+    from impray.service.ray.search import PackSearcher
 
 # Set before ray is imported: quiet, no loggers of its own, no usage report, none of it listening beyond this machine.
 ENVIRONMENT = {
@@ -153,56 +156,75 @@ def _ray_folder() -> Path:
 
 
 def _run(work: Work, proposals: Proposals, events: Events, scratch: Path) -> None:
+    """Search with Tune, and once more for packs that it lost: it counts some deaths twice, and gives up all packs of a node that
+    comes and goes.
+    """
+    from impray.service.ray.search import PackSearcher
+
+    for name in ("ray", "ray.tune"):  # they print the traces of actors that die; what matters of them is told by ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    scratch.mkdir(mode=0o700)  # Tune's own files: thrown away, the tables are the truth
+    try:
+        first = PackSearcher(proposals, events, work.store, last=False)
+        _search(work, first, scratch)
+        # After Ctrl-C, which Tune takes for an end, packs are open.
+        if first.lost and not first.open and first.unwritable is None:
+            _search(work, PackSearcher(proposals, events, work.store, first.lost), scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
+    """Raises:  StorageError: the store takes nothing any more."""
     from ray import tune
 
     from impray.service.ray.actor import PackTrainable
-    from impray.service.ray.search import RETRIES, PackSearcher, Telling
+    from impray.service.ray.search import RETRIES, Telling
 
     sweep = work.sweep
-    scratch.mkdir(mode=0o700)  # Tune's own files: thrown away, the tables are the truth
-    try:
-        resources = {"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu}
-        trainable: Any = tune.with_resources(
-            PackTrainable, tune.PlacementGroupFactory([{k.upper(): v for k, v in resources.items() if v}])
-        )
-        settings = {
-            **resources,
-            "store": work.store.absolute,
-            "epoch": work.epoch,
-            "working_folder": os.getcwd(),
-            "stop_early": sweep.search.stop_early.model_dump(exclude={"grace", "factor"})
-            if sweep.search.stop_early
-            else None,
-        }
-        searcher = PackSearcher(proposals, events, work.store)
-        # With a searcher Tune has one trial waiting at a time. Where a round takes less than an actor's start, the actor that
-        # is free takes it each time, and no second one ever starts. Optuna is asked as late as possible.
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if sweep.search.algorithm == "optuna" else "16"
-        tuner = tune.Tuner(
-            trainable,
-            param_space=settings,
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                num_samples=10**9,  # the proposals say when it is enough
-                scheduler=_scheduler(sweep),
-                reuse_actors=True,
-                trial_dirname_creator=lambda trial: trial.trial_id,
-                trial_name_creator=lambda trial: trial.trial_id,
-            ),
-            run_config=tune.RunConfig(
-                name="packs",
-                storage_path=str(scratch),
-                verbose=0,
-                failure_config=tune.FailureConfig(max_failures=RETRIES),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                callbacks=[Telling(searcher, events)],
-            ),
-        )
-        tuner.fit()
-        if searcher.unwritable is not None:
-            raise searcher.unwritable
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    # With a searcher Tune has one trial waiting at a time. Where a round takes less than an actor's start, the actor that
+    # is free takes it each time, and no second one ever starts. Optuna is asked as late as possible.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1" if sweep.search.algorithm == "optuna" else "16"
+    resources = {"cpu": sweep.resources.cpu, "gpu": sweep.resources.gpu}
+    trainable: Any = tune.with_resources(
+        PackTrainable, tune.PlacementGroupFactory([{k.upper(): v for k, v in resources.items() if v}])
+    )
+    tuner = tune.Tuner(
+        trainable,
+        param_space=_settings(work),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=10**9,  # the proposals say when it is enough
+            scheduler=_scheduler(sweep),
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+            trial_name_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="packs" if searcher.last else "first",
+            storage_path=str(scratch),
+            verbose=0,
+            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+            callbacks=[Telling(searcher, searcher.events)],
+        ),
+    )
+    tuner.fit()
+    if searcher.unwritable is not None:
+        raise searcher.unwritable
+
+
+def _settings(work: Work) -> dict[str, Any]:
+    """What each actor is given beside its pack."""
+    stop = work.sweep.search.stop_early
+    return {
+        "cpu": work.sweep.resources.cpu,
+        "gpu": work.sweep.resources.gpu,
+        "store": work.store.absolute,
+        "epoch": work.epoch,
+        "working_folder": os.getcwd(),
+        "stop_early": stop.model_dump(exclude={"grace", "factor"}) if stop else None,
+    }
 
 
 def _scheduler(sweep: Sweep) -> Any:  # noqa: ANN401

@@ -6,7 +6,7 @@ their state stays out of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,23 +25,36 @@ RETRIES = 3  # of a round whose actor or machine died; a Python error is not tri
 class PackSearcher(Searcher):
     """Hands Tune one pack after another. Tune would tell a stopped trial as complete; this says how it really ended."""
 
-    def __init__(self, proposals: Proposals, events: Events, store: Store) -> None:
+    def __init__(
+        self, proposals: Proposals, events: Events, store: Store, again: Sequence[Pack] = (), *, last: bool = True
+    ) -> None:
         super().__init__()
         self.proposals, self.events, self.store = proposals, events, store
+        self.again, self.last = (
+            list(again),
+            last,
+        )  # packs that an earlier search lost, which come first; whether one follows
+        self.lost: list[Pack] = []  # packs whose actors died too often, for the next search
         self.packs: dict[str, Pack] = {}
+        self.open: set[str] = set()
         self.unwritable: StorageError | None = None  # once the folder takes nothing any more, no pack is started
 
     def suggest(self, trial_id: str) -> Any:
         proposed = "finished"
         with self._noting():
-            proposed = "finished" if self.unwritable else self.proposals.next()
+            proposed = "finished" if self.unwritable else self.again.pop(0) if self.again else self.proposals.next()
         if proposed == "finished":
             return Searcher.FINISHED
         self.packs[trial_id] = proposed
+        self.open.add(trial_id)
         return {"pack": proposed.model_dump_json()}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         pack = self.packs[trial_id]
+        self.open.discard(trial_id)
+        if error and not self.last:
+            self.lost.append(pack)
+            return
         with self._noting():
             if result and result.get("unwritable"):
                 raise StorageError(result["failed"])
@@ -59,7 +72,7 @@ class PackSearcher(Searcher):
 
     def _outcome(self, pack: Pack, result: dict, error: bool) -> tuple[Outcome, str]:
         if error:
-            why = f"its actor died {RETRIES + 1} times in one round"
+            why = f"its actor died {RETRIES + 1} times in one round, or could not be started"
             failures.write(self.store, pack, result.get("round", -1), why)
             return "failed", why
         if result.get("failed"):

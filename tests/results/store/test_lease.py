@@ -163,7 +163,7 @@ def test_silence_of_the_store_robs_nobody(bucket, s3, fast, monkeypatch):
 def test_faults_give_nobody_a_second_lease(bucket, s3, fast):
     s3.set(lost_answer=0.3, unavailable=0.2, cut_put=0.1)
     epochs = []
-    for _ in range(10):
+    for _ in range(4):
         with lease(bucket, "x") as held:
             epochs.append(held.epoch)
     s3.set()
