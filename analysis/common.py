@@ -28,6 +28,7 @@ from matplotlib.ticker import MaxNLocator
 
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.schema import TABLES
 from impray.results.store import Place
 from impray.spec.errors import DataError, ImprayError
 
@@ -115,7 +116,7 @@ def rows(table: str, folder: Place, only: Mapping[str, str] | None = None) -> tu
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{folder}: its tables cannot be read ({why})") from error
     if frame.is_empty():
-        is_sweep = bool(Paths(folder).row_files("trials"))
+        is_sweep = any(Paths(folder).row_files(name) for name in TABLES)
         hint = f"this sweep has not asked for the measure {table}" if is_sweep and table == "masks" else NO_SWEEP
         raise DataError(f"{folder}: no rows in the table {table}; {hint}")
     for path, wanted in (only or {}).items():

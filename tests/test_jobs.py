@@ -52,6 +52,7 @@ def dashboard(environment):
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
         command += ["--node-ip-address=127.0.0.1", "--num-cpus=2", f"--temp-dir={folder}"]
         command += ["--dashboard-host=127.0.0.1", f"--dashboard-port={page}", "--include-dashboard=true"]
+        command += [f"--dashboard-agent-listen-port={free_port()}"]  # another Ray may have the usual one
         head = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             address = f"http://127.0.0.1:{page}"

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 CONNECT_S = 10.0
+AGENT_S = 20.0
 SWEEP = "impray.sweep"  # in a job's metadata: which sweep, into which place
 # A job is stopped as by Ctrl-C, and has a minute to say what is done before it is killed.
 STOPPED_BY = {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": "60"}
@@ -35,7 +37,8 @@ class Jobs:
             os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
             from ray.job_submission import JobSubmissionClient
 
-            logging.getLogger("ray.dashboard.modules.dashboard_sdk").setLevel(logging.ERROR)
+            for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+                logging.getLogger(name).setLevel(logging.ERROR)
             self._client: JobSubmissionClient = JobSubmissionClient(address)
 
     def running(self, sweep: str) -> str | None:
@@ -47,10 +50,17 @@ class Jobs:
         """Start a command on the cluster, in a folder with the files of `folder`; the job's id."""
         id = f"impray-{name}-{sweep}-{len(self._all(sweep)) + 1}"
         environment = {"working_dir": folder, "env_vars": {**STOPPED_BY, **more}}
-        with _told(self.address):
-            return self._client.submit_job(
-                entrypoint=command, submission_id=id, runtime_env=environment, metadata={SWEEP: sweep}
-            )
+        end = time.monotonic() + AGENT_S
+        while True:
+            try:
+                with _told(self.address):
+                    return self._client.submit_job(
+                        entrypoint=command, submission_id=id, runtime_env=environment, metadata={SWEEP: sweep}
+                    )
+            except SweepError as error:  # a head that has just started takes jobs later than it answers
+                if "No available agent" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(1)
 
     def follow(self, id: str, say: Callable[[str], None]) -> int:
         """Pass on what a job prints, from its beginning, until it ends; its exit code."""

@@ -160,7 +160,8 @@ def test_silence_of_the_store_robs_nobody(bucket, s3, fast, monkeypatch):
     assert json.loads(held.file.read())["free"]
 
 
-def test_faults_give_nobody_a_second_lease(bucket, s3, fast):
+def test_faults_give_nobody_a_second_lease(bucket, s3, fast, monkeypatch):
+    monkeypatch.setattr(of_bucket, "RETRY_S", 0.02)
     s3.set(lost_answer=0.3, unavailable=0.2, cut_put=0.1)
     epochs = []
     for _ in range(4):

@@ -165,7 +165,8 @@ def test_what_goes_wrong_now_and_then_changes_nothing(bucket, s3, kind):
 
 
 @pytest.mark.parametrize("kind", ["lost_answer", "cut_put", "unavailable"])
-def test_who_created_a_file_knows_it_also_when_the_answer_was_lost(bucket, s3, kind):
+def test_who_created_a_file_knows_it_also_when_the_answer_was_lost(bucket, s3, kind, monkeypatch):
+    monkeypatch.setattr(of_bucket, "RETRY_S", 0.02)
     s3.set(**{kind: 0.5})
     assert [bucket.create(f"lease-{n}", b"%d" % n) for n in range(6)] == [True] * 6
     assert [bucket.create(f"lease-{n}", b"other") for n in range(6)] == [False] * 6
