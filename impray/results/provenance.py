@@ -41,10 +41,10 @@ def read_provenance(paths: Paths) -> dict[str, Any]:
 
     Raises:  DataError: it cannot be read, or was changed.
     """
-    wrong = wrong_with_provenance(paths)
+    wrong, content = _looked_at(paths.provenance, _check_provenance)
     if wrong:
         raise DataError(f"{paths.provenance}: {wrong}; {mends(paths)}")
-    return json.loads(paths.provenance.read() or b"{}")
+    return json.loads(content or b"{}")
 
 
 def read_sweep(paths: Paths) -> Sweep:
@@ -83,16 +83,16 @@ def wrong_with_sweep(paths: Paths) -> str | None:
 
 def wrong_with_provenance(paths: Paths) -> str | None:
     """What is wrong with provenance.json; None if nothing is, or it is not there."""
+    return _wrong(paths.provenance, _check_provenance)
 
-    def check(content: bytes) -> None:
-        said = json.loads(content)
-        axes = said["axes"]
-        if not isinstance(axes, dict) or not set(axes.values()) <= {"float", "int", "str", "bool", "json"}:
-            raise ValueError("its axes are no names with types")
-        if "id" in said and not intact(content):  # versions before 0.4.0 wrote neither
-            raise ValueError("its seal is gone")
 
-    return _wrong(paths.provenance, check)
+def _check_provenance(content: bytes) -> None:
+    said = json.loads(content)
+    axes = said["axes"]
+    if not isinstance(axes, dict) or not set(axes.values()) <= {"float", "int", "str", "bool", "json"}:
+        raise ValueError("its axes are no names with types")
+    if "id" in said and not intact(content):  # versions before 0.4.0 wrote neither
+        raise ValueError("its seal is gone")
 
 
 def axes_of(paths: Paths) -> dict[str, str]:
@@ -100,9 +100,8 @@ def axes_of(paths: Paths) -> dict[str, str]:
 
     Raises:  DataError: provenance.json cannot be read.
     """
-    if paths.provenance.exists():
-        return read_provenance(paths)["axes"]
-    return recovered_axes(paths)
+    said = read_provenance(paths)
+    return said["axes"] if said else recovered_axes(paths)
 
 
 def recovered_axes(paths: Paths) -> dict[str, str]:
@@ -139,24 +138,28 @@ def _kind(of_column: pa.DataType) -> str:
 
 
 def _wrong(file: File, check: Callable[[bytes], object]) -> str | None:
-    if not file.exists():
-        return None
+    return _looked_at(file, check)[0]
+
+
+def _looked_at(file: File, check: Callable[[bytes], object]) -> tuple[str | None, bytes | None]:
+    """What is wrong with a file, and its bytes; read once, for a bucket is asked for it with every look at a table."""
+    content = None
     try:
         content = file.read()
         if content is None:
-            return "is not a file"
+            return ("is not a file" if file.store.local is not None and file.exists() else None), None
         if intact(content) is False:
-            return "was changed since impray wrote it"
+            return "was changed since impray wrote it", content
         check(content)
     except IsADirectoryError:
-        return "is not a file"
+        return "is not a file", content
     except StorageError:
         raise  # the store is silent: nothing is known of the file
     except ImprayError as error:
-        return f"cannot be read ({str(error).splitlines()[-1].strip()})"
+        return f"cannot be read ({str(error).splitlines()[-1].strip()})", content
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return f"cannot be read ({error})"
-    return None
+        return f"cannot be read ({error})", content
+    return None, content
 
 
 def _write_if_new(file: File, text: str) -> None:
