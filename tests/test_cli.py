@@ -333,7 +333,7 @@ def test_a_disk_that_is_full_before_and_in_the_middle_of_a_sweep(whole, folder):
     first, second, stopped, again = found.stderr.splitlines()
     assert (
         first
-        == "runs/x/leases/running-000001.json: cannot be written (No space left on device); free some space and run this again"
+        == "runs/x/leases/running-000000001.json: cannot be written (No space left on device); free some space and run this again"
     )
     assert re.match(r"runs/x/\S+: cannot be written \(No space left on device\); free some space", second)
     assert re.match(r"stopped: 0 of 2 trials done, 2 not over; \d+ rounds of \d+ lineages are in the tables", stopped)

@@ -65,19 +65,22 @@ def run(path: Path, name: str, words: list[str], out: str | Path, address: str, 
         jobs.stop(id)
         typer.echo(f"asked to stop: {id}; go on with: {again.removesuffix(' --stop')}")
         return 0
-    if id is not None:
-        typer.echo(f"following {id}, which runs already; Ctrl-C leaves it running")
-    else:
-        with tempfile.TemporaryDirectory(prefix="impray-job-") as folder:
-            file = f"{name}.yaml"
-            (Path(folder) / file).write_bytes(path.read_bytes())
-            command = shlex.join(["impray", "sweep", file, *words, "--address", "auto"])
-            id = jobs.submit(sweep, name, command, folder, {SENT_BY: __version__})
-        typer.echo(f"sent as {id}; Ctrl-C leaves it running")
     try:
+        if id is not None:
+            typer.echo(f"following {id}, which runs already; Ctrl-C leaves it running")
+        else:
+            with tempfile.TemporaryDirectory(prefix="impray-job-") as folder:
+                file = f"{name}.yaml"
+                (Path(folder) / file).write_bytes(path.read_bytes())
+                command = shlex.join(["impray", "sweep", file, *words, "--address", "auto"])
+                id = jobs.submit(sweep, name, command, folder, {SENT_BY: __version__})
+            typer.echo(f"sent as {id}; Ctrl-C leaves it running")
         return jobs.follow(id, lambda text: typer.echo(text, nl=False))
     except KeyboardInterrupt:
-        typer.echo(f"\nleft running: {id}\nfollow it with: {again}\nstop it with: {again} --stop", err=True)
+        typer.echo(
+            f"\nleft running: {id or 'what was sent, if anything'}\nfollow it with: {again}\nstop it with: {again} --stop",
+            err=True,
+        )
         return 130
 
 

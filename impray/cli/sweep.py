@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,8 +86,11 @@ def sweep(
             raise typer.Exit(130) from None
         except StorageError as error:
             typer.echo(str(error), err=True)
-            if begun(request.folder):
-                stopped(request.folder, again)
+            with suppress(StorageError):  # it may be a bucket that does not answer
+                if begun(request.folder):
+                    stopped(request.folder, again)
+                raise typer.Exit(2) from None
+            typer.echo(f"go on with: {again}", err=True)
             raise typer.Exit(2) from None
         if report.interrupted:
             stopped(request.folder, again)

@@ -300,6 +300,9 @@ class Chain:
     def grow_trunks(self, lineages: Sequence[Lineage]) -> None:
         """Load or train the trunks of `lineages` with every snapshot asked for. Each part is trained by one process only."""
         needy = list({lineage.trunk: lineage for lineage in lineages if self._lacks(lineage) != []}.values())
+        for lineage in needy:
+            self._load_trunk(lineage)
+        needy = [lineage for lineage in needy if self._lacks(lineage) != []]
         if not needy:
             return
         with self.memory.locked_trunks(sorted(lineage.trunk for lineage in needy)):

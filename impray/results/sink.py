@@ -148,7 +148,7 @@ class FolderSink:
         with ExitStack() as stack:
             for trunk in sorted(trunks):
                 if stack.enter_context(store.lock(self.paths.trunk_lock(trunk))) is None:
-                    stack.enter_context(lease(store, f"trunk-{trunk}", kept=False))
+                    stack.enter_context(lease(store, f"trunk-{trunk}"))
             yield
 
     def load_record(self, lineage: str, round: int) -> bytes | None:

@@ -13,7 +13,7 @@ import io
 import os
 import platform
 import subprocess
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -91,12 +91,13 @@ def parquet(table: str, frame: pl.DataFrame) -> bytes:
     return sealed(buffer.getvalue())
 
 
-def compact(folder: Place, axes: Mapping[str, str] | None = None) -> None:
+def compact(folder: Place, axes: Mapping[str, str] | None = None, still: Callable[[], None] = lambda: None) -> None:
     """Merge each table's files into one. A crash in between leaves both, and `scan` counts each key once.
 
     Nothing is deleted unless every key (of the tables in GROUPS: every group) that went in has come out, with all its columns.
 
-    Args:    axes: of the sweep that is running, beside those that the folder tells of.
+    Args:    axes: of the sweep that is running, beside those that the folder tells of. still: asked before anything is deleted; raises
+             where this process may not do so any more.
     Raises:  DataError: a file is damaged, or something would be lost. Then everything stays as it is.
     """
     paths = Paths(folder)
@@ -113,8 +114,8 @@ def compact(folder: Place, axes: Mapping[str, str] | None = None) -> None:
         if lost:
             target.delete()
             raise DataError(f"{paths.table(table)}: merging its files would lose {lost}; they are kept as they are")
-        for file in merged:
-            file.delete()
+        still()
+        paths.store.delete_all(merged)
 
 
 def _lost(table: str, merged: list[Path] | list[bytes], target: bytes, expected: Mapping[str, pl.DataType]) -> str:
@@ -184,7 +185,12 @@ def set_damaged_aside(folder: Place) -> list[tuple[File, str]]:
     Returns: each file that was moved, and what is wrong with it.
     """
     paths = Paths(folder)
-    told = [(path, wrong) for table in TABLES for path in paths.row_files(table) if (wrong := damage(path))]
+    told = []
+    for table in TABLES:
+        found = paths.row_files(table)
+        if paths.store.local is None:
+            paths.store.sources(found)  # many at once, and then known
+        told += [(file, wrong) for file in found if (wrong := damage(file))]
     for file, _ in told:
         set_aside(file)
     for table in TABLES:

@@ -79,8 +79,9 @@ def _finish(
     with timed(report.seconds, "tables"):
         # Someone may have deleted provenance.json while packs ran: the axes are the sweep's, whatever lies there.
         folder.write(request.sweep, request.name, paths, trials.columns, contents)
-        _still(lease)  # what is merged is deleted: not beside another driver
-        tables.compact(paths.store, trials.columns)
+        tables.compact(
+            paths.store, trials.columns, lambda: _still(lease)
+        )  # what is merged is deleted: not beside another driver
     for listener in listeners:
         with timed(report.seconds, listener.part):
             listener.whole(paths, report)
@@ -158,6 +159,8 @@ class Books:
             listener.finished_round(pack, round)
 
     def ended(self, pack: Pack, outcome: Outcome, error: str, lineages: Sequence[str] | None = None) -> None:
+        if self.lease.lost:
+            _still(self.lease)  # its row in `trials` is another driver's to write
         self.open -= 1
         self.ran += 1
         for listener in self.listeners:

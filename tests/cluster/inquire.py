@@ -42,7 +42,9 @@ def rows(uri: str, last_round: str) -> None:
             host: [found.filter(pl.col("host") == host).height, begun.filter(pl.col("host") == host).height]
             for host in found["host"].unique().to_list()
         }
-        epochs = [file.name.removesuffix(".json")[-6:] for file in opened(uri).files("leases", ["running-"])]
+        epochs = [
+            file.name.removesuffix(".json").rpartition("-")[2] for file in opened(uri).files("leases", ["running-"])
+        ]
         print(json.dumps({"at": time.time(), "hosts": count, "epoch": int(max(epochs, default="0"))}), flush=True)
         time.sleep(0.5)
 

@@ -13,7 +13,7 @@ from impray.results.files import locked, write
 from impray.results.paths import Paths, aside
 from impray.results.rows import covers, measured, summaries
 from impray.results.schema import KEYS, TABLES, TYPES, columns, schema
-from impray.spec.errors import DataError
+from impray.spec.errors import DataError, StorageError
 
 AXES = {"data.gain": "float"}
 
@@ -283,3 +283,16 @@ def test_no_flipped_bit_of_what_a_folder_says_of_itself_is_believed(tmp_path, bi
         for at in range(len(content)):
             path.path.write_bytes(content[:at] + bytes([content[at] ^ bits]) + content[at + 1 :])
             assert wrong(paths), (path.name, at)
+
+
+def test_nothing_is_deleted_by_a_driver_that_has_lost_the_folder(paths):
+    for n in range(3):
+        put(paths, f"f{n}", row(round=n))
+
+    def lost():
+        raise StorageError("another one has it")
+
+    with pytest.raises(StorageError):
+        tables.compact(paths.folder, still=lost)
+    assert {file.name for file in paths.row_files("rounds")} >= {f"rows-f{n}.parquet" for n in range(3)}
+    assert tables.scan("rounds", paths.folder).collect()["round"].to_list() == [0, 1, 2]

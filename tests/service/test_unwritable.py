@@ -76,13 +76,13 @@ def test_an_actor_stops_when_another_driver_has_the_folder(tmp_path, monkeypatch
     monkeypatch.setattr(actor, "_end_with_the_driver", lambda *_: None)  # it would end this process
     monkeypatch.setenv("IMPRAY_WORKING_FOLDER", "")
     store = opened(tmp_path)
-    assert store.create("leases/running-000004.json", b"{}")
+    assert store.create("leases/running-000000004.json", b"{}")
     config = {"cpu": 1, "gpu": 0, "pack": tiny_pack().model_dump_json(), "epoch": 4, "store": str(tmp_path)}
     trainable = object.__new__(actor.PackTrainable)
     trainable._iteration = 0
     trainable.setup({**config, "working_folder": str(tmp_path), "stop_early": None})
     assert not trainable.step()["failed"]
-    assert store.create("leases/running-000005.json", b"{}")
+    assert store.create("leases/running-000000005.json", b"{}")
     told = trainable.step()
     assert told["done"] and told["unwritable"] and "taken this folder over" in told["failed"]
 

@@ -118,5 +118,5 @@ def exclusive(paths: Paths, uri: str | None, *, reading: bool = False) -> Iterat
                 shared = True
         if shared and uri is not None and not reading:
             with suppress(StorageError):
-                held.enter_context(lease(paths.store, "mlflow", kept=False))
+                held.enter_context(lease(paths.store, "mlflow"))
         yield

@@ -13,6 +13,8 @@ what may be retried, and it is the library inside polars, so both read the same 
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 
 from impray.results.store.base import File, Store
@@ -39,9 +41,18 @@ def opened(place: Place) -> Store:
     wrong = problems("folder", place)
     if wrong:
         raise SweepError(place, wrong)
+    # One per process: it keeps connections, and what it has read. Another endpoint is another store.
+    return _bucket(place.rstrip("/"), tuple(os.environ.get(name) for name in _OF_CLIENTS))
+
+
+_OF_CLIENTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_REGION", "AWS_SESSION_TOKEN")
+
+
+@lru_cache(maxsize=16)
+def _bucket(uri: str, environment: tuple[str | None, ...]) -> Store:
     from impray.results.store.bucket import Bucket
 
-    return Bucket(place.rstrip("/"))
+    return Bucket(uri)
 
 
 def in_bucket(place: Place) -> bool:

@@ -74,6 +74,14 @@ class Store(ABC):
         Raises:  StorageError: it cannot be deleted.
         """
 
+    def delete_all(self, files: Sequence[File]) -> None:
+        """Delete many files.
+
+        Raises:  StorageError: one of them cannot be deleted; others may be gone.
+        """
+        for file in files:
+            self.delete(file.key)
+
     @abstractmethod
     def move(self, key: str, to: str) -> None:
         """Move a file, or whatever lies there; nothing happens where nothing does.

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from impray.results.store.base import File, Store
-from impray.spec.errors import StorageError
+from impray.spec.errors import Problem, StorageError, SweepError
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -38,6 +38,7 @@ class Bucket(Store):
         self.uri = uri
         self._limit_s = give_up_s
         self._kept: OrderedDict[str, tuple[Hashable, bytes]] = OrderedDict()
+        self._kept_bytes = 0
         self._lock = threading.Lock()
         self._made: ObjectStore | None = None
 
@@ -51,8 +52,7 @@ class Bucket(Store):
         if self._made is None:
             from obstore.store import from_url
 
-            endpoints = (os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
-            http = next((value for value in endpoints if value), "").startswith("http://")
+            http = _endpoint().startswith("http://")
             with self._told(""):
                 self._made = from_url(
                     self.uri,
@@ -61,7 +61,7 @@ class Bucket(Store):
                         "connect_timeout": timedelta(seconds=CONNECT_S),
                         "allow_http": http,  # an address that the user has given; nothing else is ever reached without TLS
                     },
-                    retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=self._give_up_s)},
+                    retry_config={"max_retries": 20, "retry_timeout": timedelta(seconds=self._give_up_s / 3)},
                 )
         return self._made
 
@@ -159,6 +159,10 @@ class Bucket(Store):
         with suppress(FileNotFoundError):
             self._tried(key, lambda: obstore.delete(self._objects, key))
 
+    def delete_all(self, files: Sequence[File]) -> None:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda file: self.delete(file.key), files))
+
     def move(self, key: str, to: str) -> None:
         import obstore
 
@@ -217,12 +221,11 @@ class Bucket(Store):
         if not key.startswith("tables/"):
             return  # checkpoints are read once
         with self._lock:
-            self._kept.pop(key, None)
+            self._kept_bytes += len(content) - len(self._kept.pop(key, (None, b""))[1])
             self._kept[key] = (stamp, content)
-            size = sum(len(kept) for _, kept in self._kept.values())
-            while size > KEPT_BYTES:
+            while self._kept_bytes > KEPT_BYTES:
                 _, (_, dropped) = self._kept.popitem(last=False)
-                size -= len(dropped)
+                self._kept_bytes -= len(dropped)
 
     @contextmanager
     def _told(self, key: str, what: str = "written") -> Iterator[None]:
@@ -241,6 +244,20 @@ class Bucket(Store):
             raise StorageError(f"{self.place(key)}: cannot be {what} ({_said(error)}); {_mend(error)}") from error
 
 
+def _endpoint() -> str:
+    """Of an S3 server of the user's own; "" for AWS.
+
+    Raises:  SweepError: it is no address. obstore would panic.
+    """
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        value = os.environ.get(name, "")
+        if value and not value.startswith(("http://", "https://")):
+            raise SweepError("environment", [Problem(name, repr(value), "must start with http:// or https://")])
+        if value:
+            return value
+    return ""
+
+
 def _said(error: Exception) -> str:
     """The first line of what obstore says, which goes on with pages of internals; an error document of S3 down to its message."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -252,7 +269,9 @@ def _said(error: Exception) -> str:
 def _mend(error: Exception) -> str:
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or "redential" in str(error):
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or any(
+        w in str(error) for w in ("redential", " 403 ")
+    ):
         return "check the credentials (AWS_ACCESS_KEY_ID and so on, or the machine's role) and what they may do in this bucket"
     return "check the address and the network, then run this again"
 
@@ -261,11 +280,11 @@ def _hopeless(error: StorageError) -> bool:
     """Whether trying again cannot help."""
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
-    return isinstance(error.__cause__, (FileNotFoundError, PermissionDeniedError, UnauthenticatedError))
+    return isinstance(error.__cause__, (FileNotFoundError, PermissionDeniedError, UnauthenticatedError, ValueError))
 
 
 def _stamp(meta: ObjectMeta) -> Hashable:
-    return (meta["e_tag"], meta["size"], str(meta["last_modified"]))
+    return (meta["e_tag"] or str(meta["last_modified"]), meta["size"])
 
 
 def _outermost(starts: Sequence[str]) -> list[str]:

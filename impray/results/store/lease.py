@@ -1,6 +1,6 @@
 """Leases: who works on something, where machines share no locks.
 
-A lease called `running` is the files `leases/running-000001.json`, `leases/running-000002.json` and so on; the highest number, its
+A lease called `running` is the files `leases/running-000000001.json`, `leases/running-000000002.json` and so on; the highest number, its
 epoch, is in force. Taking a lease is creating the next file, which a store grants to exactly one of several (`Store.create`): that
 is how every tie breaks. The holder writes its own file again every BEAT_S, with another number in it. Who finds a file that is let
 go, or whose holder was a process of this machine that has died, takes the lease at once. Who sees a file stay as it is for DEAD_S, by
@@ -79,14 +79,12 @@ def lease(
     *,
     wait: bool = True,
     alone: bool = False,
-    kept: bool = True,
     say: Callable[[str], None] | None = None,
 ) -> Iterator[Lease | str]:
     """Hold a lease.
 
     Args:    wait: for as long as another holds it; else only until it is known to live. alone: whether the caller holds a lock of this
              machine's kernel, so that no other process here can be the holder. say: hears once if there is something to wait for.
-             kept: whether its file stays when it is let go, so that epochs never come again.
     Returns: the lease; where another lives and `wait` is False, who: a text.
     Raises:  StorageError: the store takes nothing. DataError: it cannot be read.
     """
@@ -101,12 +99,11 @@ def lease(
     finally:
         got.free.set()
         thread.join()
+        # Its file stays: an epoch that came twice would let a holder of the first believe that it still is one.
         with suppress(ImprayError, OSError):
-            if got.ours() and kept:
-                got.file.write(got.content(free=True))
-            elif got.ours():
-                for _, file in sorted(_epochs(store, name)):  # the last one last: it is in force until then
-                    file.delete()
+            store = store.hasty(BEAT_S)
+            if not got.lost and _highest(store, name) == got.epoch:
+                store.write(got.file.key, got.content(free=True))
 
 
 def _taken(store: Store, name: str, wait: bool, alone: bool, say: Callable[[str], None] | None) -> Lease | str:
@@ -172,7 +169,7 @@ def still(store: Store, name: str, epoch: int) -> bool:
 
 
 def _key(name: str, epoch: int) -> str:
-    return f"leases/{name}-{epoch:06d}.json"
+    return f"leases/{name}-{epoch:09d}.json"
 
 
 def _highest(store: Store, name: str) -> int:
@@ -183,7 +180,7 @@ def _highest(store: Store, name: str) -> int:
 def _epochs(store: Store, name: str) -> list[tuple[int, File]]:
     files = store.files("leases", [f"{name}-"])
     texts = [(file.name.removeprefix(f"{name}-").removesuffix(".json"), file) for file in files]
-    return [(int(text), file) for text, file in texts if len(text) == 6 and text.isdigit()]
+    return [(int(text), file) for text, file in texts if len(text) == 9 and text.isdigit()]
 
 
 def _tidy(store: Store, name: str, epoch: int) -> None:
@@ -230,7 +227,10 @@ def _read(content: bytes | None) -> dict:
 def _is_free(content: bytes | None, alone: bool) -> bool:
     """Whether its holder has let it go, or was a process of this machine that is no more."""
     said = _read(content)
-    if said.get("free") or (alone and said.get("host") == _place()["host"]):
+    if said.get("free"):
+        return True
+    # The same boot, too: two machines of one name may share a disk whose locks each keeps for itself.
+    if alone and all(said.get(name) == _place()[name] for name in ("host", "boot")):
         return True
     here = bool(_place()["boot"]) and all(said.get(name) == value for name, value in _place().items())
     return here and bool(said.get("started")) and _started(int(said.get("pid", 0))) != said["started"]

@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 from impray.results import failures
 from impray.results.store import Store
 from impray.service.pool import Events, Outcome, Proposals
-from impray.spec.errors import StorageError
+from impray.spec.errors import DataError, StorageError
 from impray.spec.pack import Pack
 
 RETRIES = 3  # of a round whose actor or machine died; a Python error is not tried again
@@ -37,7 +37,7 @@ class PackSearcher(Searcher):
         self.lost: list[Pack] = []  # packs whose actors died too often, for the next search
         self.packs: dict[str, Pack] = {}
         self.open: set[str] = set()
-        self.unwritable: StorageError | None = None  # once the folder takes nothing any more, no pack is started
+        self.unwritable: DataError | None = None  # once the folder takes nothing any more, no pack is started
 
     def suggest(self, trial_id: str) -> Any:
         proposed = "finished"
@@ -67,7 +67,7 @@ class PackSearcher(Searcher):
         """Tune would bury an error of ours under its own; `RayPool.run` raises it when Tune is done."""
         try:
             yield
-        except StorageError as error:
+        except DataError as error:
             self.unwritable = self.unwritable or error
 
     def _outcome(self, pack: Pack, result: dict, error: bool) -> tuple[Outcome, str]:

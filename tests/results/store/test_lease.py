@@ -63,7 +63,7 @@ def test_never_two_at_once(store, fast):
 
 
 def test_a_dead_holder_elsewhere_is_followed_when_its_file_has_stayed_the_same(store, fast):
-    store.write("leases/x-000007.json", json.dumps(ELSEWHERE).encode())
+    store.write("leases/x-000000007.json", json.dumps(ELSEWHERE).encode())
     start = time.monotonic()
     said = []
     with lease(store, "x", wait=False, say=said.append) as held:
@@ -78,9 +78,9 @@ def test_a_living_holder_elsewhere_is_told_at_its_next_beat(store, fast):
         n = 0
         while not stop.wait(0.15):
             n += 1
-            store.write("leases/x-000007.json", json.dumps({**ELSEWHERE, "beat": n}).encode())
+            store.write("leases/x-000000007.json", json.dumps({**ELSEWHERE, "beat": n}).encode())
 
-    store.write("leases/x-000007.json", json.dumps(ELSEWHERE).encode())
+    store.write("leases/x-000000007.json", json.dumps(ELSEWHERE).encode())
     thread = threading.Thread(target=beats)
     thread.start()
     try:
@@ -118,21 +118,21 @@ with lease(opened(sys.argv[1]), "x"):
 
 
 def test_with_the_kernels_lock_held_a_holder_of_this_machine_is_dead(tmp_path, store):
-    who = {**ELSEWHERE, "host": leases._place()["host"]}
-    store.write("leases/x-000001.json", json.dumps(who).encode())
+    who = {**ELSEWHERE, **{name: leases._place()[name] for name in ("host", "boot")}}
+    store.write("leases/x-000000001.json", json.dumps(who).encode())
     with lease(store, "x", wait=False, alone=True) as held:
         assert held.epoch == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff\xfe", json.dumps(ELSEWHERE).encode()[:-5]])
 def test_a_damaged_file_holds_nobody_up_for_long(store, fast, content):
-    store.write("leases/x-000001.json", content)
+    store.write("leases/x-000000001.json", content)
     with lease(store, "x", wait=False) as held:
         assert held.epoch == 2
 
 
 def test_a_folder_in_its_place_holds_nobody_up(tmp_path, fast):
-    (tmp_path / "leases" / "x-000001.json").mkdir(parents=True)
+    (tmp_path / "leases" / "x-000000001.json").mkdir(parents=True)
     with lease(opened(tmp_path), "x", wait=False) as held:
         assert held.epoch == 2
 
@@ -175,14 +175,7 @@ def test_only_the_last_files_stay(store, fast):
     for _ in range(5):
         with lease(store, "x"):
             pass
-    assert [file.name for file in store.files("leases")] == ["x-000004.json", "x-000005.json"]
-
-
-def test_a_lease_that_is_not_kept_leaves_no_file(store, fast):
-    for _ in range(2):
-        with lease(store, "x", kept=False) as held:
-            assert held.epoch == 1
-    assert store.files("leases") == []
+    assert [file.name for file in store.files("leases")] == ["x-000000004.json", "x-000000005.json"]
 
 
 # -- those who work for the holder ------------------------------------------------------------------------------------
@@ -203,7 +196,7 @@ def test_workers_see_that_the_holder_beats(store, impatient):
 
 
 def test_workers_of_a_holder_that_is_silent_see_it(store, impatient):
-    store.write("leases/x-000001.json", json.dumps(ELSEWHERE).encode())
+    store.write("leases/x-000000001.json", json.dumps(ELSEWHERE).encode())
     watch = leases.Watch(store, "x", 1)
     assert watch.lives()
     time.sleep(leases.ORPHAN_S + 0.1)
@@ -221,7 +214,7 @@ def test_workers_of_a_holder_that_has_a_successor_see_it_at_once(store, impatien
 def test_workers_do_not_take_a_silent_store_for_a_dead_holder(bucket, s3, impatient, monkeypatch):
     monkeypatch.setattr(of_bucket, "GIVE_UP_S", 1)
     monkeypatch.setattr(of_bucket, "REQUEST_S", 1)
-    bucket.write("leases/x-000001.json", json.dumps(ELSEWHERE).encode())
+    bucket.write("leases/x-000000001.json", json.dumps(ELSEWHERE).encode())
     watch = leases.Watch(bucket, "x", 1)
     assert watch.lives()
     s3.set(refuse=True)

@@ -198,3 +198,16 @@ def test_a_bucket_that_is_not_there_is_told(s3):
         opened("s3://no-such-bucket/x").read("a")
     with pytest.raises(StorageError, match="no such bucket"):
         opened("s3://no-such-bucket/x").write("a", b"")
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:9000", "ftp://h", "h"])
+def test_an_endpoint_that_is_no_address_is_told(monkeypatch, endpoint):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with pytest.raises(SweepError, match="must start with http"):
+        opened("s3://bucket/x").read("a")
+
+
+def test_one_process_has_one_store_per_place_and_endpoint(bucket, monkeypatch):
+    assert opened(bucket.uri) is opened(f"{bucket.uri}/")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert opened(bucket.uri) is not bucket
