@@ -76,7 +76,7 @@ def wait_for(address, head):
 
 
 def start(environment, *words):
-    command = [sys.executable, "-m", "impray.cli", "sweep", *map(str, words), "--mlflow", "off"]
+    command = [sys.executable, "-m", "impray.cli", "sweep", "--mlflow", "off", *map(str, words)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -167,6 +167,10 @@ def test_nobody_there_is_told_at_once(environment, tmp_path):
         (["--address", "http://h:1", "--out", "runs"], "a place that the cluster sees"),
         (["--address", "ray://h:1"], "use the dashboard's address"),
         (["--address", "http://me:secret@h:1", "--out", "s3://b/r"], "holds a login"),
+        (
+            ["--address", "http://h:1", "--out", "s3://b/r", "--mlflow", "http://me:secret@h"],
+            "a login, which is not sent",
+        ),
         (["--stop"], "is for a cluster's dashboard"),
         (["--out", "ftp://h/x"], "s3://"),
     ],

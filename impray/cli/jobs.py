@@ -24,7 +24,7 @@ def is_outside(address: str | None) -> bool:
     return address is not None and address.startswith(("http://", "https://"))
 
 
-def address_problems(address: str | None, out: str | Path, stop: bool) -> list[Problem]:
+def address_problems(address: str | None, out: str | Path, mlflow: str | None, stop: bool) -> list[Problem]:
     """What is wrong with an address, and with a place that the machine there cannot mean."""
     from impray.results.store import in_bucket
     from impray.spec.errors import Problem
@@ -41,6 +41,11 @@ def address_problems(address: str | None, out: str | Path, stop: bool) -> list[P
         scheme = address.partition("://")[0]
         right = "holds a login, which Ray takes none of; open a tunnel and use http://127.0.0.1:8265"
         problems.append(Problem("--address", f"'{scheme}://...'", right))
+    if mlflow is not None and "@" in urlsplit(mlflow).netloc:
+        right = (
+            "holds a login, which is not sent; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the cluster"
+        )
+        problems.append(Problem("--mlflow", f"'{urlsplit(mlflow).scheme}://...'", right))
     if not in_bucket(str(out)) and not Path(out).is_absolute():
         right = "must be a place that the cluster sees: s3://bucket/runs, gs://bucket/runs, or an absolute path of a shared disk"
         problems.append(Problem("--out", repr(str(out)), right))

@@ -155,7 +155,7 @@ def call_problems(
         problems.append(Problem("--where", "'here'", right))
     if where == "here" and address is not None:
         problems.append(Problem("--address", repr(address), "a cluster is for --where ray; leave one of them out"))
-    problems += place_problems("--out", str(out)) or jobs.address_problems(address, out, stop)
+    problems += place_problems("--out", str(out)) or jobs.address_problems(address, out, mlflow, stop)
     if mlflow != "off":
         problems += store_problems(mlflow)
     return problems
