@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import torch
 from rich.console import Console
+from s3.fixtures import bucket, s3, s3_proxy  # noqa: F401 - fixtures of all tests
 
 from impray.results.schema import PROVENANCE
 from impray.results.tables import scan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,7 +52,7 @@ Folder = Annotated[
         help="A sweep's own folder, such as runs/quickstart or s3://bucket/runs/quickstart.",
     ),
 ]
-Store = Annotated[
+MlflowUri = Annotated[
     str | None,
     typer.Option(
         "--mlflow", help="URI of an MLflow store or server. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
@@ -105,6 +106,13 @@ def chosen_store(folder: Place, mlflow: str | None) -> str | None:
 
 def checkout() -> Path:
     return Path(__file__).parent.parent.parent
+
+
+def cluster_of(address: str | None) -> tuple[str | None, bool]:
+    """The cluster that is meant: as typed, else as RAY_ADDRESS says; None for a local Ray. And whether RAY_ADDRESS says it."""
+    named = os.environ.get("RAY_ADDRESS") or None
+    meant = address or named
+    return None if meant == "local" else meant, address is None and named is not None
 
 
 def quoted(folder: Place) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 import textwrap
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impray.cli.app import Store, answered, app, store_problems
-from impray.cli.load import load_sweep
+from impray.cli.app import MlflowUri, answered, app, cluster_of, store_problems
+from impray.cli.jobs import is_outside, login_problems, out_problems
+from impray.cli.load import load_sweep, name_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,7 @@ def doctor(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster: auto, host:port or http://...; default: RAY_ADDRESS, else local.")
     ] = None,
-    mlflow: Store = None,
+    mlflow: MlflowUri = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """What a sweep will meet: versions, token, Ray, GPUs, storage, MLflow, clocks, room; with what mends it.
@@ -67,19 +67,16 @@ def question(file: str | None, out: str | None, address: str | None, mlflow: str
     """
     from impray.results.store import problems as place_problems
     from impray.service.doctor import Asked
-    from impray.spec.errors import Problem, SweepError
+    from impray.spec.errors import SweepError
 
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    address = None if address == "local" else address
+    address, _ = cluster_of(address)
     wrong = [*place_problems("--out", out or "runs"), *_address_problems(address), *_mlflow_problems(mlflow)]
-    if out is not None and _outside(address) and "://" not in out and not out.startswith("/"):
-        wrong.append(
-            Problem("--out", repr(out), "must be a bucket or an absolute path: it is looked at on the cluster")
-        )
+    if out is not None and is_outside(address):
+        wrong += out_problems(out)
     sweep, path = load_sweep(file, [], lambda found: wrong) if file is not None else (None, None)
     if wrong:
         raise SweepError("impray doctor", wrong)
-    name = "" if path is None else path.stem if path.stem != "sweep" else path.resolve().parent.name
+    name = "" if path is None else name_of(path)
     return Asked(
         out or "runs",
         out is not None,
@@ -91,10 +88,6 @@ def question(file: str | None, out: str | None, address: str | None, mlflow: str
     )
 
 
-def _outside(address: str | None) -> bool:
-    return address is not None and address.startswith(("http://", "https://"))
-
-
 def _mlflow_problems(mlflow: str | None) -> list[Problem]:
     return [] if mlflow == "off" else store_problems(mlflow)
 
@@ -102,8 +95,10 @@ def _mlflow_problems(mlflow: str | None) -> list[Problem]:
 def _address_problems(address: str | None) -> list[Problem]:
     from impray.spec.errors import Problem
 
+    if is_outside(address):
+        return login_problems(address)
     host, mark, port = (address or "").rpartition(":")
-    if address is None or address == "auto" or _outside(address):
+    if address is None or address == "auto":
         return []
     if "://" not in address and mark and host and port.isdigit() and 0 < int(port) < 65536:
         return []
@@ -132,10 +127,12 @@ def tell(finding: Finding, console: Console) -> None:
 
 def ending(found: list[Finding], file: str | None, out: str | None, address: str | None, mlflow: str | None) -> str:
     """How many of each, and the command that comes next."""
+    from impray.results.mlflow import shown
+
     counts = {level: sum(finding.level == level for finding in found) for level in STYLES}
     said = f"{counts['ok']} ok, {counts['warn']} to think about, {counts['wrong']} wrong"
     words = [*([file] if file else []), *(["--out", out] if out else [])]
-    words += [*(["--address", address] if address else []), *(["--mlflow", mlflow] if mlflow else [])]
+    words += [*(["--address", address] if address else []), *(["--mlflow", shown(mlflow)] if mlflow else [])]
     if counts["wrong"]:
         return f"{said}\nnext: mend what is wrong, then {shlex.join(['impray', 'doctor', *words])}"
     return f"{said}\nnext: {shlex.join(['impray', 'sweep', *words])}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import urlsplit
 
 import typer
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 SENT_BY = "IMPRAY_SENT_BY"  # the version that sent a job, for the cluster's to compare with
 
 
-def is_outside(address: str | None) -> bool:
+def is_outside(address: str | None) -> TypeGuard[str]:
     """Whether an address is a dashboard's, to which jobs are sent."""
     return address is not None and address.startswith(("http://", "https://"))
 
 
 def address_problems(address: str | None, out: str | Path, mlflow: str | None, stop: bool) -> list[Problem]:
     """What is wrong with an address, and with a place that the machine there cannot mean."""
-    from impray.results.store import in_bucket
     from impray.spec.errors import Problem
 
     if address is not None and address.startswith("ray://"):
@@ -35,21 +35,34 @@ def address_problems(address: str | None, out: str | Path, mlflow: str | None, s
     if not is_outside(address):
         right = "is for a cluster's dashboard, such as --address http://127.0.0.1:8265; here, press Ctrl-C"
         return [Problem("--stop", None, right)] if stop else []
-    assert address is not None
-    problems = []
-    if "@" in urlsplit(address).netloc:
-        scheme = address.partition("://")[0]
-        right = "holds a login, which Ray takes none of; open a tunnel and use http://127.0.0.1:8265"
-        problems.append(Problem("--address", f"'{scheme}://...'", right))
+    problems = login_problems(address)
     if mlflow is not None and "@" in urlsplit(mlflow).netloc:
         right = (
             "holds a login, which is not sent; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD on the cluster"
         )
         problems.append(Problem("--mlflow", f"'{urlsplit(mlflow).scheme}://...'", right))
-    if not in_bucket(str(out)) and not Path(out).is_absolute():
-        right = "must be a place that the cluster sees: s3://bucket/runs, gs://bucket/runs, or an absolute path of a shared disk"
-        problems.append(Problem("--out", repr(str(out)), right))
-    return problems
+    return problems + out_problems(out)
+
+
+def login_problems(address: str) -> list[Problem]:
+    """What is wrong with the address of a dashboard: it must not hold what is secret."""
+    from impray.spec.errors import Problem
+
+    if "@" not in urlsplit(address).netloc:
+        return []
+    right = "holds a login, which Ray takes none of; open a tunnel and use http://127.0.0.1:8265"
+    return [Problem("--address", f"'{urlsplit(address).scheme}://...'", right)]
+
+
+def out_problems(out: str | Path) -> list[Problem]:
+    """What is wrong with a place for results on a cluster that is reached from outside."""
+    from impray.results.store import in_bucket
+    from impray.spec.errors import Problem
+
+    if in_bucket(str(out)) or Path(out).is_absolute():
+        return []
+    right = "must be a place that the cluster sees: s3://bucket/runs, gs://bucket/runs, or an absolute path of a shared disk"
+    return [Problem("--out", repr(str(out)), right)]
 
 
 def run(path: Path, name: str, words: list[str], out: str | Path, address: str, again: str, stop: bool) -> int:
@@ -68,7 +81,7 @@ def run(path: Path, name: str, words: list[str], out: str | Path, address: str, 
             typer.echo(f"no job runs {name} into {out}")
             return 0
         jobs.stop(id)
-        typer.echo(f"asked to stop: {id}; go on with: {again.removesuffix(' --stop')}")
+        typer.echo(f"asked to stop: {id}; go on with: {again}")
         return 0
     try:
         if id is not None:
@@ -91,8 +104,6 @@ def run(path: Path, name: str, words: list[str], out: str | Path, address: str, 
 
 def told_version() -> None:
     """On the cluster: a line if the machine that sent this job has another version."""
-    import os
-
     sent_by = os.environ.get(SENT_BY)
     if sent_by is not None and sent_by != __version__:
         typer.echo(

@@ -31,3 +31,8 @@ def load_sweep(
         right = f"there is no such file; sweeps/ has {', '.join(shipped) or 'none'}{near(file, options)}"
         raise SweepError(file, [Problem("file", None, right)])
     return load(path, sets, check, sizes_in_files), path
+
+
+def name_of(path: Path) -> str:
+    """What a sweep is called: as its file, or as its folder where the file is a sweep's own `sweep.yaml`."""
+    return path.stem if path.stem != "sweep" else path.resolve().parent.name

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impray.cli.app import Folder, Store, answered, chosen_store, mlflow_app, next_view, store_problems
+from impray.cli.app import Folder, MlflowUri, answered, chosen_store, mlflow_app, next_view, store_problems
 
 if TYPE_CHECKING:
     from impray.results.paths import Paths
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @mlflow_app.command("sync")
 def mlflow_sync(
-    folder: Folder, mlflow: Store = None, rebuild: Annotated[bool, typer.Option(help="Delete and export anew.")] = False
+    folder: Folder,
+    mlflow: MlflowUri = None,
+    rebuild: Annotated[bool, typer.Option(help="Delete and export anew.")] = False,
 ) -> None:
     """Export the tables to MLflow; doing it twice changes nothing."""
     with answered():
@@ -49,7 +51,7 @@ def exportable(folder: Place, mlflow: str | None) -> Iterator[Paths]:
 @mlflow_app.command("ui")
 def mlflow_ui(
     folder: Folder,
-    mlflow: Store = None,
+    mlflow: MlflowUri = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where the UI listens.")] = 5000,
 ) -> None:
     """Open the MLflow UI on 127.0.0.1; of a server, which has its own, say the page."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from contextlib import suppress
@@ -12,8 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impray.cli import jobs
-from impray.cli.app import File, Out, Sets, answered, app, checkout, chosen_store, next_view, quoted, store_problems
-from impray.cli.load import load_sweep
+from impray.cli.app import (
+    File,
+    Out,
+    Sets,
+    answered,
+    app,
+    checkout,
+    chosen_store,
+    cluster_of,
+    next_view,
+    quoted,
+    store_problems,
+)
+from impray.cli.load import load_sweep, name_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,57 +67,55 @@ def sweep(
 ) -> None:
     """Run a sweep, or go on where it stopped."""
     with answered():
-        typed, address = address, _address(address, where)
-        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow, out, stop))
-        name = path.stem if path.stem != "sweep" else path.resolve().parent.name
         from impray.results.store import within
 
+        typed, (address, named) = address, cluster_of(address)
+        if named and where == "here":
+            address = None  # RAY_ADDRESS is for those who use Ray
+        elif named:
+            shown = "the address in RAY_ADDRESS" if address and "@" in address else address or "local"
+            typer.echo(f"Ray at {shown} (RAY_ADDRESS; --address local for none)")
+        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow, out, stop))
+        name = name_of(path)
         again = _command(file, sets or [], out, where, typed, mlflow, figures)
         if plan:
             _plan(found, name, within(out, name), again)
-            return
-        if jobs.is_outside(address):
-            assert address is not None
+        elif jobs.is_outside(address):
             words = _options(sets or [], out, where, None, mlflow, figures)
             raise typer.Exit(jobs.run(path, name, words, out, address, again, stop))
-        jobs.told_version()
-        from rich.console import Console
+        else:
+            jobs.told_version()
+            _run(found, name, within(out, name), _pool(where, address), mlflow, figures, again)
 
-        from impray.service import driver
-        from impray.spec.errors import StorageError
 
-        request = driver.Request(found, name, within(out, name))
-        mlflow = mlflow if mlflow == "off" else chosen_store(request.folder, mlflow)
-        console = Console(width=None if sys.stdout.isatty() else 120)
-        console.print(f"{name}: {found.question}", markup=False, highlight=False, soft_wrap=True)
-        try:
-            report = driver.run(request, _pool(where, address), _listeners(found, console, mlflow, figures), console)
-        except KeyboardInterrupt:
-            stopped(request.folder, again)
-            raise typer.Exit(130) from None
-        except StorageError as error:
-            typer.echo(str(error), err=True)
-            with suppress(StorageError):  # it may be a bucket that does not answer
-                if begun(request.folder):
-                    stopped(request.folder, again)
-                raise typer.Exit(2) from None
-            typer.echo(f"go on with: {again}", err=True)
+def _run(found: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None, figures: bool, again: str) -> None:
+    """Run it from this process, and say how it ended."""
+    from rich.console import Console
+
+    from impray.service import driver
+    from impray.spec.errors import StorageError
+
+    mlflow = mlflow if mlflow == "off" else chosen_store(folder, mlflow)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    driver.said(console)(f"{name}: {found.question}")
+    request = driver.Request(found, name, folder)
+    try:
+        report = driver.run(request, pool, _listeners(found, console, mlflow, figures), console)
+    except KeyboardInterrupt:
+        stopped(folder, again)
+        raise typer.Exit(130) from None
+    except StorageError as error:
+        typer.echo(str(error), err=True)
+        with suppress(StorageError):  # it may be a bucket that does not answer
+            if begun(folder):
+                stopped(folder, again)
             raise typer.Exit(2) from None
-        if report.interrupted:
-            stopped(request.folder, again)
-            raise typer.Exit(130)
-        finish(request, report, console, mlflow)
-
-
-def _address(address: str | None, where: str) -> str | None:
-    """The cluster that is meant: as typed, else what RAY_ADDRESS says, which is told; None for a local Ray."""
-    given = os.environ.get("RAY_ADDRESS")
-    if address is None and given and where == "ray":
-        typer.echo(
-            f"Ray at {given if '@' not in given else 'the address in RAY_ADDRESS'} (RAY_ADDRESS; --address local for none)"
-        )
-        address = given
-    return None if address == "local" else address
+        typer.echo(f"go on with: {again}", err=True)
+        raise typer.Exit(2) from None
+    if report.interrupted:
+        stopped(folder, again)
+        raise typer.Exit(130)
+    finish(request, report, console, mlflow)
 
 
 def _pool(where: str, address: str | None) -> Pool:
@@ -122,16 +131,14 @@ def _pool(where: str, address: str | None) -> Pool:
 def _listeners(found: Sweep, console: Console, mlflow: str | None, figures: bool) -> list[Listener]:
     """In the order in which they hear of things: MLflow shows figures, so they are drawn before."""
     from impray.service.drawing import Drawing
+    from impray.service.driver import said
     from impray.service.exporting import Exporting
     from impray.service.progress import Progress
 
-    found_listeners: list[Listener] = [Progress(console)]
-    if figures:
-        found_listeners.append(Drawing(found.figures))
-    if mlflow != "off":
-        say = lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)  # noqa: E731
-        found_listeners.append(Exporting(mlflow, say))
-    return found_listeners
+    listeners: list[Listener] = [Progress(console)]
+    listeners += [Drawing(found.figures)] if figures else []
+    listeners += [Exporting(mlflow, said(console))] if mlflow != "off" else []
+    return listeners
 
 
 def call_problems(

@@ -21,15 +21,8 @@ def write(path: Path, content: bytes) -> None:
 
     Raises:  StorageError: the disk is full or the folder cannot be written; names the file.
     """
-    aside = _aside(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _put(aside, content)
+    with _aside(path, content) as aside:
         os.replace(aside, path)
-    except OSError as error:
-        with suppress(OSError):  # there may be none, or no folder for it; on a read-only disk even that is refused
-            aside.unlink()
-        raise unwritable(path, error) from error
 
 
 def create(path: Path, content: bytes) -> bool:
@@ -37,21 +30,30 @@ def create(path: Path, content: bytes) -> bool:
 
     Raises:  StorageError: the disk is full or the folder cannot be written; names the file.
     """
-    aside = _aside(path)
+    with _aside(path, content) as aside:
+        try:
+            _link(aside, path, content)
+        except FileExistsError:
+            return _is(path, content)
+    return True
+
+
+@contextmanager
+def _aside(path: Path, content: bytes) -> Iterator[Path]:
+    """A whole file beside the place it is for. Process, thread and host are in its name: two writers of one file each move a whole one."""
+    aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _put(aside, content)
-        _link(aside, path, content)
-    except FileExistsError as error:
-        if not path.exists():  # a file lies in a folder's place
-            raise unwritable(path, error) from error
-        return _is(path, content)
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield aside
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # moved by now; or there is none, or no folder for it, or the disk is read-only
             aside.unlink()
-    return True
 
 
 def _link(aside: Path, path: Path, content: bytes) -> None:
@@ -77,19 +79,6 @@ def _is(path: Path, content: bytes) -> bool:
         return path.read_bytes() == content
     except OSError:
         return False
-
-
-def _aside(path: Path) -> Path:
-    """Where a file is written before it is moved into place. Process, thread and host are in the name: two writers of one file each
-    move a whole one."""
-    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}{UNFINISHED}")
-
-
-def _put(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def unwritable(path: Path, error: OSError) -> StorageError:

@@ -147,7 +147,7 @@ def _looked_at(file: File, check: Callable[[bytes], object]) -> tuple[str | None
     try:
         content = file.read()
         if content is None:
-            return ("is not a file" if file.store.local is not None and file.exists() else None), None
+            return ("is not a file" if file.exists() else None), None
         if intact(content) is False:
             return "was changed since impray wrote it", content
         check(content)

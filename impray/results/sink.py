@@ -38,7 +38,7 @@ class FolderSink:
         own = any(self.paths.row_files(table, [f"{self.pack.id}-"]) for table in ("rounds", "fates"))
         if not own and not self.pack.known:
             return Known({}, {})
-        return known(self.paths.folder, [lineage.id for lineage in self.pack.lineages])
+        return known(self.paths.store, [lineage.id for lineage in self.pack.lineages])
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ class FolderSink:
         return {key for of_group, key in keys if of_group not in replaced}
 
     def _old(self, table: str, lineages: Sequence[str], round: int) -> pl.LazyFrame:
-        rows = tables.scan(table, self.paths.folder)
+        rows = tables.scan(table, self.paths.store)
         return rows.filter(pl.col("lineage").is_in(list(lineages)), pl.col("round") == round)
 
     def _merged(self, table: str, rows: Sequence[Mapping], round: int) -> list[dict]:

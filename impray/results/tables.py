@@ -188,8 +188,7 @@ def set_damaged_aside(folder: Place) -> list[tuple[File, str]]:
     told = []
     for table in TABLES:
         found = paths.row_files(table)
-        if paths.store.local is None:
-            paths.store.sources(found)  # many at once, and then known
+        paths.store.sources(found)  # of a bucket many at once, and then known
         told += [(file, wrong) for file in found if (wrong := damage(file))]
     for file, _ in told:
         set_aside(file)

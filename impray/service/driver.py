@@ -20,7 +20,7 @@ from impray.results import tables
 from impray.results.known import known
 from impray.results.paths import Paths, aside
 from impray.results.store import Place
-from impray.results.store.lease import Lease
+from impray.results.store.lease import Lease, taken_over
 from impray.service import folder
 from impray.service.listener import Begun, Ended, Listener, Report
 from impray.service.plan import axis_types, listed, packs
@@ -28,7 +28,6 @@ from impray.service.pool import Outcome, Pool, Proposals, Work
 from impray.service.proposals import Listed
 from impray.service.trials import Trials
 from impray.spec.data import FileData
-from impray.spec.errors import StorageError
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 
@@ -49,13 +48,13 @@ def run(request: Request, pool: Pool, listeners: Sequence[Listener], console: Co
              folder takes nothing any more; what was written until then stays, and running again goes on.
     """
     paths = Paths(request.folder)
-    with folder.held(paths, _said(console)) as lease:
+    with folder.held(paths, said(console)) as lease:
         before = aside(paths)
         broken = [f"{path}: {wrong}" for path, wrong in tables.set_damaged_aside(paths.store)]
         contents = _open_files(request.sweep, paths, console)
         broken += folder.prepare(request.sweep, request.name, paths, contents)
         for line in broken:
-            _said(console)(f"set aside as damaged: {line}")
+            said(console)(f"set aside as damaged: {line}")
         trials = Trials(request.sweep, paths)
         report = Report(_budget(trials), dict(trials.outcomes))
         if not trials.nothing_left():
@@ -79,9 +78,8 @@ def _finish(
     with timed(report.seconds, "tables"):
         # Someone may have deleted provenance.json while packs ran: the axes are the sweep's, whatever lies there.
         folder.write(request.sweep, request.name, paths, trials.columns, contents)
-        tables.compact(
-            paths.store, trials.columns, lambda: _still(lease)
-        )  # what is merged is deleted: not beside another driver
+        # What is merged is deleted: not beside another driver.
+        tables.compact(paths.store, trials.columns, lambda: _still(lease))
     for listener in listeners:
         with timed(report.seconds, listener.part):
             listener.whole(paths, report)
@@ -89,7 +87,7 @@ def _finish(
 
 def _still(lease: Lease) -> None:
     if not lease.ours():
-        raise StorageError(f"{lease.store}: another impray sweep has taken this folder over; this one ends")
+        raise taken_over(lease.store)
 
 
 @contextmanager
@@ -103,7 +101,8 @@ def timed(seconds: dict[str, float], part: str) -> Iterator[None]:
             seconds[part] = seconds.get(part, 0.0) + time.perf_counter() - start
 
 
-def _said(console: Console) -> Callable[[str], None]:
+def said(console: Console) -> Callable[[str], None]:
+    """How a line is printed as it stands: a path may hold what a console takes for markup."""
     return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -125,7 +124,7 @@ def _open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
         if isinstance(spec, FileData):
             with console.status(f"opening {spec.path} (converted once, then shared)"):
                 for path in drop_damaged(spec):
-                    console.print(f"damaged, and made again: {path}", markup=False, highlight=False, soft_wrap=True)
+                    said(console)(f"damaged, and made again: {path}")
                 open_pack([spec], [0], batch=1, dtype=torch.float32, device=torch.device("cpu"))
                 contents[folder.data_key(spec)] = open_stored(spec).content
     return contents

@@ -24,10 +24,10 @@ SHOWN = 16  # running packs in the live view
 class Progress(Listener):
     """Counts packs and lineage-rounds, and shows them. Trials are what the user asked for, so they are what is counted."""
 
-    def __init__(self, console: Console, name: str = "", trials: int = 0, done: int = 0, rounds_left: int = 0) -> None:
-        self.console, self.name = console, name
-        self.trials, self.done, self.failed, self.stopped, self.diverged = trials, done, 0, 0, 0
-        self.rounds_left, self.rounds_run = rounds_left, 0
+    def __init__(self, console: Console) -> None:
+        self.console, self.name = console, ""
+        self.trials, self.done, self.failed, self.stopped, self.diverged = 0, 0, 0, 0, 0
+        self.rounds_left, self.rounds_run = 0, 0
         self.sweep: Sweep | None = None
         self._best_value = math.inf
         self.running: dict[str, tuple[Pack, int]] = {}

@@ -29,8 +29,8 @@ class Trials:
     def __init__(self, sweep: Sweep, paths: Paths) -> None:
         self.sweep, self.paths = sweep, paths
         self.columns = tables.axes_of(paths)
-        self.known = known(paths.folder)
-        self.rows = {row["trial"]: row for row in tables.scan("trials", paths.folder).collect().iter_rows(named=True)}
+        self.known = known(paths.store)
+        self.rows = {row["trial"]: row for row in tables.scan("trials", paths.store).collect().iter_rows(named=True)}
         self.planned: dict[str, Planned] = {}
         self.waiting: dict[str, set[str]] = {}  # trial -> ids of packs that have not ended
         self.packs: dict[str, list[Pack]] = {}  # trial -> its packs
@@ -150,7 +150,7 @@ class Trials:
             files = self._files(trial)
             asked = [goals.in_round(goal, trial.trial) for goal in self.sweep.search.goals]
             self._values[key] = [
-                math.nan if goal is None else goals.value(goal, self.paths.folder, ids, last, files) for goal in asked
+                math.nan if goal is None else goals.value(goal, self.paths.store, ids, last, files) for goal in asked
             ]
         return self._values[key]
 
@@ -182,7 +182,7 @@ class Trials:
 
     def _of_trial(self, trial: Planned) -> pl.LazyFrame:
         """Its rows of `rounds`."""
-        found = tables.scan("rounds", self.paths.folder, self._files(trial))
+        found = tables.scan("rounds", self.paths.store, self._files(trial))
         return found.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
 
 

@@ -198,13 +198,8 @@ def test_a_store_that_stumbles_changes_no_number(cluster, alone):
         cluster.s3.set(refuse=True)
         time.sleep(5)
         cluster.s3.set(unavailable=0.05, cut_put=0.05, lost_answer=0.05, cut_answer=0.02, hang=0.01, hang_s=3)
-        driver.wait(timeout=400)
+        ended_well(driver, log, 400)
         cluster.s3.set()
-    # Faults as dense as these may cost a pack all its tries: then the sweep says so, and goes on when it is run again.
-    cluster.seconds["... exit code of the first run (no seconds)"] = driver.returncode
-    if driver.returncode:
-        with cluster.running(LAPTOP, sweep("faults", *SMALL), "faults-again.log") as (driver, log):
-            ended_well(driver, log, 200)
     happened = cluster.s3.happened()
     assert {"unavailable", "cut_put", "lost_answer", "cut_answer"} <= set(happened), happened
     assert_same_tables(cluster.mirrored(place, "faults"), alone("small"), TABLES)

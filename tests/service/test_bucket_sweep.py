@@ -9,35 +9,15 @@ import uuid
 import pytest
 import yaml
 from conftest import assert_same_tables, rows_of, sweep_into, tiny, tiny_sweep
-from s3 import BUCKET, faulty, served
+from s3 import BUCKET
 
 from impray.results.store import lease as leases
 from impray.results.store import opened
 from impray.results.tables import scan
-from impray.spec.errors import StorageError
+from impray.spec.errors import DataError, StorageError
 
 ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
 SMALL = {"seeds": 1, "rounds": 2}
-
-
-@pytest.fixture(scope="module")
-def proxy():
-    with served() as server, faulty(server) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def s3(proxy, monkeypatch):
-    for name, value in proxy.environment.items():
-        monkeypatch.setenv(name, value)
-    proxy.set()
-    yield proxy
-    proxy.set()
-
-
-@pytest.fixture
-def bucket(s3):
-    return opened(f"s3://{BUCKET}/runs-{uuid.uuid4().hex[:8]}/s")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +59,7 @@ def test_a_damaged_object_is_set_aside_and_made_again(bucket, whole, s3):
     content = bytearray(file.read())
     content[len(content) // 2] ^= 1
     file.write(bytes(content))
-    with pytest.raises(Exception, match="is damaged"):
+    with pytest.raises(DataError, match="is damaged"):
         scan("units", bucket).collect()
     report, output = sweep_into(bucket, tiny_sweep(**SMALL))
     assert "set aside as damaged" in output and len(report.set_aside) == 1

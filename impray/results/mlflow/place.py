@@ -36,8 +36,8 @@ def paths_of(folder: Place) -> Paths:
     try:
         paths.store.absolute.encode()
     except UnicodeEncodeError as error:
-        shown = os.fsencode(str(folder)).decode("utf-8", "replace")
-        raise DataError(f"{shown}: MLflow needs a path in UTF-8; rename the folder") from error
+        readable = os.fsencode(str(folder)).decode("utf-8", "replace")
+        raise DataError(f"{readable}: MLflow needs a path in UTF-8; rename the folder") from error
     return paths
 
 

@@ -89,7 +89,7 @@ def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
     """One run per row of the table `trials`, in the order of their numbers."""
     axes = tables.axes_of(paths)
     points, first = round_points(paths, sweep)
-    listed = outcomes.trials(paths.folder)
+    listed = outcomes.trials(paths.store)
     of_goals = goal_points(paths, sweep, listed)
     wanted = []
     for row in listed.iter_rows(named=True):

@@ -1,4 +1,4 @@
-"""Where a sweep's folder lies: on a disk, or in a bucket. Nothing below the command line knows which.
+"""Where a sweep's folder lies: on a disk, or in a bucket. Only what needs a file system (MLflow's own file) asks which.
 
     store = opened("runs/quickstart")  or  opened("s3://bucket/runs/quickstart"), opened("gs://bucket/runs/quickstart")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Store(ABC):
-    """The folder of one sweep. Two stores of one `uri` are equal."""
+    """The folder of one sweep. Two stores of one place are equal."""
 
     uri: str  # as it was given: what a person is shown and may type
 

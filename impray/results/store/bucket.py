@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# One request may take so long; what fails (a refused connection, 5xx, a broken connection) is tried again until the last has passed.
+# A connection and a request may take so long; what fails (a refused connection, 5xx, a broken connection) is tried again until the
+# last has passed.
 REQUEST_S, CONNECT_S, GIVE_UP_S = 30, 5, 60
 KEPT_BYTES = 256 << 20  # of files that were read, in memory: tables are scanned again and again while a sweep runs
 AT_ONCE = 16  # requests
@@ -41,6 +42,7 @@ class Bucket(Store):
         self._kept_bytes = 0
         self._lock = threading.Lock()
         self._made: ObjectStore | None = None
+        self._hasty: dict[float, Bucket] = {}
 
     @property
     def absolute(self) -> str:
@@ -70,7 +72,9 @@ class Bucket(Store):
         return GIVE_UP_S if self._limit_s is None else self._limit_s
 
     def hasty(self, seconds: float) -> Bucket:
-        return Bucket(self.uri, seconds)
+        if seconds not in self._hasty:
+            self._hasty[seconds] = Bucket(self.uri, seconds)  # with connections of its own
+        return self._hasty[seconds]
 
     def exists(self) -> bool:
         return bool(self._listed("", most=1))

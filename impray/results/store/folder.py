@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 
 from impray.results import files
@@ -28,7 +29,11 @@ class Folder(Store):
 
     @property
     def absolute(self) -> str:
-        return str(self.local.resolve())
+        return self._absolute
+
+    @cached_property
+    def _absolute(self) -> str:
+        return str(self.local.resolve())  # kept: it is asked for with every comparison of files
 
     def _path(self, key: str) -> Path:
         return self.local / key
@@ -97,15 +102,11 @@ class Folder(Store):
 
     @contextmanager
     def lock(self, key: str, *, wait: bool = True) -> Iterator[bool | None]:
-        try:
-            held = files.locked(self._path(key), wait=wait)
-            free = held.__enter__()
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            yield None
-            return
-        try:
+        with ExitStack() as held:
+            try:
+                free = held.enter_context(files.locked(self._path(key), wait=wait))
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                free = None
             yield free
-        finally:
-            held.__exit__(None, None, None)

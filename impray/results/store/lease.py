@@ -1,10 +1,10 @@
 """Leases: who works on something, where machines share no locks.
 
-A lease called `running` is the files `leases/running-000000001.json`, `leases/running-000000002.json` and so on; the highest number, its
-epoch, is in force. Taking a lease is creating the next file, which a store grants to exactly one of several (`Store.create`): that
-is how every tie breaks. The holder writes its own file again every BEAT_S, with another number in it. Who finds a file that is let
-go, or whose holder was a process of this machine that has died, takes the lease at once. Who sees a file stay as it is for DEAD_S, by
-its own clock, holds the holder for dead and takes it too: no two machines' clocks are ever compared.
+A lease called `running` is the files `leases/running-000000001.json`, `leases/running-000000002.json` and so on; the highest
+number, its epoch, is in force. Taking a lease is creating the next file, which a store grants to exactly one of several
+(`Store.create`): that is how every tie breaks. The holder writes its own file again every BEAT_S, with another number in it. Who
+finds a file that is let go, or whose holder was a process of this machine that has died, takes the lease at once. Who sees a file
+stay as it is for DEAD_S, by its own clock, holds the holder for dead and takes it too: no two machines' clocks are ever compared.
 
 A holder that was only slow (stopped, or cut off from the store) may go on beside the next one until it looks: `Lease.ours`. That costs
 time, never a number: what both write is the same, bit for bit, each file is written whole, and a lineage's numbers do not depend on
@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 
 from impray.results.store.base import File, Store
-from impray.spec.errors import ImprayError
+from impray.spec.errors import ImprayError, StorageError
 
 BEAT_S = 5.0
 RUNNING = "running"  # the lease of the one driver that works on a sweep's folder
@@ -53,8 +53,7 @@ class Lease:
 
     def ours(self) -> bool:
         """Whether nobody has taken it since. A store that does not answer leaves it as it was."""
-        with suppress(ImprayError, OSError):
-            self.lost = self.lost or _highest(self.store, self.name) > self.epoch
+        self.lost = self.lost or not still(self.store, self.name, self.epoch)
         return not self.lost
 
     def content(self, *, free: bool = False) -> bytes:
@@ -65,11 +64,10 @@ class Lease:
         """Say that the holder lives, until the lease is let go or lost."""
         store = self.store.hasty(BEAT_S)  # the next beat is worth more than this one's third try
         while not self.free.wait(BEAT_S) and not self.lost:
-            with suppress(
-                ImprayError, OSError
-            ):  # a full disk or a silent store: the work itself will meet it and say so
+            # A full disk or a silent store: the work itself will meet it and say so.
+            with suppress(ImprayError, OSError):
                 store.write(self.file.key, self.content())
-                self.lost = _highest(store, self.name) > self.epoch
+            self.lost = self.lost or not still(store, self.name, self.epoch)
 
 
 @contextmanager
@@ -85,8 +83,8 @@ def lease(
 
     Args:    wait: for as long as another holds it; else only until it is known to live. alone: whether the caller holds a lock of this
              machine's kernel, so that no other process here can be the holder. say: hears once if there is something to wait for.
-    Returns: the lease; where another lives and `wait` is False, who: a text.
-    Raises:  StorageError: the store takes nothing. DataError: it cannot be read.
+    Yields:  the lease; where another lives and `wait` is False, who: a text.
+    Raises:  StorageError: the store takes nothing, or does not answer.
     """
     got = _taken(store, name, wait, alone, say)
     if isinstance(got, str):
@@ -166,6 +164,11 @@ def still(store: Store, name: str, epoch: int) -> bool:
     with suppress(ImprayError, OSError):
         return _highest(store, name) <= epoch
     return True
+
+
+def taken_over(store: Store) -> StorageError:
+    """What those say who find that the lease of the driver is another's."""
+    return StorageError(f"{store}: another impray sweep has taken this folder over; this one ends")
 
 
 def _key(name: str, epoch: int) -> str:

@@ -19,6 +19,7 @@ from impray.results.store import Place, in_bucket, opened, within
 from impray.service.doctor import here, nodes, storage
 from impray.service.doctor.finding import Finding, ok, warn, wrong
 from impray.service.doctor.needs import Needs
+from impray.service.ray.access import with_token
 
 GIVE_UP_S = 75.0  # for all stages; each has its own, shorter time
 STOP_S = 5.0
@@ -147,8 +148,8 @@ def reached(address: str, said: Mapping[str, Any]) -> list[Finding]:
     if said["open"]:
         mend = "restart it with RAY_AUTH_MODE=token in every ray start: who reaches the port can run anything there"
         found.append(warn("token", f"{place} takes calls without a token", mend))
-    elif not here.sends_token():
-        value = f"{place} asks for a token, and RAY_AUTH_MODE is not token here: Ray fails to connect after 20 s, without saying why"
+    elif not with_token():
+        value = f"{place} asks for a token, and RAY_AUTH_MODE is not token here: Ray's own commands fail to connect after 20 s"
         found.append(wrong("token", value, "export RAY_AUTH_MODE=token"))
     else:
         found.append(ok("token", "the cluster takes ours"))

@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from impray.service.doctor.finding import Finding, ok, size, warn, wrong
+from impray.service.ray.access import with_token
 
 CHIEF = ("ray", "torch", "polars", "mlflow")  # told one by one
 OPEN_FILES = 4096
@@ -116,15 +117,11 @@ def token(cluster: bool) -> list[Finding]:
 
 def mode() -> list[Finding]:
     """Whether Ray's own commands, and programs that join a cluster, would send the token."""
-    if sends_token():
+    if with_token():
         return [ok("token", "RAY_AUTH_MODE is token")]
     said = "is not set" if "RAY_AUTH_MODE" not in os.environ else f"is {os.environ['RAY_AUTH_MODE']!r}"
-    value = f"RAY_AUTH_MODE {said}: ray status, ray job and programs that join a cluster send no token"
+    value = f"RAY_AUTH_MODE {said}: ray status and ray job send no token (impray does)"
     return [warn("token", value, "export RAY_AUTH_MODE=token, here and before every ray start")]
-
-
-def sends_token() -> bool:
-    return os.environ.get("RAY_AUTH_MODE", "").lower() == "token"
 
 
 # -- a local Ray ------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
+from impray.results.mlflow.chosen import shown
 from impray.service.doctor import here
 from impray.service.doctor.cluster import stages
 from impray.service.doctor.finding import Finding, ok, read, warn, wrong
@@ -27,8 +28,6 @@ def cluster(address: str, out: str | None, mlflow: str | None, name: str, text: 
     Args:    address: `http://127.0.0.1:8265`. out: where sweeps' folders go there; None: that is not looked at. mlflow: as there.
              name, text: of the sweep; its YAML, "" for none.
     """
-    from impray.service.doctor.tracking import shown
-
     found = _server(address.rstrip("/"), shown(address))
     yield from found
     if any(finding.level == "wrong" for finding in found):

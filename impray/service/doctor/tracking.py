@@ -12,8 +12,11 @@ import urllib.request
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
+from impray.results.mlflow.chosen import chosen, is_server, shown
+from impray.results.paths import Paths
+from impray.results.store import within
 from impray.service.doctor.finding import Finding, ok, warn, wrong
 
 ANSWER_S = 5.0
@@ -25,25 +28,17 @@ def tracking(uri: str | None, out: str) -> list[Finding]:
     Args:    uri: as `--mlflow` takes it; None is the environment's MLFLOW_TRACKING_URI, or a sqlite file in each sweep's folder.
              out: where sweeps' folders go.
     """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if uri == "off":
         return [ok("MLflow", "off")]
-    if uri is not None and uri.startswith(("http://", "https://")):
+    folder = within(out, "doctor")
+    uri = chosen(folder, uri).uri
+    if uri is not None and is_server(uri):
         return [_server(uri)]
     if uri is not None and not uri.startswith("sqlite:"):
         return [ok("MLflow", f"{shown(uri)}: not looked at, the sweep will")]
     if uri is not None:
         return [_sqlite(Path(unquote(urlsplit(uri).path)[1:] or ".").absolute().parent)]
-    from impray.results.paths import Paths
-    from impray.results.store import within
-
-    return [_sqlite(Paths(within(out, "doctor")).mlflow.parent)]
-
-
-def shown(uri: str) -> str:
-    """Without user and password."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+    return [_sqlite(Paths(folder).mlflow.parent)]
 
 
 def _server(uri: str) -> Finding:

@@ -43,7 +43,7 @@ def ask_for_token(address: str | None) -> None:
         return
     path = token_file()
     close_to_others(path)
-    if os.environ.get(TOKEN) or Path(os.environ.get(TOKEN_PATH) or path).is_file():
+    if has_token():
         return
     if address is not None:
         why = (
@@ -59,6 +59,11 @@ def ask_for_token(address: str | None) -> None:
 def with_token() -> bool:
     """Whether this process shows a token to whatever Ray it talks to."""
     return os.environ.get(MODE, "").lower() == "token"
+
+
+def has_token() -> bool:
+    """Whether there is a token to show."""
+    return bool(os.environ.get(TOKEN)) or Path(os.environ.get(TOKEN_PATH) or token_file()).is_file()
 
 
 def token_file() -> Path:

@@ -13,7 +13,7 @@ from ray import tune
 
 from impray.results import failures, goals
 from impray.results.store import Store, opened
-from impray.results.store.lease import LOOK_S, RUNNING, Watch, still
+from impray.results.store.lease import LOOK_S, RUNNING, Watch, still, taken_over
 from impray.run import run_pack, use_device
 from impray.spec.errors import LineagesEnded, StorageError
 from impray.spec.pack import Pack
@@ -52,7 +52,7 @@ class PackTrainable(tune.Trainable):
         """A Python error is a row in `failures` and ends this pack only; trying again would repeat it."""
         try:
             if self.epoch and not still(self.store, RUNNING, self.epoch):
-                raise StorageError(f"{self.store}: another impray sweep has taken this folder over; this one ends")
+                raise taken_over(self.store)
             round = next(self.rounds)
             if round == self.pack.rounds:
                 for _ in self.rounds:  # what comes after the last round: the fates

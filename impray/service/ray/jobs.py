@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from impray.service.ray import access
 from impray.spec.errors import Problem, SweepError
 
 if TYPE_CHECKING:
@@ -34,12 +35,7 @@ class Jobs:
         self.address = address
         with _told(address):
             _reachable(address)
-            os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
-            from ray.job_submission import JobSubmissionClient
-
-            for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
-                logging.getLogger(name).setLevel(logging.ERROR)
-            self._client: JobSubmissionClient = JobSubmissionClient(address)
+            self._client = client_of(address)
 
     def running(self, sweep: str) -> str | None:
         """The job that is running this sweep, or waits to."""
@@ -50,17 +46,10 @@ class Jobs:
         """Start a command on the cluster, in a folder with the files of `folder`; the job's id."""
         id = f"impray-{name}-{sweep}-{len(self._all(sweep)) + 1}"
         environment = {"working_dir": folder, "env_vars": {**STOPPED_BY, **more}}
-        end = time.monotonic() + AGENT_S
-        while True:
-            try:
-                with _told(self.address):
-                    return self._client.submit_job(
-                        entrypoint=command, submission_id=id, runtime_env=environment, metadata={SWEEP: sweep}
-                    )
-            except SweepError as error:  # a head that has just started takes jobs later than it answers
-                if "No available agent" not in str(error) or time.monotonic() > end:
-                    raise
-                time.sleep(1)
+        with _told(self.address):
+            return submitted(
+                self._client, entrypoint=command, submission_id=id, runtime_env=environment, metadata={SWEEP: sweep}
+            )
 
     def follow(self, id: str, say: Callable[[str], None]) -> int:
         """Pass on what a job prints, from its beginning, until it ends; its exit code."""
@@ -93,19 +82,36 @@ class Jobs:
             return [job for job in self._client.list_jobs() if (job.metadata or {}).get(SWEEP) == sweep]
 
 
+def client_of(address: str) -> JobSubmissionClient:
+    """A client that shows this machine's token, if there is one, and prints nothing."""
+    os.environ.setdefault(access.MODE, "token" if access.has_token() else "disabled")
+    from ray.job_submission import JobSubmissionClient
+
+    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return JobSubmissionClient(address)
+
+
+def submitted(client: JobSubmissionClient, **job: Any) -> str:  # noqa: ANN401
+    """Submit a job; its id. A head that has just started takes jobs later than it answers: for AGENT_S it is tried again.
+
+    Raises:  RuntimeError: the cluster does not take it.
+    """
+    end = time.monotonic() + AGENT_S
+    while True:
+        try:
+            return client.submit_job(**job)
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(1)
+
+
 def _reachable(address: str) -> None:
     """The client would wait for minutes."""
     place = urlsplit(address)
     port = place.port or (443 if place.scheme == "https" else 80)
     socket.create_connection((place.hostname or "", port), timeout=CONNECT_S).close()
-
-
-def _has_token() -> bool:
-    """Whether there is a token to show: Ray's client shows it only if it is told to."""
-    if os.environ.get("RAY_AUTH_TOKEN"):
-        return True
-    path = os.environ.get("RAY_AUTH_TOKEN_PATH") or os.path.join(os.path.expanduser("~"), ".ray", "auth_token")
-    return os.path.isfile(path)
 
 
 @contextmanager

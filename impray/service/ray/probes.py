@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from impray.service.doctor import storage
+from impray.service.ray import access
 from impray.service.ray import nodes as on_nodes
 
 REACH_S = 4.0
@@ -42,8 +43,6 @@ def probe(asked: Mapping[str, Any], tell: Callable[[str, object], None]) -> None
 
     Args:    asked: `address` (None: a local Ray), `scratch` (a folder to try, where sweeps go), `path` (of data files).
     """
-    import ray
-
     address = asked["address"]
     if address is not None:
         said = reach(address)
@@ -51,10 +50,9 @@ def probe(asked: Mapping[str, Any], tell: Callable[[str, object], None]) -> None
         if not said.get("alive") or not (said["open"] or said["token"] == "taken"):
             return  # Ray would try for 20 s
         address = said["address"]
-    local: dict[str, Any] = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     start = time.monotonic()
     try:
-        ray.init(address or "local", log_to_driver=False, logging_level=logging.ERROR, **local)
+        _init(address)
     except Exception as error:  # whatever it is, it is what the sweep would meet
         tell("joined", {"error": _first(error)})
         return
@@ -62,7 +60,20 @@ def probe(asked: Mapping[str, Any], tell: Callable[[str, object], None]) -> None
     try:
         _ask_nodes(asked, tell)
     finally:
+        import ray
+
         ray.shutdown()
+
+
+def _init(address: str | None) -> None:
+    """As a sweep does: a local Ray listens on 127.0.0.1 only, for which ray must not have been imported before."""
+    if address is None:
+        access.ask_for_token(None)
+    with access.only_here(access.LOOPBACK if address is None else {}):
+        import ray
+
+        dashboard = False if address is None else None
+        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
 
 
 def reach(address: str) -> dict[str, Any]:

@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from impray.service.doctor.here import token_of
+from impray.service.ray.jobs import client_of, submitted
 
 EVERY_S = 0.5
-AGENT_S = 20.0
 BEGIN, ENDED = '{"findings":', ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -35,10 +34,7 @@ def main() -> None:
 
 def told(asked: Mapping[str, Any]) -> tuple[str, Any]:
     """(`findings`, a list), or (`ended`, why there are none)."""
-    from ray.job_submission import JobSubmissionClient
-
-    token = token_of()[0]
-    client = JobSubmissionClient(asked["address"], headers={"Authorization": f"Bearer {token}"} if token else None)
+    client = client_of(asked["address"])
     with tempfile.TemporaryDirectory(prefix="impray-doctor-") as folder:
         words = list(asked["words"])
         if asked["text"]:
@@ -46,7 +42,7 @@ def told(asked: Mapping[str, Any]) -> tuple[str, Any]:
             (Path(folder) / file).write_text(asked["text"])
             words.insert(0, f"./{file}")
         command = shlex.join(["python", "-m", "impray.cli", "doctor", *words, "--json"])
-        job = _submitted(client, command, folder)
+        job = submitted(client, entrypoint=command, runtime_env={"working_dir": folder})
     done = False
     try:
         while not (done := str(client.get_job_status(job).value) in ENDED):
@@ -56,18 +52,6 @@ def told(asked: Mapping[str, Any]) -> tuple[str, Any]:
         if not done:
             client.stop_job(job)
     return _read(text)
-
-
-def _submitted(client: Any, command: str, folder: str) -> str:  # noqa: ANN401
-    """The job's id. A head that has just started takes none for some seconds."""
-    until = time.monotonic() + AGENT_S
-    while True:
-        try:
-            return client.submit_job(entrypoint=command, runtime_env={"working_dir": folder})
-        except RuntimeError as error:
-            if "No available agent" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(EVERY_S)
 
 
 def _read(text: str) -> tuple[str, Any]:

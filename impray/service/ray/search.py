@@ -30,10 +30,8 @@ class PackSearcher(Searcher):
     ) -> None:
         super().__init__()
         self.proposals, self.events, self.store = proposals, events, store
-        self.again, self.last = (
-            list(again),
-            last,
-        )  # packs that an earlier search lost, which come first; whether one follows
+        self.again = list(again)  # packs that an earlier search lost: they come first
+        self.last = last  # whether no search follows
         self.lost: list[Pack] = []  # packs whose actors died too often, for the next search
         self.packs: dict[str, Pack] = {}
         self.open: set[str] = set()
@@ -103,9 +101,8 @@ class Telling(Callback):
         if not result.get("failed"):
             # A sweep of weeks on spot machines loses the same pack many times, each time with rounds done in between. What may not
             # go on for ever is a pack that kills its actor in the same round.
-            if result["round"] > self.reached.get(
-                trial.trial_id, -1
-            ):  # one that starts again tells of old rounds first
+            before = self.reached.get(trial.trial_id, -1)
+            if result["round"] > before:  # one that starts again tells of old rounds first
                 self.reached[trial.trial_id] = result["round"]
                 trial.max_failures = trial.num_failures + RETRIES
             self.events.finished_round(self.searcher.packs[trial.trial_id], result["round"])
