@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fake_sweep import Fake
 from mlflow import MlflowClient
-from s3 import BUCKET, served
+from s3 import BUCKET
 
 from impray.results import mlflow
 from impray.results.mlflow.chosen import VARIABLE
@@ -21,17 +21,9 @@ PNG = b"\x89PNG\r\n\x1a\n"
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-@pytest.fixture(scope="module")
-def server():
-    with served() as server:
-        yield server
-
-
 @pytest.fixture
-def bucket(server, tmp_path, monkeypatch, request):
+def bucket(s3, tmp_path, monkeypatch, request):
     """A sweep's folder in a bucket, one of its three rounds done, and this machine's cache."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv(VARIABLE, raising=False)
     fake = Fake(tmp_path / "fake")

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import tiny, tiny_sweep
-from s3 import BUCKET, served
 from typer.testing import CliRunner
 
 from impray.cli import app
@@ -374,20 +373,10 @@ def test_a_clock_that_is_off_from_the_stores(ahead, levels_told):
     assert levels(storage.judged(told, "s3://b/runs"), "clock") == levels_told
 
 
-@pytest.fixture
-def bucket(monkeypatch):
-    with served() as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        yield f"s3://{BUCKET}/deep"
-
-
 def test_a_bucket_is_well_and_left_as_it_was(bucket):
-    from impray.results.store import opened
-
-    found = tried({storage.HERE: f"{bucket}/scratch", "a": f"{bucket}/scratch"})
+    found = tried({storage.HERE: f"{bucket.uri}/scratch", "a": f"{bucket.uri}/scratch"})
     assert worst(found) == 0, found
-    assert not opened(bucket).exists()
+    assert not bucket.exists()
     start = time.monotonic()
     missing = tried({storage.HERE: "s3://no-such-bucket/scratch"})
     assert levels(missing, "storage write") == ["wrong"] and "no bucket" in missing[0].value
@@ -471,6 +460,16 @@ def test_what_cannot_be_meant_is_told_at_once_and_nothing_is_looked_at(tmp_path)
     assert CliRunner().invoke(app, ["doctor", str(tmp_path / "none.yaml")]).exit_code == 2
     outside = CliRunner().invoke(app, ["doctor", "--address", "http://127.0.0.1:8265", "--out", "runs"])
     assert outside.exit_code == 2 and "absolute" in outside.output
+
+
+def test_no_login_is_printed():
+    with listening() as port:
+        pass
+    words = ["doctor", "--mlflow", f"http://me:secret@127.0.0.1:{port}", "--address", f"http://127.0.0.1:{port}"]
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 1 and "--mlflow" in answer.output and "secret" not in answer.output
+    answer = CliRunner().invoke(app, ["doctor", "--address", f"http://me:secret@127.0.0.1:{port}"])
+    assert answer.exit_code == 2 and "holds a login" in answer.output and "secret" not in answer.output
 
 
 def test_an_unreachable_job_server_is_wrong_and_says_how_to_open_a_tunnel():
