@@ -1,4 +1,4 @@
-"""Imports go one way: spec < theory < data, nets < training, masks, measures < lineage < results < run < service < bench < cli."""
+"""Imports go one way: spec < theory < data, nets < training, masks, measures < lineage < results < figures, run < service < bench < cli."""
 
 import ast
 from pathlib import Path
@@ -19,10 +19,11 @@ LEVEL = {
     "measures": 3,
     "lineage": 4,
     "results": 5,
-    "run": 6,
-    "service": 7,
-    "bench": 8,
-    "cli": 9,
+    "figures": 6,
+    "run": 7,
+    "service": 8,
+    "bench": 9,
+    "cli": 10,
 }
 ONLY_IN = {
     "torch": {"data", "nets", "training", "masks", "measures", "lineage", "results", "run", "service", "bench"},

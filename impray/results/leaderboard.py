@@ -22,6 +22,7 @@ from impray.results.store import Place
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
+from impray.theory.statistics import front
 
 # Columns of `rounds` that are shown where a sweep has no goals, if they were measured, and the end of each that counts as best.
 SHOWN: dict[str, Literal["min", "max"]] = {
@@ -97,12 +98,12 @@ def by_goals(sweep: Sweep, folder: Place) -> Board:
         for goal, of_goal in zip(asked, read, strict=True)
         for rivals in [[is_rival(status, goal) for status in statuses]]
     ]
-    front = _front(asked, [list(of_trial) for of_trial in zip(*means, strict=True)], statuses)
+    unbeaten = _front(asked, [list(of_trial) for of_trial in zip(*means, strict=True)], statuses)
     axes = list(tables.axes_of(Paths(folder)))
     rows = []
     for place, trial in enumerate(trials.iter_rows(named=True)):
         told = {name: trial[name] for name in ("number", *axes, "status", "rounds", "diverged")}
-        told |= {"lineages": len(trial["lineages"]), "front": front[place]}
+        told |= {"lineages": len(trial["lineages"]), "front": unbeaten[place]}
         rows.append(Row(told, {name: of_goal[place] for name, of_goal in zip(names, means, strict=True)}))
     rows.sort(key=lambda row: (_order(row, names[0], asked[0]), row.names["number"]))
     return Board(rows, [*_notes(rows, folder), *_left_out(listed, over.height - trials.height)])
@@ -160,18 +161,15 @@ def is_rival(status: str, goal: Goal) -> bool:
 def _front(asked: Sequence[Goal], points: Sequence[Sequence[Mean]], statuses: Sequence[str]) -> list[bool]:
     """Which done trials no other one beats: no worse in every goal, better in one."""
     signs = [1 if goal.direction == "min" else -1 for goal in asked]
-    whole = [
-        [sign * mean.mean for sign, mean in zip(signs, point, strict=True) if mean.mean is not None]
-        if status == "done"
-        else []
-        for point, status in zip(points, statuses, strict=True)
-    ]
-    rivals = [point for point in whole if len(point) == len(asked)]
-    return [len(point) == len(asked) and not any(_beats(rival, point) for rival in rivals) for point in whole]
-
-
-def _beats(p: Sequence[float], q: Sequence[float]) -> bool:
-    return all(a <= b for a, b in zip(p, q, strict=True)) and any(a < b for a, b in zip(p, q, strict=True))
+    return front(
+        [
+            [
+                sign * mean.mean if mean.mean is not None and status == "done" else None
+                for sign, mean in zip(signs, point, strict=True)
+            ]
+            for point, status in zip(points, statuses, strict=True)
+        ]
+    )
 
 
 def _left_out(listed: pl.DataFrame, others: int) -> list[str]:

@@ -1,0 +1,103 @@
+"""What numbers over seeds, trials or stimuli say: a mean against zero, many p values at once, ranks, and the front of goals.
+
+    mean against zero:  t = mean / (s / sqrt n),  p two-sided from Student's t with n - 1 degrees of freedom
+    Holm (1979):        p sorted up, p_(k) (m - k + 1), no smaller than the one before, at most 1
+    Spearman:           Pearson's correlation of ranks, ties at their mean rank
+
+Holm's adjusted p keeps the chance of any false rejection among m at the level, whatever the dependence between the m; claims that
+share a reference are dependent.
+
+Blind spot: the t test needs units that are independent and means that are about normal. Skewed gaps of three units are neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+CONFIDENCE = 0.95
+ALIKE = 1e-9  # of the largest gap: rounding leaves less of a spread (numbers up to 10^6 gaps in size), seeds leave more
+
+
+class Against(NamedTuple):
+    """A mean against zero: the mean, the ends of its 95 % interval (NaN where there is none), a two-sided p, no spread in the units."""
+
+    mean: Float[np.ndarray, "*any"]
+    low: Float[np.ndarray, "*any"]
+    high: Float[np.ndarray, "*any"]
+    p: Float[np.ndarray, "*any"]
+    alike: Bool[np.ndarray, "*any"]
+
+
+def against_zero(gaps: Float[np.ndarray, "*any unit"]) -> Against:
+    """One-sample t test and t interval along the last axis; finite gaps, one per unit of replication.
+
+    Gaps that are all alike have no spread to hold the mean against: t would be infinite, and two seeds enough for any claim. What
+    they have is signs. So p is the exact sign test's, 2 / 2^n (1 for zeros, which have no sign), and the interval is that test's
+    too: the value itself from six units on, none below, where even n equal signs are not rare. One unit is a case of this.
+    """
+    n = gaps.shape[-1]
+    mean, largest = gaps.mean(-1), np.abs(gaps).max(-1)
+    alike = np.ptp(gaps, axis=-1) <= ALIKE * largest
+    by_sign = 2 / 2**n
+    known = mean if by_sign <= 1 - CONFIDENCE else np.full_like(mean, np.nan)
+    if n == 1:
+        return Against(mean, known, known, np.ones_like(mean), alike)
+    half, p = _student(mean, gaps.std(-1, ddof=1) / np.sqrt(n), n - 1)
+    return Against(
+        mean,
+        np.where(alike, known, mean - half),
+        np.where(alike, known, mean + half),
+        np.where(alike, np.where(largest > 0, by_sign, 1.0), p),
+        alike,
+    )
+
+
+def _student(mean: np.ndarray, error: np.ndarray, freedom: int) -> tuple[np.ndarray, np.ndarray]:
+    """Half the interval's length and p; p is NaN where nothing varies."""
+    from scipy.special import stdtr, stdtrit  # here, because it is slow to import
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = 2 * stdtr(freedom, -np.abs(mean / error))
+    return stdtrit(freedom, (1 + CONFIDENCE) / 2) * error, p
+
+
+def holm(p: Float[np.ndarray, "*any claim"]) -> Float[np.ndarray, "*any claim"]:
+    """Adjusted p values along the last axis: reject where they are below the level. No NaN."""
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p, axis=-1)
+    steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
+    found = np.empty_like(p)
+    np.put_along_axis(found, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
+    return found
+
+
+def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
+    """Rank correlation, in [-1, 1]; infinite values are the largest. NaN below three pairs, with a constant side or with a NaN.
+
+    Raises:  ValueError: sides of different lengths.
+    """
+    from scipy.stats import rankdata  # here, because it is slow to import
+
+    pairs = np.stack([np.asarray(side, dtype=float) for side in (x, y)])
+    if pairs.shape[1] < 3 or np.isnan(pairs).any():
+        return float("nan")
+    ranks = rankdata(pairs, axis=1)
+    return float("nan") if (np.ptp(ranks, axis=1) == 0).any() else float(np.corrcoef(ranks)[0, 1])
+
+
+def front(points: Sequence[Sequence[float | None]]) -> list[bool]:
+    """Which points no other one beats: no worse in every goal, better in one. Smaller is better; None and NaN are never on it."""
+    whole = [all(value is not None and value == value for value in point) for point in points]
+    rivals = [point for point, is_whole in zip(points, whole, strict=True) if is_whole]
+    return [
+        is_whole and not any(_beats(rival, point) for rival in rivals)
+        for point, is_whole in zip(points, whole, strict=True)
+    ]
+
+
+def _beats(p: Sequence, q: Sequence) -> bool:
+    return all(a <= b for a, b in zip(p, q, strict=True)) and any(a < b for a, b in zip(p, q, strict=True))
