@@ -17,9 +17,11 @@ A claim of no difference (sign 0) holds where the interval is inside its margin,
 Counts stand beside the effect and decide nothing where there are gaps: "9 of 10 seeds" asks whether P(gap > 0) is above 0.9, so it
 loses power with every further seed. docs/findings.md has error and power of both rules; tests/figures/test_judge.py measures them.
 
-Blind spots. Seeds replicate training, not photographs: the unit has to be what the claim generalises over. Holm is over p values;
-intervals, and with them "no difference", are each at 95 %. Gaps without any spread are judged by their signs
-(`impray.theory.statistics.against_zero`). A gap of zero does not hold, so `p_count` of numbers that tie is too ready to say "less".
+Blind spots. Seeds replicate training, not photographs: the unit has to be what the claim generalises over. The t test wants gaps that
+are about symmetric, as differences between two conditions are; of a skewed number minus a threshold it is wrong several times as often
+as ALPHA says. Holm is over p values; intervals, and with them "no difference", are each at 95 %. Gaps without any spread are judged by
+their signs (`impray.theory.statistics.against_zero`). A gap of zero does not hold, so `p_count` of numbers that tie is too ready to say
+"fewer".
 """
 
 from __future__ import annotations

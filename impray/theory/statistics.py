@@ -7,7 +7,7 @@
 Holm's adjusted p keeps the chance of any false rejection among m at the level, whatever the dependence between the m; claims that
 share a reference are dependent.
 
-Blind spot: the t test needs units that are independent and means that are about normal. Skewed gaps of three units are neither.
+Blind spot: the t test needs units that are independent and means that are about normal. Of a few skewed gaps they are not.
 """
 
 from __future__ import annotations
