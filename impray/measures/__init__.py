@@ -1,6 +1,6 @@
 """Measures: a round's state -> numbers per lineage and per unit, one measure per file.
 
-To add one: a class in `impray/spec/measure.py` (parameters, what it reads, its columns), a file here, a line in MEASURES.
+To add one: a class in `impray/spec/measures/` (parameters, what it reads, its columns), a file here, a line in MEASURES.
 """
 
 from collections.abc import Callable
@@ -30,6 +30,7 @@ MEASURES: dict[type[spec.MeasureSpec], Callable[..., Readings]] = {
     spec.RfWidth: on_image.measure_rf_width,
     spec.Clustering: on_image.measure_clustering,
     spec.Spread: on_image.measure_spread,
+    spec.Pieces: on_image.measure_pieces,
     spec.Correlation: correlation.measure,
     spec.Kurtosis: kurtosis.measure,
     spec.Cavity: on_weights.measure_cavity,

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from impray.measures.clustering import clustering
+from impray.measures.pieces import pieces
 from impray.measures.rf_width import rf_width
 from impray.measures.scale import scaled
 from impray.measures.spread import spread
@@ -82,6 +83,17 @@ def measure_spread(asked: spec.Spread, state: RoundState) -> Readings:
     shape = state.input_shape
     (found,) = _where_counted(asked, state, state.layer_mask(1), lambda masks: (spread(masks, shape),))
     return Readings(units={1: {"spread_px": found}})
+
+
+def measure_pieces(asked: spec.Pieces, state: RoundState) -> Readings:
+    """Connected pieces and the share of the largest, first layer; see `pieces`."""
+    count, largest = _where_counted(
+        asked,
+        state,
+        state.layer_mask(1),
+        lambda masks: pieces(masks, state.input_shape, asked.neighbours),
+    )
+    return Readings(units={1: {"pieces": count, "largest_piece": largest}})
 
 
 def measure_masks(asked: spec.Masks, state: RoundState) -> Readings:

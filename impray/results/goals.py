@@ -17,20 +17,19 @@ from impray.spec.trial import Trial
 
 
 def column_of(measure: str) -> tuple[str, bool]:
-    """(column, whether it is one per unit) of a measure's name (its first column) or a column's name."""
+    """(column, whether it is one per unit) of a measure's name (its first number) or a column's name."""
     for kind in MEASURE_KINDS:
-        of_lineage = [column.name for column in kind.lineage_columns]
+        if measure == kind.model_fields["name"].default and kind.first_number():
+            measure = kind.first_number()
         of_unit = [column.name for column in kind.unit_columns]
-        if measure == kind.model_fields["name"].default:
-            return (of_lineage[0], False) if of_lineage else (of_unit[0], True)
-        if measure in of_lineage or measure in of_unit:
+        if measure in of_unit or measure in [column.name for column in kind.lineage_columns]:
             return measure, measure in of_unit
     return measure, False
 
 
 def revision_of(measure: str) -> int:
-    """The revision of the measure of this name, which says what its first column is; 0 for a column, which stays what it is."""
-    return next((kind.revision for kind in MEASURE_KINDS if measure == kind.model_fields["name"].default), 0)
+    """The revision that made the first number of the measure of this name; 0 for a column, which stays what it is."""
+    return next((kind.first_number_since for kind in MEASURE_KINDS if measure == kind.model_fields["name"].default), 0)
 
 
 def label(reading: Reading) -> str:

@@ -211,8 +211,8 @@ def by_method(folder: Place) -> Board:
 def _outdated(rounds: pl.DataFrame) -> list[str]:
     """Measures whose rows here are of an earlier version of impray, without the column that is shown now."""
     found = []
-    for kind in (kind for kind in MEASURE_KINDS if kind.revision):
-        name, column = kind.model_fields["name"].default, f"{kind.unit_columns[0].name}_median"
+    for kind in (kind for kind in MEASURE_KINDS if kind.first_number_since):
+        name, column = kind.model_fields["name"].default, f"{kind.first_number()}_median"
         if rounds.filter(pl.col(column).is_null(), pl.col("measured").str.contains(f"\\b{name}:")).height:
             found.append(
                 f"{name}: rows of an earlier version lack {column}; impray sweep measures them again, untrained"

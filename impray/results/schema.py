@@ -173,6 +173,15 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
         (
             Column("trial", "str", "", "id of the trial: a hash of data, net, training and pruning"),
             Column("number", "int", "", "order in which the search asked for it, from 0"),
+            Column("name", "str", "", "its data in words: NLGP(0.01), Kur(5), t(6), shell, photographs, clone"),
+            Column("kind", "str", "", "its kind of data"),
+            Column("family", "str", "", "pointwise, elliptical, images or arrays"),
+            Column(
+                "excess_kurtosis",
+                "float",
+                "1",
+                "exact excess kurtosis of an input within a class, inf where infinite; null where no theory knows it",
+            ),
         ),
         (
             Column(

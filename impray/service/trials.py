@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,7 @@ from impray.spec.base import canonical
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
+from impray.theory.naming import Names, described
 
 
 class Trials:
@@ -31,6 +33,7 @@ class Trials:
         self.columns = tables.axes_of(paths)
         self.known = known(paths.store)
         self.rows = {row["trial"]: row for row in tables.scan("trials", paths.store).collect().iter_rows(named=True)}
+        self._names = self._given()
         self.planned: dict[str, Planned] = {}
         self.waiting: dict[str, set[str]] = {}  # trial -> ids of packs that have not ended
         self.packs: dict[str, list[Pack]] = {}  # trial -> its packs
@@ -52,6 +55,14 @@ class Trials:
         if row is None or row["number"] != trial.number or (outcome is not None and self._outdated(row, outcome)):
             self.write(trial, outcome or "running")
 
+    def _given(self) -> Names:
+        """The names that rows of earlier runs have; they stay."""
+        names = Names()
+        for row in sorted(self.rows.values(), key=lambda row: row["number"]):
+            if row["name"] is not None:
+                names.keep(row["name"], Trial.model_validate_json(row["description"]).data)
+        return names
+
     def _outcome(self, row: Mapping[str, Any], trial: Planned) -> Outcome | None:
         """How a trial of an earlier run ended; None if something of it is left to do."""
         if row["status"] == "stopped" and row["stopped_by"] == self._stop_early:
@@ -62,9 +73,9 @@ class Trials:
         return _how(sum("diverged" in statuses for statuses in ends), trial)
 
     def _outdated(self, row: Mapping[str, Any], outcome: Outcome) -> bool:
-        """Whether a row says something else than is so: versions before 0.4.0 wrote `done` of a trial that had diverged, and
-        the goals may be others by now. They are read again from the rounds, without running anything."""
-        return row["status"] != outcome or row["goal_names"] != self._goal_names
+        """Whether a row says something else than is so: versions before 0.4.0 wrote `done` of a trial that had diverged, those
+        up to 0.5.0 no name, and the goals may be others by now. They are read again from the rounds, without running anything."""
+        return row["status"] != outcome or row["goal_names"] != self._goal_names or row["name"] is None
 
     @property
     def _stop_early(self) -> str | None:
@@ -166,6 +177,7 @@ class Trials:
         row = {
             "trial": trial.trial.id,
             "number": trial.number,
+            **asdict(described(trial.trial.data, self._names)),
             "status": status,
             "rounds": last,
             "goals": self.goals_of(trial, last) if last is not None and self.sweep.search.goals else None,

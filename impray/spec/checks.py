@@ -130,7 +130,7 @@ def _unreadable(sweep: Sweep, name: str) -> str | None:
         return None
     measure = by_name.get(name)
     if measure is not None and _numbers(measure):
-        first = (*measure.lineage_columns, *measure.unit_columns)[0].name
+        first = measure.first_number()
         filled = ", ".join(_numbers(measure))
         empty = f"its column {first} stays empty; filled with these parameters: {filled}"
         return None if first in columns else empty

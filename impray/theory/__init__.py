@@ -1,1 +1,1 @@
-"""Closed-form predictions to hold simulations against: numpy and scipy only."""
+"""Closed-form predictions to hold simulations against, and arithmetic on what was stored: numpy and scipy only."""

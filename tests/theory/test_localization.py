@@ -8,6 +8,7 @@ import pytest
 from scipy import special
 
 from impray.spec.data import Elliptical, Ising, Kur, Nlgp
+from impray.theory import amplifier as drive
 from impray.theory import localization as theory
 from impray.theory.stimuli import (
     covariance,
@@ -114,7 +115,7 @@ def test_phi_of_1_is_the_mean_size(spec, size):
 def test_the_taylor_form_is_the_derivatives_at_0(spec):
     """phi - Taylor is a^5 times a constant: halving a divides it by 32, up to a^2."""
     a = np.array([0.02, 0.01])
-    off = theory.by_quadrature(spec, a) - theory.amplifier(spec, "taylor")(a)
+    off = drive.by_quadrature(spec, a) - theory.amplifier(spec, "taylor")(a)
     assert off[0] / off[1] == pytest.approx(32, rel=0.02)
 
 
@@ -126,7 +127,7 @@ def test_the_mean_over_the_clone_in_closed_form_is_that_mean():
     for a in (0.05, 0.3, 0.6):
         c = a / math.sqrt(2 * (1 - a * a))
         expected = weight @ (x * special.erf(c * x)) @ weight
-        assert theory.by_quadrature(spec, np.array(a)) == pytest.approx(expected, rel=1e-10)
+        assert drive.by_quadrature(spec, np.array(a)) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_the_spline_is_the_integral_and_odd(spec):
     a = np.concatenate([ENDS, np.sin(np.random.default_rng(0).uniform(0, math.pi / 2, 91))]).reshape(4, 25)
     phi = theory.amplifier(spec)
     assert phi(a).shape == a.shape
-    np.testing.assert_allclose(phi(a), theory.by_quadrature(spec, a), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(phi(a), drive.by_quadrature(spec, a), rtol=0, atol=1e-7)
     np.testing.assert_allclose(phi(-a), -phi(a), rtol=0, atol=1e-12)
 
 
@@ -165,14 +166,14 @@ def test_samples_give_their_own_mean_and_within_4_standard_errors_the_formula():
     spec = Nlgp(gain=2)
     x = pointwise(spec)(np.random.default_rng(1).normal(size=2**14))
     a = np.concatenate([ENDS, -ENDS]).reshape(2, 9)
-    phi = theory.amplifier_of_samples(x)
+    phi = drive.amplifier_of_samples(x)
     for place in ((0, 3), (0, 4), (1, 5)):
         c = a[place] / math.sqrt(2 * (1 - a[place] ** 2))
         each = x * special.erf(c * x)
         assert phi(a)[place] == pytest.approx(each.mean(), abs=1e-7)
         error = each.std() / math.sqrt(len(x))
         assert abs(phi(a)[place] - theory.amplifier(spec)(a[place])) < 4 * error
-    spins = theory.amplifier_of_samples(np.array([1.0, -1.0, 1.0]))
+    spins = drive.amplifier_of_samples(np.array([1.0, -1.0, 1.0]))
     np.testing.assert_allclose(spins(a), theory.amplifier(Ising())(a), atol=1e-9)
 
 
@@ -201,11 +202,11 @@ def test_the_slope_of_t_is_that_of_its_marginal_whatever_the_number_of_inputs(sh
     expected = 2 * math.sqrt(v - 2) / ((v - 1) * special.beta(v / 2, 0.5))  # E|t| / deviation
     for scale in ("variance", "radius"):
         spec = Elliptical(shape=shape, degrees_of_freedom=v, scale=scale)
-        assert theory.mean_size(spec) == pytest.approx(expected, rel=1e-11)
+        assert drive.mean_size(spec) == pytest.approx(expected, rel=1e-11)
 
 
 def test_the_slope_of_a_circle_is_that_of_a_cosine():
-    assert theory.mean_size(Elliptical(shape=(2,), radius="shell")) == pytest.approx(2 * math.sqrt(2) / math.pi)
+    assert drive.mean_size(Elliptical(shape=(2,), radius="shell")) == pytest.approx(2 * math.sqrt(2) / math.pi)
 
 
 @pytest.mark.parametrize("law", LAWS)
@@ -214,15 +215,15 @@ def test_the_slope_of_a_blend_starts_at_the_data_and_agrees_with_a_double_integr
     spec = Elliptical(shape=(4,), gaussian_blend=0.4, **LAWS[law])
     plain = spec.model_copy(update={"gaussian_blend": 0.0})
     tiny = spec.model_copy(update={"gaussian_blend": 1e-10})
-    assert theory.mean_size(tiny) == pytest.approx(theory.mean_size(plain), rel=1e-8)
-    r, weight = theory._radius_nodes(spec)
-    assert weight @ r == pytest.approx(theory.mean_radius(spec), rel=1e-9)
+    assert drive.mean_size(tiny) == pytest.approx(drive.mean_size(plain), rel=1e-8)
+    r, weight = drive._radius_nodes(spec)
+    assert weight @ r == pytest.approx(drive.mean_radius(spec), rel=1e-9)
     angle = (np.arange(400) + 0.5) * math.pi / 400  # density sin^2, periodic: the midpoint rule is exact to rounding
     m = math.sqrt(0.6) * elliptical_scale(spec) * np.outer(r, np.cos(angle))
     beta = math.sqrt(0.4)
     size = m * special.erf(m / beta / math.sqrt(2)) + beta * ROOT * np.exp(-((m / beta) ** 2) / 2)
     expected = weight @ size @ np.sin(angle) ** 2 / (np.sin(angle) ** 2).sum()
-    assert theory.mean_size(spec) == pytest.approx(expected, rel=1e-7)
+    assert drive.mean_size(spec) == pytest.approx(expected, rel=1e-7)
 
 
 # --- the flow ---
@@ -274,6 +275,18 @@ def test_records_are_the_steps_on_the_way():
     for record, steps in zip(way, (0, 3, 6, 7), strict=True):
         np.testing.assert_array_equal(record, theory.euler(spec, w0, 0.05, steps))
     assert theory.euler(spec, w0, 0.05, 6, record_every=3).shape == (3, 2, 12)
+
+
+@pytest.mark.parametrize("form", ["exact", "taylor"])
+def test_given_steps_are_those_of_the_records_bit_for_bit(form):
+    spec, w = FLOWS["nlgp"], random_weights(2, 12)
+    records = theory.euler(spec, w, 0.05, 9, form=form, record_every=1)
+    steps = [4, 4, 5, 9]
+    found = theory.euler_at(spec, records[4], 0.05, steps, form=form)
+    np.testing.assert_array_equal(found, records[steps])
+    for wrong in ([], [3, 2]):
+        with pytest.raises(ValueError, match="steps"):
+            theory.euler_at(spec, w, 0.05, wrong)
 
 
 def test_no_weights_stand_still_beside_others():
@@ -403,7 +416,7 @@ def test_gradient_descent_goes_to_the_empirical_flow_at_first_order():
 )
 def test_a_line_ends_in_the_wave_with_the_smallest_ratio_of_eigenvalues(spec, slope):
     """And there C / sqrt(w Sigma_1 w) = (l_0 + l_1) / l_1, which is its length."""
-    slope = theory.mean_size(spec) if slope is None else slope
+    slope = drive.mean_size(spec) if slope is None else slope
     found = theory.steady_state(spec, random_weights(3, spec.inputs), tolerance=1e-7)
     assert found.converged.all()
     short, long = (np.fft.fft2(covariance(spec, label)).real.ravel() for label in (0, 1))

@@ -1,0 +1,72 @@
+"""What every measure says of itself, and what a column is.
+
+`reads` names parts of a finished round: `mask`; `start`, the weights theta(rewind) * mask that the round started from; `end`, the
+trained weights; `held_out` data. A measure that reads `end` makes the oneshot and random networks train too, else they need not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from impray.spec.base import Spec
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, type (`float`, `int`, `str`, `bytes`, `list[float]`), unit and one sentence."""
+
+    name: str
+    type: str
+    unit: str
+    sentence: str
+
+    @property
+    def is_quantity(self) -> bool:
+        """Whether means of it mean something: numbers with a unit, rather than the number of an image, say."""
+        return self.type in ("float", "int") and self.unit != ""
+
+
+class MeasureSpec(Spec):
+    """What every measure says of itself."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()
+    lineage_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `rounds`
+    # Of the table `units`; the mean and median over layer 1 go to `rounds`.
+    unit_columns: ClassVar[tuple[Column, ...]] = ()
+    mask_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `masks`
+    fate_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `fates`: what each weight's value gives by fate
+    image_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `images`
+    histogram_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `histograms`
+    step_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `steps`
+    # Raised when a released measure's columns change: rows written before lack them and are measured again.
+    revision: ClassVar[int] = 0
+    # The revision in which the first number, which goals and early stopping read, came to be what it is.
+    first_number_since: ClassVar[int] = 0
+    needs_image: ClassVar[bool] = False
+
+    @classmethod
+    def first_number(cls) -> str:
+        """The column that goals and early stopping read where they name the measure; "" if none is one number per lineage or unit."""
+        return next((column.name for column in (*cls.lineage_columns, *cls.unit_columns) if column.is_quantity), "")
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What this measure, with its parameters, reads."""
+        return self.reads
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        """The layers whose units have its columns; None: those of every layer that it can read."""
+        return None
+
+    def last_layer(self, layers: int) -> int:
+        """The last layer whose units can have its columns, of a network of `layers` weight matrices."""
+        return layers
+
+
+IMAGE_COLUMNS = (
+    Column("values", "bytes", "", "the image as little-endian 32-bit floats, first row first"),
+    Column("shape", "list[int]", "", "how the values lie: (row, col), (channel, row, col), or (input,) on a ring"),
+    Column("value", "float", "", "one number that belongs to the image, as its name says"),
+)

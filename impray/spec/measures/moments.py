@@ -1,0 +1,116 @@
+"""Measures of how far preactivations are from Gaussian, and of what single weights have to do with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from impray.spec.measures.base import Column, MeasureSpec
+
+
+class Kurtosis(MeasureSpec):
+    """Kurtosis of each unit's preactivations on held-out data, Redman et al. (2025), eq. 3 and 4: Gaussian is 3."""
+
+    revision = 1  # kurtosis_class_median and kurtosis_by_class
+    lineage_columns = (
+        Column(
+            "kurtosis_by_class",
+            "list[float]",
+            "1",
+            "kurtosis within each class, label 0 first, averaged over layer 1's units, at theta(rewind) * mask; NaN: fewer than "
+            "8 different inputs",
+        ),
+        Column("kurtosis_by_class_end", "list[float]", "1", "as kurtosis_by_class, after the round's training"),
+    )
+    unit_columns = (
+        Column(
+            "kurtosis", "float", "1", "kurtosis of the preactivation over all classes pooled, at theta(rewind) * mask"
+        ),
+        Column(
+            "kurtosis_per_class",
+            "float",
+            "1",
+            "mean of the kurtosis within a class, over classes of 8 different inputs or more, at theta(rewind) * mask",
+        ),
+        Column("kurtosis_end", "float", "1", "as kurtosis, after the round's training"),
+        Column("kurtosis_per_class_end", "float", "1", "as kurtosis_per_class, after the round's training"),
+        Column(
+            "kurtosis_class_median",
+            "float",
+            "1",
+            "as kurtosis_per_class, the median over classes: a few heavy-tailed ones do not decide it",
+        ),
+        Column("kurtosis_class_median_end", "float", "1", "as kurtosis_class_median, after the round's training"),
+    )
+    name: Literal["kurtosis"] = "kurtosis"
+    at: Annotated[
+        tuple[Literal["start", "end"], ...],
+        Field(min_length=1, description="start: theta(rewind) * mask; end: after training (then every network trains)"),
+    ] = ("start",)
+    samples: Annotated[int | None, Field(ge=4, description="held-out inputs per class; all by default")] = None
+    batch_norm: Annotated[
+        Literal["affine", "network"],
+        Field(description="with batch norm, preactivations of gamma x + beta (eq. 3) or of the whitened inputs"),
+    ] = "affine"
+
+    def last_layer(self, layers: int) -> int:
+        return max(layers - 1, 1)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"mask", "held_out", *self.at})
+
+
+def _cavity_columns(prefix: str, what: str) -> tuple[Column, ...]:
+    return (
+        Column(f"{prefix}_mean", "float", "1", f"mean {what} of these weights"),
+        Column(f"{prefix}_sem", "float", "1", f"its standard error, as if the weights were independent: {what}"),
+        Column(f"{prefix}_median", "float", "1", f"median {what} of these weights"),
+        Column(f"{prefix}_scaled_mean", "float", "weights", f"N_W x mean {what}; N_W: weights of the layer still kept"),
+        Column(f"{prefix}_scaled_sem", "float", "weights", f"N_W x standard error of the {what}"),
+        Column(f"{prefix}_scaled_median", "float", "weights", f"N_W x median {what}"),
+    )
+
+
+class Cavity(MeasureSpec):
+    """Cavity score of each kept weight at theta(rewind) * mask, Redman et al. (2025), eq. 5 and 6: what its removal does to the
+    non-Gaussianity of its unit's preactivation (positive: less Gaussian without it)."""
+
+    reads = frozenset({"mask", "start", "held_out"})
+    unit_columns = (
+        Column("cavity", "float", "1", "mean cavity score of the unit's kept weights, at theta(rewind) * mask"),
+    )
+    fate_columns = (
+        Column("cavity_weights", "int", "weights", "how many of them have a cavity score, in units that count"),
+        *_cavity_columns("cavity", "cavity score"),
+        *_cavity_columns("cavity_half", "cavity score from half of the inputs"),
+    )
+    histogram_columns = (
+        Column("x_edges", "list[float]", "1", "edges of the bins of x; the outermost bins take what lies beyond"),
+        Column("y_edges", "list[float]", "1", "edges of the bins of y; the outermost bins take what lies beyond"),
+        Column("counts", "list[int]", "weights", "counts, one row of y bins after another for each x bin"),
+        Column("spearman", "float", "1", "rank correlation of x and y over the same weights"),
+        Column("spearman_magnitude", "float", "1", "rank correlation of |x| and y over the same weights"),
+    )
+    name: Literal["cavity"] = "cavity"
+    layers: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, description="layers whose weights are scored")
+    ] = (1,)
+    classes: Annotated[int | None, Field(ge=1, description="only the first n classes; all by default")] = None
+    samples: Annotated[int | None, Field(ge=8, description="held-out inputs per class; all by default")] = None
+    half: Annotated[
+        bool, Field(description="also from half of the inputs: scores of Gaussian data shrink with the sample")
+    ] = True
+    min_fan_in: Annotated[
+        int, Field(ge=2, description="weights of units with fewer inputs left have no score: it would be enormous")
+    ] = 4
+    batch_norm: Annotated[
+        Literal["affine", "network"],
+        Field(description="with batch norm, preactivations of gamma x + beta (eq. 3) or of the whitened inputs"),
+    ] = "affine"
+    bins: Annotated[int, Field(ge=2, description="of the histogram of weights against scores, along each side")] = 40
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return self.layers

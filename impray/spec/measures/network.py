@@ -1,0 +1,110 @@
+"""Measures of a network: how well it does, what is left of it, and how it trains."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from impray.spec.measures.base import Column, MeasureSpec
+
+
+class Accuracy(MeasureSpec):
+    """Share of held-out inputs whose largest output is their class."""
+
+    reads = frozenset({"end", "held_out"})
+    lineage_columns = (
+        Column("accuracy", "float", "share", "share of held-out inputs classified rightly after the round's training"),
+    )
+    name: Literal["accuracy"] = "accuracy"
+
+
+class Loss(MeasureSpec):
+    """The training loss on held-out data."""
+
+    reads = frozenset({"end", "held_out"})
+    lineage_columns = (
+        Column(
+            "loss", "float", "nats or squared error", "the training loss on held-out data after the round's training"
+        ),
+    )
+    name: Literal["loss"] = "loss"
+
+
+class Density(MeasureSpec):
+    """Kept share per layer (the total is always in `rounds`)."""
+
+    reads = frozenset({"mask"})
+    lineage_columns = (
+        Column("density_by_layer", "list[float]", "share", "kept share of each layer's weights, first layer first"),
+    )
+    name: Literal["density"] = "density"
+
+
+class FanIn(MeasureSpec):
+    """Kept inputs of each unit."""
+
+    reads = frozenset({"mask"})
+    unit_columns = (Column("fan_in", "int", "weights", "number of weights into the unit that the mask keeps"),)
+    name: Literal["fan_in"] = "fan_in"
+
+
+class Ipr(MeasureSpec):
+    """Inverse participation ratio sum w^4 / (sum w^2)^2 of each unit's weights: 1 is one weight, 1/n is n equal ones (Lufkin's form)."""
+
+    reads = frozenset({"start"})
+    unit_columns = (
+        Column("ipr", "float", "1", "sum w^4 / (sum w^2)^2 of the unit's weights after the round's training"),
+        Column("ipr_start", "float", "1", "as ipr, at theta(rewind) * mask"),
+        Column("ipr_mask", "float", "1", "as ipr, of the mask alone: one over the number of inputs left"),
+    )
+    name: Literal["ipr"] = "ipr"
+    at: Annotated[tuple[Literal["mask", "start", "end"], ...], Field(min_length=1)] = ("end",)
+
+    def last_layer(self, layers: int) -> int:
+        return max(layers - 1, 1)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({"mask", *self.at})
+
+
+class Course(MeasureSpec):
+    """The time course within a round, in the table `steps`: held-out loss, IPR, peak position, and weights where asked for."""
+
+    reads = frozenset({"end", "held_out", "course"})
+    step_columns = (
+        Column("loss", "float", "nats or squared error", "the training loss on held-out data after this many updates"),
+        Column("ipr", "float", "1", "sum w^4 / (sum w^2)^2 of the unit's first-layer weights"),
+        Column("peak", "int", "", "input with the largest |weight|, from 0"),
+        Column("peak_weight", "float", "1", "the weight there"),
+        Column("norm", "float", "1", "length of the unit's weight vector"),
+        Column("weights", "list[float]", "1", "the unit's first-layer weights, where asked for"),
+    )
+    name: Literal["course"] = "course"
+    record_every: Annotated[int, Field(ge=1, description="updates between two records; the last step is one too")] = 10
+    weights_every: Annotated[
+        int | None, Field(ge=1, description="keep the weights themselves at every n-th record, the first and the last")
+    ] = None
+    samples: Annotated[
+        int, Field(ge=1, description="held-out inputs per class for the loss; at most what there are")
+    ] = 250
+
+    @property
+    def unit_layers(self) -> tuple[int, ...] | None:
+        return (1,)
+
+
+class Masks(MeasureSpec):
+    """Keeps first-layer masks of the most connected units in the table `masks`, bit by bit."""
+
+    reads = frozenset({"mask"})
+    mask_columns = (
+        Column("fan_in", "int", "weights", "number of inputs that the mask keeps"),
+        Column(
+            "bits", "bytes", "bit", "the unit's mask, packed eight inputs to a byte, first input in the highest bit"
+        ),
+        Column("shape", "list[int]", "inputs", "how the inputs lie: (row, col) or (channel, row, col)"),
+    )
+    name: Literal["masks"] = "masks"
+    most_connected: Annotated[int, Field(ge=1)] = 24
