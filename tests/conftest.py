@@ -52,6 +52,17 @@ TINY = {
 }
 
 
+def pytest_collection_modifyitems(items):
+    """For several workers (`make test`): a file is one group, and all tests that start a Ray are one, which comes first.
+
+    A worker runs a group whole, so fixtures of a file are made once, and two Rays of the tests are never up at once.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
+    for item in items:
+        name = "ray" if item.get_closest_marker("ray") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
 def tiny(**changes):
     """The tiny sweep as a dict, with dotted changes: tiny(**{"trial.train.lr": 1})."""
     import copy

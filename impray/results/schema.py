@@ -37,6 +37,7 @@ TABLES: dict[str, str] = {
     "steps": "one row per lineage, round, recorded step and unit of layer 1 (measure `course`)",
     "trials": "one row per trial: a point of all axes",
     "failures": "one row per failure of a pack",
+    "findings": "one row per figure and claim: what this sweep says of it",
 }
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -49,6 +50,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "steps": ("lineage", "round", "step", "unit"),
     "trials": ("trial",),
     "failures": ("pack", "written_at"),
+    "findings": ("figure", "number"),
 }
 
 OF_ROUNDS = (
@@ -65,6 +67,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "images": ("lineage", "round", "name"),
     "histograms": ("lineage", "round", "layer", "name"),
     "steps": ("lineage", "round"),
+    "findings": ("figure",),
 }
 
 _LINEAGE = (
@@ -210,6 +213,39 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
         ),
         PROVENANCE[1:],
     ),
+    "findings": (
+        (
+            Column("figure", "str", "", "name of the figure that makes the claim"),
+            Column("number", "int", "", "its place among the figure's claims, from 0; the first that is no control is the main one"),
+        ),
+        (
+            Column("claim", "str", "", "the claim in words"),
+            Column("question", "str", "", "claims of one figure and question are corrected together"),
+            Column("source", "str", "", "the paper and figure that says so"),
+            Column("against", "str", "", "what would count against it"),
+            Column("control", "bool", "", "not claimed itself: what the other claims lean on"),
+            Column("verdict", "str", "", "holds, contradicted, no difference, undecided or not measured"),
+            Column("sign", "int", "", "claimed sign of the effect; 0: no difference beyond the margin"),
+            Column("effect", "float", "as `unit` says", "mean over units of replication; of a count the share that holds"),
+            Column("low", "float", "as `unit` says", "lower end of the 95 % interval"),
+            Column("high", "float", "as `unit` says", "upper end of the 95 % interval"),
+            Column("interval", "str", "", "t, exact binomial, or sign test"),
+            Column("unit", "str", "", "of the effect"),
+            Column("margin", "float", "as `unit` says", "smaller effects do not matter; null: none was stated"),
+            Column("held", "int", "", "units of replication in which it holds"),
+            Column("of", "int", "", "units of replication with a number"),
+            Column("dropped", "int", "", "units of replication without one"),
+            Column("what", "str", "", "the unit of replication: nearly always a seed"),
+            Column("chance", "float", "probability", "that one unit holds under no effect"),
+            Column("expected", "float", "", "units that hold under no effect, on average"),
+            Column("p_count", "float", "probability", "exact two-sided test of that count"),
+            Column("p", "float", "probability", "two-sided test of the effect"),
+            Column("p_holm", "float", "probability", "the same after Holm's correction"),
+            Column("claims_corrected", "int", "", "how many claims were corrected together"),
+            Column("lacking", "str", "", "why there is nothing to judge"),
+            *PROVENANCE[1:],
+        ),
+    ),
 }
 
 
@@ -217,7 +253,7 @@ def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
     """Every column of a table. `axes` maps a sweep's axis paths to their types (`float`, `int`, `str`, `bool`, `json`)."""
     before, after = _COLUMNS[table]
     of_axes = [Column(path, kind, "", "axis value") for path, kind in (axes or {}).items()]
-    return [*before, *(of_axes if table != "failures" else []), *after]
+    return [*before, *(of_axes if table not in ("failures", "findings") else []), *after]
 
 
 def schema(table: str, axes: Mapping[str, str] | None = None) -> dict[str, pl.DataType]:

@@ -1,0 +1,221 @@
+"""Claims as data: what is compared with what. The judge (`impray.figures.judge`) says what a run makes of them.
+
+    imp, clone = col("method") == "imp", col("side") == CLONE
+    More(CLUSTERING, imp, than=oneshot, says="imp is more clustered than oneshot")
+    More(CLUSTERING, imp & (col("excess") < 0), than=gaussian, each="name", says="imp on {each} is more clustered than on Gaussian inputs")
+    Same(WIDTH, imp & natural, than=imp & clone, margin=0.3, says="imp is as narrow on the clone")
+    Level(KURTOSIS, imp & clone, above=3.0, says="...")           a number against a threshold
+    Trend(KURTOSIS, imp, along="round", says="...")               a rank correlation per seed
+    Share(peaks, holds=col("apart") <= 1, chance=0.075, says="...")  yes or no per unit of replication
+
+Everything is paired by seed: a seed's number is the mean over its rows, left and right meet in the rounds, and in the columns `by`,
+that both have. Methods that share their masks are not compared there: all of them at round 0, imp and oneshot at round 1 too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from impray.figures.judge import Sample
+from impray.figures.loading import LAST, At, NotMeasured, Results
+from impray.results.quantities import Quantity
+from impray.theory.statistics import spearman
+
+Frame = Callable[[Results], pl.DataFrame]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What all claims have.
+
+    says: the sentence; `{each}` stands for the value of the column `each`.  source: the paper and figure that says so.
+    against: what would count against it.  question: claims of one question are corrected together (Holm).  control: not what is
+    claimed, but what the claims lean on.  at: the round.  where: only these rows, on both sides.
+    """
+
+    says: str
+    source: str = ""
+    against: str = ""
+    question: str = ""
+    control: bool = False
+    margin: float | None = None
+    at: At = LAST
+    each: str = ""
+    where: pl.Expr | None = None
+
+    def samples(self, of: Results) -> list[Sample]:
+        """What the judge needs: one sample, or one per value of the column `each`."""
+        try:
+            return self._samples(of)
+        except NotMeasured as missing:
+            return [self._sample((), self.says.replace("{each}", "each"), lacking=str(missing))]
+
+    def _samples(self, of: Results) -> list[Sample]:
+        raise NotImplementedError
+
+    def _each(self, frame: pl.DataFrame, wanted: pl.Expr) -> list[tuple[str, pl.DataFrame]]:
+        """(words, rows) of every value of `each` among the wanted rows, in their order; one pair without it."""
+        rows = frame.filter(wanted)
+        if not self.each:
+            return [(self.says, rows)]
+        parts = rows.group_by(self.each, maintain_order=True)
+        return [(self.says.replace("{each}", str(key[0])), part) for key, part in parts]
+
+    def _sample(self, gaps: Sequence[float], says: str, *, sign: int = 1, unit: str = "", **more: object) -> Sample:
+        shared = {"source": self.source, "against": self.against, "question": self.question, "control": self.control}
+        return Sample(says=says, gaps=tuple(gaps), sign=sign, margin=self.margin, unit=unit, **shared, **more)  # type: ignore[arg-type]
+
+    def _values(self, of: Results, quantity: Quantity) -> pl.DataFrame:
+        """Rows that have a number, with `score`: what is compared."""
+        frame = of.values(quantity, self.at).drop_nulls("value")
+        frame = frame.with_columns(quantity.compared(pl.col("value")).alias("score"))
+        return frame if self.where is None else frame.filter(self.where)
+
+
+def first_round(methods: set[str]) -> int:
+    """The first round in which methods have masks of their own."""
+    return 0 if len(methods) < 2 else 2 if methods == {"imp", "oneshot"} else 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class More(Claim):
+    """The quantity is better (by its own direction, or `sign`) in `left` than in `than`, seed by seed.
+
+    by: further columns in which both sides meet, such as `setting`; the seed stays the unit of replication.
+    """
+
+    quantity: Quantity
+    left: pl.Expr
+    than: pl.Expr
+    by: tuple[str, ...] = ()
+    sign: int | None = None
+
+    def _samples(self, of: Results) -> list[Sample]:
+        frame = self._values(of, self.quantity)
+        right = frame.filter(self.than)
+        found = [self._compared(says, left, right) for says, left in self._each(frame, self.left)]
+        if not found:
+            raise NotMeasured("no trial on the claim's first side")
+        return found
+
+    def _compared(self, says: str, left: pl.DataFrame, right: pl.DataFrame) -> Sample:
+        sign = self.quantity.sign if self.sign is None else self.sign
+        if self.quantity.score is not None and self.sign is None:
+            sign = 1
+        first = first_round({*left["method"], *right["method"]})
+        keys = ["seed", "round", *self.by]
+        sides = [
+            side.filter(pl.col("round") >= first).group_by(keys).agg(pl.col("score").mean()) for side in (left, right)
+        ]
+        both = sides[0].join(sides[1], on=keys, suffix="_right")
+        if both.is_empty():
+            return self._sample((), says, sign=sign, lacking=_why_not(left, right, first))
+        gaps = both.with_columns((pl.col("score") - pl.col("score_right")).alias("gap"))
+        of_seeds = gaps.group_by("seed").agg(pl.col("gap").mean()).sort("seed")["gap"].to_list()
+        return self._sample(of_seeds, says, sign=sign, unit=self.quantity.unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Same(More):
+    """No difference beyond the margin."""
+
+    sign: int | None = 0
+
+
+def _why_not(left: pl.DataFrame, right: pl.DataFrame, first: int) -> str:
+    if left.is_empty() or right.is_empty():
+        return "one side was not measured"
+    if max(*left["round"], *right["round"]) < first:
+        return f"needs round {first} or later: before it their masks are the same"
+    return "no seed has both sides at one round"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level(Claim):
+    """The quantity is above (or below) a threshold, seed by seed."""
+
+    quantity: Quantity
+    left: pl.Expr
+    above: float | None = None
+    below: float | None = None
+
+    def _samples(self, of: Results) -> list[Sample]:
+        threshold, sign = (self.above, 1) if self.above is not None else (self.below or 0.0, -1)
+        found = []
+        for says, rows in self._each(self._values(of, self.quantity), self.left):
+            seeds = rows.group_by("seed").agg(pl.col("value").mean()).sort("seed")["value"].to_list()
+            lacking = "" if seeds else "was not measured"
+            gaps = [value - threshold for value in seeds]
+            found.append(self._sample(gaps, says, sign=sign, unit=self.quantity.unit, lacking=lacking))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trend(Claim):
+    """The quantity's rank correlation with a column is positive (sign 1) or negative, seed by seed; `beyond`: by more than this."""
+
+    quantity: Quantity
+    left: pl.Expr
+    along: str
+    sign: int = 1
+    beyond: float = 0.0
+
+    def _samples(self, of: Results) -> list[Sample]:
+        found = []
+        for says, rows in self._each(self._values(of, self.quantity), self.left):
+            rows = rows.filter(pl.col(self.along).is_not_null())
+            points = rows.group_by("seed", self.along).agg(pl.col("score").mean()).sort("seed", self.along)
+            rhos = [spearman(part[self.along], part["score"]) for _, part in points.group_by("seed", maintain_order=True)]
+            gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
+            lacking = "" if gaps else f"needs three values of {self.along} or more"
+            found.append(self._sample(gaps, says, sign=self.sign, lacking=lacking))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(Claim):
+    """Something holds, yes or no per unit of replication (a row of `frame`; with `per_seed` a seed, in which every row must hold).
+
+    chance: the probability that one unit holds under no effect.
+    """
+
+    frame: Frame
+    holds: pl.Expr
+    chance: float = 0.5
+    what: str = "seed"
+    per_seed: bool = False
+    left: pl.Expr | None = None
+
+    def _samples(self, of: Results) -> list[Sample]:
+        frame = self.frame(of)
+        frame = frame if self.where is None else frame.filter(self.where)
+        found = []
+        for says, rows in self._each(frame, pl.lit(True) if self.left is None else self.left):
+            judged = rows.with_columns(self.holds.alias("holds")).drop_nulls("holds")
+            if self.per_seed:
+                judged = judged.group_by("seed").agg(pl.col("holds").all()).sort("seed")
+            held = tuple(judged["holds"].to_list())
+            more = {"lacking": "" if held else "was not measured", "held": held or None}
+            found.append(self._sample((), says, chance=self.chance, what=self.what, **more))
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gaps(Claim):
+    """A number per seed that the figure computes itself (columns `seed` and `gap`), claimed positive (sign 1), negative, or none (0)."""
+
+    frame: Frame
+    sign: int = 1
+    unit: str = ""
+    what: str = "seed"
+
+    def _samples(self, of: Results) -> list[Sample]:
+        found = []
+        for says, rows in self._each(self.frame(of), pl.lit(True) if self.where is None else self.where):
+            gaps = rows["gap"].drop_nulls().to_list()
+            lacking = "" if gaps else "was not measured"
+            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, what=self.what, lacking=lacking))
+        return found

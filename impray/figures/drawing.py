@@ -1,0 +1,194 @@
+"""A figure's table as a picture: lines of axes, one legend, a title above, a short caption below."""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from impray.figures import marks
+from impray.figures.judge import headline
+from impray.figures.panels import MOST_FACETS, Panel, Table
+from impray.results.quantities import Quantity
+
+DPI = 150
+WORDS = 60  # of a caption inside a picture; the rest is in the text beside it
+LINEAR = 2.0  # a symmetric logarithmic axis is linear up to here
+AXIS_WORDS = {
+    "data.gaussian_blend": "blend with the Gaussian clone (0: as they are, 1: clone)",
+    "data.gain": "gain (small: Gaussian, large: binary)",
+    "round": "round (prunings)",
+    "sparsity": "sparsity (share of weights gone)",
+    "density": "density (share of weights kept)",
+    "excess": "excess kurtosis of the inputs",
+}
+MEANS = {marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.", marks.dots: "Dots: seeds; markers: mean with its 95 % interval."}
+Cell = tuple[Panel, pl.DataFrame, str]
+
+
+def draw(table: Table) -> Canvas:
+    """The picture of a table that `impray.figures.panels.table` made."""
+    lines = _lines(table)
+    title = textwrap.wrap(table.figure.title, int(table.figure.width * 10.5))
+    below = [line for words in _below(table) for line in textwrap.wrap(words, int(table.figure.width * 17))]
+    heights = [max(panel.height for panel, _, _ in line) for line in lines]
+    head, foot = 0.2 * len(title) + 0.32, 0.13 * len(below) + 0.08
+    whole = sum(heights) + head + foot + 0.25
+    canvas = Canvas(figsize=(table.figure.width, whole), layout="constrained", dpi=DPI)
+    FigureCanvasAgg(canvas)  # draws without a display and without pyplot's global state
+    canvas.get_layout_engine().set(rect=(0, foot / whole, 1, 1 - (head + foot) / whole))  # type: ignore[union-attr,call-arg]
+    across = math.lcm(*(len(line) for line in lines))
+    grid = canvas.add_gridspec(len(lines), across, height_ratios=heights)
+    handles: dict[str, Artist] = {}
+    for number, line in enumerate(lines):
+        span, first = across // len(line), None
+        for place, (panel, frame, facet) in enumerate(line):
+            share = first if first is not None and panel.shared and panel.columns else None
+            axes = canvas.add_subplot(grid[number, place * span : (place + 1) * span], sharey=share)
+            first = first or axes
+            handles |= _panel(axes, panel, frame)
+            _words(axes, panel, frame, facet, place, number, lines)
+    canvas.text(0.012, 1 - 0.06 / whole, "\n".join(title), fontsize=10, fontweight="bold", va="top")
+    if handles:
+        place = (0.5, 1 - (0.2 * len(title) + 0.05) / whole)
+        names, artists = list(handles), list(handles.values())
+        canvas.legend(artists, names, loc="upper center", bbox_to_anchor=place, ncols=6, fontsize=7.5, frameon=False)
+    canvas.text(0.012, (foot - 0.02) / whole, "\n".join(below), fontsize=7, va="top", linespacing=1.15)
+    return canvas
+
+
+def _lines(table: Table) -> list[list[Cell]]:
+    """Facets of a panel share a line; panels without facets flow, so many in one."""
+    found: list[list[Cell]] = []
+    room = 0
+    for panel, frame in table.panels:
+        if panel.columns:
+            facets = shown(marks.in_order(frame, panel.columns))
+            found.append([(panel, frame.filter(pl.col(panel.columns) == each), str(each)) for each in facets])
+            room = 0
+        elif room:
+            found[-1].append((panel, frame, ""))
+            room -= 1
+        else:
+            found.append([(panel, frame, "")])
+            room = table.figure.per_line - 1
+    return found
+
+
+def shown(values: list, most: int = MOST_FACETS) -> list:
+    """At most `most` of the values: both ends and evenly between."""
+    return values if len(values) <= most else [values[at * (len(values) - 1) // (most - 1)] for at in range(most)]
+
+
+def _panel(axes: Axes, panel: Panel, frame: pl.DataFrame) -> Mapping[str, Artist]:
+    axes.grid(True, color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=7)
+    if panel.guide is not None:
+        axes.axhline(panel.guide, color="0.55", linewidth=0.8, linestyle=":")
+    handles = panel.mark(axes, frame, panel)
+    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars):
+        _x_axis(axes, panel, frame)
+        _y_axis(axes, panel)
+    return handles
+
+
+def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
+    """The panel's own values as ticks where they are few; infinite ones are named so."""
+    scale = frame["scale"][0]
+    places = frame.select("at", "x").unique().sort("at")
+    if scale in ("log", "symlog"):
+        axes.set_xscale(scale, **({"linthresh": LINEAR} if scale == "symlog" else {}))
+    if scale == "names" or (len(places) <= 8 and scale != "symlog"):
+        axes.set_xticks(places["at"].to_list(), places["x"].to_list())
+        axes.minorticks_off()
+        if scale == "names" and max(map(len, places["x"])) * len(places) > 40:
+            axes.tick_params(axis="x", rotation=35)
+    elif scale == "symlog":
+        _symmetric(axes, places)
+    elif panel.x == "round":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
+    finite = places.filter(pl.col("x") != "inf")["at"]
+    most = max([1.0, *finite.to_list()])
+    ticks = {float(at): f"{at:g}" for at in (-2, -1, 0, 1, 2, 5, 10, 20, 50, 100) if at <= 1.1 * most}
+    ticks |= {at: "inf" for at, x in places.iter_rows() if x == "inf"}
+    axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticklabels(list(ticks.values()))
+
+
+def _y_axis(axes: Axes, panel: Panel) -> None:
+    """A logarithm in plain numbers."""
+    scale = panel.yscale or ("log" if isinstance(panel.of, Quantity) and panel.of.log else "")
+    if not scale:
+        return
+    axes.set_yscale(scale, **({"linthresh": panel.options.get("linear", LINEAR)} if scale == "symlog" else {}))
+    if scale == "log":
+        low, high = axes.get_ylim()
+        wide = high > 4 * low
+        ticks = [m * 10.0**p for p in range(-6, 7) for m in ((1, 2, 5) if wide else (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8))]
+        axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _words(axes: Axes, panel: Panel, frame: pl.DataFrame, facet: str, place: int, number: int, lines: Sequence[Sequence[Cell]]) -> None:
+    """Facets are named above the first of the lines that have the same; x below the last of them; y at the left."""
+    if place == 0 or not panel.columns:
+        axes.set_ylabel(panel.ylabel, fontsize=7.5)
+    above, below = (lines[n] if 0 <= n < len(lines) else [] for n in (number - 1, number + 1))
+    repeated = _same(panel, above, len(lines[number]))
+    title = "\n".join(each for each in (panel.title if place == 0 or not panel.columns else "", "" if repeated else facet) if each)
+    axes.set_title(title, fontsize=8)
+    if not _same(panel, below, len(lines[number])):
+        axis = frame["axis"][0] if "axis" in frame.columns else ""
+        axes.set_xlabel(panel.xlabel or AXIS_WORDS.get(axis, axis) * bool(axes.get_xticks().size), fontsize=7.5)
+    else:
+        axes.tick_params(labelbottom=False)
+
+
+def _same(panel: Panel, line: Sequence[Cell], count: int) -> bool:
+    return bool(line) and bool(panel.columns) and (line[0][0].columns, line[0][0].x, len(line)) == (panel.columns, panel.x, count)
+
+
+def _below(table: Table) -> list[str]:
+    """What the marks are, how many seeds, who is missing; not more than WORDS words."""
+    return [headline(table.findings)] * bool(table.findings) + [_cut(caption(table))]
+
+
+def caption(table: Table) -> str:
+    """What the marks are, over how many seeds, at which round, and who is missing."""
+    means = [MEANS[mark] for mark in MEANS if any(panel.mark is mark for panel, _ in table.panels)]
+    frames = [frame for _, frame in table.panels if "seeds" in frame.columns]
+    counted = sorted({n for frame in frames for n in frame["seeds"].unique() if n})
+    seeds = [f"{_between(counted)} seed{'s' * (counted[-1] != 1)}."] if counted else []
+    rounds = sorted({n for p, frame in table.panels if p.x != "round" and "round" in frame.columns for n in frame["round"].unique()})
+    at = [f"Round {_between(rounds)}."] if rounds else []
+    return " ".join([*means, *seeds, *at, *table.of.missing])
+
+
+def _between(values: Sequence[int]) -> str:
+    return f"{values[0]}" if values[0] == values[-1] else f"{values[0]} to {values[-1]}"
+
+
+def _cut(words: str) -> str:
+    listed = words.split()
+    return words if len(listed) <= WORDS else " ".join([*listed[:WORDS], "…"])
+
+
+def png(canvas: Canvas) -> bytes:
+    buffer = io.BytesIO()
+    canvas.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()

@@ -1,0 +1,390 @@
+"""A sweep's folder as figures read it: rows of every table with what their trials are, at one round, a density or every round.
+
+    of = results("runs/quickstart")
+    of.values(CLUSTERING)                  # one number per lineage, at the last round that all lineages of a trial have reached
+    of.values(CLUSTERING, EVERY)           # at every round up to it
+    of.values(CLUSTERING, Density(0.06))   # at the first round with at most 6 % of the weights left
+    of.rows("units", ["fan_in"])           # any other table
+
+Every frame has the lineage's keys (lineage, trial, seed, method, round), its axes and what its trial is: `number`, `name`, `kind`,
+`family`, `excess` (excess kurtosis of the inputs), `side` (natural, clone, or a blend between them), `end` (which end of the axis of
+non-Gaussianity), `setting` (the further axes in words). Lineages that diverged have no values; `missing` counts them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+from pydantic import ValidationError
+
+from impray.results import tables
+from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
+from impray.results.quantities import Quantity
+from impray.results.store import Place
+from impray.spec import axes as spec_axes
+from impray.spec.errors import DataError
+from impray.spec.sweep import Sweep
+from impray.spec.trial import Trial
+from impray.theory.naming import named
+
+NO_SWEEP = "give a sweep's own folder, such as runs/quickstart"
+BLEND, GAIN = "data.gaussian_blend", "data.gain"
+GAUSSIANITY = (BLEND, GAIN, "data.k")  # the axes that say how non-Gaussian the inputs are
+NATURAL, CLONE = "natural", "clone"
+LEAST, MOST = "least Gaussian", "most Gaussian"
+METHODS = ("imp", "oneshot", "random", "cavity", "cavity_lowest")
+
+
+class NotMeasured(Exception):
+    """The sweep lacks what a figure, a panel or a claim needs; says what."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """Of every trial this round; None: the last one that all its lineages have reached."""
+
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class Density:
+    """Of every lineage the first round with at most this share of the weights."""
+
+    at_most: float
+
+
+@dataclass(frozen=True)
+class Every:
+    """All rounds up to the last one that all lineages of a trial have reached."""
+
+
+LAST, EVERY = Round(), Every()
+At = Round | Density | Every
+
+
+@dataclass(frozen=True)
+class Results:
+    """A sweep's folder. `only` keeps trials with these axis values; `held` says in words at which values axes were fixed."""
+
+    place: Place
+    sweep: Sweep | None
+    axes: Mapping[str, str]
+    trials: Mapping[str, Trial]
+    lineages: pl.DataFrame  # one row each: keys, axes, what the trial is, status, `last` round
+    round: int | None = None
+    held: tuple[str, ...] = ()
+    _frames: dict[Any, pl.DataFrame] = field(default_factory=dict, compare=False, repr=False)
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+
+    def rows(self, table: str, columns: Sequence[str] = (), **values: object) -> pl.DataFrame:
+        """Rows of lineages that did not diverge, with their keys and what their trial is.
+
+        Args:    columns: further ones of the table; all by default.  values: only rows with this value of a column, or one of these.
+        Raises:  DataError: the files cannot be read.  NotMeasured: there is no such row.
+        """
+        wanted = [pl.col(name).is_in(list(v) if isinstance(v, (tuple, list)) else [v]) for name, v in values.items()]
+        sound = self.lineages.filter(pl.col("status") != "diverged")
+        beside = [name for name in sound.columns if name in ("lineage", *self.axes, *_OF_TRIAL, "trial")]
+        found = self._scanned(table).filter(pl.col("lineage").is_in(sound["lineage"].to_list()), *wanted)
+        names = found.collect_schema().names()
+        chosen = list(dict.fromkeys([*(n for n in _KEYS if n in names), *values, *columns])) if columns else names
+        kept = [name for name in chosen if name == "lineage" or name not in beside]
+        frame = _collected(found.select(kept), self.place, table)
+        if frame.is_empty():
+            raise NotMeasured(f"no rows in the table {table}{_listed(values)}")
+        return frame.join(sound.select(beside), on="lineage", how="left", maintain_order="left")
+
+    def _scanned(self, table: str) -> pl.LazyFrame:
+        return tables.scan(table, self.place)
+
+    @cached_property
+    def rounds(self) -> pl.DataFrame:
+        """The table `rounds`, diverged lineages among its rows, with what each trial is and `sparsity`."""
+        frame = _collected(self._scanned("rounds"), self.place, "rounds")
+        frame = frame.drop("trial", *self.axes, strict=False)
+        beside = self.lineages.select("lineage", "trial", *self.axes, *_OF_TRIAL)
+        found = frame.join(beside, on="lineage", how="inner", maintain_order="left")
+        return found.with_columns((1 - pl.col("density")).alias("sparsity"))
+
+    def values(self, quantity: Quantity, at: At = LAST, **values: object) -> pl.DataFrame:
+        """One row per lineage (and round): its keys, `density`, `sparsity`, what its trial is, and `value`.
+
+        Not measured (null) rows are left out; measured without a result (NaN) is null in `value`.
+
+        Raises:  NotMeasured: no lineage has the quantity, or none has reached the round.
+        """
+        key = (quantity.name, at)
+        if key not in self._frames:
+            self._frames[key] = self._values(quantity, at)
+        frame = self._frames[key]
+        return frame.filter([pl.col(name) == value for name, value in values.items()]) if values else frame
+
+    def _values(self, quantity: Quantity, at: At) -> pl.DataFrame:
+        keys = [*_KEYS, "trial", "density", "sparsity", *self.axes, *_OF_TRIAL]
+        base = self.at(at)
+        if quantity.make is not None:
+            made = quantity.make(self).select("lineage", "round", pl.col("value").cast(pl.Float64))
+            frame = base.select(keys).join(made, on=["lineage", "round"], how="inner", maintain_order="left")
+        elif quantity.reduce:
+            frame = base.select(keys).join(
+                self._over_units(quantity), on=["lineage", "round"], how="inner", maintain_order="left"
+            )
+        else:
+            if quantity.read not in base.columns:
+                raise NotMeasured(f"needs the column {quantity.read}")
+            frame = base.select(*keys, pl.col(quantity.read).cast(pl.Float64).alias("value"))
+        frame = frame.filter(pl.col("value").is_not_null()).with_columns(pl.col("value").fill_nan(None))
+        if frame.is_empty():
+            raise NotMeasured(f"this sweep has not measured {quantity.name}")
+        return frame
+
+    def _over_units(self, quantity: Quantity) -> pl.DataFrame:
+        value = pl.col(quantity.read).cast(pl.Float64)
+        known = value.fill_nan(None)
+        how = {"mean": known.mean(), "median": known.median(), "count": known.count().cast(pl.Float64)}
+        rows = self.rows("units", [quantity.read], layer=quantity.layer).filter(value.is_not_null())
+        reduced = how[quantity.reduce or "mean"].fill_null(float("nan")).alias("value")
+        return rows.group_by("lineage", "round").agg(reduced)
+
+    def at(self, at: At) -> pl.DataFrame:
+        """The done rows of `rounds` at a round, a density, or every round.
+
+        Raises:  NotMeasured: no lineage has got there.
+        """
+        done = self.rounds.filter(pl.col("status") == "done")
+        if isinstance(at, Density) and self.round is None:
+            low = done.filter(pl.col("density") <= at.at_most * (1 + 1e-9))
+            found = low.filter(pl.col("round") == pl.col("round").min().over("lineage"))
+            why = f"needs a round with at most {100 * at.at_most:g} % of the weights"
+        else:
+            target = self._targets(at.number if isinstance(at, Round) else None)
+            reached = done.join(target, on="trial")
+            is_there = pl.col("round") <= pl.col("target") if isinstance(at, Every) else pl.col("round") == pl.col("target")
+            found, why = reached.filter(is_there).drop("target"), "no lineage has finished the round"
+        if found.is_empty():
+            raise NotMeasured(why)
+        return found.sort("number", "method", "seed", "lineage", "round")
+
+    def _targets(self, asked: int | None) -> pl.DataFrame:
+        """trial -> the round drawn of it. Diverged lineages hold nobody up."""
+        asked = self.round if asked is None else asked
+        alive = self.lineages.filter(pl.col("status") != "diverged")
+        slowest = alive.group_by("trial").agg(pl.col("last").min().alias("target"))
+        return slowest if asked is None else slowest.with_columns(pl.lit(asked, dtype=pl.Int64).alias("target"))
+
+    @property
+    def last(self) -> int:
+        """The last round that every lineage that did not diverge has reached.
+
+        Raises:  NotMeasured: every lineage diverged.
+        """
+        alive = self.lineages.filter(pl.col("status") != "diverged")
+        if alive.is_empty():
+            raise NotMeasured("every lineage diverged")
+        slowest = int(alive["last"].min())  # type: ignore[arg-type]
+        return slowest if self.round is None else min(self.round, slowest)
+
+    # -- parts of it --------------------------------------------------------------------------------------------------
+
+    def where(self, wanted: pl.Expr) -> Results:
+        """The lineages that are wanted, by their keys, axes and what their trial is.
+
+        Raises:  NotMeasured: there are none.
+        """
+        kept = self.lineages.filter(wanted)
+        if kept.is_empty():
+            raise NotMeasured("no such trials in this sweep")
+        of = {id: trial for id, trial in self.trials.items() if id in set(kept["trial"])}
+        return replace(self, lineages=kept, trials=of, _frames={})
+
+    def at_base(self, but: Sequence[str] = GAUSSIANITY) -> Results:
+        """Every axis except `but` at the base trial's value, else at its first; what a paper's figure shows of a larger sweep."""
+        kept, held = self.lineages, list(self.held)
+        for path in (path for path in self.axes if path not in but):
+            labels = kept[path].map_elements(label, return_dtype=pl.String, skip_nulls=False)
+            if labels.n_unique() == 1:
+                continue
+            base = None if self.sweep is None else label(_flat(spec_axes.value(self.sweep.trial, path)))
+            first = min(zip(positions(kept[path].to_list())[1], labels, strict=True))[1]
+            chosen = base if base in set(labels) else first
+            kept = kept.filter(labels == chosen)
+            held.append(f"{path} = {chosen}")
+        of = {id: trial for id, trial in self.trials.items() if id in set(kept["trial"])}
+        return replace(self, lineages=kept, trials=of, held=tuple(held), _frames={})
+
+    def parameter(self, measure: str, name: str) -> Any:
+        """A measure's parameter as the sweep has it; None where it does not ask for the measure, or is not known."""
+        asked = () if self.sweep is None else self.sweep.measures
+        return next((getattr(each, name) for each in asked if each.name == measure), None)
+
+    @cached_property
+    def axis(self) -> str | None:
+        """The axis of non-Gaussianity, else the sweep's first."""
+        return next((path for path in GAUSSIANITY if path in self.axes), next(iter(self.axes), None))
+
+    @property
+    def missing(self) -> list[str]:
+        """Sentences on lineages that are in no mean, on axes held at one value, and on a sweep that still runs."""
+        lost = self.lineages.filter(pl.col("status") == "diverged")
+        by = lost.group_by("method", "name").len().sort("name", "method").iter_rows()
+        listed = ", ".join(f"{count} of {method} on {name}" for method, name, count in by)
+        found = [f"{len(lost)} of {len(self.lineages)} lineages diverged{f' ({listed}); left out' * bool(listed)}."]
+        if self.held:
+            found.append(f"One part of the sweep: {', '.join(self.held)}.")
+        alive = self.lineages.filter(pl.col("status") != "diverged")
+        if len(alive) and alive["last"].n_unique() > 1 and self.round is None:
+            ends = alive.group_by("trial").agg(pl.col("last").min().alias("low"), pl.col("last").max().alias("high"))
+            if (ends["low"] < ends["high"]).any():
+                found.append("Some lineages are further: shown is what every lineage of a trial has reached.")
+        return found
+
+
+_KEYS = ("lineage", "method", "seed", "round")
+_OF_TRIAL = ("number", "name", "kind", "family", "excess", "side", "end", "setting")
+
+
+def results(place: Place, only: Mapping[str, str] | None = None, round: int | None = None) -> Results:
+    """Open a sweep's folder for figures.
+
+    Raises:  DataError: not a sweep's folder, no rows, an axis, value or round that the sweep does not have, a damaged file.
+    """
+    paths = Paths(place)
+    try:
+        axes = tables.axes_of(paths)
+        frame = tables.scan("rounds", place).collect()
+    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{place}: its tables cannot be read ({_first_line(error)})") from error
+    if frame.is_empty():
+        raise DataError(f"{place}: no rows in the table rounds; {NO_SWEEP}")
+    sweep = read_sweep(paths) if paths.sweep.is_file() else None
+    trials = _trials(place, sweep, set(frame["trial"]))
+    keys = ["lineage", "trial", "method", "seed", *axes]
+    done = pl.col("round").filter(pl.col("status") == "done").max().fill_null(-1).alias("last")
+    ends = pl.when((pl.col("status") == "diverged").any()).then(pl.lit("diverged")).otherwise(pl.lit("done"))
+    lineages = frame.group_by(keys, maintain_order=True).agg(done, ends.alias("status"))
+    of = Results(place, sweep, axes, trials, _described(_kept(lineages, axes, only or {}), trials, axes), round)
+    if round is not None and not (of.lineages["last"] >= round).any():
+        raise DataError(f"--round {round}: the last round that a lineage has reached is {of.lineages['last'].max()}")
+    return of
+
+
+def _kept(lineages: pl.DataFrame, axes: Mapping[str, str], only: Mapping[str, str]) -> pl.DataFrame:
+    for path, wanted in only.items():
+        if path not in axes:
+            raise DataError(f"--only {path}: not an axis of this sweep; its axes: {', '.join(axes) or 'none'}")
+        labels = lineages[path].map_elements(label, return_dtype=pl.String, skip_nulls=False)
+        if _canonical(wanted) not in set(labels):
+            raise DataError(f"--only {path}={wanted}: no such value; there are {', '.join(sorted(set(labels)))}")
+        lineages = lineages.filter(labels == _canonical(wanted))
+    return lineages
+
+
+def _described(lineages: pl.DataFrame, trials: Mapping[str, Trial], axes: Mapping[str, str]) -> pl.DataFrame:
+    """Adds what each trial is (`_OF_TRIAL`)."""
+    ids = lineages["trial"].unique(maintain_order=True).to_list()
+    ids = [id for id in trials if id in set(ids)]
+    names = zip(ids, named(trials[id] for id in ids), strict=True)
+    rows = [(id, place, n.name, n.kind, n.family, n.excess_kurtosis) for place, (id, n) in enumerate(names)]
+    columns = {"trial": pl.String, "number": pl.Int64, "name": pl.String, "kind": pl.String, "family": pl.String}
+    of = pl.DataFrame(rows, columns | {"excess": pl.Float64}, orient="row")
+    frame = lineages.join(of, on="trial", how="left", maintain_order="left")
+    blend = pl.Series([getattr(trials[id].data, "gaussian_blend", 0.0) for id in frame["trial"]], dtype=pl.Float64)
+    main = next((path for path in GAUSSIANITY if path in axes), None)
+    further = [path for path in axes if path != main and frame[path].n_unique() > 1]
+    settings = [", ".join(f"{p} = {label(v)}" for p, v in zip(further, row, strict=True)) for row in frame.select(further).iter_rows()]
+    return frame.with_columns(
+        _sides(blend).alias("side"),
+        _ends(frame, main).alias("end"),
+        pl.Series("setting", settings if further else [""] * len(frame), dtype=pl.String),
+    )
+
+
+def _sides(blend: pl.Series) -> pl.Series:
+    """natural: the smallest blend below 1; clone: 1; what lies between is named by its number."""
+    below = blend.filter(blend < 1)
+    least = below.min() if len(below) else None
+    names = [CLONE if b == 1 else NATURAL if b == least else f"blend {b:g}" for b in blend]
+    return pl.Series("side", names, dtype=pl.String)
+
+
+def _ends(frame: pl.DataFrame, main: str | None) -> pl.Series:
+    """Which end of the axis of non-Gaussianity a trial is at; empty between them, or where the axis has no Gaussian end."""
+    if main not in (BLEND, GAIN) or frame[main].n_unique() < 2:
+        return pl.Series("end", [""] * len(frame), dtype=pl.String)
+    low, high = frame[main].min(), frame[main].max()
+    least, most = (low, high) if main == BLEND else (high, low)
+    return pl.Series([LEAST if v == least else MOST if v == most else "" for v in frame[main]], dtype=pl.String)
+
+
+def _trials(place: Place, sweep: Sweep | None, wanted: set[str]) -> dict[str, Trial]:
+    """Trials by id, in the order of the search: those that the table `trials` describes, and those of the sweep.
+
+    Raises:  DataError: some is described nowhere.
+    """
+    try:
+        rows = tables.scan("trials", place).sort("number").select("trial", "description").collect()
+        found = {id: Trial.model_validate_json(text) for id, text in rows.iter_rows() if text is not None}
+    except (pl.exceptions.PolarsError, OSError, ValidationError) as error:
+        raise DataError(f"{place}: its trials cannot be read ({_first_line(error)})") from error
+    found |= {trial.id: trial for _, trial in (spec_axes.trials(sweep) if sweep else []) if trial.id not in found}
+    unknown = sorted(wanted - set(found))
+    if unknown:
+        raise DataError(f"{place}: {len(unknown)} of its trials are described nowhere; {NO_SWEEP}")
+    return {id: trial for id, trial in found.items() if id in wanted}
+
+
+def _collected(frame: pl.LazyFrame, place: Place, table: str) -> pl.DataFrame:
+    try:
+        return frame.collect()
+    except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{place}: its table {table} cannot be read ({_first_line(error)})") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _listed(values: Mapping[str, object]) -> str:
+    return f" with {', '.join(f'{name} = {value}' for name, value in values.items())}" if values else ""
+
+
+# --- axis values -----------------------------------------------------------------------------------------------------
+
+
+def label(value: object) -> str:
+    """An axis value in words."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+def _flat(value: object) -> object:
+    return json.dumps(value) if isinstance(value, (list, dict)) else value
+
+
+def _canonical(text: str) -> str:
+    """0.20 as the label of 0.2."""
+    try:
+        return label(float(text))
+    except ValueError:
+        return text
+
+
+def positions(values: Sequence[Any], log: bool = False) -> tuple[list[str], list[float], str]:
+    """Labels, places and scale (`linear`, `log`, or `names`: one after the other) of values on an axis."""
+    labels = [label(value) for value in values]
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        positive = [float(value) for value in values if value > 0]
+        wide = bool(positive) and len(positive) == len(values) and max(positive) >= 30 * min(positive)
+        return labels, [float(value) for value in values], "log" if log or wide else "linear"
+    order = {name: float(place) for place, name in enumerate(dict.fromkeys(labels))}
+    return labels, [order[name] for name in labels], "names"

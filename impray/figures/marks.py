@@ -1,0 +1,217 @@
+"""Marks: how rows become ink. Each takes axes, the rows of one facet and the panel, and gives what a legend shows.
+
+    band     the mean as a line, shaded from the smallest to the largest seed
+    dots     seeds as faint dots, the mean with its 95 % interval
+    lines    every row's list as a line (a field over inputs), coloured by `share` of the time
+    bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
+    heat     rows (`row`, `col`, y) as a coloured grid
+    images   stored pictures (bits or values, with their shape) side by side
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.lines import Line2D
+
+from impray.figures.loading import CLONE, METHODS
+from impray.figures.panels import Mark, Panel
+
+# Okabe and Ito's palette, safe for colour-blind readers; nearest to the papers' black, blue and red.
+LOOKS: dict[str, tuple[str, str]] = {
+    "imp": ("#000000", "o"),
+    "oneshot": ("#0072B2", "s"),
+    "random": ("#D55E00", "^"),
+    "cavity": ("#009E73", "D"),
+    "cavity_lowest": ("#CC79A7", "v"),
+}
+OTHERS = (("#000000", "o"), ("#0072B2", "s"), ("#D55E00", "^"), ("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X"))
+DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
+TIME = LinearSegmentedColormap.from_list("time", ["#0072B2", "#7A7FB0", "#B08A8A", "#E08A3C", "#B03A00"])
+GAP = 0.45  # grey between pictures
+
+
+def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, dict[str, Any]]]:
+    """(name, rows, looks) of every line: colours by the panel's `colour`, dashes by its `dash`; names in the papers' order."""
+    colours, dashes = in_order(frame, panel.colour), in_order(frame, panel.dash)
+    found = []
+    for place, colour in enumerate(colours):
+        for at, dash in enumerate(dashes):
+            part = frame
+            for column, value in ((panel.colour, colour), (panel.dash, dash)):
+                part = part.filter(pl.col(column) == value) if value is not None else part
+            if part.is_empty():
+                continue
+            ink, marker = LOOKS.get(str(colour), OTHERS[place % len(OTHERS)])
+            look = {"color": ink, "marker": marker, "markersize": 4, "linewidth": 1.5, "linestyle": DASHES[at % len(DASHES)]}
+            look |= {"markerfacecolor": "white"} if at else {}
+            found.append((", ".join(str(each) for each in (colour, dash) if each not in (None, "")), part, look))
+    return found
+
+
+def in_order(frame: pl.DataFrame, column: str) -> list[Any]:
+    """Distinct values in order of appearance, methods in the papers' order, the clone last; [None] without the column."""
+    if not column or column not in frame.columns:
+        return [None]
+    values = frame[column].unique(maintain_order=True).to_list()
+    known = [*METHODS, CLONE]
+    if any(value in known for value in values):
+        values.sort(key=lambda v: (v == CLONE, known.index(v) if v in known else -1 if column == "side" else 99))
+    return values
+
+
+def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    handles: dict[str, Artist] = {}
+    for name, part, look in looks(frame, panel):
+        line = part.unique("at", maintain_order=True).sort("at").drop_nulls("mean")
+        if line.is_empty():
+            continue
+        at, low, high = (line[column].to_list() for column in ("at", "low", "high"))
+        axes.fill_between(at, low, high, color=look["color"], alpha=0.15, linewidth=0)
+        axes.plot(at, line["mean"].to_list(), **look)
+        handles[name] = Line2D([], [], **look)
+    return handles
+
+
+def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `join`: whether means are joined by a line (default: yes, where x has an order)."""
+    handles: dict[str, Artist] = {}
+    joined = panel.options.get("join", frame["scale"][0] != "names")
+    lines = looks(frame, panel)
+    for place, (name, part, look) in enumerate(lines):
+        look = look if joined else look | {"linestyle": ""}
+        beside = 0.0 if joined or len(lines) == 1 else 0.5 * (place / (len(lines) - 1) - 0.5)
+        faint = part.drop_nulls(panel.y)
+        at = [x + beside for x in faint["at"]]
+        axes.scatter(at, faint[panel.y], s=9, color=look["color"], alpha=0.3, linewidths=0)
+        line = part.unique("at", maintain_order=True).sort("at").drop_nulls("mean")
+        if line.is_empty():
+            continue
+        at, mean = [x + beside for x in line["at"]], line["mean"].to_list()
+        known = line.with_columns(pl.col("left", "right").fill_null(pl.col("mean")))
+        error = [(known["mean"] - known["left"]).to_list(), (known["right"] - known["mean"]).to_list()]
+        axes.errorbar(at, mean, yerr=error, capsize=2, elinewidth=1.0, **look)
+        handles[name] = Line2D([], [], **look)
+    return handles
+
+
+def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Rows with a list in `y`; with `share` (of the time) from blue to red, the last one strongest."""
+    timed = "share" in frame.columns
+    for row in frame.iter_rows(named=True):
+        last = not timed or row["share"] == 1
+        colour = TIME(row["share"]) if timed else row.get("ink") or "#222222"
+        axes.plot(row[panel.y], color=colour, linewidth=1.4 if last else 0.5, alpha=1.0 if last else 0.55)
+    axes.axhline(0, color="0.6", linewidth=0.5, zorder=0)
+    ends = {"start": TIME(0.0), "end": TIME(1.0)} if timed else {}
+    return {name: Line2D([], [], color=colour, linewidth=1.4) for name, colour in ends.items()}
+
+
+def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    handles: dict[str, Artist] = {}
+    for name, part, look in looks(frame, panel):
+        part = part.sort("left_edge")
+        shown = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.4}
+        axes.stairs(part[panel.y].to_list(), [*part["left_edge"].to_list(), part["right_edge"][-1]], **shown)
+        handles[name] = Line2D([], [], **shown)
+    return handles
+
+
+def heat(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Options: `xedges`, `yedges` (columns of lists in the first row, whose `y` is then the flat counts), `log`."""
+    row = frame.row(0, named=True)
+    x, y = (np.array(row[name]) for name in ("x_edges", "y_edges"))
+    counts = np.array(row[panel.y], dtype=float).reshape(len(x) - 1, len(y) - 1).T
+    norm = LogNorm(1, max(2.0, counts.max()))
+    axes.pcolormesh(x, y, np.where(counts > 0, counts, np.nan), cmap="viridis", norm=norm, rasterized=True)
+    axes.grid(False)
+    return {}
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Options: `as` (mask, image, component, map), `per_line`. Rows have `bits` or `values`, and `shape`, in the order drawn."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    tiles = pictures(frame, str(panel.options.get("as", "mask")))
+    per_line = panel.options.get("per_line") or max(1, round((1.6 * len(tiles)) ** 0.5))
+    axes.imshow(mosaic(tiles, int(per_line)), interpolation="nearest", aspect="equal")  # type: ignore[arg-type]
+    return {}
+
+
+def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
+    """Rows as (row, col, rgb) in [0, 1]; `image` and `map` share one scale, a component has its own."""
+    if kind == "mask":
+        return [_of_mask(unpacked(bits, shape)) for bits, shape in frame.select("bits", "shape").iter_rows()]
+    arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
+    if kind == "component":
+        return [_of_floats(each, -m, m) for each in arrays for m in [float(np.abs(each).max()) or 1.0]]
+    if kind == "map":
+        most = max(_off_centre(each[0]) for each in arrays)
+        return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
+    low, high = min(each.min() for each in arrays), max(each.max() for each in arrays)
+    return [_of_floats(each, low, high) for each in arrays]
+
+
+def unpacked(bits: bytes, shape: Sequence[int]) -> np.ndarray:
+    """A stored mask as booleans (channel, row, col); one channel where the inputs are grey."""
+    kept = np.unpackbits(np.frombuffer(bits, dtype=np.uint8))[: math.prod(shape)]
+    return kept.astype(bool).reshape((1, *shape)[-3:])
+
+
+def floats(values: bytes, shape: Sequence[int]) -> np.ndarray:
+    """A stored image as floats (channel, row, col)."""
+    return np.frombuffer(values, dtype="<f4").astype(np.float64).reshape((1, *shape)[-3:])
+
+
+def _of_mask(kept: np.ndarray) -> np.ndarray:
+    """Pruned is black; what is kept has the colour of its channel, or is white where there are not three of them."""
+    channels = kept if len(kept) == 3 else np.repeat(kept.any(axis=0, keepdims=True), 3, axis=0)
+    return channels.transpose(1, 2, 0).astype(float)
+
+
+def _of_floats(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Three channels as colours, else their mean as grey; `low` is black and `high` white."""
+    channels = values if len(values) == 3 else np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
+    return np.clip((channels - low) / max(high - low, 1e-12), 0, 1).transpose(1, 2, 0)
+
+
+def _off_centre(values: np.ndarray) -> float:
+    """The largest value beside the centre: S(0), the number of inputs, would outshine all others."""
+    others = values.copy()
+    others[values.shape[0] // 2, values.shape[1] // 2] = -np.inf
+    return float(others.max()) if others.size > 1 else float(values.max())
+
+
+def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
+    """Tiles of one size, line by line, grey between them and where the last line ends."""
+    rows, cols, _ = tiles[0].shape
+    columns = min(per_line, len(tiles))
+    found = np.full((-(-len(tiles) // columns) * (rows + 1) + 1, columns * (cols + 1) + 1, 3), GAP)
+    for place, tile in enumerate(tiles):
+        top, left = (place // columns) * (rows + 1) + 1, (place % columns) * (cols + 1) + 1
+        found[top : top + rows, left : left + cols] = tile
+    return found
+
+
+MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
+    "band": band,
+    "dots": dots,
+    "lines": lines,
+    "bars": bars,
+    "heat": heat,
+    "images": images,
+}
+__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "unpacked"]

@@ -1,0 +1,189 @@
+"""What a figure leaves in a sweep's folder: picture, numbers, text, findings; and all figures of a paper on one page.
+
+    figures/NAME.png .csv .txt      of each figure
+    figures/PAPER.html              of several: pictures inside, findings as a table; needs no other file
+    tables/findings                 a row per claim
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+
+from jinja2 import Environment, StrictUndefined
+
+from impray.figures.drawing import caption, draw, png
+from impray.figures.judge import NOT_MEASURED, Finding, headline, sentence, verdict_of
+from impray.figures.loading import NotMeasured, Results
+from impray.figures.panels import Figure, Table, table
+from impray.results import tables
+from impray.results.paths import Paths
+
+COLOURS = {"holds": "#0072B2", "no difference": "#B27300", "undecided": "#5A5A5A", "contradicted": "#B03A00", NOT_MEASURED: "#5A5A5A"}
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Figures that belong on one page, and what the paper's setting was: name -> words, beside what `setting` says of this run."""
+
+    name: str
+    title: str
+    figures: Sequence[Figure]
+    setting: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of a sweep; without a picture where the sweep lacks what it needs."""
+
+    figure: Figure
+    table: Table | None
+    picture: bytes
+    lacking: str = ""
+
+    @property
+    def findings(self) -> Sequence[Finding]:
+        return self.table.findings if self.table else ()
+
+    @property
+    def verdict(self) -> str:
+        return verdict_of(self.findings)
+
+    @property
+    def headline(self) -> str:
+        return headline(self.findings) if self.findings else f"{NOT_MEASURED.capitalize()}." if self.lacking else "No claims."
+
+    @property
+    def sentences(self) -> list[str]:
+        return [sentence(finding) for finding in self.findings]
+
+    @property
+    def notes(self) -> list[str]:
+        return self.table.notes if self.table else [f"Not measured: {self.lacking}."]
+
+    @property
+    def caption(self) -> str:
+        return caption(self.table) if self.table else ""
+
+    @property
+    def text(self) -> str:
+        """Title, question, what the paper shows, what this run says, and the caption."""
+        figure = self.figure
+        paper = [f"{figure.source or 'The paper'}: {figure.paper}"] if figure.paper else []
+        listed = [f"  - {words}" for words in (*self.sentences, *self.notes)]
+        return "\n".join([figure.title, figure.question, "", *paper, f"This run: {self.headline}", *listed, "", self.caption, ""])
+
+    @property
+    def image(self) -> str:
+        return base64.b64encode(self.picture).decode()
+
+
+def drawn(figure: Figure, of: Results) -> Drawn:
+    try:
+        found = table(figure, of)
+    except NotMeasured as missing:
+        return Drawn(figure, None, b"", str(missing))
+    return Drawn(figure, found, png(draw(found)))
+
+
+def publish(figures: Sequence[Figure], of: Results, page: Paper | None = None) -> list[Drawn]:
+    """Writes every figure that can be drawn, their findings, and the page; prints where they are and what they say.
+
+    Raises:  NotMeasured: none can be drawn; says what each needs.
+    """
+    made = [drawn(figure, of) for figure in figures]
+    if not any(each.picture for each in made):
+        raise NotMeasured("\n  ".join(f"{each.figure.title}: {each.lacking}" for each in made))
+    paths = Paths(of.place)
+    for each in made:
+        if each.table is None:
+            continue
+        contents = {"png": each.picture, "csv": each.table.csv.write_csv().encode(), "txt": each.text.encode()}
+        for ending, content in contents.items():
+            _write(paths, f"{each.figure.name}.{ending}", content)
+        tables.write(paths, "findings", each.figure.name.replace("_", "-"), list(_rows(each)), {})
+    if page is not None:
+        _write(paths, f"{page.name}.html", document(page, made, of).encode())
+    for each in made:
+        print(f"{each.figure.title}: {each.headline}")
+    return made
+
+
+def _write(paths: Paths, name: str, content: bytes) -> None:
+    file = paths.figure(name)
+    file.write(content)
+    print(file)
+
+
+def _rows(each: Drawn) -> Iterator[dict]:
+    """A figure's findings as rows of the table `findings`."""
+    for number, finding in enumerate(each.findings):
+        told = {name: value for name, value in asdict(finding).items() if name not in ("says", "interval", "margin")}
+        margin = finding.margin if finding.margin is not None else None
+        yield {"figure": each.figure.name, "number": number, "claim": finding.says, "interval": finding.interval, "margin": margin, **told}
+
+
+# --- the page --------------------------------------------------------------------------------------------------------
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ page.title }}</title><style>
+body { font: 15px/1.45 system-ui, sans-serif; max-width: 1200px; margin: 1.5em auto; padding: 0 1em; color: #222; background: #fff }
+h1 { font-size: 1.5em } h2 { font-size: 1.15em; margin: 0 0 .4em }
+table { border-collapse: collapse; margin: 1em 0 } td, th { text-align: left; padding: .15em 1em .15em 0; vertical-align: top }
+td, th { border-bottom: 1px solid #ddd } section { border-top: 2px solid #bbb; padding: 1.2em 0; display: grid; gap: 1.5em }
+section { grid-template-columns: minmax(0, 3fr) minmax(18em, 2fr) } section > div { min-width: 0; overflow-wrap: break-word }
+img { width: 100%; height: auto } .caption { color: #555; font-size: .88em } .paper { font-style: italic }
+ul { padding-left: 1.2em } li { margin: .3em 0 } .missing { background: #f3f3f3; padding: 2em } .wide { overflow-x: auto }
+@media (max-width: 900px) { section { grid-template-columns: 1fr } }
+</style></head><body>
+<h1>{{ page.title }}</h1>
+<p>{% if of.sweep %}The sweep asks: {{ of.sweep.question }}{% else %}The folder has no sweep.yaml: what was asked is not known.{% endif %}</p>
+<p class="caption">{{ of.missing | join(" ") }}</p>
+<div class="wide"><table><tr><th>figure</th><th>this run</th></tr>
+{% for one in drawn %}<tr><td><a href="#{{ one.figure.name }}">{{ one.figure.title }}</a></td>
+<td><b style="color: {{ colours[one.verdict] }}">{{ one.verdict }}</b> {{ one.headline }}</td></tr>
+{% endfor %}</table></div>
+{% if setting %}<div class="wide"><table><tr><th></th><th>the paper</th><th>this run</th></tr>
+{% for name, paper, run in setting %}<tr><td>{{ name }}</td><td>{{ paper }}</td><td>{{ run }}</td></tr>
+{% endfor %}</table></div>{% endif %}
+{% for one in drawn %}<section id="{{ one.figure.name }}"><div>
+{% if one.picture %}<img alt="{{ one.figure.title }}. {{ one.headline }}" src="data:image/png;base64,{{ one.image }}">
+{% else %}<div class="missing">Not measured: {{ one.lacking }}.</div>{% endif %}
+<p class="caption">{{ one.caption }}</p></div>
+<div><h2>{{ one.figure.title }}</h2><p>{{ one.figure.question }}</p>
+<p><b style="color: {{ colours[one.verdict] }}">{{ one.verdict }}</b> {{ one.headline }}</p>
+{% if one.figure.paper %}<p class="paper">{{ one.figure.source or "The paper" }}: {{ one.figure.paper }}</p>{% endif %}
+<ul>{% for words in one.sentences %}<li>{{ words }}</li>{% endfor %}{% for words in one.notes %}<li>{{ words }}</li>{% endfor %}</ul>
+</div></section>
+{% endfor %}</body></html>
+"""
+
+
+def document(page: Paper, made: Sequence[Drawn], of: Results) -> str:
+    """One HTML file that needs no other."""
+    told = setting(of) if page.setting else {}
+    rows = [(name, words, told.get(name, "not known")) for name, words in page.setting.items()]
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
+    return template.render(page=page, drawn=made, of=of, colours=COLOURS, setting=rows)
+
+
+def setting(of: Results) -> dict[str, str]:
+    """Data, network, training and pruning of the trials in words, each once."""
+    listed: dict[str, dict[str, None]] = {name: {} for name in ("data", "network", "training", "pruning")}
+    for trial in of.trials.values():
+        data, train, prune = trial.data, trial.train, trial.prune
+        said = {
+            "data": f"{data.kind} ({' x '.join(map(str, data.input_shape))} inputs, {data.classes} classes)",
+            "network": f"{':'.join(map(str, trial.sizes))} {trial.net.activation}{', batch norm' * trial.net.batch_norm}",
+            "training": f"{train.optimizer}, learning rate {train.lr:g}, batch {train.batch:,}, {train.steps:,} updates",
+            "pruning": f"{f'{100 * prune.fraction:.3g} %' if prune.fraction else 'to given densities'} a round, per {prune.scope}",
+        }
+        for name, words in said.items():
+            listed[name][words] = None
+    few = {name: [*words][:3] + [f"{len(words) - 3} more"] * (len(words) > 3) for name, words in listed.items()}
+    return {name: "; ".join(words) for name, words in few.items()} | {
+        "rounds": str(of.lineages["last"].max()),
+        "seeds": str(of.lineages["seed"].n_unique()),
+    }

@@ -1,0 +1,198 @@
+"""Panels and figures as data, and their arithmetic; `impray.figures.drawing` draws them.
+
+    Panel(of=CLUSTERING, mark=band, at=EVERY, columns="side")        clustering against round, a column per side
+    Panel(of=mosaic_rows, mark=masks, columns="method")              rows that the figure makes itself
+    Figure(name="fig", title="...", question="...", panels=[...], claims=[...])
+
+A panel's rows have `x` (label), `at` (place), `facet`, and per group (facet, x, colour, dash) `mean`, `low` and `high` (minimum and
+maximum over seeds), `left` and `right` (95 % t interval of the mean) and `seeds`. A seed counts once: its rows are averaged first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+
+from impray.figures.claims import Claim, Frame
+from impray.figures.judge import Finding, judged
+from impray.figures.loading import LAST, At, NotMeasured, Results, positions
+from impray.results.quantities import Quantity
+from impray.theory.statistics import against_zero
+
+Mark = Callable[[Axes, pl.DataFrame, "Panel"], Mapping[str, Artist]]
+MOST_FACETS = 6  # a random search would give a panel per trial
+AXIS = "axis"  # the sweep's axis of non-Gaussianity, else its first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One row of axes: what is drawn, against what, how.
+
+    of: a quantity, or a function that makes the rows.  x: a column, or AXIS.  y: the column drawn, of rows made by a function.
+    columns: a column that becomes facets.  colour, dash: columns that tell lines apart.  where: only these rows.
+    scale, yscale: of x and y; by default as the values lie.  reference: a dotted line.  height: inches.
+    """
+
+    of: Quantity | Frame
+    mark: Mark
+    x: str = "round"
+    y: str = "value"
+    at: At = LAST
+    columns: str = ""
+    colour: str = "method"
+    dash: str = ""
+    where: pl.Expr | None = None
+    title: str = ""
+    label: str = ""
+    xlabel: str = ""
+    scale: str = ""
+    yscale: str = ""
+    reference: float | None = None
+    height: float = 1.8
+    shared: bool = True  # y, between facets
+    options: Mapping[str, object] = field(default_factory=dict)  # of the mark
+
+    @property
+    def ylabel(self) -> str:
+        return self.label or (self.of.label if isinstance(self.of, Quantity) else "")
+
+    @property
+    def guide(self) -> float | None:
+        """Where the dotted line is."""
+        return self.of.reference if self.reference is None and isinstance(self.of, Quantity) else self.reference
+
+    def rows(self, of: Results) -> pl.DataFrame:
+        """The rows of the module's head.
+
+        Raises:  NotMeasured: nothing to draw.
+        """
+        frame = of.values(self.of, self.at) if isinstance(self.of, Quantity) else self.of(of)
+        frame = frame if self.where is None else frame.filter(self.where)
+        if frame.is_empty():
+            raise NotMeasured("no such rows in this sweep")
+        return _spread(self._placed(frame, of), self)
+
+    def _placed(self, frame: pl.DataFrame, of: Results) -> pl.DataFrame:
+        x = of.axis if self.x == AXIS else self.x
+        facets = frame[self.columns].cast(pl.String) if self.columns else pl.Series([""] * len(frame), dtype=pl.String)
+        frame = frame.with_columns(facets.fill_null("").alias("facet"), pl.lit(x or "").alias("axis"))
+        if x is None or x not in frame.columns:
+            return frame.with_columns(pl.lit("").alias("x"), pl.lit(0.0).alias("at"), pl.lit("names").alias("scale"))
+        values = frame[x].to_list()
+        labels, places, scale = positions(values, log=x == "data.gain")
+        return frame.with_columns(
+            pl.Series("x", labels, dtype=pl.String),
+            pl.Series("at", _finite(places), dtype=pl.Float64),
+            pl.lit(self.scale or scale).alias("scale"),
+        )
+
+
+def _finite(places: Sequence[float]) -> list[float]:
+    """Infinite values beyond the largest finite one."""
+    beyond = 3 * max([4.0, *(abs(place) for place in places if math.isfinite(place))])
+    return [place if math.isfinite(place) else math.copysign(beyond, place) for place in places]
+
+
+def _spread(frame: pl.DataFrame, panel: Panel) -> pl.DataFrame:
+    """Adds mean, low, high, left, right and seeds of `y` per group; a frame without `y` or seeds stays as it is."""
+    if panel.y not in frame.columns or "seed" not in frame.columns or not frame[panel.y].dtype.is_numeric():
+        return frame
+    groups = list(dict.fromkeys(["facet", "x", "at", *(n for n in (panel.colour, panel.dash) if n in frame.columns)]))
+    of_seeds = frame.group_by([*groups, "seed"], maintain_order=True).agg(pl.col(panel.y).cast(pl.Float64).mean().alias("of_seed"))
+    rows = []
+    for key, part in of_seeds.group_by(groups, maintain_order=True):
+        known = part["of_seed"].drop_nulls().drop_nans().to_numpy()
+        rows.append((*key, *_numbers(known), len(known)))
+    names = ["mean", "low", "high", "left", "right"]
+    schema = {name: frame.schema[name] for name in groups} | dict.fromkeys(names, pl.Float64) | {"seeds": pl.Int64}
+    found = pl.DataFrame(rows, schema=schema, orient="row")
+    return frame.join(found, on=groups, how="left", nulls_equal=True, maintain_order="left")
+
+
+def _numbers(known: np.ndarray) -> tuple[float | None, ...]:
+    if not len(known):
+        return (None,) * 5
+    mean = against_zero(known)
+    ends = (None, None) if np.isnan(mean.low) else (float(mean.low), float(mean.high))
+    return float(known.mean()), float(known.min()), float(known.max()), *ends
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Panels and claims on one question.
+
+    paper: what the paper shows, in words.  source: which paper and figure.  base: whether further axes are held at the base trial's
+    value.  wanted: only trials of which this is true.  notes: what a reader has to know beside the claims, or a function that says it.
+    per_line: panels without facets in one line.
+    """
+
+    name: str
+    title: str
+    question: str
+    panels: Sequence[Panel]
+    claims: Sequence[Claim] = ()
+    paper: str = ""
+    source: str = ""
+    base: bool = False
+    wanted: Callable[[Results], Results] | None = None
+    notes: Sequence[str] | Callable[[Results], Sequence[str]] = ()
+    per_line: int = 1
+    width: float = 7.2
+
+    def part(self, of: Results) -> Results:
+        """The part of a sweep that the figure is of.
+
+        Raises:  NotMeasured: there is none.
+        """
+        of = of.at_base() if self.base else of
+        return of if self.wanted is None else self.wanted(of)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A figure's numbers: (panel, rows) of what can be drawn, its findings, and what it lacks."""
+
+    figure: Figure
+    of: Results
+    panels: Sequence[tuple[Panel, pl.DataFrame]]
+    findings: Sequence[Finding]
+    lacking: Sequence[str] = ()
+
+    @cached_property
+    def csv(self) -> pl.DataFrame:
+        """All panels under one another, as CSV can hold them: no bytes, lists as text."""
+        parts = [frame.with_columns(pl.lit(number).alias("panel")) for number, (_, frame) in enumerate(self.panels)]
+        whole = pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame({"panel": []})
+        lists = [pl.col(n).cast(pl.List(pl.String)).list.join(" ") for n, k in whole.schema.items() if isinstance(k, pl.List)]
+        return whole.with_columns(lists).drop([n for n, k in whole.schema.items() if k == pl.Binary])
+
+    @cached_property
+    def notes(self) -> list[str]:
+        made = self.figure.notes(self.of) if callable(self.figure.notes) else self.figure.notes
+        return [*made, *(f"Not measured: {each}." for each in self.lacking)]
+
+
+def table(figure: Figure, of: Results) -> Table:
+    """A figure's numbers of a sweep, without drawing.
+
+    Raises:  NotMeasured: no panel can be drawn; says what each needs.
+    """
+    of = figure.part(of)
+    drawn, lacking = [], []
+    for panel in figure.panels:
+        try:
+            drawn.append((panel, panel.rows(of)))
+        except NotMeasured as missing:
+            words = (panel.title or panel.ylabel).replace("\n", ", ")
+            lacking.append(f"{words}: {missing}" if words else str(missing))
+    if not drawn:
+        raise NotMeasured("; ".join(dict.fromkeys(lacking)))
+    samples = [sample for claim in figure.claims for sample in claim.samples(of)]
+    return Table(figure, of, drawn, judged(samples), tuple(lacking))

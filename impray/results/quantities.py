@@ -1,0 +1,184 @@
+"""The catalogue of reported quantities: one name is one number, wherever it is reported.
+
+A quantity says which column it reads, how that reduces over a layer's units to one number per lineage and round, how it is called,
+and which way is better. Leaderboard, goals, MLflow, figures and the report all take them from here. Where a paper reduces another
+way (Redman et al. 2025, Fig. 4A, has the mean of sigma_x, Fig. 3C its median) that is another entry with another name.
+
+The means and medians over units of layer 1 are columns of the table `rounds` already, and have the names they have there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import polars as pl
+
+from impray.results import schema
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number per lineage and round.
+
+    name: one name, one number.  label: for an axis.  unit: as written behind a number.  better: which way is more local, or
+    more accurate; None: neither.  comparative: "narrower", for sentences.  reference: what chance, or a Gaussian, gives.
+    column: of the table `rounds`, or of `units` where `reduce` says how units become one number.  layer: of `units`.
+    score: what is compared, where that is not the number itself.  make: the rows of a number that is in no column: a function of a
+    sweep's results that gives lineage, round and `value`.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    better: Better | None = None
+    comparative: str = "higher"
+    reference: float | None = None
+    column: str = ""
+    reduce: Literal["", "mean", "median", "count"] = ""
+    layer: int = 1
+    score: Callable[[pl.Expr], pl.Expr] | None = None
+    make: Callable[..., pl.DataFrame] | None = None
+    log: bool = False
+
+    @property
+    def read(self) -> str:
+        """The column it is read from."""
+        return self.column or self.name
+
+    @property
+    def sign(self) -> int:
+        """Of the difference that is better."""
+        return -1 if self.better == "lower" else 1
+
+    def compared(self, value: pl.Expr) -> pl.Expr:
+        """What claims compare."""
+        return self.score(value) if self.score is not None else value
+
+    def in_layer(self, layer: int) -> Quantity:
+        """The same of another layer's units."""
+        column = self.read.removesuffix(f"_{self.reduce_of_name}")
+        return replace(
+            self,
+            name=f"{self.name}_layer_{layer}",
+            label=f"{self.label}, layer {layer}",
+            column=column,
+            reduce=self.reduce_of_name or self.reduce or "mean",
+            layer=layer,
+        )
+
+    @property
+    def reduce_of_name(self) -> Literal["", "mean", "median", "count"]:
+        for how in ("mean", "median"):
+            if self.read.endswith(f"_{how}"):
+                return how
+        return self.reduce
+
+
+def _from_3(value: pl.Expr) -> pl.Expr:
+    """A kurtosis's distance from a Gaussian's: binary inputs lie below it."""
+    return (value - 3).abs()
+
+
+MASK_WIDTH = "width of the mask's\nautocorrelation"  # what Redman et al. (2025) call the RF width, eq. 1
+
+WIDTH = Quantity(
+    "rf_width_px_median",
+    f"{MASK_WIDTH} (px)\nmedian over units",
+    "px",
+    "lower",
+    "narrower",
+)
+WIDTH_X_MEDIAN = Quantity(
+    "rf_width_x_px_median", f"{MASK_WIDTH}\nσx (px), median", "px", "lower", "narrower"
+)
+WIDTH_X_MEAN = Quantity("rf_width_x_px_mean", f"{MASK_WIDTH}\nσx (px), mean", "px", "lower", "narrower")
+SPREAD = Quantity(
+    "spread_px_mean", "spread of kept inputs (px)\nrms distance, mean over units", "px", "lower", "smaller"
+)
+PIECES = Quantity("pieces_mean", "connected pieces\nmean over units", "", "lower", "in fewer pieces", 1.0)
+LARGEST_PIECE = Quantity(
+    "largest_piece_mean", "share of inputs in\nthe largest piece", "", "higher", "more in one piece", 1.0
+)
+# The mean, not the median: with a handful of pairs per unit the count is skewed, and only its mean is 1 at chance.
+CLUSTERING = Quantity(
+    "clustering_mean", "clustering\nmean over units (chance: 1)", "", "higher", "more clustered", 1.0
+)
+OF_CEILING = Quantity(
+    "clustering_of_ceiling_mean",
+    "clustering, as a share of the\nmost that the fan-in allows",
+    "",
+    "higher",
+    "more clustered",
+    0.0,
+)
+KURTOSIS = Quantity(
+    "kurtosis_per_class_mean",
+    "kurtosis of preactivations\nper class, at θ(rewind) · mask",
+    "",
+    "higher",
+    "further from a Gaussian's 3",
+    3.0,
+    score=_from_3,
+    log=True,
+)
+KURTOSIS_END = Quantity(
+    "kurtosis_per_class_end_mean",
+    "kurtosis of preactivations\nper class, after training",
+    "",
+    "higher",
+    "further from a Gaussian's 3",
+    3.0,
+    score=_from_3,
+    log=True,
+)
+ACCURACY = Quantity("accuracy", "held-out accuracy", "", "higher", "more accurate")
+LOSS = Quantity("loss", "held-out loss", "", "lower", "lower in loss")
+IPR = Quantity("ipr_mean", "IPR of weights\nafter training", "", "higher", "more concentrated")
+IPR_MASK = Quantity("ipr_mask_mean", "IPR of masks\n(1 / inputs left)", "", "higher", "more concentrated")
+FAN_IN = Quantity("fan_in_mean", "inputs per unit\nmean")
+UNITS_COUNTED = Quantity("units_counted", "units with a width")
+INPUT_KURTOSIS = Quantity("input_kurtosis", "kurtosis of the inputs", reference=3.0)
+
+QUANTITIES: dict[str, Quantity] = {
+    each.name: each
+    for each in (
+        WIDTH,
+        WIDTH_X_MEDIAN,
+        WIDTH_X_MEAN,
+        SPREAD,
+        PIECES,
+        LARGEST_PIECE,
+        CLUSTERING,
+        OF_CEILING,
+        KURTOSIS,
+        KURTOSIS_END,
+        ACCURACY,
+        LOSS,
+        IPR,
+        IPR_MASK,
+        FAN_IN,
+        UNITS_COUNTED,
+        INPUT_KURTOSIS,
+    )
+}
+
+# Where a sweep has no goals: what the leaderboard shows of each method, if it was measured.
+SHOWN = (ACCURACY, WIDTH, SPREAD, CLUSTERING, KURTOSIS, IPR)
+
+
+def quantity(name: str) -> Quantity:
+    """The catalogue's entry; of any other column of `rounds` a plain one, with the words of the schema.
+
+    Raises:  KeyError: neither.
+    """
+    if name in QUANTITIES:
+        return QUANTITIES[name]
+    column = next((each for each in schema.columns("rounds") if each.name == name), None)
+    if column is None:
+        raise KeyError(name)
+    unit = column.unit if column.unit not in ("1", "share") else ""
+    return Quantity(name, name.replace("_", " ") + (f" ({unit})" if unit else ""), unit)
