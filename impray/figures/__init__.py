@@ -1,3 +1,59 @@
-"""Figures as data: what is reported, what is claimed of it and what is drawn; one judge of claims and one form of sentence for all.
+"""Figures as data: quantities from the catalogue, claims that one judge judges by one rule, panels; findings go into a table.
 
-Reads a sweep's tables and never trains; imports `results`, `theory` and `spec` only."""
+A figure of your own is one file (docs/figures.md):
+
+    FIGURE = Figure(name="mine", title="...", question="...", panels=[Panel(of=CLUSTERING, mark=dots, x=AXIS)],
+                    claims=[More(quantity=CLUSTERING, left=imp, than=random, says="imp is more clustered than random")])
+    command.run(FIGURE, __doc__)
+"""
+
+from impray.figures.claims import Claim, Gaps, Level, More, Same, Share, Trend
+from impray.figures.marks import band, bars, dots, heat, images, lines
+from impray.figures.page import Paper
+from impray.figures.panels import AXIS, Figure, Panel, Table, table
+from impray.results.tidy import (
+    CLONE,
+    EVERY,
+    LAST,
+    LEAST,
+    MOST,
+    NATURAL,
+    Density,
+    NotMeasured,
+    Results,
+    Round,
+    results,
+)
+
+__all__ = [
+    "AXIS",
+    "CLONE",
+    "EVERY",
+    "LAST",
+    "LEAST",
+    "MOST",
+    "NATURAL",
+    "Claim",
+    "Density",
+    "Figure",
+    "Gaps",
+    "Level",
+    "More",
+    "NotMeasured",
+    "Panel",
+    "Paper",
+    "Results",
+    "Round",
+    "Same",
+    "Share",
+    "Table",
+    "Trend",
+    "band",
+    "bars",
+    "dots",
+    "heat",
+    "images",
+    "lines",
+    "results",
+    "table",
+]

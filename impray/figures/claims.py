@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from impray.figures.judge import Sample
-from impray.figures.loading import LAST, At, NotMeasured, Results
 from impray.results.quantities import Quantity
+from impray.results.tidy import LAST, At, NotMeasured, Results
 from impray.theory.statistics import spearman
 
 Frame = Callable[[Results], pl.DataFrame]
@@ -33,7 +33,8 @@ class Claim:
 
     says: the sentence; `{each}` stands for the value of the column `each`.  source: the paper and figure that says so.
     against: what would count against it.  question: claims of one question are corrected together (Holm).  control: not what is
-    claimed, but what the claims lean on.  at: the round.  where: only these rows, on both sides.
+    claimed, but what the claims lean on.  at: the round.  where: only these rows, on both sides.  optional: left out, not told as
+    missing, where it was not measured.
     """
 
     says: str
@@ -45,13 +46,16 @@ class Claim:
     at: At = LAST
     each: str = ""
     where: pl.Expr | None = None
+    optional: bool = False
 
     def samples(self, of: Results) -> list[Sample]:
         """What the judge needs: one sample, or one per value of the column `each`."""
         try:
             return self._samples(of)
         except NotMeasured as missing:
-            return [self._sample((), self.says.replace("{each}", "each"), lacking=str(missing))]
+            return (
+                [] if self.optional else [self._sample((), self.says.replace("{each}", "each"), lacking=str(missing))]
+            )
 
     def _samples(self, of: Results) -> list[Sample]:
         raise NotImplementedError
@@ -168,7 +172,9 @@ class Trend(Claim):
         for says, rows in self._each(self._values(of, self.quantity), self.left):
             rows = rows.filter(pl.col(self.along).is_not_null())
             points = rows.group_by("seed", self.along).agg(pl.col("score").mean()).sort("seed", self.along)
-            rhos = [spearman(part[self.along], part["score"]) for _, part in points.group_by("seed", maintain_order=True)]
+            rhos = [
+                spearman(part[self.along], part["score"]) for _, part in points.group_by("seed", maintain_order=True)
+            ]
             gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
             lacking = "" if gaps else f"needs three values of {self.along} or more"
             found.append(self._sample(gaps, says, sign=self.sign, lacking=lacking))

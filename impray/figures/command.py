@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
-from impray.figures.loading import NotMeasured, results
 from impray.figures.page import Paper, publish
 from impray.figures.panels import Figure
 from impray.results.store import Place
+from impray.results.tidy import NotMeasured, results
 from impray.spec.errors import DataError, ImprayError
 
 Script = Figure | Sequence[Figure] | Paper

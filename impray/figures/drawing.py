@@ -30,7 +30,10 @@ AXIS_WORDS = {
     "density": "density (share of weights kept)",
     "excess": "excess kurtosis of the inputs",
 }
-MEANS = {marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.", marks.dots: "Dots: seeds; markers: mean with its 95 % interval."}
+MEANS = {
+    marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.",
+    marks.dots: "Dots: seeds; markers: mean with its 95 % interval.",
+}
 Cell = tuple[Panel, pl.DataFrame, str]
 
 
@@ -138,19 +141,25 @@ def _y_axis(axes: Axes, panel: Panel) -> None:
     if scale == "log":
         low, high = axes.get_ylim()
         wide = high > 4 * low
-        ticks = [m * 10.0**p for p in range(-6, 7) for m in ((1, 2, 5) if wide else (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8))]
+        ticks = [
+            m * 10.0**p for p in range(-6, 7) for m in ((1, 2, 5) if wide else (1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6, 8))
+        ]
         axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _words(axes: Axes, panel: Panel, frame: pl.DataFrame, facet: str, place: int, number: int, lines: Sequence[Sequence[Cell]]) -> None:
+def _words(
+    axes: Axes, panel: Panel, frame: pl.DataFrame, facet: str, place: int, number: int, lines: Sequence[Sequence[Cell]]
+) -> None:
     """Facets are named above the first of the lines that have the same; x below the last of them; y at the left."""
     if place == 0 or not panel.columns:
         axes.set_ylabel(panel.ylabel, fontsize=7.5)
     above, below = (lines[n] if 0 <= n < len(lines) else [] for n in (number - 1, number + 1))
     repeated = _same(panel, above, len(lines[number]))
-    title = "\n".join(each for each in (panel.title if place == 0 or not panel.columns else "", "" if repeated else facet) if each)
+    title = "\n".join(
+        each for each in (panel.title if place == 0 or not panel.columns else "", "" if repeated else facet) if each
+    )
     axes.set_title(title, fontsize=8)
     if not _same(panel, below, len(lines[number])):
         axis = frame["axis"][0] if "axis" in frame.columns else ""
@@ -160,7 +169,11 @@ def _words(axes: Axes, panel: Panel, frame: pl.DataFrame, facet: str, place: int
 
 
 def _same(panel: Panel, line: Sequence[Cell], count: int) -> bool:
-    return bool(line) and bool(panel.columns) and (line[0][0].columns, line[0][0].x, len(line)) == (panel.columns, panel.x, count)
+    return (
+        bool(line)
+        and bool(panel.columns)
+        and (line[0][0].columns, line[0][0].x, len(line)) == (panel.columns, panel.x, count)
+    )
 
 
 def _below(table: Table) -> list[str]:
@@ -174,7 +187,9 @@ def caption(table: Table) -> str:
     frames = [frame for _, frame in table.panels if "seeds" in frame.columns]
     counted = sorted({n for frame in frames for n in frame["seeds"].unique() if n})
     seeds = [f"{_between(counted)} seed{'s' * (counted[-1] != 1)}."] if counted else []
-    rounds = sorted({n for p, frame in table.panels if p.x != "round" and "round" in frame.columns for n in frame["round"].unique()})
+    rounds = sorted(
+        {n for p, frame in table.panels if p.x != "round" and "round" in frame.columns for n in frame["round"].unique()}
+    )
     at = [f"Round {_between(rounds)}."] if rounds else []
     return " ".join([*means, *seeds, *at, *table.of.missing])
 

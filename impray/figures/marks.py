@@ -1,11 +1,11 @@
 """Marks: how rows become ink. Each takes axes, the rows of one facet and the panel, and gives what a legend shows.
 
-    band     the mean as a line, shaded from the smallest to the largest seed
-    dots     seeds as faint dots, the mean with its 95 % interval
-    lines    every row's list as a line (a field over inputs), coloured by `share` of the time
-    bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
-    heat     rows (`row`, `col`, y) as a coloured grid
-    images   stored pictures (bits or values, with their shape) side by side
+band     the mean as a line, shaded from the smallest to the largest seed
+dots     seeds as faint dots, the mean with its 95 % interval
+lines    every row's list as a line (a field over inputs), coloured by `share` of the time
+bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
+heat     rows (`row`, `col`, y) as a coloured grid
+images   stored pictures (bits or values, with their shape) side by side
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.lines import Line2D
 
-from impray.figures.loading import CLONE, METHODS
 from impray.figures.panels import Mark, Panel
+from impray.results.tidy import CLONE, METHODS
 
 # Okabe and Ito's palette, safe for colour-blind readers; nearest to the papers' black, blue and red.
 LOOKS: dict[str, tuple[str, str]] = {
@@ -33,7 +33,15 @@ LOOKS: dict[str, tuple[str, str]] = {
     "cavity": ("#009E73", "D"),
     "cavity_lowest": ("#CC79A7", "v"),
 }
-OTHERS = (("#000000", "o"), ("#0072B2", "s"), ("#D55E00", "^"), ("#009E73", "D"), ("#CC79A7", "v"), ("#E69F00", "P"), ("#56B4E9", "X"))
+OTHERS = (
+    ("#000000", "o"),
+    ("#0072B2", "s"),
+    ("#D55E00", "^"),
+    ("#009E73", "D"),
+    ("#CC79A7", "v"),
+    ("#E69F00", "P"),
+    ("#56B4E9", "X"),
+)
 DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 TIME = LinearSegmentedColormap.from_list("time", ["#0072B2", "#7A7FB0", "#B08A8A", "#E08A3C", "#B03A00"])
 GAP = 0.45  # grey between pictures
@@ -51,7 +59,13 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
             if part.is_empty():
                 continue
             ink, marker = LOOKS.get(str(colour), OTHERS[place % len(OTHERS)])
-            look = {"color": ink, "marker": marker, "markersize": 4, "linewidth": 1.5, "linestyle": DASHES[at % len(DASHES)]}
+            look = {
+                "color": ink,
+                "marker": marker,
+                "markersize": 4,
+                "linewidth": 1.5,
+                "linestyle": DASHES[at % len(DASHES)],
+            }
             look |= {"markerfacecolor": "white"} if at else {}
             found.append((", ".join(str(each) for each in (colour, dash) if each not in (None, "")), part, look))
     return found
@@ -119,7 +133,7 @@ def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
         part = part.sort("left_edge")
-        shown = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.4}
+        shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.4}
         axes.stairs(part[panel.y].to_list(), [*part["left_edge"].to_list(), part["right_edge"][-1]], **shown)
         handles[name] = Line2D([], [], **shown)
     return handles

@@ -1,8 +1,8 @@
 """What a figure leaves in a sweep's folder: picture, numbers, text, findings; and all figures of a paper on one page.
 
-    figures/NAME.png .csv .txt      of each figure
-    figures/PAPER.html              of several: pictures inside, findings as a table; needs no other file
-    tables/findings                 a row per claim
+figures/NAME.png .csv .txt      of each figure
+figures/PAPER.html              of several: pictures inside, findings as a table; needs no other file
+tables/findings                 a row per claim
 """
 
 from __future__ import annotations
@@ -15,12 +15,18 @@ from jinja2 import Environment, StrictUndefined
 
 from impray.figures.drawing import caption, draw, png
 from impray.figures.judge import NOT_MEASURED, Finding, headline, sentence, verdict_of
-from impray.figures.loading import NotMeasured, Results
 from impray.figures.panels import Figure, Table, table
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.tidy import NotMeasured, Results
 
-COLOURS = {"holds": "#0072B2", "no difference": "#B27300", "undecided": "#5A5A5A", "contradicted": "#B03A00", NOT_MEASURED: "#5A5A5A"}
+COLOURS = {
+    "holds": "#0072B2",
+    "no difference": "#B27300",
+    "undecided": "#5A5A5A",
+    "contradicted": "#B03A00",
+    NOT_MEASURED: "#5A5A5A",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,13 @@ class Drawn:
 
     @property
     def headline(self) -> str:
-        return headline(self.findings) if self.findings else f"{NOT_MEASURED.capitalize()}." if self.lacking else "No claims."
+        return (
+            headline(self.findings)
+            if self.findings
+            else f"{NOT_MEASURED.capitalize()}."
+            if self.lacking
+            else "No claims."
+        )
 
     @property
     def sentences(self) -> list[str]:
@@ -72,7 +84,9 @@ class Drawn:
         figure = self.figure
         paper = [f"{figure.source or 'The paper'}: {figure.paper}"] if figure.paper else []
         listed = [f"  - {words}" for words in (*self.sentences, *self.notes)]
-        return "\n".join([figure.title, figure.question, "", *paper, f"This run: {self.headline}", *listed, "", self.caption, ""])
+        return "\n".join(
+            [figure.title, figure.question, "", *paper, f"This run: {self.headline}", *listed, "", self.caption, ""]
+        )
 
     @property
     def image(self) -> str:
@@ -121,7 +135,14 @@ def _rows(each: Drawn) -> Iterator[dict]:
     for number, finding in enumerate(each.findings):
         told = {name: value for name, value in asdict(finding).items() if name not in ("says", "interval", "margin")}
         margin = finding.margin if finding.margin is not None else None
-        yield {"figure": each.figure.name, "number": number, "claim": finding.says, "interval": finding.interval, "margin": margin, **told}
+        yield {
+            "figure": each.figure.name,
+            "number": number,
+            "claim": finding.says,
+            "interval": finding.interval,
+            "margin": margin,
+            **told,
+        }
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
@@ -139,7 +160,7 @@ ul { padding-left: 1.2em } li { margin: .3em 0 } .missing { background: #f3f3f3;
 @media (max-width: 900px) { section { grid-template-columns: 1fr } }
 </style></head><body>
 <h1>{{ page.title }}</h1>
-<p>{% if of.sweep %}The sweep asks: {{ of.sweep.question }}{% else %}The folder has no sweep.yaml: what was asked is not known.{% endif %}</p>
+<p>{% if of.sweep %}The sweep asks: {{ of.sweep.question }}{% else %}What the sweep asked is not known: no sweep.yaml.{% endif %}</p>
 <p class="caption">{{ of.missing | join(" ") }}</p>
 <div class="wide"><table><tr><th>figure</th><th>this run</th></tr>
 {% for one in drawn %}<tr><td><a href="#{{ one.figure.name }}">{{ one.figure.title }}</a></td>

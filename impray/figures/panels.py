@@ -22,8 +22,8 @@ from matplotlib.axes import Axes
 
 from impray.figures.claims import Claim, Frame
 from impray.figures.judge import Finding, judged
-from impray.figures.loading import LAST, At, NotMeasured, Results, positions
 from impray.results.quantities import Quantity
+from impray.results.tidy import LAST, At, NotMeasured, Results, positions
 from impray.theory.statistics import against_zero
 
 Mark = Callable[[Axes, pl.DataFrame, "Panel"], Mapping[str, Artist]]
@@ -37,7 +37,8 @@ class Panel:
 
     of: a quantity, or a function that makes the rows.  x: a column, or AXIS.  y: the column drawn, of rows made by a function.
     columns: a column that becomes facets.  colour, dash: columns that tell lines apart.  where: only these rows.
-    scale, yscale: of x and y; by default as the values lie.  reference: a dotted line.  height: inches.
+    scale, yscale: of x and y; by default as the values lie.  reference: a dotted line.  height: inches.  optional: left out, not told
+    as missing, where it was not measured.
     """
 
     of: Quantity | Frame
@@ -57,6 +58,7 @@ class Panel:
     reference: float | None = None
     height: float = 1.8
     shared: bool = True  # y, between facets
+    optional: bool = False
     options: Mapping[str, object] = field(default_factory=dict)  # of the mark
 
     @property
@@ -105,7 +107,9 @@ def _spread(frame: pl.DataFrame, panel: Panel) -> pl.DataFrame:
     if panel.y not in frame.columns or "seed" not in frame.columns or not frame[panel.y].dtype.is_numeric():
         return frame
     groups = list(dict.fromkeys(["facet", "x", "at", *(n for n in (panel.colour, panel.dash) if n in frame.columns)]))
-    of_seeds = frame.group_by([*groups, "seed"], maintain_order=True).agg(pl.col(panel.y).cast(pl.Float64).mean().alias("of_seed"))
+    of_seeds = frame.group_by([*groups, "seed"], maintain_order=True).agg(
+        pl.col(panel.y).cast(pl.Float64).mean().alias("of_seed")
+    )
     rows = []
     for key, part in of_seeds.group_by(groups, maintain_order=True):
         known = part["of_seed"].drop_nulls().drop_nans().to_numpy()
@@ -170,7 +174,9 @@ class Table:
         """All panels under one another, as CSV can hold them: no bytes, lists as text."""
         parts = [frame.with_columns(pl.lit(number).alias("panel")) for number, (_, frame) in enumerate(self.panels)]
         whole = pl.concat(parts, how="diagonal_relaxed") if parts else pl.DataFrame({"panel": []})
-        lists = [pl.col(n).cast(pl.List(pl.String)).list.join(" ") for n, k in whole.schema.items() if isinstance(k, pl.List)]
+        lists = [
+            pl.col(n).cast(pl.List(pl.String)).list.join(" ") for n, k in whole.schema.items() if isinstance(k, pl.List)
+        ]
         return whole.with_columns(lists).drop([n for n, k in whole.schema.items() if k == pl.Binary])
 
     @cached_property
@@ -190,8 +196,9 @@ def table(figure: Figure, of: Results) -> Table:
         try:
             drawn.append((panel, panel.rows(of)))
         except NotMeasured as missing:
-            words = (panel.title or panel.ylabel).replace("\n", ", ")
-            lacking.append(f"{words}: {missing}" if words else str(missing))
+            words = (panel.title or panel.ylabel).replace("\n", " ")
+            if not panel.optional:
+                lacking.append(f"{words}: {missing}" if words else str(missing))
     if not drawn:
         raise NotMeasured("; ".join(dict.fromkeys(lacking)))
     samples = [sample for claim in figure.claims for sample in claim.samples(of)]

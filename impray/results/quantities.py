@@ -25,7 +25,7 @@ class Quantity:
     """A number per lineage and round.
 
     name: one name, one number.  label: for an axis.  unit: as written behind a number.  better: which way is more local, or
-    more accurate; None: neither.  comparative: "narrower", for sentences.  reference: what chance, or a Gaussian, gives.
+    more accurate; None: neither.  comparative: "narrower in autocorrelation", for sentences.  reference: what chance, or a Gaussian, gives.
     column: of the table `rounds`, or of `units` where `reduce` says how units become one number.  layer: of `units`.
     score: what is compared, where that is not the number itself.  make: the rows of a number that is in no column: a function of a
     sweep's results that gives lineage, round and `value`.
@@ -90,23 +90,23 @@ WIDTH = Quantity(
     f"{MASK_WIDTH} (px)\nmedian over units",
     "px",
     "lower",
-    "narrower",
+    "narrower in autocorrelation",
 )
 WIDTH_X_MEDIAN = Quantity(
-    "rf_width_x_px_median", f"{MASK_WIDTH}\nσx (px), median", "px", "lower", "narrower"
+    "rf_width_x_px_median", f"{MASK_WIDTH}\nσx (px), median", "px", "lower", "narrower in autocorrelation"
 )
-WIDTH_X_MEAN = Quantity("rf_width_x_px_mean", f"{MASK_WIDTH}\nσx (px), mean", "px", "lower", "narrower")
+WIDTH_X_MEAN = Quantity(
+    "rf_width_x_px_mean", f"{MASK_WIDTH}\nσx (px), mean", "px", "lower", "narrower in autocorrelation"
+)
 SPREAD = Quantity(
-    "spread_px_mean", "spread of kept inputs (px)\nrms distance, mean over units", "px", "lower", "smaller"
+    "spread_px_mean", "spread of kept inputs (px)\nrms distance, mean over units", "px", "lower", "less spread out"
 )
 PIECES = Quantity("pieces_mean", "connected pieces\nmean over units", "", "lower", "in fewer pieces", 1.0)
 LARGEST_PIECE = Quantity(
     "largest_piece_mean", "share of inputs in\nthe largest piece", "", "higher", "more in one piece", 1.0
 )
 # The mean, not the median: with a handful of pairs per unit the count is skewed, and only its mean is 1 at chance.
-CLUSTERING = Quantity(
-    "clustering_mean", "clustering\nmean over units (chance: 1)", "", "higher", "more clustered", 1.0
-)
+CLUSTERING = Quantity("clustering_mean", "clustering\nmean over units (chance: 1)", "", "higher", "more clustered", 1.0)
 OF_CEILING = Quantity(
     "clustering_of_ceiling_mean",
     "clustering, as a share of the\nmost that the fan-in allows",

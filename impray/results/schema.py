@@ -216,7 +216,12 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
     "findings": (
         (
             Column("figure", "str", "", "name of the figure that makes the claim"),
-            Column("number", "int", "", "its place among the figure's claims, from 0; the first that is no control is the main one"),
+            Column(
+                "number",
+                "int",
+                "",
+                "its place among the figure's claims, from 0; the first that is no control is the main one",
+            ),
         ),
         (
             Column("claim", "str", "", "the claim in words"),
@@ -226,7 +231,9 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
             Column("control", "bool", "", "not claimed itself: what the other claims lean on"),
             Column("verdict", "str", "", "holds, contradicted, no difference, undecided or not measured"),
             Column("sign", "int", "", "claimed sign of the effect; 0: no difference beyond the margin"),
-            Column("effect", "float", "as `unit` says", "mean over units of replication; of a count the share that holds"),
+            Column(
+                "effect", "float", "as `unit` says", "mean over units of replication; of a count the share that holds"
+            ),
             Column("low", "float", "as `unit` says", "lower end of the 95 % interval"),
             Column("high", "float", "as `unit` says", "upper end of the 95 % interval"),
             Column("interval", "str", "", "t, exact binomial, or sign test"),

@@ -166,7 +166,9 @@ class Results:
         else:
             target = self._targets(at.number if isinstance(at, Round) else None)
             reached = done.join(target, on="trial")
-            is_there = pl.col("round") <= pl.col("target") if isinstance(at, Every) else pl.col("round") == pl.col("target")
+            is_there = (
+                pl.col("round") <= pl.col("target") if isinstance(at, Every) else pl.col("round") == pl.col("target")
+            )
             found, why = reached.filter(is_there).drop("target"), "no lineage has finished the round"
         if found.is_empty():
             raise NotMeasured(why)
@@ -298,7 +300,10 @@ def _described(lineages: pl.DataFrame, trials: Mapping[str, Trial], axes: Mappin
     blend = pl.Series([getattr(trials[id].data, "gaussian_blend", 0.0) for id in frame["trial"]], dtype=pl.Float64)
     main = next((path for path in GAUSSIANITY if path in axes), None)
     further = [path for path in axes if path != main and frame[path].n_unique() > 1]
-    settings = [", ".join(f"{p} = {label(v)}" for p, v in zip(further, row, strict=True)) for row in frame.select(further).iter_rows()]
+    settings = [
+        ", ".join(f"{p} = {label(v)}" for p, v in zip(further, row, strict=True))
+        for row in frame.select(further).iter_rows()
+    ]
     return frame.with_columns(
         _sides(blend).alias("side"),
         _ends(frame, main).alias("end"),
