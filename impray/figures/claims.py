@@ -173,7 +173,8 @@ class Trend(Claim):
             rows = rows.filter(pl.col(self.along).is_not_null())
             points = rows.group_by("seed", self.along).agg(pl.col("score").mean()).sort("seed", self.along)
             rhos = [
-                spearman(part[self.along], part["score"]) for _, part in points.group_by("seed", maintain_order=True)
+                spearman(part[self.along].to_numpy(), part["score"].to_numpy())
+                for _, part in points.group_by("seed", maintain_order=True)
             ]
             gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
             lacking = "" if gaps else f"needs three values of {self.along} or more"

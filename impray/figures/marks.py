@@ -101,7 +101,7 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     joined = panel.options.get("join", frame["scale"][0] != "names")
     lines = looks(frame, panel)
     for place, (name, part, look) in enumerate(lines):
-        look = look if joined else look | {"linestyle": ""}
+        look: dict[str, Any] = look if joined else look | {"linestyle": ""}
         beside = 0.0 if joined or len(lines) == 1 else 0.5 * (place / (len(lines) - 1) - 0.5)
         faint = part.drop_nulls(panel.y)
         at = [x + beside for x in faint["at"]]
