@@ -158,7 +158,8 @@ class Results:
 
         Raises:  NotMeasured: no lineage has got there.
         """
-        done = self.rounds.filter(pl.col("status") == "done")
+        sound = self.lineages.filter(pl.col("status") != "diverged")["lineage"].to_list()
+        done = self.rounds.filter((pl.col("status") == "done") & pl.col("lineage").is_in(sound))
         if isinstance(at, Density) and self.round is None:
             low = done.filter(pl.col("density") <= at.at_most * (1 + 1e-9))
             found = low.filter(pl.col("round") == pl.col("round").min().over("lineage"))
