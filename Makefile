@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.checked
+# Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
+WORKERS ?= 3
 
 .PHONY: install sweep test cluster-test check lock
 
@@ -24,7 +26,7 @@ sweep: install
 	$(BIN)/impray sweep
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 # Three isolated hosts on this machine, `ray up`, a sweep, a host that dies. Needs root, iproute2, util-linux, openssh-server, rsync.
 cluster-test: install

@@ -543,7 +543,7 @@ def test_data_of_a_stimulus_is_near_theory(gain):
         assert abs(nearest[0]["covariance"] - row["variance"]) < 0.05
     short, long = ([pair["covariance"] for pair in row["covariance_by_distance"]] for row in found["classes"])
     assert all(a < b for a, b in zip(short[1:3], long[1:3], strict=True)), "class 0 has the short length scale"
-    assert Path("nlgp.png").stat().st_size > 0 and "picture: nlgp.png" in said.err
+    assert Path("runs/data-nlgp.png").stat().st_size > 0 and "picture: runs/data-nlgp.png" in said.err
 
 
 def kurtosis_of_erf(gain: float) -> float:

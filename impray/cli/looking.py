@@ -75,6 +75,42 @@ def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the 
 
 
 @app.command()
+def figures(
+    folder: Folder,
+    names: Annotated[list[str] | None, typer.Argument(help="Scripts of analysis/; default: the sweep's own.")] = None,
+    round: Annotated[int | None, typer.Option(min=0, help="This round, not the last that all have reached.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="AXIS=VALUE", help="Only trials with this axis value.")
+    ] = None,
+) -> None:
+    """Draw a sweep's figures again, also while it runs; nothing is computed but what is drawn."""
+    with answered():
+        from impray.results.provenance import read_sweep
+        from impray.results.tables import reading
+        from impray.service.drawing import drawn, scripts
+        from impray.spec.errors import DataError
+        from impray.spec.wording import near
+
+        known = list(scripts())
+        unknown = [
+            f"{name}: not one of {', '.join(known)}{near(name, known)}" for name in names or () if name not in known
+        ]
+        if unknown:
+            raise DataError("\n".join(unknown))
+        with reading(folder) as paths:
+            wanted = names or read_sweep(paths).figures
+            options = ["--round", str(round)] * (round is not None) + [f"--only={pair}" for pair in only or ()]
+            found = drawn(wanted, paths, options) if wanted else {}
+        for _, said in found.values():
+            typer.echo(said.rstrip())
+        if not wanted:
+            typer.echo(f"this sweep names no figures; there are {', '.join(known)}")
+    if any(failed for failed, _ in found.values()):
+        raise typer.Exit(2)
+    typer.echo(next_view(folder))
+
+
+@app.command()
 def data(
     file: Annotated[
         str | None, typer.Argument(help="A sweep whose data to describe; default: --set data.kind=... alone.")
@@ -83,14 +119,15 @@ def data(
     samples: Annotated[int, typer.Option(min=8, help="Samples per class.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Which samples are drawn.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
-    picture: Annotated[Path | None, typer.Option(help="Where the picture of samples goes.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="The picture's file; default: in the folder --out.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder of the picture.")] = Path("runs"),
 ) -> None:
     """Statistics and sample pictures of a stimulus."""
     with answered():
         from impray.service import stimulus
 
         spec = stimulus.data_of(file, sets or [], load_sweep)
-        stimulus.show(spec, samples, seed, as_json, picture)
+        stimulus.show(spec, samples, seed, as_json, picture, out)
 
 
 @app.command()

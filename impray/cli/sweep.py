@@ -17,7 +17,6 @@ from impray.cli.app import (
     Sets,
     answered,
     app,
-    checkout,
     chosen_store,
     cluster_of,
     next_view,
@@ -146,11 +145,12 @@ def call_problems(
 ) -> list[Problem]:
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
     from impray.results.store import problems as place_problems
+    from impray.service.drawing import scripts as known_scripts
     from impray.spec.errors import Problem
     from impray.spec.wording import near
 
     problems = []
-    scripts = sorted(p.stem for p in (checkout() / "analysis").glob("*.py") if p.stem != "common")
+    scripts = list(known_scripts())
     for position, name in enumerate(found.figures if found else ()):
         if name not in scripts:
             right = f"not one of {', '.join(scripts)}{near(name, scripts)}"

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from impray.results import goals, outcomes, tables
+from impray.results import goals, outcomes, quantities, tables
 from impray.results.paths import Paths
 from impray.results.spread import standard_error, told_apart
 from impray.results.store import Place
@@ -26,11 +26,7 @@ from impray.theory.statistics import front
 
 # Columns of `rounds` that are shown where a sweep has no goals, if they were measured, and the end of each that counts as best.
 SHOWN: dict[str, Literal["min", "max"]] = {
-    "accuracy": "max",
-    "rf_width_px_median": "min",
-    "clustering_mean": "max",
-    "kurtosis_per_class_mean": "max",
-    "ipr_mean": "max",
+    each.name: "min" if each.better == "lower" else "max" for each in quantities.SHOWN
 }
 OVER = ("done", "diverged", "stopped")  # statuses of trials that have goals
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import impray
 from impray.results.paths import Paths
+from impray.results.store import File
 from impray.service.listener import Listener, Report
 
 AT_ONCE = 2
@@ -17,6 +19,11 @@ AT_ONCE = 2
 def analysis_folder() -> Path:
     """Where the scripts of `analysis/` lie: beside the package, in the checkout."""
     return Path(impray.__file__).parent.parent / "analysis"
+
+
+def scripts() -> dict[str, Path]:
+    """Figures by name: the scripts of `analysis/`."""
+    return {path.stem: path for path in sorted(analysis_folder().glob("*.py")) if not path.stem.startswith("_")}
 
 
 class Drawing(Listener):
@@ -28,21 +35,37 @@ class Drawing(Listener):
         self.names = names
 
     def whole(self, paths: Paths, report: Report) -> None:
-        wanted = [name for name in self.names if report.ran or not paths.figure(f"{name}.png").is_file()]
-        running: list[tuple[str, subprocess.Popen]] = []
-        for name in wanted:
-            if len(running) == AT_ONCE:
-                _await(*running.pop(0), paths, report)
-            command = [sys.executable, str(analysis_folder() / f"{name}.py"), paths.folder]
-            drawing = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            running.append((name, drawing))
-        for item in running:
-            _await(*item, paths, report)
+        wanted = [name for name in self.names if report.ran or not _drawn(paths, name)]
+        for name, (failed, said) in drawn(wanted, paths).items():
+            if failed:
+                report.broken_figures.append(f"{name}: {(said.strip().splitlines() or ['no output'])[-1]}")
+            else:
+                report.figures += _drawn(paths, name)
 
 
-def _await(name: str, process: subprocess.Popen, paths: Paths, report: Report) -> None:
-    output, _ = process.communicate()
-    if process.returncode == 0:
-        report.figures.append(paths.figure(f"{name}.png"))
-    else:
-        report.broken_figures.append(f"{name}: {(output.strip().splitlines() or ['no output'])[-1]}")
+def _drawn(paths: Paths, name: str) -> list[File]:
+    """The pictures of a script: NAME.png, or those of a paper's page."""
+    return [
+        file for file in paths.figures() if re.fullmatch(rf"{re.escape(name)}(_[A-Za-z0-9]+)?\.(png|html)", file.name)
+    ]
+
+
+def drawn(names: Sequence[str], paths: Paths, options: Sequence[str] = ()) -> dict[str, tuple[bool, str]]:
+    """Runs scripts, AT_ONCE at a time: name -> whether it failed, and all that it said."""
+    running: list[tuple[str, subprocess.Popen]] = []
+    found: dict[str, tuple[bool, str]] = {}
+
+    def await_first() -> None:
+        name, process = running.pop(0)
+        said, _ = process.communicate()
+        found[name] = process.returncode != 0, said
+
+    for name in names:
+        if len(running) == AT_ONCE:
+            await_first()
+        command = [sys.executable, str(analysis_folder() / f"{name}.py"), paths.folder, *options]
+        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        running.append((name, subprocess.Popen(command, **output)))  # type: ignore[call-overload]
+    while running:
+        await_first()
+    return found

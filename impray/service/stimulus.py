@@ -30,8 +30,8 @@ def data_of(file: str | None, sets: list[str], load_sweep: Callable[[str, list[s
     return read(ALONE, "impray data", sets, sizes=sizes_in_files).trial.data
 
 
-def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path | None) -> None:
-    """Print the description and draw the picture."""
+def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path | None, out: Path) -> None:
+    """Print the description and draw the picture: into `picture`, else into the folder `out`."""
     from impray.data import sample
     from impray.data.describe import describe
 
@@ -42,7 +42,7 @@ def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path |
         typer.echo(json.dumps(found, indent=2, default=_plain))
     else:
         _table(spec, found, samples)
-    target = picture or Path(f"{spec.kind}.png")  # type: ignore[attr-defined]
+    target = picture or out / f"data-{spec.kind}.png"  # type: ignore[attr-defined]
     inputs, labels = sample(spec, PER_CLASS, seed)
     draw(spec, inputs, labels, target)
     typer.echo(f"picture: {target}", err=as_json)

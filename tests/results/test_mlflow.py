@@ -1,5 +1,6 @@
 """Exporting is idempotent, adds only what is new, and equals what `rebuild` makes from nothing."""
 
+import json
 import logging
 import math
 import shutil
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from fake_sweep import Fake, client, contents, histories, runs
@@ -244,3 +246,28 @@ def test_the_ui_listens_on_this_machine_only(fake):
     assert mlflow.ui_page(fake.folder, port=5001).startswith("http://127.0.0.1:5001/")
     with pytest.raises(DataError, match="own UI"):
         mlflow.ui_command(fake.folder, "http://127.0.0.1:5000")
+
+
+def test_findings_are_a_table_and_tags_of_the_sweeps_own_run(fake):
+    from polars import col
+
+    from impray.figures import AXIS, Figure, More, Panel, dots
+    from impray.figures.page import publish
+    from impray.results.quantities import ACCURACY
+    from impray.results.tidy import results
+
+    imp, random = col("method") == "imp", col("method") == "random"
+    for number in range(2):
+        fake.round(number, 1, accuracy=lambda method, seed: 0.1 * seed + (method == "imp"))
+    claim = More(quantity=ACCURACY, left=imp, than=random, says="imp is more accurate", by=("name",))
+    publish(
+        [Figure(name="f", title="f", question="", panels=[Panel(of=ACCURACY, mark=dots, x=AXIS)], claims=[claim])],
+        results(fake.folder),
+    )
+    mlflow.sync(fake.folder)
+    parent = runs(fake)[None]
+    assert parent.data.tags["impray.findings.f"].startswith("imp is more accurate: ")
+    logged = Path(urlsplit(parent.info.artifact_uri).path) / "findings.json"
+    found = json.loads(logged.read_text())
+    assert dict(zip(found["columns"], found["data"][0], strict=True))["held"] == 2
+    assert json.loads(parent.data.tags["mlflow.loggedArtifacts"]) == [{"path": "findings.json", "type": "table"}]

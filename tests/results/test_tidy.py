@@ -61,7 +61,7 @@ def test_a_diverged_lineage_has_no_values_and_holds_nobody_up(fake):
     fake.round(0, 1, file="again", status=status, clustering_mean=1.0)
     of = results(fake.folder)
     assert len(of.values(CLUSTERING).filter(col("number") == 0)) == 5
-    assert "1 of 18 lineages diverged (1 of imp on NLGP(0.01); left out)." in of.missing
+    assert "1 of 18 lineages diverged (1 of imp on NLGP(0.01)); left out." in of.missing
 
 
 def test_undefined_is_null_and_not_measured_is_no_row(fake):

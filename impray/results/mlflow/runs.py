@@ -8,14 +8,15 @@ their MLflow ids. Tags are compared here and not in a filter, where a name with 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from impray.results import tables
 from impray.results.mlflow import charts
 from impray.results.mlflow.chosen import is_server
 from impray.results.mlflow.identity import identity
@@ -23,13 +24,29 @@ from impray.results.mlflow.points import Point, group_of
 from impray.results.mlflow.store import leftovers
 from impray.results.mlflow.wanted import Wanted, title
 from impray.results.paths import Paths
-from impray.results.store import File
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
 _NOTE = "mlflow.note.content"
+FINDINGS = "findings.json"
+SHOWN = (
+    "figure",
+    "claim",
+    "verdict",
+    "effect",
+    "low",
+    "high",
+    "unit",
+    "held",
+    "of",
+    "what",
+    "expected",
+    "p_holm",
+    "source",
+    "lacking",
+)
 Points = Mapping[Point, tuple[float, int]]
 
 
@@ -183,31 +200,30 @@ def _same(one: float, other: float) -> bool:
 
 
 def log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> None:
-    """sweep.yaml and the figures, each when its content is new, or no longer there as it was logged."""
+    """sweep.yaml, the figures and their findings, each when its content is new, or no longer there as it was logged."""
     drawn = [file for file in paths.figures() if file.name.endswith((".png", ".html"))] if figures else []
-    wanted = {paths.sweep: ""} | dict.fromkeys(drawn, "figures")
+    wanted: list[tuple[str, str, bytes | None]] = [("", paths.sweep.name, paths.sweep.read())]
+    wanted += [("figures", file.name, file.read()) for file in drawn]
+    wanted += [("", FINDINGS, _findings(paths))] if figures else []
     leftovers(paths.mlflow_artifacts)
-    for file, folder in wanted.items():
-        content = file.read()
+    for folder, name, content in wanted:
         if content is None:
             continue
-        tag, digest = f"impray.file.{file.name}", hashlib.blake2b(content, digest_size=8).hexdigest()
-        if run.data.tags.get(tag) != digest or not _there(run, Path(folder) / file.name, content):
-            with _on_disk(file, content) as path:
-                client.log_artifact(run.info.run_id, str(path), folder or None)
+        tag, digest = f"impray.file.{name}", hashlib.blake2b(content, digest_size=8).hexdigest()
+        if run.data.tags.get(tag) != digest or not _there(run, Path(folder) / name, content):
+            with tempfile.TemporaryDirectory(prefix="impray-") as scratch:  # MLflow copies files only
+                (Path(scratch) / name).write_bytes(content)
+                client.log_artifact(run.info.run_id, str(Path(scratch) / name), folder or None)
             client.set_tag(run.info.run_id, tag, digest)
+            if name == FINDINGS:  # what makes MLflow show it as a table
+                client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", json.dumps([{"path": name, "type": "table"}]))
 
 
-@contextmanager
-def _on_disk(file: File, content: bytes) -> Iterator[Path]:
-    """MLflow copies files only."""
-    if file.store.local is not None:
-        yield file.path
-        return
-    with tempfile.TemporaryDirectory(prefix="impray-") as folder:
-        path = Path(folder) / file.name
-        path.write_bytes(content)
-        yield path
+def _findings(paths: Paths) -> bytes | None:
+    """The table `findings` as MLflow's tables are kept: columns, and a list per row."""
+    frame = tables.scan("findings", paths.store).select(SHOWN).collect()
+    rows = [[None if value != value else value for value in row] for row in frame.iter_rows()]  # JSON has no NaN
+    return json.dumps({"columns": list(SHOWN), "data": rows}).encode() if rows else None
 
 
 def _there(run: Run, name: Path, content: bytes) -> bool:

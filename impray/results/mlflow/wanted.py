@@ -65,6 +65,7 @@ def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
         "mlflow.runName": title(paths),
         "mlflow.note.content": sweep.question,
         "impray.question": sweep.question,
+        **_findings(paths),
         "impray.trials": ", ".join(f"{found.count(status)} {status}" for status in sorted(set(found))) or "none yet",
     }
     params = {"measures": _text([measure.name for measure in sweep.measures]), "search": sweep.search.algorithm}
@@ -73,6 +74,19 @@ def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
     }
     status = ("FAILED" if "failed" in found else "FINISHED") if over else "RUNNING"
     return Wanted(None, start, max(ends) if over else None, status, {**_shared_params(sweep), **params}, tags)
+
+
+def _findings(paths: Paths) -> dict[str, str]:
+    """A tag per figure: its main claim with its verdict, and how many claims came out how."""
+    found = tables.scan("findings", paths.store).collect()
+    tags = {}
+    for (figure,), part in found.group_by("figure", maintain_order=True):
+        main = next((row for row in part.iter_rows(named=True) if not row["control"]), part.row(0, named=True))
+        counts = ", ".join(f"{count} {word}" for word, count in part["verdict"].value_counts(sort=True).iter_rows())
+        tags[f"impray.findings.{figure}"] = f"{main['claim']}: {main['verdict']} (of {len(part)} claims: {counts})"[
+            :PARAM_LENGTH
+        ]
+    return tags
 
 
 def _shared_params(sweep: Sweep) -> dict[str, str]:
