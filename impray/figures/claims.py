@@ -34,7 +34,8 @@ class Claim:
     says: the sentence; `{each}` stands for the value of the column `each`.  source: the paper and figure that says so.
     against: what would count against it.  question: claims of one question are corrected together (Holm).  control: not what is
     claimed, but what the claims lean on.  at: the round.  where: only these rows, on both sides.  optional: left out, not told as
-    missing, where it was not measured.
+    missing, where it was not measured.  over: the column that is the unit of replication, `what` its word: seeds replicate training;
+    a claim about natural images wants sets of images.
     """
 
     says: str
@@ -47,6 +48,8 @@ class Claim:
     each: str = ""
     where: pl.Expr | None = None
     optional: bool = False
+    over: str = "seed"
+    what: str = "seed"
 
     def samples(self, of: Results) -> list[Sample]:
         """What the judge needs: one sample, or one per value of the column `each`."""
@@ -69,7 +72,13 @@ class Claim:
         return [(self.says.replace("{each}", str(key[0])), part) for key, part in parts]
 
     def _sample(self, gaps: Sequence[float], says: str, *, sign: int = 1, unit: str = "", **more: object) -> Sample:
-        shared = {"source": self.source, "against": self.against, "question": self.question, "control": self.control}
+        shared = {
+            "what": self.what,
+            "source": self.source,
+            "against": self.against,
+            "question": self.question,
+            "control": self.control,
+        }
         return Sample(says=says, gaps=tuple(gaps), sign=sign, margin=self.margin, unit=unit, **shared, **more)  # type: ignore[arg-type]
 
     def _values(self, of: Results, quantity: Quantity) -> pl.DataFrame:
@@ -110,7 +119,7 @@ class More(Claim):
         if self.quantity.score is not None and self.sign is None:
             sign = 1
         first = first_round({*left["method"], *right["method"]})
-        keys = ["seed", "round", *self.by]
+        keys = list(dict.fromkeys(["seed", "round", *self.by, self.over]))
         sides = [
             side.filter(pl.col("round") >= first).group_by(keys).agg(pl.col("score").mean()) for side in (left, right)
         ]
@@ -118,8 +127,8 @@ class More(Claim):
         if both.is_empty():
             return self._sample((), says, sign=sign, lacking=_why_not(left, right, first))
         gaps = both.with_columns((pl.col("score") - pl.col("score_right")).alias("gap"))
-        of_seeds = gaps.group_by("seed").agg(pl.col("gap").mean()).sort("seed")["gap"].to_list()
-        return self._sample(of_seeds, says, sign=sign, unit=self.quantity.unit)
+        of_units = gaps.group_by(self.over).agg(pl.col("gap").mean()).sort(self.over)["gap"].to_list()
+        return self._sample(of_units, says, sign=sign, unit=self.quantity.unit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +159,7 @@ class Level(Claim):
         threshold, sign = (self.above, 1) if self.above is not None else (self.below or 0.0, -1)
         found = []
         for says, rows in self._each(self._values(of, self.quantity), self.left):
-            seeds = rows.group_by("seed").agg(pl.col("value").mean()).sort("seed")["value"].to_list()
+            seeds = rows.group_by(self.over).agg(pl.col("value").mean()).sort(self.over)["value"].to_list()
             lacking = "" if seeds else "was not measured"
             gaps = [value - threshold for value in seeds]
             found.append(self._sample(gaps, says, sign=sign, unit=self.quantity.unit, lacking=lacking))
@@ -171,10 +180,10 @@ class Trend(Claim):
         found = []
         for says, rows in self._each(self._values(of, self.quantity), self.left):
             rows = rows.filter(pl.col(self.along).is_not_null())
-            points = rows.group_by("seed", self.along).agg(pl.col("score").mean()).sort("seed", self.along)
+            points = rows.group_by(self.over, self.along).agg(pl.col("score").mean()).sort(self.over, self.along)
             rhos = [
                 spearman(part[self.along].to_numpy(), part["score"].to_numpy())
-                for _, part in points.group_by("seed", maintain_order=True)
+                for _, part in points.group_by(self.over, maintain_order=True)
             ]
             gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
             lacking = "" if gaps else f"needs three values of {self.along} or more"
@@ -192,7 +201,6 @@ class Share(Claim):
     frame: Frame
     holds: pl.Expr
     chance: float = 0.5
-    what: str = "seed"
     per_seed: bool = False
     left: pl.Expr | None = None
 
@@ -206,7 +214,7 @@ class Share(Claim):
                 judged = judged.group_by("seed").agg(pl.col("holds").all()).sort("seed")
             held = tuple(judged["holds"].to_list())
             more = {"lacking": "" if held else "was not measured", "held": held or None}
-            found.append(self._sample((), says, chance=self.chance, what=self.what, **more))
+            found.append(self._sample((), says, chance=self.chance, **more))
         return found
 
 
@@ -216,13 +224,12 @@ class Gaps(Claim):
 
     frame: Frame
     sign: int = 1
-    unit: str = ""
-    what: str = "seed"
+    unit: str = ""  # of the gap
 
     def _samples(self, of: Results) -> list[Sample]:
         found = []
         for says, rows in self._each(self.frame(of), pl.lit(True) if self.where is None else self.where):
             gaps = rows["gap"].drop_nulls().to_list()
             lacking = "" if gaps else "was not measured"
-            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, what=self.what, lacking=lacking))
+            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, lacking=lacking))
         return found

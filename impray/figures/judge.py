@@ -11,8 +11,8 @@
     else, or fewer than two units                         undecided
     no finite number                                      not measured
 
-A claim of no difference (sign 0) holds where the interval is inside its margin, and is contradicted where it is not and p_holm
-< ALPHA. Of a count, effect and margin lie around the chance of one unit.
+A claim of no difference (sign 0) holds where the interval is inside its margin, and is contradicted where it is outside of it and
+p_holm < ALPHA. Of a count, effect and margin lie around the chance of one unit.
 
 Counts stand beside the effect and decide nothing where there are gaps: "9 of 10 seeds" asks whether P(gap > 0) is above 0.9, so it
 loses power with every further seed. docs/findings.md has error and power of both rules; tests/figures/test_judge.py measures them.
@@ -232,7 +232,8 @@ def _verdict(sample: Sample, effect: Effect, around: float, p_holm: float) -> st
     within = -margin < effect.low - around and effect.high - around < margin
     clear = p_holm < ALPHA and shift != 0
     if sample.sign == 0:
-        return SUPPORTED if within else CONTRADICTED if clear else UNDECIDED
+        beyond = effect.low - around >= margin or effect.high - around <= -margin
+        return SUPPORTED if within else CONTRADICTED if clear and beyond else UNDECIDED
     if clear:
         return SUPPORTED if shift * sample.sign > 0 else CONTRADICTED
     return NO_DIFFERENCE if within else UNDECIDED

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from impray.data import open_pack, photographs, sample
-from impray.data.photographs import crops, names, photograph, split
+from impray.data.photographs import crops, photograph, split
 from impray.spec.data import Photographs
+from impray.spec.data.photographs import OTHERS, TEN
 from impray.spec.errors import DataError
 
 CPU = torch.device("cpu")
@@ -34,11 +35,11 @@ def test_every_photograph_is_in_the_installed_packages_and_needs_no_network(monk
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     photographs._read.cache_clear()
-    for name in names(colour=False):
+    for name in Photographs().names:
         pixels = photograph(name, colour=False, reduce=2)
         assert pixels.shape[0] == 1 and 0 <= pixels.min() < pixels.max() <= 1
-    assert len(names(colour=False)) == 10 and len(names(colour=True)) == 7
-    assert all(photograph(name, colour=True, reduce=4).shape[0] == 3 for name in names(colour=True))
+    assert len(Photographs().names) == 10 and len(Photographs(colour=True).names) == 7
+    assert all(photograph(name, colour=True, reduce=4).shape[0] == 3 for name in Photographs(colour=True).names)
 
 
 def test_block_averages_are_means_of_whole_blocks():
@@ -60,7 +61,7 @@ def test_training_and_held_out_parts_are_disjoint_and_fit_a_crop(sides, shape):
 @pytest.mark.parametrize("colour", [False, True])
 @pytest.mark.parametrize("side", [16, 32, 64])
 def test_crops_up_to_64_px_fit_all_photographs(colour, side):
-    for name in names(colour):
+    for name in Photographs(colour=colour).names:
         split(photograph(name, colour, 2), (side, side), name)
 
 
@@ -171,3 +172,18 @@ def test_samples_are_fresh_crops_with_the_shape_of_the_input():
     x, y = sample(spec, 5, seed=0)
     assert x.shape == (35, 3, 8, 6) and x.dtype == torch.float32 and torch.equal(y, y.sort().values)
     assert torch.equal(x, sample(spec, 5, seed=0)[0]) and not torch.equal(x, sample(spec, 5, seed=1)[0])
+
+
+def test_a_set_of_pictures_has_a_class_each_and_all_of_them_fit():
+    spec = Photographs(images=OTHERS, crops=4, held_out=4)
+    x, y = sample(spec, 3, 0)
+    assert spec.classes == 10 and x.shape == (30, 16, 16) and y.tolist() == [n for n in range(10) for _ in range(3)]
+    with pytest.raises(ValueError, match="moon, page are grey"):
+        Photographs(images=("china", "moon", "page"), colour=True)
+    with pytest.raises(ValueError, match="once"):
+        Photographs(images=("china", "china"))
+
+
+def test_the_ten_named_are_the_ten_by_default():
+    named, default = (Photographs(images=images, crops=8, held_out=4) for images in (TEN, None))
+    assert torch.equal(sample(named, 4, 1)[0], sample(default, 4, 1)[0])

@@ -9,6 +9,11 @@ from pydantic import Field, model_validator
 from impray.spec.data.base import Blend, DataSpec, Draw
 
 
+TEN = ("china", "flower", "astronaut", "camera", "chelsea", "coffee", "rocket", "motorcycle", "coins", "moon")
+OTHERS = ("brick", "cell", "clock", "grass", "gravel", "hubble", "ihc", "microaneurysms", "page", "retina")
+GREY = ("camera", "coins", "moon", "brick", "cell", "clock", "grass", "gravel", "microaneurysms", "page")
+
+
 class Photographs(DataSpec):
     """Random crops of the real photographs that come with scikit-learn and scikit-image; the label is the photograph.
 
@@ -23,6 +28,10 @@ class Photographs(DataSpec):
     colour: Annotated[bool, Field(description="three channels from the colour photographs only, or grey from all")] = (
         False
     )
+    images: Annotated[
+        tuple[Literal[*TEN, *OTHERS], ...] | None,  # type: ignore[valid-type]
+        Field(min_length=2, description="which pictures, in the order of their labels; by default the ten photographs"),
+    ] = None
     reduce: Annotated[int, Field(ge=1, le=8, description="block-average the photographs by this factor first")] = 2
     crops: Annotated[int, Field(ge=2, description="training crops per class")] = 3000
     held_out: Annotated[int, Field(ge=2, description="held-out crops per class")] = 300
@@ -43,10 +52,27 @@ class Photographs(DataSpec):
             raise ValueError("shape: each side of a crop must be 4 to 64 pixels")
         return self
 
+    @model_validator(mode="after")
+    def _pictures(self) -> Photographs:
+        images = self.images or ()
+        grey = [name for name in images if name in GREY]
+        if self.colour and grey:
+            raise ValueError(
+                f"images: {', '.join(grey)} {'are' if len(grey) > 1 else 'is'} grey; leave colour or them out"
+            )
+        if len(set(images)) < len(images):
+            raise ValueError("images: each picture once; it is a class")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The pictures of the classes, in the order of their labels."""
+        return self.images or tuple(name for name in TEN if not (self.colour and name in GREY))
+
     @property
     def input_shape(self) -> tuple[int, ...]:
         return (3, *self.shape) if self.colour else self.shape
 
     @property
     def classes(self) -> int:
-        return 7 if self.colour else 10
+        return len(self.names)
