@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from impray.spec.data.base import Blend, DataSpec, Draw
 
-
 TEN = ("china", "flower", "astronaut", "camera", "chelsea", "coffee", "rocket", "motorcycle", "coins", "moon")
 OTHERS = ("brick", "cell", "clock", "grass", "gravel", "hubble", "ihc", "microaneurysms", "page", "retina")
 GREY = ("camera", "coins", "moon", "brick", "cell", "clock", "grass", "gravel", "microaneurysms", "page")
