@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -104,7 +105,10 @@ def _pairs_of_growth(distance: Float[np.ndarray, "row col"], steps: list[tuple[i
     return np.array(pairs)
 
 
-def ends(images: np.ndarray, step: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+Images = TypeVar("Images", bound=Any)  # an array of numpy, or a tensor of those who have torch
+
+
+def ends(images: Images, step: tuple[int, int]) -> tuple[Images, Images]:
     """Views of images [..., row, col] that hold both ends of every pair at a displacement (row from 0 on)."""
     y, x = step
     rows, cols = images.shape[-2:]

@@ -56,6 +56,7 @@ def test_the_columns_of_a_unit_and_of_a_lineage_are_of_the_same_classes():
         np.testing.assert_allclose(listed[0], classes.mean(axis=1), rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss")  # scipy's, of the constant
 def test_the_kurtosis_of_inputs_within_classes_is_that_of_each_class_alone():
     x, labels = drawn(90, 70, seed=1), torch.arange(90) % 3  # three portions of inputs
     x[labels == 2] *= 10
