@@ -39,6 +39,7 @@ TINY = {
         {"rf_width": {"min_fan_in": 4}},
         {"clustering": {"min_fan_in": 4}},
         "spread",
+        {"pieces": {"min_fan_in": 4}},
         {"kurtosis": {"at": ["start", "end"]}},
         {"ipr": {"at": ["mask", "start", "end"]}},
         "sinusoid",

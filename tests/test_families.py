@@ -13,6 +13,7 @@ from impray.data.describe import describe
 from impray.masks import RULES
 from impray.nets import NETS
 from impray.service.drawing import analysis_folder
+from impray.spec.axes import trials as listed
 from impray.spec.data import (
     DATA_KINDS,
     Arrays,
@@ -32,6 +33,7 @@ from impray.spec.measure import MEASURE_KINDS, Measure
 from impray.spec.net import Mlp
 from impray.spec.prune import Method
 from impray.spec.train import Sgd
+from impray.theory.naming import family
 from impray.training import OPTIMIZERS
 
 SWEEPS = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
@@ -115,6 +117,15 @@ def test_shipped_sweeps_load_and_say_what_they_draw(path):
     for figure in sweep.figures:
         assert (analysis_folder() / f"{figure}.py").is_file() and f"{figure}.py" in head
     assert "Run:" in head and sweep.question in path.read_text()
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda p: p.stem)
+def test_a_shipped_sweep_on_images_shows_what_a_width_hides(path):
+    sweep = load(path)
+    trials = [sweep.trial] if sweep.search.algorithm == "optuna" else [trial for _, trial in listed(sweep)]
+    names = {measure.name for measure in sweep.measures}
+    if "rf_width" in names and any(family(trial.data) == "images" for trial in trials):
+        assert {"spread", "pieces"} <= names
 
 
 @pytest.mark.parametrize("path", sorted((Path(__file__).parent.parent / "impray").rglob("*.py")), ids=lambda p: p.name)

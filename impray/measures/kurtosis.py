@@ -7,9 +7,14 @@ Redman et al. (2025), section 3.2 and, for deeper layers, eq. 7 (Appendix D): la
 paper's X~ drops the whitening of batch norm; `batch_norm: network` keeps it (the statistics of evaluation at the end of a
 round, those of the measured sample at its start). Pooled: E over all classes; per class: the mean over classes of the
 kurtosis within each that has 8 different samples or more. The paper's "excess" is |3 - kurt|; ours is not taken.
+
+The mean over classes is ruled by a few heavy-tailed ones: on the quickstart's last masks three of ten photographs have 9 to 22, the
+others 2 to 6; their mean is 7.5, their median 3.8. So the median over classes stands beside the mean, and each class by itself.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Float, Int
@@ -53,20 +58,44 @@ def _kurtosis(values: Float[Tensor, "sample unit"], floor: float) -> Float[Tenso
     return torch.where(variance > (floor * largest).square(), fourth / variance.square(), torch.nan)
 
 
+def by_class(
+    values: Float[Tensor, "sample unit"], labels: Int[Tensor, " sample"], classes: Int[Tensor, " class"]
+) -> Float[Tensor, "class unit"]:
+    """The kurtosis within each of these classes; NaN where it is undefined."""
+    return torch.stack([kurtosis(values[labels == label]) for label in classes])
+
+
 def per_class(
     values: Float[Tensor, "sample unit"], labels: Int[Tensor, " sample"], classes: Int[Tensor, " class"] | None = None
 ) -> Float[Tensor, " unit"]:
     """Mean over classes (those given; None: all) of the kurtosis within a class; NaN where it is undefined in any, and without samples."""
     if len(values) == 0:
         return kurtosis(values)
-    classes = labels.unique() if classes is None else classes
-    return torch.stack([kurtosis(values[labels == label]) for label in classes]).mean(dim=0)
+    return by_class(values, labels, labels.unique() if classes is None else classes).mean(dim=0)
+
+
+def median(values: Float[Tensor, "class unit"]) -> Float[Tensor, " unit"]:
+    """Over classes, of an even number the mean of the middle two; NaN where it is undefined in any, as the mean is."""
+    ordered, classes = values.sort(dim=0).values, len(values)
+    middle = (ordered[(classes - 1) // 2] + ordered[classes // 2]) / 2
+    return torch.where(values.isnan().any(dim=0), torch.nan, middle)
+
+
+def by_label(
+    values: Float[Tensor, " class"], classes: Int[Tensor, " class"], labels: Int[Tensor, " sample"]
+) -> list[float]:
+    """A number for each label from 0 to the largest; NaN for those that are not among `classes`."""
+    listed = [math.nan] * (int(labels.max()) + 1 if len(labels) else 0)
+    for label, value in zip(classes.tolist(), values.tolist(), strict=True):
+        listed[label] = value
+    return listed
 
 
 def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
-    """Both kurtoses of every hidden layer's units, at the asked points of the round."""
+    """All kurtoses of every hidden layer's units, and the first layer's by class, at the asked points of the round."""
     layers = range(1, max(state.arch.layers, 2))
     found: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
+    listed: dict[str, Tensor | list] = {f"kurtosis_by_class{_SUFFIX[at]}": [] for at in asked.at}
     for net in range(state.nets):
         inputs, labels = first_of_each_class(*state.held_out(net), asked.samples)
         classes = labels[frequent(inputs, labels, fresh=state.fresh(net))].unique()
@@ -74,11 +103,25 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
             params, stats = state.one(net, at)
             if asked.batch_norm == "affine":
                 stats = affine(params)
-            suffix = "_end" if at == "end" else ""
             of_layer = preactivations(state.arch, params, inputs, stats, layers)
             for layer in layers:
                 values = of_layer[layer - 1]
-                found[layer].setdefault("kurtosis" + suffix, []).append(kurtosis(values))
-                within = per_class(values, labels, classes)
-                found[layer].setdefault("kurtosis_per_class" + suffix, []).append(within)
-    return Readings(units={layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in found.items()})
+                within = by_class(values, labels, classes) if len(values) else kurtosis(values)[None]
+                for column, of_units in _columns(values, within).items():
+                    found[layer].setdefault(column + _SUFFIX[at], []).append(of_units)
+                if layer == 1:
+                    means = within.nanmean(dim=1) if len(values) else within.new_empty(0)
+                    listed[f"kurtosis_by_class{_SUFFIX[at]}"].append(by_label(means, classes, labels))  # type: ignore[union-attr]
+    units = {layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in found.items()}
+    return Readings(units=units, lineage=listed)
+
+
+_SUFFIX = {"start": "", "end": "_end"}
+
+
+def _columns(values: Float[Tensor, "sample unit"], within: Float[Tensor, "class unit"]) -> dict[str, Tensor]:
+    return {
+        "kurtosis": kurtosis(values),
+        "kurtosis_per_class": within.mean(dim=0),
+        "kurtosis_class_median": median(within),
+    }

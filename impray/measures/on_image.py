@@ -13,12 +13,13 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from impray.measures.clustering import clustering
+from impray.measures.chance import chance
+from impray.measures.clustering import ceiling, clustering
 from impray.measures.pieces import pieces
 from impray.measures.rf_width import rf_width
-from impray.measures.scale import scaled
 from impray.measures.spread import spread
 from impray.measures.state import Readings, RoundState
+from impray.measures.torus import centred
 from impray.spec import measure as spec
 from impray.spec.data import Stimulus
 
@@ -68,14 +69,19 @@ def paths(state: RoundState, net: int, last: int) -> Iterator[tuple[int, Float[T
 
 
 def measure_clustering(asked: spec.Clustering, state: RoundState) -> Readings:
-    """Pairs within the radius relative to chance, first layer; see `clustering`."""
-    (found,) = _where_counted(
-        asked,
-        state,
-        state.layer_mask(1),
-        lambda masks: (clustering(masks, state.input_shape, asked.radius_px),),
-    )
-    return Readings(units={1: {"clustering": found}})
+    """Pairs within the radius relative to chance and to the most that the fan-in allows, first layer; see `clustering`."""
+
+    def against_chance_and_most(masks: Tensor) -> tuple[Tensor, ...]:
+        found = clustering(masks, state.input_shape, asked.radius_px)
+        fan_in = (masks != 0).sum(dim=1)
+        most = ceiling(fan_in, state.input_shape, asked.radius_px)
+        least = chance(fan_in, state.input_shape, asked.radius_px, centred=_is_centred(asked, state))
+        share = torch.where(most > least, (found - least) / (most - least), math.nan)
+        return found, most, least, share
+
+    columns = ("clustering", "clustering_ceiling", "clustering_chance", "clustering_of_ceiling")
+    found = _where_counted(asked, state, state.layer_mask(1), against_chance_and_most)
+    return Readings(units={1: dict(zip(columns, found, strict=True))})
 
 
 def measure_spread(asked: spec.Spread, state: RoundState) -> Readings:
@@ -126,32 +132,6 @@ def counted(asked: spec.MaskOnImage, masks: Shaped[Tensor, "net unit input"]) ->
     return enough if asked.most_connected is None else enough & _most_connected(fan_in, asked.most_connected)
 
 
-def centred(masks: Shaped[Tensor, "unit input"], shape: tuple[int, ...]) -> Shaped[Tensor, "unit input"]:
-    """Each mask shifted around the torus so that its circular mean, along rows and along columns, is in the middle.
-
-    The circular mean of places j with weights m is the angle of sum_j m_j exp(2 pi i j / side). Shifts are whole pixels.
-    """
-    rows, cols = shape[-2:]
-    images = masks.reshape(len(masks), math.prod(shape[:-2]), rows, cols)
-    size = scaled(masks.double().abs(), 1)[0].reshape(images.shape).sum(1)
-    shifts = [_to_the_middle(size.sum(2)), _to_the_middle(size.sum(1))]
-    places = [
-        (torch.arange(side, device=masks.device) - shift[:, None]) % side
-        for side, shift in zip((rows, cols), shifts, strict=True)
-    ]
-    flat = places[0][:, :, None] * cols + places[1][:, None, :]
-    index = flat.flatten(1)[:, None].expand(-1, images.shape[1], -1)
-    return images.flatten(2).gather(2, index).reshape(masks.shape)
-
-
-def _to_the_middle(weight: Float[Tensor, "unit place"]) -> Int[Tensor, " unit"]:
-    """Places by which to shift."""
-    side = weight.shape[1]
-    angle = torch.arange(side, dtype=torch.float64, device=weight.device) * (2 * math.pi / side)
-    mean = torch.atan2((weight * angle.sin()).sum(1), (weight * angle.cos()).sum(1)) * side / (2 * math.pi)
-    return ((side - 1) / 2 - mean).round().long()
-
-
 def _where_counted(
     asked: spec.MaskOnImage,
     state: RoundState,
@@ -161,7 +141,7 @@ def _where_counted(
     """The function's results for the units that count, NaN for the others."""
     chosen = counted(asked, masks)
     some = masks[chosen]
-    if asked.centred and any(isinstance(trial.data, Stimulus) for trial in state.trials):
+    if _is_centred(asked, state):
         some = centred(some, state.input_shape)
     results = []
     for values in function(some):
@@ -169,6 +149,10 @@ def _where_counted(
         whole[chosen] = values.double()
         results.append(whole)
     return results
+
+
+def _is_centred(asked: spec.MaskOnImage, state: RoundState) -> bool:
+    return asked.centred and any(isinstance(trial.data, Stimulus) for trial in state.trials)
 
 
 def _most_connected(fan_in: Int[Tensor, "net unit"], most: int) -> Bool[Tensor, "net unit"]:

@@ -17,7 +17,7 @@ Random masks of many inputs are one piece (above 59 % density of pixels with 4 n
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import scipy.ndimage
@@ -45,7 +45,8 @@ def pieces(
     # One call for all units: a structure that is empty above and below joins no unit to the next.
     structure = np.zeros((3, 3, 3), dtype=bool)
     structure[1] = _TOUCHING[neighbours]
-    labels, found = scipy.ndimage.label(inputs > 0, structure)
+    labels = np.empty(inputs.shape, dtype=np.int64)
+    found = cast(int, scipy.ndimage.label(inputs > 0, structure, output=labels))
     sizes = np.bincount(labels.ravel(), weights=inputs.ravel(), minlength=found + 1)
     flat = labels.reshape(len(labels), math.prod(shape[-2:]))
     # Labels count up in the order of the units, so that those of a unit are neighbours.

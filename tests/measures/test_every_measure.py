@@ -73,7 +73,16 @@ def test_a_measure_never_fails(kind, least):
         assert len(values) == 2, column
 
 
-FREE_OF_SCALE = (spec.RfWidth, spec.Clustering, spec.Spread, spec.Kurtosis, spec.Ipr, spec.Sinusoid, spec.Cavity)
+FREE_OF_SCALE = (
+    spec.RfWidth,
+    spec.Clustering,
+    spec.Spread,
+    spec.Pieces,
+    spec.Kurtosis,
+    spec.Ipr,
+    spec.Sinusoid,
+    spec.Cavity,
+)
 
 
 @pytest.mark.parametrize("scale", [2.0**-400, 2.0**400])

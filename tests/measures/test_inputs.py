@@ -6,7 +6,7 @@ import scipy.stats
 import torch
 
 from impray.measures import inputs as module
-from impray.measures.inputs import Recent, Summary, fingerprint, in_turn, measure, summary
+from impray.measures.inputs import Recent, Summary, fingerprint, in_turn, measure, summary, within
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
 from impray.spec import measure as spec
@@ -40,7 +40,8 @@ def asked(**parameters) -> spec.Inputs:
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
-    monkeypatch.setattr(module, "_SUMMARIES", Recent())
+    for kept in ("_SUMMARIES", "_WITHIN"):
+        monkeypatch.setattr(module, kept, Recent())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -97,20 +98,25 @@ def test_a_pack_equals_each_net_alone_bit_for_bit(monkeypatch):
     held_out = [(drawn(40, 70, seed=seed), torch.arange(40) % 2) for seed in (3, 4, 3)]
     pack = measure(asked(), state_of(held_out, (7, 10)))
     for net in range(3):
-        monkeypatch.setattr(module, "_SUMMARIES", Recent())
+        for kept in ("_SUMMARIES", "_WITHIN"):
+            monkeypatch.setattr(module, kept, Recent())
         alone = measure(asked(), state_of([held_out[net]], (7, 10)))
         assert alone.images[0] == pack.images[net]
         for column, values in alone.lineage.items():
-            assert torch.equal(values[0], pack.lineage[column][net])
+            assert torch.equal(torch.as_tensor(values[0]), torch.as_tensor(pack.lineage[column][net]))
 
 
 def test_rounds_and_nets_on_the_same_inputs_are_computed_once(monkeypatch):
     made = []
     monkeypatch.setattr(module, "summary", lambda x: made.append(1) or summary(x))
+    monkeypatch.setattr(module, "within", lambda *of, fresh: made.append(2) or within(*of, fresh=fresh))
     held_out = [(drawn(20, 9, seed=seed), torch.arange(20) % 2) for seed in (5, 5, 6)]
     for round in range(3):
         measure(asked(), state_of(held_out, (3, 3), round))
-    assert len(made) == 2
+    assert sorted(made) == [1, 1, 2, 2]
+    other_labels = [(held_out[0][0], torch.arange(20) % 4)]
+    measure(asked(), state_of(other_labels, (3, 3)))
+    assert sorted(made) == [1, 1, 2, 2, 2]
 
 
 def test_a_fingerprint_is_of_type_shape_and_every_bit(monkeypatch):

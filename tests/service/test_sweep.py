@@ -20,7 +20,7 @@ from impray.results.tables import scan
 from impray.service.trials import Trials
 from impray.spec.errors import DataError, SweepError
 from impray.spec.load import load
-from impray.spec.measure import RfWidth
+from impray.spec.measure import Clustering, Inputs, Kurtosis, RfWidth
 from impray.training import OPTIMIZERS
 
 ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
@@ -173,24 +173,37 @@ def test_other_goals_are_read_from_what_is_there(tmp_path):
     assert names == [["loss of imp"]] * 2
 
 
-NEWER = ("rf_width_px", "rf_width_px_mean", "rf_width_px_median")  # columns that version 0.3.0 did not have
+NEWER = (  # columns that versions 0.3.0 to 0.5.0 did not have, each of a measure that had others
+    "rf_width_px",
+    "clustering_ceiling",
+    "clustering_chance",
+    "clustering_of_ceiling",
+    "kurtosis_class_median",
+    "kurtosis_class_median_end",
+    "kurtosis_by_class",
+    "kurtosis_by_class_end",
+    "input_kurtosis_class_median",
+    "input_kurtosis_by_class",
+)
 
 
-def as_0_3_0_left_it(paths: Paths) -> None:
-    """Rewrite the tables of a finished sweep without `NEWER`."""
+def without_newer_columns(paths: Paths) -> None:
+    """Rewrite the tables of a finished sweep without `NEWER` and their means and medians."""
+    newer = [*NEWER, *(f"{name}_{how}" for name in NEWER for how in ("mean", "median"))]
     for table in ("rounds", "units"):
-        frame = scan(table, paths.folder).collect().drop(NEWER, strict=False)
+        frame = scan(table, paths.folder).collect().drop(newer, strict=False)
         for path in paths.row_files(table):
             path.path.unlink()
         paths.rows(table, "all-old").write(tables.parquet(table, frame))
 
 
-def test_rows_without_the_mean_width_are_measured_again_and_nothing_is_trained(tmp_path, monkeypatch):
+def test_rows_without_newer_columns_are_measured_again_and_nothing_is_trained(tmp_path, monkeypatch):
     sweep = tiny_sweep(seeds=1, rounds=2)
     with monkeypatch.context() as before:
-        before.setattr(RfWidth, "revision", 0)
+        for kind in (RfWidth, Clustering, Kurtosis, Inputs):
+            before.setattr(kind, "revision", 0)
         sweep_into(tmp_path / "s", sweep)
-    as_0_3_0_left_it(Paths(tmp_path / "s"))
+    without_newer_columns(Paths(tmp_path / "s"))
     assert scan("rounds", tmp_path / "s").collect()["rf_width_px_median"].null_count() == 2 * 3 * 3
 
     def never(*_: object) -> None:

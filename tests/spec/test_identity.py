@@ -33,21 +33,23 @@ def with_field(described, part, **fields):
     return {**described, part: {**described.get(part, {}), **fields}}
 
 
-# Rows say what they were measured with by these hashes: another one has every finished round measured again. Only rf_width's
-# has changed since 0.3.0 (it was 23c25a3d there; rf_width_px came in).
+# Rows say what they were measured with by these hashes: another one has every finished round measured again. Since 0.3.0 those of
+# measures with new columns have changed: rf_width's in 0.4.0 (it was 23c25a3d), clustering's (28669602), kurtosis's (1824e635) and
+# inputs' (0032d359) after 0.5.0.
 HASHES = {
     "accuracy": "f1621cb3",
     "loss": "010292b0",
     "density": "e72e30b8",
     "fan_in": "11104d9c",
     "rf_width": "12e86f8a",
-    "clustering": "28669602",
+    "clustering": "18ad7f05",
     "spread": "4b69b0b1",
+    "pieces": "16b3e322",
     "correlation": "6b5b09c0",
-    "kurtosis": "1824e635",
+    "kurtosis": "d3b58cb8",
     "cavity": "6658f285",
     "components": "944d1605",
-    "inputs": "0032d359",
+    "inputs": "1e601962",
     "ipr": "a31b5964",
     "sinusoid": "a4a3413e",
     "flow": "ac82aa6f",

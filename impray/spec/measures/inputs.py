@@ -62,7 +62,7 @@ class Inputs(MeasureSpec):
             "input_kurtosis_by_class",
             "list[float]",
             "1",
-            "kurtosis of an input over each class's samples, label 0 first, averaged over inputs; NaN: fewer than 8 different "
+            "kurtosis of an input over each class's samples, label 0 first, averaged over inputs; NaN: too few different "
             "samples",
         ),
     )

@@ -18,8 +18,8 @@ class Kurtosis(MeasureSpec):
             "kurtosis_by_class",
             "list[float]",
             "1",
-            "kurtosis within each class, label 0 first, averaged over layer 1's units, at theta(rewind) * mask; NaN: fewer than "
-            "8 different inputs",
+            "kurtosis within each class, label 0 first, averaged over layer 1's units, at theta(rewind) * mask; NaN: too few "
+            "different inputs",
         ),
         Column("kurtosis_by_class_end", "list[float]", "1", "as kurtosis_by_class, after the round's training"),
     )

@@ -26,7 +26,7 @@ class MaskOnImage(MeasureSpec):
         bool,
         Field(
             description="where the inputs are a torus (nlgp, kur, elliptical), shift each mask so that its circular mean "
-            "is in the middle: a field across the edge reads as two otherwise"
+            "is in the middle: a field across the edge reads as two otherwise. Chance is then above 1: see clustering_chance"
         ),
     ] = False
 
