@@ -13,6 +13,7 @@ from polars import col
 from impray.figures import CLONE, NATURAL, Figure, Gaps, NotMeasured, Panel, command, images, swarm
 from impray.figures.marks import floats
 from impray.results.pictures import as_images, distinct
+from impray.results.tidy import once
 from impray.theory.locality import Locality, locality
 
 PAPER = "Redman et al. (2025), Fig. 2"
@@ -20,6 +21,7 @@ STEPS = 500  # of FastICA in the measure; as many mean that it did not converge
 MOST = 64
 
 
+@once
 def components(of):
     """A row per component of a distinct set (`set`, counted per side), and its locality."""
     frame = as_images(of.rows("images", ["values", "shape", "number"], name=("ica", "pca")))
