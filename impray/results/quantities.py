@@ -126,6 +126,17 @@ KURTOSIS = Quantity(
     score=_from_3,
     log=True,
 )
+# Means over classes can be those of a few heavy-tailed ones.
+KURTOSIS_MEDIAN_CLASS = Quantity(
+    "kurtosis_class_median_mean",
+    "kurtosis of preactivations\nmedian over classes",
+    "",
+    "higher",
+    "further from a Gaussian's 3",
+    3.0,
+    score=_from_3,
+    log=True,
+)
 KURTOSIS_END = Quantity(
     "kurtosis_per_class_end_mean",
     "kurtosis of preactivations\nper class, after training",
@@ -175,6 +186,7 @@ QUANTITIES: dict[str, Quantity] = {
         CLUSTERING,
         OF_CEILING,
         KURTOSIS,
+        KURTOSIS_MEDIAN_CLASS,
         KURTOSIS_END,
         ACCURACY,
         LOSS,
