@@ -2,6 +2,7 @@
 
 band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
+swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
@@ -100,9 +101,10 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     handles: dict[str, Artist] = {}
     joined = panel.options.get("join", frame["scale"][0] != "names")
     lines = looks(frame, panel)
+    abreast = len(in_order(frame, panel.dash)) if panel.x == panel.colour else len(lines)
     for place, (name, part, look) in enumerate(lines):
         look: dict[str, Any] = look if joined else look | {"linestyle": ""}
-        beside = 0.0 if joined or len(lines) == 1 else 0.5 * (place / (len(lines) - 1) - 0.5)
+        beside = 0.0 if joined or abreast == 1 else 0.5 * (place % abreast / (abreast - 1) - 0.5)
         faint = part.drop_nulls(panel.y)
         at = [x + beside for x in faint["at"]]
         axes.scatter(at, faint[panel.y], s=9, color=look["color"], alpha=0.3, linewidths=0)
@@ -113,8 +115,22 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         known = line.with_columns(pl.col("left", "right").fill_null(pl.col("mean")))
         error = [(known["mean"] - known["left"]).to_list(), (known["right"] - known["mean"]).to_list()]
         axes.errorbar(at, mean, yerr=error, capsize=2, elinewidth=1.0, **look)
-        handles[name] = Line2D([], [], **look)
+        named = name if panel.x != panel.colour else str(part[panel.dash][0]) if panel.dash else ""
+        handles |= {named: Line2D([], [], **look)} if named and named not in handles else {}
     return handles
+
+
+def swarm(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Every row a dot, smallest at the left of its place; rows of a panel's `dash` but its first are hollow."""
+    for _, part, look in looks(frame, panel):
+        for at in part["at"].unique():
+            values = part.filter(pl.col("at") == at)[panel.y].drop_nulls().drop_nans().sort()
+            beside = np.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else np.zeros(len(values))
+            shown: dict[str, Any] = {"color": look["color"], "facecolors": look.get("markerfacecolor")}
+            axes.scatter(at + beside, values, s=8, linewidths=0.7, **shown)
+            axes.plot(at, values.median(), marker="_", color="black", markersize=18, markeredgewidth=1.5)  # type: ignore[arg-type]
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    return {}
 
 
 def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
@@ -160,13 +176,16 @@ def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     axes.spines[:].set_visible(False)
     axes.grid(False)
     tiles = pictures(frame, str(panel.options.get("as", "mask")))
-    per_line = panel.options.get("per_line") or max(1, round((1.6 * len(tiles)) ** 0.5))
+    form = (
+        axes.bbox.width / axes.bbox.height * tiles[0].shape[0] / tiles[0].shape[1]
+    )  # so that the mosaic fills the axes
+    per_line = panel.options.get("per_line") or max(1, round((form * len(tiles)) ** 0.5))
     axes.imshow(mosaic(tiles, int(per_line)), interpolation="nearest", aspect="equal")  # type: ignore[arg-type]
     return {}
 
 
 def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
-    """Rows as (row, col, rgb) in [0, 1]; `image` and `map` share one scale, a component has its own."""
+    """Rows as (row, col, rgb) in [0, 1]; `image` and `map` share one scale (columns `black`, `white`), a component has its own."""
     if kind == "mask":
         return [_of_mask(unpacked(bits, shape)) for bits, shape in frame.select("bits", "shape").iter_rows()]
     arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
@@ -176,6 +195,8 @@ def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
         most = max(_off_centre(each[0]) for each in arrays)
         return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
     low, high = min(each.min() for each in arrays), max(each.max() for each in arrays)
+    if "black" in frame.columns:
+        low, high = frame.select("black", "white").row(0)
     return [_of_floats(each, low, high) for each in arrays]
 
 
@@ -223,9 +244,10 @@ def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
 MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "band": band,
     "dots": dots,
+    "swarm": swarm,
     "lines": lines,
     "bars": bars,
     "heat": heat,
     "images": images,
 }
-__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "unpacked"]
+__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "swarm", "unpacked"]

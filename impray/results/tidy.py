@@ -14,9 +14,9 @@ non-Gaussianity), `setting` (the further axes in words). Lineages that diverged 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any
 
 import polars as pl
@@ -29,6 +29,7 @@ from impray.results.quantities import Quantity
 from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec.errors import DataError
+from impray.spec.measure import MEASURE_KINDS
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.theory.naming import named
@@ -86,6 +87,8 @@ class Results:
     def rows(self, table: str, columns: Sequence[str] = (), **values: object) -> pl.DataFrame:
         """Rows of lineages that did not diverge, with their keys and what their trial is.
 
+        Where both have a column of one name, the table's is called `image_name`, `image_number`, `histogram_name`.
+
         Args:    columns: further ones of the table; all by default.  values: only rows with this value of a column, or one of these.
         Raises:  DataError: the files cannot be read.  NotMeasured: there is no such row.
         """
@@ -95,10 +98,11 @@ class Results:
         found = self._scanned(table).filter(pl.col("lineage").is_in(sound["lineage"].to_list()), *wanted)
         names = found.collect_schema().names()
         chosen = list(dict.fromkeys([*(n for n in _KEYS if n in names), *values, *columns])) if columns else names
-        kept = [name for name in chosen if name == "lineage" or name not in beside]
-        frame = _collected(found.select(kept), self.place, table)
+        own = {name: f"{table.removesuffix('s')}_{name}" for name in chosen if name in _OF_TRIAL}
+        kept = [name for name in chosen if name == "lineage" or name not in beside or name in own]
+        frame = _collected(found.select(kept).rename(own), self.place, table)
         if frame.is_empty():
-            raise NotMeasured(f"no rows in the table {table}{_listed(values)}")
+            raise NotMeasured(f"no rows in the table {table}{_listed(values)}{_filled_by(table)}")
         return frame.join(sound.select(beside), on="lineage", how="left", maintain_order="left")
 
     def _scanned(self, table: str) -> pl.LazyFrame:
@@ -249,6 +253,18 @@ class Results:
         return found
 
 
+def once(make: Callable[[Results], pl.DataFrame]) -> Callable[[Results], pl.DataFrame]:
+    """Decorates rows that a figure makes: they are made once for all its panels and claims."""
+
+    @wraps(make)
+    def made(of: Results) -> pl.DataFrame:
+        if make not in of._frames:
+            of._frames[make] = make(of)
+        return of._frames[make]
+
+    return made
+
+
 _KEYS = ("lineage", "method", "seed", "round")
 _OF_TRIAL = ("number", "name", "kind", "family", "excess", "side", "end", "setting")
 
@@ -358,7 +374,17 @@ def _first_line(error: Exception) -> str:
 
 
 def _listed(values: Mapping[str, object]) -> str:
-    return f" with {', '.join(f'{name} = {value}' for name, value in values.items())}" if values else ""
+    of = {name: " or ".join(map(str, v)) if isinstance(v, (tuple, list)) else v for name, v in values.items()}
+    return f" with {', '.join(f'{name} = {value}' for name, value in of.items())}" if values else ""
+
+
+def _filled_by(table: str) -> str:
+    """The measures that have rows in a table of their own."""
+    column = f"{table.removesuffix('s')}_columns"
+    kinds = [
+        kind.model_fields["name"].default for kind in MEASURE_KINDS if table != "units" and getattr(kind, column, ())
+    ]
+    return f" (of the measure{'s' * (len(kinds) > 1)} {', '.join(kinds)})" if kinds else ""
 
 
 # --- axis values -----------------------------------------------------------------------------------------------------
