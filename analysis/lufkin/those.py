@@ -1,0 +1,119 @@
+"""Which trials the figures of Lufkin, Saxe & Grant (2024) are of, and their weights; shared by fig3.py to fig8.py.
+
+The paper prunes nothing: figures are of round 0, which methods share, so that each net counts once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from polars import col
+
+from impray.results.tidy import NotMeasured, Results, Round
+from impray.spec.data import Correlated, Ising
+from impray.spec.trial import Trial
+from impray.theory.naming import short
+
+DENSE = Round(0)
+COURSE = "measure course with weights_every"
+MOST_LINES = 41  # of a field over time
+
+
+def is_ring(trial: Trial) -> bool:
+    """Inputs on a ring, as in all of the paper's figures but the first."""
+    return isinstance(trial.data, (Correlated, Ising)) and len(trial.data.input_shape) == 1
+
+
+def is_neuron(trial: Trial) -> bool:
+    """A single ReLU neuron without bias on two classes (M2)."""
+    net = trial.net
+    same = (net.hidden, net.activation, net.bias, net.readout) == ((1,), "relu", False, "mean")
+    return same and trial.data.classes == 2 and is_ring(trial)
+
+
+def those(of: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
+    """The nets of the trials that are wanted; of lineages that share their dense round the first.
+
+    Raises:  NotMeasured: none is wanted (`needs` says what is), or all of them diverged.
+    """
+    ids = [id for id, trial in of.trials.items() if wanted(trial)]
+    if not ids:
+        raise NotMeasured(f"needs {needs}")
+    nets = of.rounds.filter(col("round") == 0).sort("method", "lineage").unique("trunk", keep="first")
+    found = of.where(col("trial").is_in(ids) & col("lineage").is_in(nets["lineage"].to_list()))
+    if (found.lineages["status"] == "diverged").all():
+        raise NotMeasured(f"all lineages of {', '.join(found.lineages['name'].unique(maintain_order=True))} diverged")
+    return found
+
+
+def first_of_each(of: Results) -> Results:
+    """The first trial of each stimulus and activation: what a figure shows where a sweep varies more; `missing` says so."""
+    alive = set(of.lineages.filter(col("status") != "diverged")["trial"])
+    seen: dict[tuple, str] = {}
+    for id, trial in of.trials.items():
+        if id in alive:
+            seen.setdefault((short(trial.data), trial.net.activation), id)
+    left = len(alive) - len(seen)
+    return chosen(of, list(seen.values()), [f"{left} further trials of the same stimuli not shown"] * bool(left))
+
+
+def chosen(of: Results, ids: Sequence[str], held: Sequence[str] = ()) -> Results:
+    """These trials, in this order."""
+    found = of.where(col("trial").is_in(list(ids)))
+    return replace(found, trials={id: of.trials[id] for id in ids}, held=(*of.held, *held))
+
+
+def weights(of: Results) -> pl.DataFrame:
+    """The recorded weights: rows of the table `steps` with their keys, `unit`, `step` and `weights` (a list).
+
+    Raises:  NotMeasured: this sweep recorded none.
+    """
+    try:
+        rows = of.rows("steps", ["step", "unit", "weights"], round=0).filter(col("weights").is_not_null())
+    except NotMeasured:
+        rows = pl.DataFrame()
+    if rows.is_empty():
+        raise NotMeasured(f"needs {COURSE}")
+    return rows.sort("number", "seed", "unit", "step")
+
+
+class Course(NamedTuple):
+    """Weights of single neurons over training: one per seed, at the recorded steps, the first and the last among them."""
+
+    seeds: list[int]
+    steps: list[int]
+    w: Float[np.ndarray, "step seed input"]
+
+
+def courses(of: Results) -> list[tuple[Trial, str, Course]]:
+    """(trial, name, weights over training) of every trial of single neurons, in the order of the trials.
+
+    Raises:  NotMeasured: this sweep recorded no weights.
+    """
+    parts = weights(of).partition_by("trial", as_dict=True)
+    return [(of.trials[id], *_course(parts[id,])) for id in of.trials if (id,) in parts]
+
+
+def _course(part: pl.DataFrame) -> tuple[str, Course]:
+    seeds, steps = (part[name].unique().sort().to_list() for name in ("seed", "step"))
+    values = stacked(part.sort("step", "seed")["weights"]).reshape(len(steps), len(seeds), -1)
+    return part["name"][0], Course(seeds, steps, values)
+
+
+def stacked(column: pl.Series) -> Float[np.ndarray, "row input"]:
+    """A column of lists of one length."""
+    return np.array(column.to_list(), dtype=np.float64)
+
+
+def thinned(steps: Sequence[int], most: int = MOST_LINES) -> list[int]:
+    """At most `most` of the steps, the first and the last among them."""
+    places = range(len(steps)) if len(steps) <= most else np.linspace(0, len(steps) - 1, most)
+    return [steps[round(place)] for place in places]
+
+
+def gaps(rows: Callable[[Results], pl.DataFrame], gap: pl.Expr) -> Callable[[Results], pl.DataFrame]:
+    """Rows with a column `gap`, for the claim `Gaps`."""
+    return lambda of: rows(of).with_columns(gap.alias("gap"))
