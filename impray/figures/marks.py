@@ -3,6 +3,7 @@
 band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
+curves   rows in their order as lines, one per colour and dash
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
 images   stored pictures (bits or values, with their shape) side by side
@@ -118,15 +119,37 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
 
 
 def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Rows with a list in `y`; with `share` (of the time) from blue to red, the last one strongest."""
+    """Rows with a list in `y`; with `share` (of the time) from blue to red, the last one strongest; without a share dashed.
+
+    Option `fit`: what the dashed ones are called.
+    """
     timed = "share" in frame.columns
+    dashed: dict[str, Any] = {"color": "black", "linestyle": DASHES[1], "linewidth": 1.2}
     for row in frame.iter_rows(named=True):
+        if timed and row["share"] is None:
+            axes.plot(row[panel.y], zorder=3, **dashed)
+            continue
         last = not timed or row["share"] == 1
         colour = TIME(row["share"]) if timed else row.get("ink") or "#222222"
         axes.plot(row[panel.y], color=colour, linewidth=1.4 if last else 0.5, alpha=1.0 if last else 0.55)
     axes.axhline(0, color="0.6", linewidth=0.5, zorder=0)
     ends = {"start": TIME(0.0), "end": TIME(1.0)} if timed else {}
-    return {name: Line2D([], [], color=colour, linewidth=1.4) for name, colour in ends.items()}
+    handles: dict[str, Artist] = {name: Line2D([], [], color=ink, linewidth=1.4) for name, ink in ends.items()}
+    return handles | ({str(panel.options["fit"]): Line2D([], [], **dashed)} if "fit" in panel.options else {})
+
+
+def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `moment`: what the place in the column `moment` is called, where a grey line stands."""
+    handles: dict[str, Artist] = {}
+    for name, part, look in looks(frame, panel):
+        shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.1}
+        axes.plot(part["at"].to_list(), part[panel.y].to_list(), **shown)
+        handles[name] = Line2D([], [], **shown)
+    if "moment" in panel.options and frame["moment"][0] is not None:
+        grey: dict[str, Any] = {"color": "0.6", "linewidth": 0.9}
+        axes.axvline(frame["moment"][0], zorder=0, **grey)
+        handles[str(panel.options["moment"])] = Line2D([], [], **grey)
+    return handles
 
 
 def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
@@ -224,8 +247,9 @@ MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "band": band,
     "dots": dots,
     "lines": lines,
+    "curves": curves,
     "bars": bars,
     "heat": heat,
     "images": images,
 }
-__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "unpacked"]
+__all__ = ["MARKS", "Mark", "band", "bars", "curves", "dots", "heat", "images", "lines", "mosaic", "unpacked"]
