@@ -49,8 +49,12 @@ GAP = 0.45  # grey between pictures
 
 
 def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, dict[str, Any]]]:
-    """(name, rows, looks) of every line: colours by the panel's `colour`, dashes by its `dash`; names in the papers' order."""
-    colours, dashes = in_order(frame, panel.colour), in_order(frame, panel.dash)
+    """(name, rows, looks) of every line: colours by the panel's `colour`, dashes by its `dash`; names in the papers' order.
+
+    Option `order` of every mark: all values of `colour`, so that each has its own in every panel of a figure.
+    """
+    colours: Sequence[Any] = panel.options.get("order") or in_order(frame, panel.colour)  # type: ignore[assignment]
+    dashes = in_order(frame, panel.dash)
     found = []
     for place, colour in enumerate(colours):
         for at, dash in enumerate(dashes):
@@ -144,7 +148,7 @@ def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     for name, part, look in looks(frame, panel):
         shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.1}
         axes.plot(part["at"].to_list(), part[panel.y].to_list(), **shown)
-        handles[name] = Line2D([], [], **shown)
+        handles |= {name: Line2D([], [], **shown)} if name else {}
     if "moment" in panel.options and frame["moment"][0] is not None:
         grey: dict[str, Any] = {"color": "0.6", "linewidth": 0.9}
         axes.axvline(frame["moment"][0], zorder=0, **grey)
