@@ -3,9 +3,8 @@
 The paper prunes nothing: figures are of round 0, which methods share, so that each net counts once.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -13,11 +12,16 @@ from jaxtyping import Float
 from polars import col
 
 from impray.results.tidy import NotMeasured, Results, Round
-from impray.spec.data import Correlated, Ising
+from impray.spec.data import Correlated, Ising, Stimulus
 from impray.spec.trial import Trial
+from impray.theory.amplifier import Form
+from impray.theory.localization import euler_at, peak
 from impray.theory.naming import short
+from impray.theory.ring import NOT_LOCAL, apart, ipr, local_ipr, noise_ipr
+from impray.theory.stimuli import theory_moments
 
 DENSE = Round(0)
+SIMULATED = "simulated"
 COURSE = "measure course with weights_every"
 MOST_LINES = 41  # of a field over time
 
@@ -80,27 +84,77 @@ def weights(of: Results) -> pl.DataFrame:
     return rows.sort("number", "seed", "unit", "step")
 
 
-class Course(NamedTuple):
-    """Weights of single neurons over training: one per seed, at the recorded steps, the first and the last among them."""
+@dataclass(frozen=True)
+class Course:
+    """Weights of a trial's single neurons over training: one per seed, at the recorded steps, the first and the last among them."""
 
+    trial: Trial
+    name: str
     seeds: list[int]
     steps: list[int]
     w: Float[np.ndarray, "step seed input"]
 
+    def rows(self, field: str, w: Float[np.ndarray, "step seed input"]) -> pl.DataFrame:
+        """A row per seed and step: what the trial is, share of the time, and the weights with their peak and IPR."""
+        time = np.array(self.steps) * self.trial.train.lr
+        own = {"trial": self.trial.id, "name": self.name, "kind": self.trial.data.kind, "inputs": w.shape[-1]}
+        own |= {"quiet": NOT_LOCAL * noise_ipr(w.shape[-1]), "local": local_ipr(w.shape[-1]), "field": field}
+        own |= {"step": self.steps, "time": time, "share": time / (time[-1] or 1)}
+        return pl.concat(
+            pl.DataFrame({**own, "seed": seed, "peak": peak(of), "ipr": ipr(of), "weights": of.tolist()})
+            for seed, of in zip(self.seeds, w.swapaxes(0, 1), strict=True)
+        )
 
-def courses(of: Results) -> list[tuple[Trial, str, Course]]:
-    """(trial, name, weights over training) of every trial of single neurons, in the order of the trials.
+
+def courses(of: Results) -> list[Course]:
+    """Of every trial of single neurons, in the order of the trials.
 
     Raises:  NotMeasured: this sweep recorded no weights.
     """
     parts = weights(of).partition_by("trial", as_dict=True)
-    return [(of.trials[id], *_course(parts[id,])) for id in of.trials if (id,) in parts]
+    return [_course(of.trials[id], parts[id,]) for id in of.trials if (id,) in parts]
 
 
-def _course(part: pl.DataFrame) -> tuple[str, Course]:
+def _course(trial: Trial, part: pl.DataFrame) -> Course:
     seeds, steps = (part[name].unique().sort().to_list() for name in ("seed", "step"))
-    values = stacked(part.sort("step", "seed")["weights"]).reshape(len(steps), len(seeds), -1)
-    return part["name"][0], Course(seeds, steps, values)
+    w = stacked(part.sort("step", "seed")["weights"]).reshape(len(steps), len(seeds), -1)
+    return Course(trial, part["name"][0], seeds, steps, w)
+
+
+def with_theory(of: Results, forms: Mapping[str, Form]) -> pl.DataFrame:
+    """Rows of `Course.rows`: of every net the simulated field, and that of eq. 5 from the same weights in each form it has there."""
+    found = []
+    for course in courses(of):
+        found.append(course.rows(SIMULATED, course.w))
+        for field, form in forms.items():
+            if has_theory(course.trial.data, form):
+                w = euler_at(course.trial.data, course.w[0], course.trial.train.lr, course.steps, form=form)
+                found.append(course.rows(field, w))
+    return pl.concat(found)
+
+
+def has_theory(data: Stimulus, form: Form) -> bool:
+    """Whether there is an eq. 5 of these inputs: it needs a finite variance, the Taylor form of the amplifier a finite kurtosis too."""
+    return data.variance_is_finite and (form == "exact" or np.isfinite(theory_moments(data, 1).kurtosis))
+
+
+def held_against(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of eq. 5, each with the simulated field's numbers, how many inputs the peaks are apart, and the distance |w - w by eq. 5|.
+
+    relative: the distance over the simulated field's length.
+    """
+    kept = ["trial", "seed", "step"]
+    simulated = rows.filter(col("field") == SIMULATED).select(
+        *kept, col("peak", "ipr", "weights").name.suffix("_simulated")
+    )
+    found = rows.filter(col("field") != SIMULATED).join(simulated, on=kept, maintain_order="left")
+    length = [
+        (np.linalg.norm(np.subtract(w, theory)), np.linalg.norm(w))
+        for w, theory in found.select("weights_simulated", "weights").iter_rows()
+    ]
+    far = apart(found["peak"].to_numpy(), found["peak_simulated"].to_numpy(), found["inputs"].to_numpy())
+    columns = [pl.Series("apart", far), pl.Series("distance", [float(far) for far, _ in length])]
+    return found.with_columns(*columns, pl.Series("relative", [float(far / whole) for far, whole in length]))
 
 
 def stacked(column: pl.Series) -> Float[np.ndarray, "row input"]:
