@@ -60,6 +60,7 @@ def draw(table: Table) -> Canvas:
             handles |= _panel(axes, panel, frame)
             _words(axes, panel, frame, facet, place, number, lines)
     canvas.text(0.012, 1 - 0.06 / whole, "\n".join(title), fontsize=10, fontweight="bold", va="top")
+    handles.pop("", None)  # of lines that no column tells apart
     if handles:
         place = (0.5, 1 - (0.2 * len(title) + 0.05) / whole)
         names, artists = list(handles), list(handles.values())

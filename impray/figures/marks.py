@@ -148,7 +148,7 @@ def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     for name, part, look in looks(frame, panel):
         shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.1}
         axes.plot(part["at"].to_list(), part[panel.y].to_list(), **shown)
-        handles |= {name: Line2D([], [], **shown)} if name else {}
+        handles[name] = Line2D([], [], **shown)
     if "moment" in panel.options and frame["moment"][0] is not None:
         grey: dict[str, Any] = {"color": "0.6", "linewidth": 0.9}
         axes.axvline(frame["moment"][0], zorder=0, **grey)
