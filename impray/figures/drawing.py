@@ -161,7 +161,7 @@ def _words(
     title = "\n".join(
         each for each in (panel.title if place == 0 or not panel.columns else "", "" if repeated else facet) if each
     )
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=8 if len(lines[number]) < 5 else 7)
     if not _same(panel, below, lines[number]):
         axis = frame["axis"][0] if "axis" in frame.columns else ""
         axes.set_xlabel(panel.xlabel or AXIS_WORDS.get(axis, axis) * bool(axes.get_xticks().size), fontsize=7.5)

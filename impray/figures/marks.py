@@ -53,7 +53,8 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
 
     Option `order` of every mark: all values of `colour`, so that each has its own in every panel of a figure.
     """
-    colours: Sequence[Any] = panel.options.get("order") or in_order(frame, panel.colour)  # type: ignore[assignment]
+    known: Any = panel.options.get("order") if panel.colour else None
+    colours = known or in_order(frame, panel.colour)
     dashes = in_order(frame, panel.dash)
     found = []
     for place, colour in enumerate(colours):
@@ -143,12 +144,13 @@ def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]
 
 
 def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Option `moment`: what the place in the column `moment` is called, where a grey line stands."""
+    """From the first x to the last, rows without a y too. Option `moment`: what the place in the column `moment` is called, where a grey line stands."""
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
         shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.1}
         axes.plot(part["at"].to_list(), part[panel.y].to_list(), **shown)
         handles[name] = Line2D([], [], **shown)
+    axes.set_xlim(*frame.select(pl.col("at").min().alias("from"), pl.col("at").max().alias("to")).row(0))
     if "moment" in panel.options and frame["moment"][0] is not None:
         grey: dict[str, Any] = {"color": "0.6", "linewidth": 0.9}
         axes.axvline(frame["moment"][0], zorder=0, **grey)
