@@ -53,7 +53,7 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
 
     Option `order` of every mark: all values of `colour`, so that each has its own in every panel of a figure.
     """
-    known: Any = panel.options.get("order") if panel.colour else None
+    known: Any = panel.options.get("order") if panel.colour in frame.columns else None
     colours = known or in_order(frame, panel.colour)
     dashes = in_order(frame, panel.dash)
     found = []
