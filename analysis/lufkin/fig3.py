@@ -21,11 +21,19 @@ from impray.theory.amplifier import ROOT, amplifier
 from impray.theory.ring import noise_ipr
 from impray.theory.stimuli import marginal, theory_moments
 from lufkin.those import (
-    SIMULATED, chosen, first_of_each, gaps, has_theory, held_against, is_neuron, those, thinned, with_theory,
-)  # fmt: skip
+    MOST_LINES,
+    SIMULATED,
+    data_of,
+    first_of_each,
+    gaps,
+    held_against,
+    is_neuron,
+    those,
+    with_theory,
+)
 
 NEEDS = "single ReLU neurons on ising (and nlgp, kur) inputs and measure course with weights_every, as sweeps/lufkin2024_fields.yaml"
-KINDS, MOST_ROWS = (Ising, Nlgp, Kur), 4
+KINDS = (Ising, Nlgp, Kur)
 TAYLOR, EXACT = "Taylor amplifier", "exact amplifier"
 
 
@@ -34,13 +42,12 @@ def wanted(of: Results) -> Results:
         return those(of, lambda t: is_neuron(t) and isinstance(t.data, kinds) and t.data.gaussian_blend == 0, NEEDS)
 
     those_on(Ising)
-    found = first_of_each(those_on(*KINDS))
-    return chosen(found, sorted(found.trials, key=lambda id: KINDS.index(type(found.trials[id].data)))[:MOST_ROWS])
+    return first_of_each(those_on(*KINDS), lambda trial: KINDS.index(type(trial.data)))
 
 
 @once
 def fields(of: Results) -> pl.DataFrame:
-    return with_theory(of, {TAYLOR: "taylor", EXACT: "exact"})
+    return with_theory(of, {TAYLOR: "taylor", EXACT: "exact"}, MOST_LINES)
 
 
 @once
@@ -52,8 +59,7 @@ def ends(of: Results) -> pl.DataFrame:
 def stimuli(of: Results) -> list:
     """(name with kurtosis, data) of every stimulus."""
     names = dict(of.lineages.select("trial", "name").iter_rows())
-    data = [(names[id], trial.data) for id, trial in of.trials.items()]
-    return [(f"{name}: kurtosis {theory_moments(each, 1).kurtosis:.4g}", each) for name, each in data]
+    return [(f"{names[id]}: kurtosis {theory_moments(data, 1).kurtosis:.4g}", data) for id, data in data_of(of).items()]
 
 
 def marginals(of: Results) -> pl.DataFrame:
@@ -68,7 +74,7 @@ def amplifiers(of: Results) -> pl.DataFrame:
     """phi(a) in both forms (no Taylor form of an infinite kurtosis), and the line that it is for Gaussian inputs."""
     a, parts = np.linspace(-1, 1, 201)[1:-1], []
     for name, data in stimuli(of):
-        taylor = amplifier(data, "taylor")(a) if has_theory(data, "taylor") else None
+        taylor = amplifier(data, "taylor")(a) if np.isfinite(theory_moments(data, 1).kurtosis) else None
         forms = {"√(2/π) a": ROOT * a, TAYLOR: taylor, EXACT: amplifier(data)(a)}
         parts += [pl.DataFrame({"stimulus": name, "field": form, "a": a, "value": phi}) for form, phi in forms.items()]
     return pl.concat(parts, how="vertical_relaxed")
@@ -78,16 +84,22 @@ def over_time(place: int) -> Panel:
     """Weights over time of one stimulus, of the net of the lowest seed."""
     theory = col("field").str.replace("(.*) amplifier", "eq. 5, $1")
     how = pl.when(simulated).then(pl.format("simulated, seed {}", "seed")).otherwise(theory)
+    one = (col("trial").rle_id() == place) & (col("seed") == col("seed").min().over("trial"))
 
     def rows(of: Results) -> pl.DataFrame:
-        found = fields(of).filter(col("trial") == [*of.trials, *[""] * MOST_ROWS][place])
-        found = found.filter(
-            col("seed") == col("seed").min(), col("step").is_in(thinned(found["step"].unique().sort()))
-        )
-        return found.select(pl.format("{}: {}", "name", how).alias("net"), "step", "share", "weights")
+        return fields(of).filter(one).select(pl.format("{}: {}", "name", how).alias("net"), "step", "share", "weights")
 
-    more = {"optional": place > 0, "xlabel": "input", "label": "weight", "height": 1.3}
-    return Panel(of=rows, mark=lines, x="step", y="weights", columns="net", **more)
+    return Panel(
+        of=rows,
+        mark=lines,
+        x="step",
+        y="weights",
+        columns="net",
+        label="weight",
+        xlabel="input",
+        optional=place > 0,
+        height=1.3,
+    )
 
 
 def sharpness(of: Results) -> pl.DataFrame:
@@ -96,22 +108,21 @@ def sharpness(of: Results) -> pl.DataFrame:
     return ends(of).filter(ising).group_by("seed", maintain_order=True).agg(gap)
 
 
-def same_peak(form: str, **more) -> Share:
+def same_peak(form: str) -> Share:
     says = f"on Ising inputs the field peaks at the input where eq. 5 ({form}) has its peak, more often than by chance"
-    asked = {"chance": 1 / 40, "source": f"{PAPER}, section 4.2 (26 of 28)", "question": "place"}
-    return Share(frame=ends, holds=col("apart") == 0, where=ising & (col("field") == form), says=says, **asked, **more)
+    where, source = ising & (col("field") == form), f"{PAPER}, section 4.2 (26 of 28)"
+    return Share(
+        frame=ends, holds=col("apart") == 0, where=where, chance=1 / 40, says=says, source=source, question="place"
+    )
+
+
+def by_name(**more) -> Panel:
+    order = {"order": [SIMULATED, TAYLOR, EXACT]}
+    return Panel(mark=dots, x="name", xlabel="inputs", colour="field", height=1.5, options=order, **more)
 
 
 ising, simulated = col("kind") == "ising", col("field") == SIMULATED
 last = simulated & (col("share") == 1)
-by_name = {
-    "mark": dots,
-    "x": "name",
-    "colour": "field",
-    "xlabel": "inputs",
-    "height": 1.5,
-    "options": {"order": [SIMULATED, TAYLOR, EXACT]},
-}
 PAPER = "Lufkin et al. (2024), Fig. 3"
 
 FIGURE = Figure(
@@ -128,9 +139,9 @@ FIGURE = Figure(
         Panel(of=marginals, mark=curves, x="input", colour="", columns="stimulus", label="density\n(spins: mass)",
               xlabel="value of an input", scale="linear", shared=False, height=1.2),
         Panel(of=amplifiers, mark=curves, x="a", colour="field", columns="stimulus", label="amplifier φ(a)", xlabel="a", height=1.3),
-        *map(over_time, range(MOST_ROWS)),
-        Panel(of=ends, y="apart", label="inputs to eq. 5's peak\n(by chance: 10)", reference=10, **by_name),
-        Panel(of=fields, y="ipr", where=col("share") == 1, label="IPR after training\n(white noise: 0.07)", reference=noise_ipr(40), **by_name),
+        *map(over_time, range(4)),
+        by_name(of=ends, y="apart", label="inputs to eq. 5's peak\n(by chance: 10)", reference=10),
+        by_name(of=fields, y="ipr", where=col("share") == 1, label="IPR after training\n(white noise: 0.07)", reference=noise_ipr(40)),
     ],
     claims=[
         same_peak(TAYLOR),

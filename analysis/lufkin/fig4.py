@@ -19,7 +19,7 @@ from impray.results.tidy import Results, once
 from impray.spec.data import Elliptical
 from impray.theory.localization import euler, sinusoid
 from impray.theory.ring import NOT_LOCAL, ipr, noise_ipr
-from lufkin.those import DENSE, courses, gaps, has_theory, is_neuron, thinned, those
+from lufkin.those import DENSE, courses, data_of, gaps, has_theory, is_neuron, those
 
 NEEDS = "single ReLU neurons on elliptical inputs and measure course with weights_every, as sweeps/lufkin2024_elliptical.yaml"
 LAWS = {
@@ -38,7 +38,7 @@ def trainings(of: Results) -> dict[str, tuple]:
 
 def shown(of: Results) -> list[str]:
     """Of each law the trial at the paper's training, else the first; three laws, the paper's before others."""
-    law = {id: trial.data.radius for id, trial in of.trials.items()}
+    law = {id: data.radius for id, data in data_of(of).items()}
     own = {id: how == (OF_T if law[id] == "student_t" else OF_OTHERS) for id, how in trainings(of).items()}
     first = {law[id]: id for id in reversed(sorted(law, key=lambda id: not own[id]))}
     return [first[each] for each in dict.fromkeys([*LAWS, *first]) if each in first][:3]
@@ -53,10 +53,10 @@ def ends(of: Results) -> pl.DataFrame:
     for course in courses(of):
         trial, steps = course.trial, np.array(course.steps)
         found = {END: course.w[-1], MEAN: course.w[steps >= steps[-1] / 2].mean(axis=0)}
-        if has_theory(trial.data, "exact"):
-            found[THEORY] = euler(trial.data, course.w[0], trial.train.lr, trial.train.steps)
+        if has_theory(course.data, "exact"):
+            found[THEORY] = euler(course.data, course.w[0], trial.train.lr, trial.train.steps)
         lr, updates, batch = trainings(of)[trial.id]
-        known = {"trial": trial.id, "name": course.name, "law": trial.data.radius, "seed": course.seeds}
+        known = {"trial": trial.id, "name": course.name, "law": course.data.radius, "seed": course.seeds}
         known |= {"training": f"lr {lr:g}, {updates:,} updates, batch {batch:,}", "shown": trial.id in own}
         for what, w in found.items():
             fit = sinusoid(w, trial.data.input_shape)
@@ -69,20 +69,25 @@ def ends(of: Results) -> pl.DataFrame:
 def fields(of: Results) -> pl.DataFrame:
     """Weights over time of the lowest seed on each law, and their best sinusoid, which has no `share` of the time."""
     fits = {row["trial"]: row for row in ends(of).filter(trained & (col("seed") == col("seed").min())).to_dicts()}
-    parts, found = [], {course.trial.id: course for course in courses(of)}
-    for course in (found[id] for id in shown(of)):
-        fit, steps = fits[course.trial.id], thinned(course.steps)
+    parts, found = [], {course.trial.id: course.thinned() for course in courses(of)}
+    for id in shown(of):
+        fit, course = fits[id], found[id]
         wave = "a constant" if fit["cycles"] == 0 else f"{fit['cycles']} cycles around"
         facet = f"{fit['name']}, seed {fit['seed']}\nbest sinusoid: {wave}"
-        w = [course.w[course.steps.index(step), 0].tolist() for step in steps]
-        share = [step / steps[-1] for step in steps]
-        parts.append(pl.DataFrame({"law": facet, "share": [*share, None], "w": [*w, fit["fitted"]]}))
+        share = [step / course.steps[-1] for step in course.steps]
+        parts.append(
+            pl.DataFrame({"law": facet, "share": [*share, None], "w": [*course.w[:, 0].tolist(), fit["fitted"]]})
+        )
     return pl.concat(parts)
 
 
 trained = (col("weights") == END) & col("shown")
 SOURCE = "Lufkin et al. (2024), Fig. 4"
-by_law = {"mark": dots, "x": "name", "xlabel": "inputs", "height": 1.5}
+
+
+def by_law(**more) -> Panel:
+    return Panel(mark=dots, x="name", xlabel="inputs", height=1.5, **more)
+
 
 FIGURE = Figure(
     name="lufkin2024_fig4",
@@ -96,10 +101,12 @@ FIGURE = Figure(
     panels=[
         Panel(of=fields, mark=lines, x="", y="w", columns="law", label="weight", xlabel="input", shared=False,
               options={"fit": "best sinusoid"}),
-        Panel(of=ends, y="distance", columns="training", colour="weights", label="distance from the\nbest sinusoid", reference=WAVE, **by_law),
-        Panel(of=ends, y="ipr", where=trained, colour="", label="IPR after training\n(white noise: 0.07)", reference=noise_ipr(40), **by_law),
-        Panel(of=quantity("kurtosis_mean"), at=DENSE, colour="", label="kurtosis of initial\npreactivations", yscale="log", reference=3,
-              optional=True, **by_law),
+        by_law(of=ends, y="distance", columns="training", colour="weights", reference=WAVE,
+              label="distance from the\nbest sinusoid"),
+        by_law(of=ends, y="ipr", where=trained, colour="", reference=noise_ipr(40),
+              label="IPR after training\n(white noise: 0.07)"),
+        by_law(of=quantity("kurtosis_mean"), at=DENSE, colour="", yscale="log", reference=3, optional=True,
+              label="kurtosis of initial\npreactivations"),
     ],
     claims=[
         Gaps(frame=gaps(ends, col("ipr") - col("quiet")), where=trained, sign=-1, each="name", source=SOURCE, question="local",

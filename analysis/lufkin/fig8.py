@@ -2,8 +2,8 @@
 
 Time is updates x learning rate. A column per initialisation on the most binary NLGP stimulus, and one on the most Gaussian. Eq. 5 has the
 exact amplifier and starts at the recorded weights. Snapshots: before (two fifths of the time at which the simulated IPR first passes 0.1),
-during (that time) and after (the end); where the IPR never passes it, at 0.4, 0.6 and 1 of the training. Curves end at three times the
-time that the IPR takes to half of its end, where the field localises. The distance is |w - w by eq. 5|, relative: over |w|.
+during (that time) and after (the end); where the IPR never passes it, at 0.4, 0.6 and 1 of the training. Curves end at four times
+the time at which the IPR rises. The distance is |w - w by eq. 5|, relative: over |w|.
 
 Counts against the paper: a distance that passes half of its largest before the IPR rises; fields on the binary stimulus that are not
 sharp (IPR of at least 5 times that of white noise), or on the Gaussian one above 2 times; a relative distance above 10 % before the IPR
@@ -17,13 +17,14 @@ from polars import col
 from impray.figures import Figure, Gaps, Panel, Share, curves, dots
 from impray.results.tidy import NotMeasured, Results, once
 from impray.spec.data import Nlgp
-from lufkin.those import SIMULATED, chosen, first_of_each, gaps, held_against, is_neuron, those, with_theory
+from lufkin.those import SIMULATED, chosen, data_of, first_of_each, gaps, held_against, is_neuron, those, with_theory
 
 NEEDS = (
     "single ReLU neurons on nlgp inputs of a gain of 1 or more (and a small one) and measure course with weights_every, as "
     "sweeps/lufkin2024_breakdown.yaml"
 )
 RISES = 0.1  # of IPR: the top of the paper's zoomed panels
+UNTIL = 4  # times that: how long curves are drawn
 MOST_SEEDS = 4  # initialisations of the binary stimulus that are drawn
 CLOSE = 0.1  # |w - w by eq. 5| / |w|: the two are one
 THEORY = "eq. 5"
@@ -33,11 +34,11 @@ def wanted(of: Results) -> Results:
     def is_wanted(trial) -> bool:
         return is_neuron(trial) and isinstance(trial.data, Nlgp) and trial.data.gaussian_blend == 0
 
-    found = first_of_each(those(of, is_wanted, NEEDS))
-    ids = sorted(found.trials, key=lambda id: -found.trials[id].data.gain)
-    if found.trials[ids[0]].data.gain < 1:
+    found = first_of_each(those(of, is_wanted, NEEDS), lambda trial: -trial.data.gain)
+    (first, data), *others = data_of(found).items()
+    if data.gain < 1:
         raise NotMeasured(f"needs {NEEDS}")
-    return chosen(found, [ids[0], *ids[1:][-1:]])
+    return chosen(found, [first, *(id for id, _ in others[-1:])])
 
 
 @once
@@ -46,31 +47,23 @@ def fields(of: Results) -> pl.DataFrame:
     found = with_theory(of, {THEORY: "exact"}).with_columns((col("trial") == next(iter(of.trials))).alias("binary"))
     rank = col("seed").rank("dense").over("trial")
     drawn = rank <= pl.when("binary").then(MOST_SEEDS).otherwise(1)
-    return found.with_columns(pl.when(drawn).then(pl.format("{}, seed {}", "name", "seed")).alias("net"))
+    return found.with_columns(pl.when(drawn).then(pl.format("{}\nseed {}", "name", "seed")).alias("net"))
 
 
 @once
 def courses(of: Results) -> pl.DataFrame:
-    """Eq. 5 against the simulated field at every record, with the times of its net: where the IPR rises and the distance does, of the
-    snapshots, and until when it is drawn.
+    """Eq. 5 against the simulated field at every record, with the times of its net: `moment`, at which the IPR rises, `apart_at`, at
+    which the distance passes half of its largest, and those of the snapshots.
     """
-
-    def first(is_so: pl.Expr) -> pl.Expr:
-        return col("time").filter(is_so).first().over("trial", "seed")
-
-    end, last = col("time").max().over("trial", "seed"), col("ipr_simulated").last().over("trial", "seed")
-    half = first(col("ipr_simulated") > last / 2)
+    net, time = ("trial", "seed"), col("time")
     found = held_against(fields(of)).with_columns(
-        first(col("ipr_simulated") > RISES).alias("moment"),
-        first(col("distance") > col("distance").max().over("trial", "seed") / 2).alias("apart_at"),
-        pl.when((last > 2 * RISES) & (half > 0)).then(pl.min_horizontal(end, 3 * half)).otherwise(end).alias("until"),
+        time.filter(col("ipr_simulated") > RISES).first().over(net).alias("moment"),
+        time.filter(col("distance") > col("distance").max() / 2).first().over(net).alias("apart_at"),
+        time.max().over(net).alias("after"),
     )
-    rises = col("moment") > 0
-    return found.with_columns(
-        pl.when(rises).then(0.4 * col("moment")).otherwise(0.4 * end).alias("before"),
-        pl.when(rises).then(col("moment")).otherwise(0.6 * end).alias("during"),
-        end.alias("after"),
-    )
+    rises = pl.when(col("moment") > 0).then("moment")
+    shares = pl.coalesce(rises, "after"), pl.coalesce(rises, 0.6 * col("after"))
+    return found.with_columns((0.4 * shares[0]).alias("before"), shares[1].alias("during"))
 
 
 @once
@@ -82,11 +75,12 @@ def snapshots(of: Results) -> pl.DataFrame:
 
 
 def drawn(of: Results) -> pl.DataFrame:
-    """Both fields' IPR over time of the nets that are drawn."""
-    times = courses(of).select("trial", "seed", "step", "distance", "moment", "until")
+    """Both fields' IPR over time of the nets that are drawn, until nothing more happens."""
+    times = courses(of).select("trial", "seed", "step", "distance", "moment", "after")
     found = fields(of).filter(col("net").is_not_null()).join(times, on=["trial", "seed", "step"], maintain_order="left")
     near = pl.when(col("ipr") <= RISES).then("ipr").alias("ipr_near_0")
-    return found.filter(col("time") <= col("until")).drop("weights", "seed").with_columns(near)
+    happens = col("time") <= pl.coalesce(UNTIL * col("moment"), "after")
+    return found.filter(happens).drop("weights", "seed").with_columns(near)
 
 
 def weights(when: str):
@@ -95,7 +89,7 @@ def weights(when: str):
     def rows(of: Results) -> pl.DataFrame:
         one = snapshots(of).filter(col("net").is_not_null(), col("when") == when)
         time = col("time").round(2).cast(pl.String).str.strip_suffix(".0")
-        net = pl.format("{}\nt = {}", "net", time).alias("net")
+        net = pl.format("{}, t = {}", "net", time).alias("net")
         sides = [one.select(net, pl.lit(field).alias("field"), col(w).alias("weight")) for field, w in SIDES.items()]
         inputs = pl.int_range(pl.len()).over("net", "field").alias("input")
         return pl.concat(sides).explode("weight").with_columns(inputs)
@@ -107,8 +101,15 @@ WHEN = ("before", "during", "after")
 SIDES = {SIMULATED: "weights_simulated", THEORY: "weights"}
 SOURCE = "Lufkin et al. (2024), Fig. 8"
 binary, before, after = col("binary"), col("when") == "before", col("when") == "after"
-looks = {"mark": curves, "columns": "net", "colour": "field", "scale": "linear", "height": 1.1}
-over_time = looks | {"x": "time", "xlabel": "time", "options": {"order": [*SIDES], "moment": f"IPR passes {RISES}"}}
+
+
+def beside(**more) -> Panel:
+    return Panel(mark=curves, columns="net", scale="linear", height=1.1, **more)
+
+
+def over_time(y: str, label: str, **more) -> Panel:
+    options = {"order": [*SIDES], "moment": f"IPR passes {RISES}"}
+    return beside(of=drawn, x="time", y=y, label=label, xlabel="time", options=options, **more)
 
 
 def claim(frame, gap, where, sign, says, question) -> Gaps:
@@ -126,12 +127,12 @@ FIGURE = Figure(
     "after, and it predicts the place in three of four. On NLGP(0.01) the field does not localise and eq. 5 holds throughout.",
     wanted=wanted,
     panels=[
-        Panel(of=drawn, y="ipr", label="IPR", **over_time),
-        Panel(of=drawn, y="ipr_near_0", label="IPR near 0", **over_time),
-        Panel(of=drawn, y="distance", where=col("field") == THEORY, label="distance", **over_time | {"colour": ""}),
-        *(Panel(of=weights(when), x="input", y="weight", label=f"{when}:\nweight", xlabel="input", **looks) for when in WHEN),
-        Panel(of=snapshots, mark=dots, x="when", y="relative", columns="name", colour="", label="distance\nover |w|", xlabel=" ", reference=CLOSE,
-              height=1.2),
+        over_time("ipr", "IPR", colour="field"),
+        over_time("ipr_near_0", "IPR near 0", colour="field"),
+        over_time("distance", "distance", where=col("field") == THEORY),
+        *(beside(of=weights(when), x="input", y="weight", label=f"{when}:\nweight", xlabel="input", colour="field") for when in WHEN),
+        Panel(of=snapshots, mark=dots, x="when", y="relative", columns="name", colour="", label="distance\nover |w|", xlabel=" ",
+              reference=CLOSE, height=1.2),
     ],
     claims=[
         claim(snapshots, col("apart_at") - col("moment"), binary & after, 1, "on {each} inputs the distance from eq. 5 grows (past half of "

@@ -3,8 +3,11 @@
 The paper prunes nothing: figures are of round 0, which methods share, so that each net counts once.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -38,7 +41,7 @@ def is_neuron(trial: Trial) -> bool:
     return same and trial.data.classes == 2 and is_ring(trial)
 
 
-def those(of: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
+def those(of: Results, wanted: Callable[[Any], bool], needs: str) -> Results:
     """The nets of the trials that are wanted; of lineages that share their dense round the first.
 
     Raises:  NotMeasured: none is wanted (`needs` says what is), or all of them diverged.
@@ -53,21 +56,33 @@ def those(of: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
     return found
 
 
-def first_of_each(of: Results) -> Results:
-    """The first trial of each stimulus and activation: what a figure shows where a sweep varies more; `missing` says so."""
+def first_of_each(of: Results, key: Callable[[Any], float] = lambda _: 0) -> Results:
+    """The first trial of each stimulus and activation, in the order of `key`: what a figure shows where a sweep varies more.
+
+    `missing` says that there are others.
+    """
     alive = set(of.lineages.filter(col("status") != "diverged")["trial"])
     seen: dict[tuple, str] = {}
     for id, trial in of.trials.items():
         if id in alive:
             seen.setdefault((short(trial.data), trial.net.activation), id)
     left = len(alive) - len(seen)
-    return chosen(of, list(seen.values()), [f"{left} further trials of the same stimuli not shown"] * bool(left))
+    return chosen(
+        of,
+        sorted(seen.values(), key=lambda id: key(of.trials[id])),
+        [f"{left} further trials of the same stimuli not shown"] * bool(left),
+    )
 
 
 def chosen(of: Results, ids: Sequence[str], held: Sequence[str] = ()) -> Results:
     """These trials, in this order."""
     found = of.where(col("trial").is_in(list(ids)))
     return replace(found, trials={id: of.trials[id] for id in ids}, held=(*of.held, *held))
+
+
+def data_of(of: Results) -> dict[str, Any]:
+    """Trial -> its data, of whatever kind a figure asked for."""
+    return {id: trial.data for id, trial in of.trials.items()}
 
 
 def weights(of: Results) -> pl.DataFrame:
@@ -94,10 +109,22 @@ class Course:
     steps: list[int]
     w: Float[np.ndarray, "step seed input"]
 
+    @property
+    def data(self) -> Any:
+        """A stimulus, of whatever kind a figure asked for."""
+        return self.trial.data
+
+    def thinned(self, most: int | None = MOST_LINES) -> Course:
+        """At most so many of the steps, the first and the last among them."""
+        if most is None or len(self.steps) <= most:
+            return self
+        kept = [round(place) for place in np.linspace(0, len(self.steps) - 1, most)]
+        return replace(self, steps=[self.steps[place] for place in kept], w=self.w[kept])
+
     def rows(self, field: str, w: Float[np.ndarray, "step seed input"]) -> pl.DataFrame:
         """A row per seed and step: what the trial is, share of the time, and the weights with their peak and IPR."""
         time = np.array(self.steps) * self.trial.train.lr
-        own = {"trial": self.trial.id, "name": self.name, "kind": self.trial.data.kind, "inputs": w.shape[-1]}
+        own = {"trial": self.trial.id, "name": self.name, "kind": self.data.kind, "inputs": w.shape[-1]}
         own |= {"quiet": NOT_LOCAL * noise_ipr(w.shape[-1]), "local": local_ipr(w.shape[-1]), "field": field}
         own |= {"step": self.steps, "time": time, "share": time / (time[-1] or 1)}
         return pl.concat(
@@ -121,14 +148,17 @@ def _course(trial: Trial, part: pl.DataFrame) -> Course:
     return Course(trial, part["name"][0], seeds, steps, w)
 
 
-def with_theory(of: Results, forms: Mapping[str, Form]) -> pl.DataFrame:
-    """Rows of `Course.rows`: of every net the simulated field, and that of eq. 5 from the same weights in each form it has there."""
+def with_theory(of: Results, forms: Mapping[str, Form], most: int | None = None) -> pl.DataFrame:
+    """Rows of `Course.rows`: of every net the simulated field, and that of eq. 5 from the same weights in each form it has there.
+
+    most: at most so many of the recorded steps.
+    """
     found = []
-    for course in courses(of):
+    for course in (course.thinned(most) for course in courses(of)):
         found.append(course.rows(SIMULATED, course.w))
         for field, form in forms.items():
-            if has_theory(course.trial.data, form):
-                w = euler_at(course.trial.data, course.w[0], course.trial.train.lr, course.steps, form=form)
+            if has_theory(course.data, form):
+                w = euler_at(course.data, course.w[0], course.trial.train.lr, course.steps, form=form)
                 found.append(course.rows(field, w))
     return pl.concat(found)
 
@@ -160,12 +190,6 @@ def held_against(rows: pl.DataFrame) -> pl.DataFrame:
 def stacked(column: pl.Series) -> Float[np.ndarray, "row input"]:
     """A column of lists of one length."""
     return np.array(column.to_list(), dtype=np.float64)
-
-
-def thinned(steps: Sequence[int], most: int = MOST_LINES) -> list[int]:
-    """At most `most` of the steps, the first and the last among them."""
-    places = range(len(steps)) if len(steps) <= most else np.linspace(0, len(steps) - 1, most)
-    return [steps[round(place)] for place in places]
 
 
 def gaps(rows: Callable[[Results], pl.DataFrame], gap: pl.Expr) -> Callable[[Results], pl.DataFrame]:
