@@ -67,6 +67,7 @@ def draw(table: Table) -> Canvas:
     canvas.set_figheight(whole)
     canvas.get_layout_engine().set(rect=(0, foot / whole, 1, 1 - (head + foot) / whole))  # type: ignore[union-attr,call-arg]
     canvas.text(0.012, 1 - 0.06 / whole, "\n".join(title), fontsize=10, fontweight="bold", va="top")
+    handles.pop("", None)  # of lines that no column tells apart
     if handles:
         place = (0.5, 1 - (0.2 * len(title) + 0.05) / whole)
         names, artists = list(handles), list(handles.values())
@@ -178,24 +179,22 @@ def _words(
     if place == 0 or not panel.columns:
         axes.set_ylabel(panel.ylabel, fontsize=7.5)
     above, below = (lines[n] if 0 <= n < len(lines) else [] for n in (number - 1, number + 1))
-    repeated = _same(panel, above, len(lines[number]))
+    repeated = _same(panel, above, lines[number])
     title = "\n".join(
         each for each in (panel.title if place == 0 or not panel.columns else "", "" if repeated else facet) if each
     )
-    axes.set_title(title, fontsize=8)
-    if not _same(panel, below, len(lines[number])):
+    axes.set_title(title, fontsize=8 if len(lines[number]) < 5 else 7)
+    if not _same(panel, below, lines[number]):
         axis = frame["axis"][0] if "axis" in frame.columns else ""
         axes.set_xlabel(panel.xlabel or AXIS_WORDS.get(axis, axis) * bool(axes.get_xticks().size), fontsize=7.5)
     else:
         axes.tick_params(labelbottom=False)
 
 
-def _same(panel: Panel, line: Sequence[Cell], count: int) -> bool:
-    return (
-        bool(line)
-        and bool(panel.columns)
-        and (line[0][0].columns, line[0][0].x, len(line)) == (panel.columns, panel.x, count)
-    )
+def _same(panel: Panel, line: Sequence[Cell], own: Sequence[Cell]) -> bool:
+    """Whether another line has the panel's x and the same facets."""
+    facets = [[facet for _, _, facet in each] for each in (line, own)]
+    return bool(line) and bool(panel.columns) and line[0][0].x == panel.x and facets[0] == facets[1]
 
 
 def _below(table: Table) -> list[str]:

@@ -4,6 +4,7 @@ band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
 swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
+curves   rows in their order as lines, one per colour and dash
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
 images   stored pictures (bits or values, with their shape) side by side
@@ -49,8 +50,13 @@ GAP = 0.45  # grey between pictures
 
 
 def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, dict[str, Any]]]:
-    """(name, rows, looks) of every line: colours by the panel's `colour`, dashes by its `dash`; names in the papers' order."""
-    colours, dashes = in_order(frame, panel.colour), in_order(frame, panel.dash)
+    """(name, rows, looks) of every line: colours by the panel's `colour`, dashes by its `dash`; names in the papers' order.
+
+    Option `order` of every mark: all values of `colour`, so that each has its own in every panel of a figure.
+    """
+    known: Any = panel.options.get("order") if panel.colour in frame.columns else None
+    colours = known or in_order(frame, panel.colour)
+    dashes = in_order(frame, panel.dash)
     found = []
     for place, colour in enumerate(colours):
         for at, dash in enumerate(dashes):
@@ -134,15 +140,38 @@ def swarm(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]
 
 
 def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Rows with a list in `y`; with `share` (of the time) from blue to red, the last one strongest."""
+    """Rows with a list in `y`; with `share` (of the time) from blue to red, the last one strongest; without a share dashed.
+
+    Option `fit`: what the dashed ones are called.
+    """
     timed = "share" in frame.columns
+    dashed: dict[str, Any] = {"color": "black", "linestyle": DASHES[1], "linewidth": 1.2}
     for row in frame.iter_rows(named=True):
+        if timed and row["share"] is None:
+            axes.plot(row[panel.y], zorder=3, **dashed)
+            continue
         last = not timed or row["share"] == 1
         colour = TIME(row["share"]) if timed else row.get("ink") or "#222222"
         axes.plot(row[panel.y], color=colour, linewidth=1.4 if last else 0.5, alpha=1.0 if last else 0.55)
     axes.axhline(0, color="0.6", linewidth=0.5, zorder=0)
     ends = {"start": TIME(0.0), "end": TIME(1.0)} if timed else {}
-    return {name: Line2D([], [], color=colour, linewidth=1.4) for name, colour in ends.items()}
+    handles: dict[str, Artist] = {name: Line2D([], [], color=ink, linewidth=1.4) for name, ink in ends.items()}
+    return handles | ({str(panel.options["fit"]): Line2D([], [], **dashed)} if "fit" in panel.options else {})
+
+
+def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """From the first x to the last, rows without a y too. Option `moment`: what the place in the column `moment` is called, where a grey line stands."""
+    handles: dict[str, Artist] = {}
+    for name, part, look in looks(frame, panel):
+        shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.1}
+        axes.plot(part["at"].to_list(), part[panel.y].to_list(), **shown)
+        handles[name] = Line2D([], [], **shown)
+    axes.set_xlim(*frame.select(pl.col("at").min().alias("from"), pl.col("at").max().alias("to")).row(0))
+    if "moment" in panel.options and frame["moment"][0] is not None:
+        grey: dict[str, Any] = {"color": "0.6", "linewidth": 0.9}
+        axes.axvline(frame["moment"][0], zorder=0, **grey)
+        handles[str(panel.options["moment"])] = Line2D([], [], **grey)
+    return handles
 
 
 def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
@@ -246,8 +275,9 @@ MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "dots": dots,
     "swarm": swarm,
     "lines": lines,
+    "curves": curves,
     "bars": bars,
     "heat": heat,
     "images": images,
 }
-__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "swarm", "unpacked"]
+__all__ = ["MARKS", "Mark", "band", "bars", "curves", "dots", "heat", "images", "lines", "mosaic", "swarm", "unpacked"]

@@ -31,12 +31,16 @@ COLOURS = {
 
 @dataclass(frozen=True)
 class Paper:
-    """Figures that belong on one page, and what the paper's setting was: name -> words, beside what `setting` says of this run."""
+    """Figures that belong on one page, and what the paper's setting was: name -> words, beside what `setting` says of this run.
+
+    whole: figures that the folder cannot show stand there too, with what they need; not where each sweep is of some figures only.
+    """
 
     name: str
     title: str
     figures: Sequence[Figure]
     setting: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,8 @@ def publish(figures: Sequence[Figure], of: Results, page: Paper | None = None) -
     made = [drawn(figure, of) for figure in figures]
     if not any(each.picture for each in made):
         raise NotMeasured("\n  ".join(f"{each.figure.title}: {each.lacking}" for each in made))
+    if page is not None and not page.whole:
+        made = [each for each in made if each.picture]
     paths = Paths(of.place)
     for each in made:
         if each.table is None:

@@ -191,15 +191,16 @@ def table(figure: Figure, of: Results) -> Table:
     Raises:  NotMeasured: no panel can be drawn; says what each needs.
     """
     of = figure.part(of)
-    drawn, lacking = [], []
+    drawn, lacking, why = [], [], set()
     for panel in figure.panels:
         try:
             drawn.append((panel, panel.rows(of)))
         except NotMeasured as missing:
             words = (panel.title or panel.ylabel).replace("\n", " ")
+            why.add(str(missing))
             if not panel.optional:
                 lacking.append(f"{words}: {missing}" if words else str(missing))
     if not drawn:
-        raise NotMeasured("; ".join(dict.fromkeys(lacking)))
+        raise NotMeasured("; ".join(why if len(why) == 1 else dict.fromkeys(lacking)))
     samples = [sample for claim in figure.claims for sample in claim.samples(of)]
     return Table(figure, of, drawn, judged(samples), tuple(lacking))

@@ -59,7 +59,7 @@ def arc(w: Float[np.ndarray, "*any input"]) -> Float[np.ndarray, "*any"]:
     return np.where(half > 0, found, np.nan)
 
 
-def apart(one: Any, other: Any, inputs: int) -> Int[np.ndarray, "*any"]:
-    """Distance of two inputs around the ring, elementwise: 0 to inputs // 2."""
+def apart(one: Any, other: Any, inputs: Any) -> Int[np.ndarray, "*any"]:
+    """Distance of two inputs around the ring, elementwise, the number of inputs too: 0 to inputs // 2."""
     gap = np.abs(np.asarray(one) - np.asarray(other)) % inputs
     return np.minimum(gap, inputs - gap)

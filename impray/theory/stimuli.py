@@ -294,6 +294,19 @@ def pointwise(spec: Stimulus) -> Pointwise:
     raise ValueError(f"{type(spec).__name__.lower()} inputs are not a pointwise function of a Gaussian field")
 
 
+def marginal(spec: Stimulus, z: Float[np.ndarray, " z"]) -> tuple[Float[np.ndarray, " x"], Float[np.ndarray, " x"]]:
+    """Values x = f(z) of one input and its density there, exp(-z^2/2) / sqrt(2 pi) / f'(z), f' by central differences.
+
+    Args:    spec: inputs of one density, before the blend.  z: where the standard normal is taken.
+    Raises:  ValueError: spins, which have masses; elliptical inputs (`pointwise`).
+    """
+    if isinstance(spec, Ising):
+        raise ValueError("spins have masses at -1 and 1, no density")
+    value, step = pointwise(spec), 1e-4
+    slope = (value(z + step) - value(z - step)) / (2 * step)
+    return value(z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) / slope
+
+
 _EDGES = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 25), np.linspace(1.25, 14, 52)])
 _NODES = 24
 
