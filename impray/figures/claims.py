@@ -139,15 +139,17 @@ def _why_not(left: pl.DataFrame, right: pl.DataFrame, first: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Level(Claim):
-    """The quantity is above (or below) a threshold, seed by seed."""
+    """The quantity is above (or below) a threshold, seed by seed; `near`: no further from it than the margin."""
 
     quantity: Quantity
     left: pl.Expr
     above: float | None = None
     below: float | None = None
+    near: float | None = None
 
     def _samples(self, of: Results) -> list[Sample]:
         threshold, sign = (self.above, 1) if self.above is not None else (self.below or 0.0, -1)
+        threshold, sign = (self.near, 0) if self.near is not None else (threshold, sign)
         found = []
         for says, rows in self._each(self._values(of, self.quantity), self.left):
             seeds = rows.group_by("seed").agg(pl.col("value").mean()).sort("seed")["value"].to_list()

@@ -120,6 +120,19 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         _symmetric(axes, places)
     elif panel.x == "round":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if panel.x == "round":
+        _densities(axes, frame)
+
+
+def _densities(axes: Axes, frame: pl.DataFrame) -> None:
+    """Below the number of a round the share of weights left, if that is one for all lineages."""
+    if "density" not in frame.columns:
+        return
+    left = frame.select("round", pl.col("density").round_sig_figs(2)).unique().sort("round")
+    if left["round"].n_unique() == len(left):
+        left = left.gather_every(max(1, (len(left) + 5) // 6))
+        axes.set_xticks(left["round"].to_list(), [f"{n}\n{100 * share:g}" for n, share in left.iter_rows()])
+        axes.set_xlabel("round, and weights left (%)")
 
 
 def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
@@ -155,6 +168,8 @@ def _words(
     """Facets are named above the first of the lines that have the same; x below the last of them; y at the left."""
     if place == 0 or not panel.columns:
         axes.set_ylabel(panel.ylabel, fontsize=7.5)
+    elif panel.shared:
+        axes.tick_params(labelleft=False)
     above, below = (lines[n] if 0 <= n < len(lines) else [] for n in (number - 1, number + 1))
     repeated = _same(panel, above, len(lines[number]))
     title = "\n".join(
@@ -163,8 +178,10 @@ def _words(
     axes.set_title(title, fontsize=8)
     if not _same(panel, below, len(lines[number])):
         axis = frame["axis"][0] if "axis" in frame.columns else ""
-        axes.set_xlabel(panel.xlabel or AXIS_WORDS.get(axis, axis) * bool(axes.get_xticks().size), fontsize=7.5)
+        words = panel.xlabel or axes.get_xlabel() or AXIS_WORDS.get(axis, axis)
+        axes.set_xlabel(words * bool(axes.get_xticks().size), fontsize=7.5)
     else:
+        axes.set_xlabel("")
         axes.tick_params(labelbottom=False)
 
 
