@@ -112,7 +112,8 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
     if scale in ("log", "symlog"):
         axes.set_xscale(scale, **({"linthresh": LINEAR} if scale == "symlog" else {}))
     if scale == "names" or (len(places) <= 8 and scale != "symlog"):
-        axes.set_xticks(places["at"].to_list(), places["x"].to_list())
+        labels = places["x"].to_list() if scale == "names" else _apart(places, scale, 0.12 if panel.columns else 0.04)
+        axes.set_xticks(places["at"].to_list(), labels)
         axes.minorticks_off()
         if scale == "names" and max(map(len, places["x"])) * len(places) > 40:
             axes.tick_params(axis="x", rotation=35)
@@ -122,6 +123,17 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if panel.x == "round":
         _densities(axes, frame)
+
+
+def _apart(places: pl.DataFrame, scale: str, least: float) -> list[str]:
+    """Labels of ticks, empty where the one before is nearer than this share of the axis."""
+    at = [math.log(each) if scale == "log" else each for each in places["at"]]
+    found, last = [], -math.inf
+    for x, words in zip(at, places["x"], strict=True):
+        is_clear = x - last >= least * (at[-1] - at[0])
+        found.append(words if is_clear else "")
+        last = x if is_clear else last
+    return found
 
 
 def _densities(axes: Axes, frame: pl.DataFrame) -> None:
@@ -179,6 +191,7 @@ def _words(
     if not _same(panel, below, len(lines[number])):
         axis = frame["axis"][0] if "axis" in frame.columns else ""
         words = panel.xlabel or axes.get_xlabel() or AXIS_WORDS.get(axis, axis)
+        words = textwrap.fill(words, 100 // len(lines[number]), break_on_hyphens=False)
         axes.set_xlabel(words * bool(axes.get_xticks().size), fontsize=7.5)
     else:
         axes.set_xlabel("")
