@@ -214,7 +214,10 @@ class Share(Claim):
 
 @dataclass(frozen=True, kw_only=True)
 class Gaps(Claim):
-    """A number per seed that the figure computes itself (columns `seed` and `gap`), claimed positive (sign 1), negative, or none (0)."""
+    """A number per seed that the figure computes itself (columns `seed` and `gap`), claimed positive (sign 1), negative, or none (0).
+
+    A column `p`, alike in all rows, is the two-sided p of an exact test of their mean.
+    """
 
     frame: Frame
     sign: int = 1
@@ -225,6 +228,7 @@ class Gaps(Claim):
         found = []
         for says, rows in self._each(self.frame(of), pl.lit(True) if self.where is None else self.where):
             gaps = rows["gap"].drop_nulls().to_list()
-            lacking = "" if gaps else "was not measured"
-            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, what=self.what, lacking=lacking))
+            more = {"lacking": "" if gaps else "was not measured"}
+            more |= {"p_exact": rows["p"][0]} if gaps and "p" in rows.columns else {}
+            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, what=self.what, **more))
         return found

@@ -23,7 +23,7 @@ DPI = 150
 WORDS = 60  # of a caption inside a picture; the rest is in the text beside it
 LINEAR = 2.0  # a symmetric logarithmic axis is linear up to here
 AXIS_WORDS = {
-    "data.gaussian_blend": "blend with the Gaussian clone (0: as they are, 1: clone)",
+    "data.gaussian_blend": "blend (0: as they are, 1: Gaussian clone)",
     "data.gain": "gain (small: Gaussian, large: binary)",
     "round": "round (prunings)",
     "sparsity": "sparsity (share of weights gone)",
@@ -33,6 +33,7 @@ AXIS_WORDS = {
 MEANS = {
     marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.",
     marks.dots: "Dots: seeds; markers: mean with its 95 % interval.",
+    marks.scatter: "Dots: trials, means over seeds; rings: no other is better in all goals; lower edge: trials without a number.",
 }
 Cell = tuple[Panel, pl.DataFrame, str]
 
@@ -99,7 +100,7 @@ def _panel(axes: Axes, panel: Panel, frame: pl.DataFrame) -> Mapping[str, Artist
     if panel.guide is not None:
         axes.axhline(panel.guide, color="0.55", linewidth=0.8, linestyle=":")
     handles = panel.mark(axes, frame, panel)
-    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars):
+    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars, marks.scatter):
         _x_axis(axes, panel, frame)
         _y_axis(axes, panel)
     return handles
