@@ -48,7 +48,7 @@ def differences(quantity):
         found = kept.group_by("first", "second", "setting", "seed", maintain_order=True).agg(gap.alias("value"))
         if found["value"].is_null().all():
             raise NotMeasured("needs imp at both ends of an axis of non-Gaussianity")
-        return found.drop_nulls("value")
+        return found.drop_nulls("value").with_columns(place=col("first").str.split(" = ").list.last())
 
     return rows
 
@@ -191,20 +191,27 @@ def compared(quantity):
 
 def panel(quantity, of, **more):
     return Panel(
-        of=of, at=AT, mark=dots, label=quantity.label, optional=quantity in (SPREAD, PIECES), height=2.0, **more
+        of=of, at=AT, mark=dots, label=quantity.label, optional=quantity in (SPREAD, PIECES), height=1.8, **more
     )
 
 
 def of_settings(quantity):
-    """imp along the dial, and the differences between its ends; a column per value of the first further axis."""
-    by, scale = {"columns": "first", "colour": "second"}, "log" if quantity.log else ""
-    return [
-        panel(quantity, settings(quantity), x=AXIS, reference=quantity.reference, yscale=scale, **by),
-        panel(quantity, differences(quantity), x="", reference=0.0, title=ENDS, options={"join": False}, **by),
-    ]
+    """imp along the dial; a column per value of the first further axis."""
+    shown = {"x": AXIS, "columns": "first", "colour": "second", "reference": quantity.reference}
+    return panel(quantity, settings(quantity), yscale="log" if quantity.log else "", **shown)
 
 
-ENDS = "least minus most Gaussian"
+def of_ends(quantity):
+    shown = {
+        "x": "place",
+        "xlabel": "as the columns above",
+        "colour": "second",
+        "options": {"join": False},
+        "scale": "names",
+    }
+    return panel(quantity, differences(quantity), title="least minus most Gaussian inputs", reference=0.0, **shown)
+
+
 LOCAL, DRAWN = (WIDTH, CLUSTERING), (WIDTH, SPREAD, PIECES, CLUSTERING, KURTOSIS, ACCURACY)
 FIGURE = [
     Figure(
@@ -223,7 +230,8 @@ FIGURE = [
         title="imp along the dial, at every setting of the further axes",
         question="Do rewind step and prune fraction change what the inputs' non-Gaussianity does to IMP's masks?",
         notes=told,
-        panels=[each for column in zip(*map(of_settings, DRAWN), strict=True) for each in column],
+        per_line=2,
+        panels=[*map(of_settings, DRAWN), *map(of_ends, DRAWN)],
         claims=[*over_settings(WIDTH), *over_settings(CLUSTERING)]
         + [claim for quantity in (WIDTH, CLUSTERING, KURTOSIS, ACCURACY) for claim in compared(quantity)],
     ),
