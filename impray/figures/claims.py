@@ -148,15 +148,17 @@ def _why_not(left: pl.DataFrame, right: pl.DataFrame, first: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Level(Claim):
-    """The quantity is above (or below) a threshold, seed by seed."""
+    """The quantity is above (or below) a threshold, seed by seed; `near`: no further from it than the margin."""
 
     quantity: Quantity
     left: pl.Expr
     above: float | None = None
     below: float | None = None
+    near: float | None = None
 
     def _samples(self, of: Results) -> list[Sample]:
         threshold, sign = (self.above, 1) if self.above is not None else (self.below or 0.0, -1)
+        threshold, sign = (self.near, 0) if self.near is not None else (threshold, sign)
         found = []
         for says, rows in self._each(self._values(of, self.quantity), self.left):
             seeds = rows.group_by(self.over).agg(pl.col("value").mean()).sort(self.over)["value"].to_list()
@@ -220,7 +222,10 @@ class Share(Claim):
 
 @dataclass(frozen=True, kw_only=True)
 class Gaps(Claim):
-    """A number per seed that the figure computes itself (columns `seed` and `gap`), claimed positive (sign 1), negative, or none (0)."""
+    """A number per seed that the figure computes itself (columns `seed` and `gap`), claimed positive (sign 1), negative, or none (0).
+
+    A column `p`, alike in all rows, is the two-sided p of an exact test of their mean.
+    """
 
     frame: Frame
     sign: int = 1
@@ -230,6 +235,7 @@ class Gaps(Claim):
         found = []
         for says, rows in self._each(self.frame(of), pl.lit(True) if self.where is None else self.where):
             gaps = rows["gap"].drop_nulls().to_list()
-            lacking = "" if gaps else "was not measured"
-            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, lacking=lacking))
+            more = {"lacking": "" if gaps else "was not measured"}
+            more |= {"p_exact": rows["p"][0]} if gaps and "p" in rows.columns else {}
+            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, **more))
         return found

@@ -24,7 +24,7 @@ WORDS = 60  # of a caption inside a picture; the rest is in the text beside it
 KEPT = (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # ticks of densities, which a log axis has from dense to sparse
 LINEAR = 2.0  # a symmetric logarithmic axis is linear up to here
 AXIS_WORDS = {
-    "data.gaussian_blend": "blend with the Gaussian clone (0: as they are, 1: clone)",
+    "data.gaussian_blend": "blend (0: as they are, 1: Gaussian clone)",
     "data.gain": "gain (small: Gaussian, large: binary)",
     "round": "round (prunings)",
     "sparsity": "sparsity (share of weights gone)",
@@ -37,6 +37,7 @@ MEANS = {
     marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.",
     marks.dots: "Dots: seeds; markers: mean with its 95 % interval.",
     marks.swarm: "Dots: single values; bars: their median.",
+    marks.scatter: "Dots: trials, means over seeds; rings: no other is better in all goals; lower edge: trials without a number.",
 }
 Cell = tuple[Panel, pl.DataFrame, str]
 
@@ -115,7 +116,7 @@ def _panel(axes: Axes, panel: Panel, frame: pl.DataFrame) -> Mapping[str, Artist
     if panel.guide is not None:
         axes.axhline(panel.guide, color="0.55", linewidth=0.8, linestyle=":")
     handles = panel.mark(axes, frame, panel)
-    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars):
+    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars, marks.scatter):
         _x_axis(axes, panel, frame)
         _y_axis(axes, panel)
     return handles
@@ -133,7 +134,8 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         axes.minorticks_off()
         axes.invert_xaxis()
     elif scale == "names" or (len(places) <= 8 and scale != "symlog"):
-        axes.set_xticks(places["at"].to_list(), places["x"].to_list())
+        labels = places["x"].to_list() if scale == "names" else _apart(places, scale, 0.12 if panel.columns else 0.04)
+        axes.set_xticks(places["at"].to_list(), labels)
         axes.minorticks_off()
         if scale == "names":
             axes.set_xlim(places["at"].min() - 0.6, places["at"].max() + 0.6)  # type: ignore[operator]
@@ -143,6 +145,30 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         _symmetric(axes, places)
     elif panel.x == "round":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if panel.x == "round":
+        _densities(axes, frame)
+
+
+def _apart(places: pl.DataFrame, scale: str, least: float) -> list[str]:
+    """Labels of ticks, empty where the one before is nearer than this share of the axis."""
+    at = [math.log(each) if scale == "log" else each for each in places["at"]]
+    found, last = [], -math.inf
+    for x, words in zip(at, places["x"], strict=True):
+        is_clear = x - last >= least * (at[-1] - at[0])
+        found.append(words if is_clear else "")
+        last = x if is_clear else last
+    return found
+
+
+def _densities(axes: Axes, frame: pl.DataFrame) -> None:
+    """Below the number of a round the share of weights left, if that is one for all lineages."""
+    if "density" not in frame.columns:
+        return
+    left = frame.select("round", pl.col("density").round_sig_figs(2)).unique().sort("round")
+    if left["round"].n_unique() == len(left):
+        left = left.gather_every(max(1, (len(left) + 5) // 6))
+        axes.set_xticks(left["round"].to_list(), [f"{n}\n{100 * share:g}" for n, share in left.iter_rows()])
+        axes.set_xlabel("round, and weights left (%)")
 
 
 def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
@@ -178,6 +204,8 @@ def _words(
     """Facets are named above the first of the lines that have the same; x below the last of them; y at the left."""
     if place == 0 or not panel.columns:
         axes.set_ylabel(panel.ylabel, fontsize=7.5)
+    elif panel.shared:
+        axes.tick_params(labelleft=False)
     above, below = (lines[n] if 0 <= n < len(lines) else [] for n in (number - 1, number + 1))
     repeated = _same(panel, above, lines[number])
     title = "\n".join(
@@ -186,8 +214,11 @@ def _words(
     axes.set_title(title, fontsize=8 if len(lines[number]) < 5 else 7)
     if not _same(panel, below, lines[number]):
         axis = frame["axis"][0] if "axis" in frame.columns else ""
-        axes.set_xlabel(panel.xlabel or AXIS_WORDS.get(axis, axis) * bool(axes.get_xticks().size), fontsize=7.5)
+        words = panel.xlabel or axes.get_xlabel() or AXIS_WORDS.get(axis, axis)
+        words = textwrap.fill(words, 100 // len(lines[number]), break_on_hyphens=False)
+        axes.set_xlabel(words * bool(axes.get_xticks().size), fontsize=7.5)
     else:
+        axes.set_xlabel("")
         axes.tick_params(labelbottom=False)
 
 

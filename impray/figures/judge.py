@@ -57,6 +57,7 @@ class Sample:
              held: yes or no per unit where that is not `gap * sign > 0`; without gaps, a count that is judged itself.
              chance: probability that one unit holds under no effect.  question: claims of one question are corrected together.
              what: the unit of replication.  unit: the effect's.  lacking: why there is nothing to judge (no gaps, no held).
+             p_exact: two-sided p of the effect, where the figure has an exact test; else the t test's.
              control: what the other claims lean on.  source: paper and figure.  against: what would count against the claim.
     Raises:  ValueError: fields that contradict each other; each is a mistake of the figure's author.
     """
@@ -74,6 +75,7 @@ class Sample:
     control: bool = False
     source: str = ""
     against: str = ""
+    p_exact: float | None = None
 
     def __post_init__(self) -> None:
         wrong = {
@@ -132,7 +134,7 @@ class Finding:
 
 
 COUNT, STUDENT, SIGNS = "exact binomial", "t", "sign test"
-WORDS = [field.name for field in fields(Sample) if field.name not in ("gaps", "held")]
+WORDS = [field.name for field in fields(Sample) if field.name not in ("gaps", "held", "p_exact")]
 
 
 class Effect(NamedTuple):
@@ -185,9 +187,8 @@ def _effect(sample: Sample) -> Effect:
         held = sample.held or ()
         return Effect(sum(held) / len(held), *_share(sum(held), len(held), sample.chance))
     found = against_zero(np.array(sample.gaps, dtype=float))
-    return Effect(
-        float(found.mean), float(found.low), float(found.high), SIGNS if found.alike else STUDENT, float(found.p)
-    )
+    p = float(found.p if sample.p_exact is None else sample.p_exact)
+    return Effect(float(found.mean), float(found.low), float(found.high), SIGNS if found.alike else STUDENT, p)
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ lines    every row's list as a line (a field over inputs), coloured by `share` o
 curves   rows in their order as lines, one per colour and dash
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
+scatter  rows as dots, the best ringed, those without a number at the lower edge
 images   stored pictures (bits or values, with their shape) side by side
 """
 
@@ -195,6 +196,51 @@ def heat(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     return {}
 
 
+EDGE = {
+    "stopped": ("|", "0.35"),
+    "failed": ("x", "#D55E00"),
+    "diverged": ("1", "#CC79A7"),
+    "undefined": ("+", "#0072B2"),
+}
+
+
+def scatter(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """A dot per row, coloured by `shade` in [0, 1] (null: grey), a ring where `best`; rows without `y` at the lower edge, by `status`.
+
+    Options: `named` (column written beside the best), `line` (column of y of a step line), `join` (whether the best are joined).
+    """
+    axes.set_xscale("log" if frame["scale"][0] == "log" else "linear")
+    axes.margins(0.09, 0.14)
+    if frame["scale"][0] == "names":
+        axes.set_xticks(*frame.select("at", "x").unique().sort("at").to_dict(as_series=False).values())
+    known = frame.drop_nulls([panel.y, "at"])
+    shades = [colormaps["viridis"](shade) if shade is not None else (0.5, 0.5, 0.5, 1.0) for shade in known["shade"]]
+    axes.scatter(known["at"], known[panel.y], s=26, color=shades, linewidths=0, zorder=3)
+    best = known.filter("best").sort("at")
+    ring: dict[str, Any] = {
+        "markerfacecolor": "none",
+        "markeredgecolor": "black",
+        "markeredgewidth": 1.2,
+        "markersize": 7,
+    }
+    axes.plot(
+        best["at"], best[panel.y], marker="o", color="0.4", lw=1.0 * bool(panel.options.get("join")), zorder=2, **ring
+    )
+    for n, row in enumerate(best.iter_rows(named=True) if "named" in panel.options else ()):
+        place, beside = (row["at"], row[panel.y]), (5, -11 if n % 2 else 5)  # in turn, so that neighbours do not meet
+        axes.annotate(str(row[panel.options["named"]]), place, beside, textcoords="offset points", fontsize=7)  # type: ignore[index]
+    if "line" in panel.options:
+        axes.step(frame["at"], frame[str(panel.options["line"])], where="post", color="0.4", lw=1.0, zorder=1)
+    handles: dict[str, Artist] = {"best": Line2D([], [], linestyle="", marker="o", **ring)}
+    for status, (marker, colour) in EDGE.items():
+        lost = frame.filter(pl.col("status") == status, pl.col(panel.y).is_null()).drop_nulls("at")
+        edge: dict[str, Any] = {"linestyle": "", "marker": marker, "color": colour, "markersize": 6}
+        if len(lost):
+            axes.plot(lost["at"], [0.03] * len(lost), transform=axes.get_xaxis_transform(), **edge)
+            handles[status] = Line2D([], [], **edge)
+    return handles
+
+
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
@@ -279,5 +325,20 @@ MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "bars": bars,
     "heat": heat,
     "images": images,
+    "scatter": scatter,
 }
-__all__ = ["MARKS", "Mark", "band", "bars", "curves", "dots", "heat", "images", "lines", "mosaic", "swarm", "unpacked"]
+__all__ = [
+    "MARKS",
+    "Mark",
+    "band",
+    "bars",
+    "curves",
+    "dots",
+    "heat",
+    "images",
+    "lines",
+    "mosaic",
+    "scatter",
+    "swarm",
+    "unpacked",
+]

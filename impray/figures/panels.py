@@ -140,7 +140,9 @@ class Figure:
     name: str
     title: str
     question: str
-    panels: Sequence[Panel]
+    panels: (
+        Sequence[Panel] | Callable[[Results], Sequence[Panel]]
+    )  # a function, where they depend on what the sweep asks
     claims: Sequence[Claim] = ()
     paper: str = ""
     source: str = ""
@@ -192,7 +194,7 @@ def table(figure: Figure, of: Results) -> Table:
     """
     of = figure.part(of)
     drawn, lacking, why = [], [], set()
-    for panel in figure.panels:
+    for panel in figure.panels(of) if callable(figure.panels) else figure.panels:
         try:
             drawn.append((panel, panel.rows(of)))
         except NotMeasured as missing:

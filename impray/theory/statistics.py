@@ -89,6 +89,29 @@ def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -
     return float("nan") if (np.ptp(ranks, axis=1) == 0).any() else float(np.corrcoef(ranks)[0, 1])
 
 
+class Ranks(NamedTuple):
+    """A rank correlation over pairs: what each pair adds (their mean is `spearman`), and a two-sided p by shuffling; NaN where it is."""
+
+    of_pairs: Float[np.ndarray, " pair"]
+    p: float
+
+
+def ranks(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, shuffles: int = 20_000) -> Ranks:
+    """Spearman's correlation where pairs, not seeds, are the unit: products of standardised ranks, and p = (1 + as large) / (1 + shuffles).
+
+    Shuffles are seeded. Their p, not a t test of the products: that one finds p < 0.05 in 6.5 % of cases with 9 unrelated pairs.
+    """
+    from scipy.stats import rankdata  # here, because it is slow to import
+
+    if np.isnan(spearman(x, y)):
+        return Ranks(np.full(len(x), np.nan), float("nan"))
+    both = rankdata(np.stack([np.asarray(side, dtype=float) for side in (x, y)]), axis=1)
+    one, other = (both - both.mean(1, keepdims=True)) / both.std(1, keepdims=True)
+    shuffled = np.random.default_rng(0).permuted(np.tile(one, (shuffles, 1)), axis=1) @ other
+    as_large = np.abs(shuffled) >= np.abs(one @ other) * (1 - 1e-9)
+    return Ranks(one * other, float((1 + as_large.sum()) / (1 + shuffles)))
+
+
 def front(points: Sequence[Sequence[float | None]]) -> list[bool]:
     """Which points no other one beats: no worse in every goal, better in one. Smaller is better; None and NaN are never on it."""
     whole = [all(value is not None and value == value for value in point) for point in points]
