@@ -176,5 +176,5 @@ def test_a_picture_is_drawn_of_every_scale_and_its_caption_is_short(of, figure):
 
 def test_a_figure_of_nothing_says_what_it_needs(of):
     nothing = Figure(name="n", title="n", question="", panels=[Panel(of=WIDTH.in_layer(2), mark=dots)])
-    with pytest.raises(NotMeasured, match="autocorrelation"):
+    with pytest.raises(NotMeasured, match="layer = 2"):
         table(nothing, of)
