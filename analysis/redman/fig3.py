@@ -41,8 +41,8 @@ def panel(quantity, **more):
     return Panel(of=quantity, mark=dots, x="method", dash="side", **more)
 
 
-def on_natural(quantity, **more):
-    says = f"imp's masks are {quantity.comparative} on natural inputs than on the clone"
+def on_natural(quantity, note="", **more):
+    says = f"imp's masks are {quantity.comparative} on natural inputs than on the clone{note}"
     return More(quantity=quantity, left=imp & natural, than=imp & clone, says=says, question=quantity.name, **more)
 
 
@@ -72,7 +72,7 @@ FIGURE = Figure(
              says="on the clone imp's masks are no narrower than random masks", source="Redman et al. (2025), Fig. 3B"),
         on_natural(CLUSTERING),
         on_natural(SPREAD, optional=True),
-        on_natural(OF_CEILING, optional=True),
+        on_natural(OF_CEILING, ", as a share of what their fan-in allows", optional=True),
     ],
 )  # fmt: skip
 
