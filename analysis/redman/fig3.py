@@ -56,15 +56,15 @@ FIGURE = Figure(
     base=True,
     wanted=lambda of: of.where((imp | oneshot | random) & (natural | clone)),
     notes=["Samples: held-out inputs, both sides on one scale. Masks: imp's, of the lowest seed."],
-    per_line=2,
+    per_line=3,
     panels=[
         Panel(of=samples, mark=images, columns="side", label="samples", height=1.5, options={"as": "image"}, optional=True),
         Panel(of=masks, mark=images, columns="side", label="imp's masks", height=2.2, optional=True),
         panel(WIDTH_X_MEDIAN),
         panel(CLUSTERING),
+        panel(OF_CEILING, optional=True),
         panel(SPREAD, optional=True),
         panel(PIECES, optional=True),
-        panel(OF_CEILING, optional=True),
     ],
     claims=[
         on_natural(WIDTH_X_MEDIAN, margin=HALF_A_PIXEL, source=PAPER),
