@@ -41,8 +41,8 @@ def panel(quantity, **more):
     return Panel(of=quantity, mark=dots, x="method", dash="side", **more)
 
 
-def on_natural(quantity, **more):
-    says = f"imp's masks are {quantity.comparative} on natural inputs than on the clone"
+def on_natural(quantity, note="", **more):
+    says = f"imp's masks are {quantity.comparative} on natural inputs than on the clone{note}"
     return More(quantity=quantity, left=imp & natural, than=imp & clone, says=says, question=quantity.name, **more)
 
 
@@ -56,15 +56,15 @@ FIGURE = Figure(
     base=True,
     wanted=lambda of: of.where((imp | oneshot | random) & (natural | clone)),
     notes=["Samples: held-out inputs, both sides on one scale. Masks: imp's, of the lowest seed."],
-    per_line=2,
+    per_line=3,
     panels=[
         Panel(of=samples, mark=images, columns="side", label="samples", height=1.5, options={"as": "image"}, optional=True),
         Panel(of=masks, mark=images, columns="side", label="imp's masks", height=2.2, optional=True),
         panel(WIDTH_X_MEDIAN),
         panel(CLUSTERING),
+        panel(OF_CEILING, optional=True),
         panel(SPREAD, optional=True),
         panel(PIECES, optional=True),
-        panel(OF_CEILING, optional=True),
     ],
     claims=[
         on_natural(WIDTH_X_MEDIAN, margin=HALF_A_PIXEL, source=PAPER),
@@ -72,7 +72,7 @@ FIGURE = Figure(
              says="on the clone imp's masks are no narrower than random masks", source="Redman et al. (2025), Fig. 3B"),
         on_natural(CLUSTERING),
         on_natural(SPREAD, optional=True),
-        on_natural(OF_CEILING, optional=True),
+        on_natural(OF_CEILING, ", as a share of what their fan-in allows", optional=True),
     ],
 )  # fmt: skip
 

@@ -183,8 +183,9 @@ def test_the_page_says_what_the_paper_did_and_what_this_run_did(folder):
     out = folder()
     redman2025.command.draw_into(redman2025.PAPER, out)
     page = (out / "figures" / "redman2025.html").read_text()
-    assert "after 1,000 updates" in page and "after 75 updates" in page and page.count("data:image/png") == 4
-    assert len(tables.scan("findings", out).collect()) == sum(len(rows) for rows in stored.expected(ROWS).values())
+    assert "after 1,000 updates" in page and "after 75 updates" in page and page.count("data:image/png") >= 4
+    found = tables.scan("findings", out).filter(col("figure").is_in([each.name for each in FIGURES.values()])).collect()
+    assert len(found) == sum(len(rows) for rows in stored.expected(ROWS).values())
 
 
 @pytest.mark.parametrize("name", FIGURES)
