@@ -219,8 +219,9 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
     leaderboard(request.sweep, folder, console)
     for path in report.figures:
         text = path.store.file(path.key.removesuffix(".png") + ".txt").read()
-        if text is not None:  # its first lines; the whole text lies beside the figure
-            head = text.decode().split("\n\n", 1)[0]
+        if text is not None:  # its title and what this run says; the whole text lies beside the figure
+            title, *others = text.decode().splitlines()
+            head = "\n".join([title, *(line for line in others if line.startswith("This run: "))])
             console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
