@@ -20,6 +20,12 @@ from impray.results.paths import Paths  # noqa: E402
 BLEND = "data.gaussian_blend"
 
 
+@pytest.fixture
+def of(request, stored_sweep) -> Results:
+    """The stored sweep that a test file names: SWEEP."""
+    return stored_sweep(request.module.SWEEP)
+
+
 @pytest.fixture(scope="session")
 def stored_sweep(tmp_path_factory) -> Callable[[str], Results]:
     """The results of stored rows, by their name."""

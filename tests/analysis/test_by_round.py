@@ -11,16 +11,13 @@ from impray.results.quantities import Quantity
 
 SCRIPTS = pytest.mark.parametrize("script", [width_by_round, kurtosis_by_round], ids=lambda script: script.__name__)
 
-
-@pytest.fixture
-def of(stored_sweep):
-    return stored_sweep("quickstart")
+SWEEP = "quickstart"
 
 
 @SCRIPTS
 def test_counts_and_means_are_those_of_050(script, of):
     """0.5.0 counted every round by itself; "over all rounds" is the mean of its means."""
-    stored.agrees(script.FIGURE, of, stored.expected("quickstart")[script.__name__])
+    stored.agrees(script.FIGURE, of, stored.expected(SWEEP)[script.__name__])
 
 
 def test_a_line_changes_by_its_slope_times_the_rounds(of):

@@ -8,15 +8,12 @@ from polars import col
 from impray.figures import table
 from impray.results.quantities import CLUSTERING, WIDTH, Quantity
 
-
-@pytest.fixture
-def of(stored_sweep):
-    return stored_sweep("non_gaussianity_dial")
+SWEEP = "non_gaussianity_dial"
 
 
 def test_counts_and_means_are_those_of_050(of):
     """0.5.0 counted pairs of setting and seed, 27 and 9 of them; they are averaged into their 3 seeds here."""
-    told = stored.expected("non_gaussianity_dial")
+    told = stored.expected(SWEEP)
     for figure in dial.FIGURE:
         stored.agrees(figure, of, told[figure.name])
     for quantity, name in ((WIDTH, "rf_width_px"), (CLUSTERING, "clustering")):

@@ -13,25 +13,18 @@ from impray.results.paths import Paths
 from impray.spec import axes
 from impray.spec.sweep import Sweep
 
-
-@pytest.fixture
-def of(stored_sweep):
-    return stored_sweep("search_small_fields")
+SWEEP = "search_small_fields"
 
 
 def test_the_search_of_050_comes_out_again(of):
     """0.5.0 held the strongest axis against 2,000 shuffles; p by shuffling and Holm over the axes is that test, of every axis."""
-    told, frame = stored.expected("search_small_fields"), goals.trials(of)
+    told, frame = stored.expected(SWEEP), goals.trials(of)
     assert frame.filter("best")["number"].to_list() == told["front"]
     assert frame["so_far"].to_list() == told["best"] and frame["status"].to_list() == told["status"]
     found = [(goal, *link) for goal in ("goal 1", "goal 2") for link in goals.links(of, goal)]
-    assert found == [
-        (goal, path, pytest.approx(rho, rel=1e-9), n)
-        for goal, links in told["rho"].items()
-        for path, (rho, n) in links.items()
-    ]
-    findings = table(goals.FIGURE, of).findings
-    assert [each.effect for each in findings[1:]] == pytest.approx([abs(rho) for _, _, rho, _ in found], rel=1e-9)
+    assert found == [(*link[:2], pytest.approx(link[2], rel=1e-9), link[3]) for link in told["links"]]
+    findings = table(goals.FIGURE, of).findings[1:]
+    assert [each.effect for each in findings] == pytest.approx([abs(rho) for _, _, rho, _ in found], rel=1e-9)
     low, high = (f"{100 * share:.3g}" for share in told["density"])
     assert any(f"{low} to {high} %" in note for note in goals.notes(of))
 
@@ -78,9 +71,10 @@ def test_of_one_goal_the_best_so_far_is_kept(search):
     assert [each.of for each in table(goals.FIGURE, of).findings] == [3]
 
 
-@pytest.mark.parametrize(
-    ("wanted", "round", "why"), [([WIDE], None, "has finished"), ([WIDE], 10, "--round"), ([], None, "no goals")]
-)
+MISSING = [([WIDE], None, "has finished"), ([WIDE], 10, "--round"), ([], None, "no goals")]
+
+
+@pytest.mark.parametrize(("wanted", "round", "why"), MISSING)
 def test_what_is_missing_is_said(search, wanted, round, why):
     with pytest.raises(NotMeasured, match=why):
         table(goals.FIGURE, results(search(wanted, [("stopped", None)] * 2).place, round=round))

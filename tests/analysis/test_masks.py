@@ -7,22 +7,19 @@ from polars import col
 
 from impray.figures import NotMeasured
 
-
-@pytest.fixture
-def of(stored_sweep):
-    return stored_sweep("quickstart")
+SWEEP = "quickstart"
 
 
 def test_counts_and_means_are_those_of_050(of):
     """0.5.0 judged one seed; the numbers that it gives of each seed by itself are counted here."""
-    stored.agrees(masks.FIGURE, of, stored.expected("quickstart")["masks"])
+    stored.agrees(masks.FIGURE, of, stored.expected(SWEEP)["masks"])
 
 
 def test_shown_are_the_units_of_050_with_the_most_inputs_first(of):
     shown = masks.shown(of)
     assert shown.select("seed", "round").unique().rows() == [(0, 10)]
     mean = masks.of_lineages(of).filter(round=10)
-    for key, (near, most, least, units) in stored.expected("quickstart")["masks of seed 0"].items():
+    for key, (near, most, least, units) in stored.expected(SWEEP)["masks of seed 0"].items():
         method, blend = key.split()
         part = shown.filter(col("method") == method, col("data.gaussian_blend") == float(blend))
         inputs = part["fan_in"].to_list()

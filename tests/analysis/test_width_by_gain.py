@@ -6,10 +6,11 @@ from polars import col
 
 from impray.figures import table
 
+SWEEP = "quickstart"
 
-def test_counts_and_means_are_those_of_050_and_what_is_missing_is_said(stored_sweep):
-    of = stored_sweep("quickstart")
-    stored.agrees(width_by_gain.FIGURE, of, stored.expected("quickstart")["width_by_gain"])
+
+def test_counts_and_means_are_those_of_050_and_what_is_missing_is_said(of):
+    stored.agrees(width_by_gain.FIGURE, of, stored.expected(SWEEP)["width_by_gain"])
     found = table(width_by_gain.FIGURE, of.where(col("method") != "random")).findings
     assert {each.lacking for each in found if "random" in each.says} == {"one side was not measured"}
     assert all(each.of == 6 for each in found if "random" not in each.says)
