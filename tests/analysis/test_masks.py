@@ -36,5 +36,5 @@ def test_only_the_most_connected_units_count(of, monkeypatch):
 
 @pytest.mark.parametrize("rows", [masks.shown, masks.of_lineages])
 def test_a_sweep_without_masks_says_what_it_needs(rows, stored_sweep):
-    with pytest.raises(NotMeasured, match="no rows in the table masks"):
+    with pytest.raises(NotMeasured, match="needs the measure masks"):
         rows(stored_sweep("non_gaussianity_dial"))
