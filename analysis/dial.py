@@ -105,94 +105,72 @@ def told(of):
     low, high = (100 * share for share in (rows["density"].min(), rows["density"].max()))
     unequal = ": not one density, and part of what differs between settings is that" * (high > 1.05 * low)
     found = [f"Read with {low:.3g} to {high:.3g} % of the weights left{unequal}."]
-    for quantity in LOCAL:
-        try:
-            gaps = differences(quantity)(of)
-        except NotMeasured:
-            continue
-        held = (quantity.sign * gaps["value"] > 0).sum()
-        of_what = f"{gaps['seed'].n_unique()} seeds at {gaps['setting'].n_unique()} settings of one set of inputs"
-        found.append(
-            f"imp is {quantity.comparative} at the least Gaussian end in {held} of {len(gaps)} pairs: {of_what}."
-        )
+    for quantity in (WIDTH, CLUSTERING) if (of.lineages["end"] != "").any() else ():
+        gaps = differences(quantity)(of)
+        pairs = f"{(quantity.sign * gaps['value'] > 0).sum()} of {len(gaps)} pairs"
+        where = f"{gaps['seed'].n_unique()} seeds at {gaps['setting'].n_unique()} settings of one set of inputs"
+        found.append(f"imp is {quantity.comparative} at the least Gaussian end in {pairs}: {where}.")
     return found
 
 
-def order(quantity, says, left, than, question, **more):
-    says, question = says.replace("more", quantity.comparative, 1), f"{quantity.name}: {question}"
-    return More(quantity=quantity, left=left, than=than, says=says, question=question, at=AT, by=("setting",), **more)
+def said(quantity, says, question, **more):
+    """What all claims on a quantity have; "more" becomes its comparative."""
+    return {"says": says.replace("more", quantity.comparative, 1), "question": f"{quantity.name}: {question}", **more}
 
 
-def gaps(quantity, says, frame, question, **more):
-    says, question = says.replace("more", quantity.comparative, 1), f"{quantity.name}: {question}"
-    return Gaps(frame=frame, says=says, question=question, **{"unit": quantity.unit} | more)
+def order(quantity, left, than, says, question, **more):
+    shared = said(quantity, says, question, **more)
+    return More(quantity=quantity, left=left, than=than, at=AT, by=("setting",), **shared)
 
 
 def ends(quantity):
     """imp between the ends of the dial, and against random at both."""
     clone = "against: the clone's masks have no structure (Redman et al. 2025, Fig. 3B)"
     return [
-        order(quantity, "imp is more on the least Gaussian inputs than on the most", imp & least, imp & most, "ends", source=FIG3),
-        order(quantity, "On the most Gaussian inputs imp is more than random too", imp & most, random & most, "ends", source=clone),
-        order(quantity, "On the least Gaussian inputs imp is more than random", imp & least, random & least, "ends", control=True),
+        order(quantity, imp & least, imp & most, "imp is more on the least Gaussian inputs than on the most", "ends", source=FIG3),
+        order(quantity, imp & most, random & most, "On the most Gaussian inputs imp is more than random too", "ends", source=clone),
+        order(quantity, imp & least, random & least, "On the least Gaussian inputs imp is more than random", "ends", control=True),
     ]  # fmt: skip
 
 
 def course(quantity):
     """What makes it a dial: an order, in every step, and not in the first alone."""
-    sign, question = quantity.sign, "dial"
-    rank = course_of(quantity, lambda line: sign * spearman(range(len(line)), line))
-    step = course_of(quantity, lambda line: (sign * np.diff(line)).min())
-    rest = course_of(quantity, lambda line: sign * (line[-2] - line[0]))
-    return [
-        gaps(
-            quantity,
-            "The less Gaussian the inputs, the more is imp (rank correlation)",
-            rank,
-            question,
-            unit="",
-            source=FIG3,
-        ),
-        gaps(
-            quantity,
-            "At every step of the dial imp is more on the less Gaussian inputs (smallest step)",
-            step,
-            question,
-        ),
-        gaps(
-            quantity,
-            "Beyond its first step the dial goes on: imp is more there than on the most Gaussian inputs",
-            rest,
-            question,
-        ),
-    ]
+    sign = quantity.sign
+    numbers = {
+        "The less Gaussian the inputs, the more is imp (rank correlation)": lambda line: sign * spearman(range(len(line)), line),
+        "At every step of the dial imp is more on the less Gaussian inputs (smallest step)": lambda line: (sign * np.diff(line)).min(),
+        "Beyond its first step too the dial makes imp more": lambda line: sign * (line[-2] - line[0]),
+    }  # fmt: skip
+    return [Gaps(frame=course_of(quantity, number), **said(quantity, says, "dial")) for says, number in numbers.items()]
 
 
-def over_settings(quantity):
-    """The ends, in the mean of all settings and where they differ least."""
-    says = "In the mean of all settings imp is more on the least Gaussian inputs than on the most"
-    everywhere = "At every setting imp is more on the least Gaussian inputs than on the most (smallest difference)"
+def methods(quantity):
+    """imp against the others in the mean of all settings."""
+    says = "On the least Gaussian inputs imp is more than"
     return [
-        order(quantity, says, imp & least, imp & most, "settings"),
-        gaps(quantity, everywhere, smallest(quantity), "settings"),
+        order(quantity, imp & least, oneshot & least, f"{says} oneshot", "methods"),
+        order(quantity, imp & least, random & least, f"{says} random", "methods", control=True),
     ]
 
 
 def compared(quantity):
-    """The methods in the mean of all settings, and what a further axis does, on the least Gaussian inputs."""
-    methods = {"oneshot": oneshot, "random": random}
+    """imp between the ends over all settings, the methods, and what a further axis does."""
+    inputs, unit = "on the least Gaussian inputs", quantity.unit
+    everywhere = said(
+        quantity, f"At every setting imp is more {inputs} than on the most (smallest difference)", "settings"
+    )
+    further = said(quantity, f"With {{each}} imp is more {inputs}", "further axes", each="words", sign=quantity.sign)
     return [
-        *(order(quantity, f"On the least Gaussian inputs imp is more than {name}", imp & least, method & least, "methods")
-          for name, method in methods.items()),
-        gaps(quantity, "With {each} imp is more on the least Gaussian inputs", effects(quantity), "further axes",
-             each="words", sign=quantity.sign),
+        order(quantity, imp & least, imp & most, f"In the mean of all settings imp is more {inputs} than on the most", "settings"),
+        Gaps(frame=smallest(quantity), unit=unit, **everywhere),
+        *methods(quantity),
+        Gaps(frame=effects(quantity), unit=unit, **further),
     ]  # fmt: skip
 
 
 def panel(quantity, of, **more):
-    return Panel(
-        of=of, at=AT, mark=dots, label=quantity.label, optional=quantity in (SPREAD, PIECES), height=1.8, **more
-    )
+    optional = quantity in (SPREAD, PIECES)
+    return Panel(of=of, at=AT, mark=dots, label=quantity.label, optional=optional, height=1.8, **more)
 
 
 def of_settings(quantity):
@@ -202,17 +180,13 @@ def of_settings(quantity):
 
 
 def of_ends(quantity):
-    shown = {
-        "x": "place",
-        "xlabel": "as the columns above",
-        "colour": "second",
-        "options": {"join": False},
-        "scale": "names",
-    }
-    return panel(quantity, differences(quantity), title="least minus most Gaussian inputs", reference=0.0, **shown)
+    shown = {"x": "place", "xlabel": "as the columns above", "scale": "names", "colour": "second", "reference": 0.0}
+    return panel(
+        quantity, differences(quantity), title="least minus most Gaussian inputs", options={"join": False}, **shown
+    )
 
 
-LOCAL, DRAWN = (WIDTH, CLUSTERING), (WIDTH, SPREAD, PIECES, CLUSTERING, KURTOSIS, ACCURACY)
+DRAWN = (WIDTH, SPREAD, PIECES, CLUSTERING, KURTOSIS, ACCURACY)
 FIGURE = [
     Figure(
         name="dial",
@@ -232,8 +206,7 @@ FIGURE = [
         notes=told,
         per_line=2,
         panels=[*map(of_settings, DRAWN), *map(of_ends, DRAWN)],
-        claims=[*over_settings(WIDTH), *over_settings(CLUSTERING)]
-        + [claim for quantity in (WIDTH, CLUSTERING, KURTOSIS, ACCURACY) for claim in compared(quantity)],
+        claims=[*compared(WIDTH), *compared(CLUSTERING), *compared(KURTOSIS), *methods(ACCURACY)],
     ),
 ]  # fmt: skip
 

@@ -21,7 +21,7 @@ from impray.results.tidy import positions
 from impray.spec.search import AtDensity, Range
 from impray.theory.statistics import front, ranks, spearman
 
-MOST_AXES, LOST = 3, ("stopped", "failed", "diverged", "undefined")
+MOST_AXES = 3
 
 
 def asked(of):
@@ -62,7 +62,9 @@ def links(of, goal):
     """(axis, rank correlation, trials) of a goal with every axis that has an order, the strongest first; NaN ones left out."""
     frame = trials(of)
     pairs = {path: frame.drop_nulls([goal, path]) for path in of.axes if of.axes[path] in ("int", "float")}
-    found = [(path, spearman(known[path], known[goal]), len(known)) for path, known in pairs.items()]
+    found = [
+        (path, spearman(known[path].to_numpy(), known[goal].to_numpy()), len(known)) for path, known in pairs.items()
+    ]
     return sorted((link for link in found if not math.isnan(link[1])), key=lambda link: -abs(link[1]))
 
 
@@ -76,7 +78,7 @@ def of_axes(place):
         for path, rho, _ in links(of, goal):
             known = frame.drop_nulls([goal, path])
             said = pl.lit(f"{words} {'rises' if rho > 0 else 'falls'} with {path}")
-            added, p = ranks(known[path], known[goal])
+            added, p = ranks(known[path].to_numpy(), known[goal].to_numpy())
             found.append(known.select("number", words=said, gap=pl.Series(np.sign(rho) * added), p=pl.lit(p)))
         return pl.concat(found) if found else pl.DataFrame(schema={"words": pl.String, "gap": pl.Float64})
 
@@ -89,7 +91,7 @@ def conflict(of):
         raise NotMeasured("one goal only")
     known = trials(of).drop_nulls(["goal 1", "goal 2"])
     sign = 1 if asked(of)[0].direction == asked(of)[1].direction else -1
-    added, p = ranks(known["goal 1"], known["goal 2"])
+    added, p = ranks(known["goal 1"].to_numpy(), known["goal 2"].to_numpy())
     return known.select("number", gap=pl.Series(sign * added), p=pl.lit(p))
 
 

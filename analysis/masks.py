@@ -23,7 +23,10 @@ least, most = col("end") == LEAST, col("end") == MOST
 
 def connected(of):
     """Stored image masks of layer 1, of each lineage and round those with the most inputs, in that order."""
-    frame = of.rows("masks", ["unit", "fan_in", "bits", "shape"], layer=1).filter(col("shape").list.len() >= 2)
+    try:
+        frame = of.rows("masks", ["unit", "fan_in", "bits", "shape"], layer=1).filter(col("shape").list.len() >= 2)
+    except NotMeasured:
+        raise NotMeasured("needs the measure masks") from None
     if frame.is_empty():
         raise NotMeasured("no stored mask of the first layer is an image")
     ordered = frame.sort("number", "lineage", "round", "fan_in", "unit", descending=[False, False, False, True, False])

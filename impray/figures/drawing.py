@@ -243,7 +243,17 @@ def caption(table: Table) -> str:
         {n for p, frame in table.panels if p.x != "round" and "round" in frame.columns for n in frame["round"].unique()}
     )
     at = [f"Round {_between(rounds)}."] if rounds else []
-    return " ".join([*means, *seeds, *at, *table.of.missing])
+    pooled = max((_settings(*panel) for panel in table.panels), default=1)
+    of_settings = [f"Means over {pooled} settings of further axes."] * (pooled > 1)
+    return " ".join([*means, *seeds, *of_settings, *at, *table.of.missing])
+
+
+def _settings(panel: Panel, frame: pl.DataFrame) -> int:
+    """How many settings of further axes one mean of a panel pools."""
+    if not {"setting", "seed"} <= set(frame.columns):
+        return 1
+    groups = [name for name in ("facet", "x", "seed", panel.colour, panel.dash) if name in frame.columns]
+    return int(frame.group_by(groups).agg(pl.col("setting").n_unique())["setting"].max())  # type: ignore[arg-type]
 
 
 def _between(values: Sequence[int]) -> str:

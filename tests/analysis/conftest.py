@@ -3,17 +3,33 @@
 import json
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "analysis"))
+sys.path[:0] = [str(Path(__file__).parents[2] / "analysis"), str(Path(__file__).parent)]  # scripts, and `stored`
 
+import stored  # noqa: E402
+
+from impray.figures import Results, results  # noqa: E402
 from impray.results import tables  # noqa: E402
 from impray.results.paths import Paths  # noqa: E402
 
 BLEND = "data.gaussian_blend"
+
+
+@pytest.fixture
+def of(request, stored_sweep) -> Results:
+    """The stored sweep that a test file names: SWEEP."""
+    return stored_sweep(request.module.SWEEP)
+
+
+@pytest.fixture(scope="session")
+def stored_sweep(tmp_path_factory) -> Callable[[str], Results]:
+    """The results of stored rows, by their name."""
+    return cache(lambda name: results(stored.folder(name, tmp_path_factory.mktemp(name))))
 
 
 @pytest.fixture

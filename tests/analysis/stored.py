@@ -8,11 +8,13 @@
 
 import argparse
 import json
+import math
 import shutil
 from pathlib import Path
 
 import polars as pl
 
+from impray.figures import panels
 from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.schema import PROVENANCE, schema
@@ -33,6 +35,19 @@ def folder(name, to):
 
 def expected(name):
     return json.loads((ROWS / name / "expected.json").read_text())
+
+
+def agrees(figure, of, told):
+    """The findings by what they say, held against `told`: says -> (held, of, effect), null where 0.5.0 did not say it.
+
+    Means are sums in another order: 1e-9.
+    """
+    findings = {each.says: each for each in panels.table(figure, of).findings}
+    for says, (held, units, effect) in told.items():
+        found = findings[says]
+        assert held in (None, found.held) and found.of == units, found
+        assert effect is None or math.isclose(found.effect, effect, rel_tol=1e-9, abs_tol=1e-12), found
+    return findings
 
 
 def store(out, name, wanted, seeds, rounds, columns):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from impray.theory.statistics import against_zero, front, holm, spearman
+from impray.theory.statistics import against_zero, front, holm, ranks, spearman
 
 INF, NAN = math.inf, math.nan
 
@@ -97,3 +97,13 @@ def test_a_front_of_nothing_equal_points_and_what_lacks_one_goal():
     assert front([]) == []
     assert front([[1.0, 2.0], [1.0, 2.0]]) == [True, True]
     assert front([[0.0, None], [1.0, 1.0]]) == [False, True]
+
+
+def test_what_pairs_add_is_the_rank_correlation_and_p_that_of_all_orders():
+    x, y = [1.0, 2.0, 3.0, 4.0, 5.0], [2.0, 1.0, 4.0, 3.0, 5.0]
+    found = ranks(x, y)
+    assert found.of_pairs.mean() == pytest.approx(spearman(x, y)) == pytest.approx(0.8)
+    exact = np.mean([abs(spearman(x, order)) >= 0.8 - 1e-9 for order in itertools.permutations(y)])
+    assert found.p == pytest.approx(exact, abs=4 * (exact / 20_000) ** 0.5)
+    assert ranks(np.exp(x), -np.array(y)).p == found.p  # of ranks only, two-sided
+    assert np.isnan(ranks(x, [1.0] * 5).p)
