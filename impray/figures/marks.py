@@ -144,7 +144,10 @@ def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]
 
 
 def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """From the first x to the last, rows without a y too. Option `moment`: what the place in the column `moment` is called, where a grey line stands."""
+    """From the first x to the last, rows without a y too.
+
+    Option `moment`: what the place in the column `moment` is called, where a grey line stands.
+    """
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
         shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.1}
