@@ -82,12 +82,13 @@ def amplifiers(of: Results) -> pl.DataFrame:
 
 def over_time(place: int) -> Panel:
     """Weights over time of one stimulus, of the net of the lowest seed."""
-    theory = col("field").str.replace("(.*) amplifier", "eq. 5, $1")
+    theory = col("field").replace({TAYLOR: "eq. 5, Taylor", EXACT: "eq. 5, exact"})
     how = pl.when(simulated).then(pl.format("simulated, seed {}", "seed")).otherwise(theory)
     one = (col("trial").rle_id() == place) & (col("seed") == col("seed").min().over("trial"))
 
     def rows(of: Results) -> pl.DataFrame:
-        return fields(of).filter(one).select(pl.format("{}: {}", "name", how).alias("net"), "step", "share", "weights")
+        named = fields(of).with_columns(pl.format("{}: {}", "name", how).alias("net"))
+        return named.filter(one).select("net", "step", "share", "weights")
 
     return Panel(
         of=rows,

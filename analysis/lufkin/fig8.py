@@ -79,7 +79,7 @@ def drawn(of: Results) -> pl.DataFrame:
     times = courses(of).select("trial", "seed", "step", "distance", "moment", "after")
     found = fields(of).filter(col("net").is_not_null()).join(times, on=["trial", "seed", "step"], maintain_order="left")
     near = pl.when(col("ipr") <= RISES).then("ipr").alias("ipr_near_0")
-    happens = col("time") <= pl.coalesce(UNTIL * col("moment"), "after")
+    happens = col("time") <= pl.coalesce(pl.when(col("moment") > 0).then(UNTIL * col("moment")), "after")
     return found.filter(happens).drop("weights", "seed").with_columns(near)
 
 

@@ -199,8 +199,8 @@ def table(figure: Figure, of: Results) -> Table:
             drawn.append((panel, panel.rows(of)))
         except NotMeasured as missing:
             words = (panel.title or panel.ylabel).replace("\n", " ")
-            why.add(str(missing))
             if not panel.optional:
+                why.add(str(missing))
                 lacking.append(f"{words}: {missing}" if words else str(missing))
     if not drawn:
         raise NotMeasured("; ".join(why if len(why) == 1 else dict.fromkeys(lacking)))
