@@ -29,6 +29,7 @@ from impray.results.quantities import Quantity
 from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec.errors import DataError
+from impray.spec.measure import MEASURE_KINDS
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.theory.naming import named
@@ -86,6 +87,8 @@ class Results:
     def rows(self, table: str, columns: Sequence[str] = (), **values: object) -> pl.DataFrame:
         """Rows of lineages that did not diverge, with their keys and what their trial is.
 
+        Where both have a column of one name, the table's is called `image_name`, `image_number`, `histogram_name`.
+
         Args:    columns: further ones of the table; all by default.  values: only rows with this value of a column, or one of these.
         Raises:  DataError: the files cannot be read.  NotMeasured: there is no such row.
         """
@@ -95,10 +98,11 @@ class Results:
         found = self._scanned(table).filter(pl.col("lineage").is_in(sound["lineage"].to_list()), *wanted)
         names = found.collect_schema().names()
         chosen = list(dict.fromkeys([*(n for n in _KEYS if n in names), *values, *columns])) if columns else names
-        kept = [name for name in chosen if name == "lineage" or name not in beside]
-        frame = _collected(found.select(kept), self.place, table)
+        own = {name: f"{table.removesuffix('s')}_{name}" for name in chosen if name in _OF_TRIAL}
+        kept = [name for name in chosen if name == "lineage" or name not in beside or name in own]
+        frame = _collected(found.select(kept).rename(own), self.place, table)
         if frame.is_empty():
-            raise NotMeasured(f"no rows in the table {table}{_listed(values)}")
+            raise NotMeasured(f"no rows in the table {table}{_listed(values)}{_filled_by(table)}")
         return frame.join(sound.select(beside), on="lineage", how="left", maintain_order="left")
 
     def _scanned(self, table: str) -> pl.LazyFrame:
@@ -358,6 +362,13 @@ def _first_line(error: Exception) -> str:
 
 def _listed(values: Mapping[str, object]) -> str:
     return f" with {', '.join(f'{name} = {value}' for name, value in values.items())}" if values else ""
+
+
+def _filled_by(table: str) -> str:
+    """The measures that have rows in a table of their own."""
+    column = f"{table.removesuffix('s')}_columns"
+    kinds = [kind.model_fields["name"].default for kind in MEASURE_KINDS if table != "units" and getattr(kind, column, ())]
+    return f" (of the measure{'s' * (len(kinds) > 1)} {', '.join(kinds)})" if kinds else ""
 
 
 # --- axis values -----------------------------------------------------------------------------------------------------
