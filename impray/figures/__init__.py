@@ -8,7 +8,7 @@ A figure of your own is one file (docs/figures.md):
 """
 
 from impray.figures.claims import Claim, Gaps, Level, More, Same, Share, Trend
-from impray.figures.marks import band, bars, dots, heat, images, lines
+from impray.figures.marks import band, bars, dots, heat, images, lines, swarm
 from impray.figures.page import Paper
 from impray.figures.panels import AXIS, Figure, Panel, Table, table
 from impray.results.tidy import (
@@ -55,5 +55,6 @@ __all__ = [
     "images",
     "lines",
     "results",
+    "swarm",
     "table",
 ]

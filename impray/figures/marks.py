@@ -2,6 +2,7 @@
 
 band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
+swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
@@ -100,9 +101,10 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     handles: dict[str, Artist] = {}
     joined = panel.options.get("join", frame["scale"][0] != "names")
     lines = looks(frame, panel)
+    abreast = len(in_order(frame, panel.dash)) if panel.x == panel.colour else len(lines)
     for place, (name, part, look) in enumerate(lines):
         look: dict[str, Any] = look if joined else look | {"linestyle": ""}
-        beside = 0.0 if joined or len(lines) == 1 else 0.5 * (place / (len(lines) - 1) - 0.5)
+        beside = 0.0 if joined or abreast == 1 else 0.5 * (place % abreast / (abreast - 1) - 0.5)
         faint = part.drop_nulls(panel.y)
         at = [x + beside for x in faint["at"]]
         axes.scatter(at, faint[panel.y], s=9, color=look["color"], alpha=0.3, linewidths=0)
@@ -115,6 +117,19 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         axes.errorbar(at, mean, yerr=error, capsize=2, elinewidth=1.0, **look)
         handles[name] = Line2D([], [], **look)
     return handles
+
+
+def swarm(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Every row a dot, smallest at the left of its place; rows of a panel's `dash` but its first are hollow."""
+    for _, part, look in looks(frame, panel):
+        for (at,), group in part.drop_nulls(panel.y).group_by("at"):
+            values = group[panel.y].drop_nans().sort()
+            beside = np.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else np.zeros(1)
+            hollow = look.get("markerfacecolor")
+            axes.scatter(float(at) + beside, values, s=8, linewidths=0.7, color=look["color"], facecolors=hollow)  # type: ignore[arg-type]
+            axes.plot(at, values.median(), marker="_", color="black", markersize=18, markeredgewidth=1.5)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    return {}
 
 
 def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
@@ -166,7 +181,7 @@ def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
 
 
 def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
-    """Rows as (row, col, rgb) in [0, 1]; `image` and `map` share one scale, a component has its own."""
+    """Rows as (row, col, rgb) in [0, 1]; `image` and `map` share one scale (columns `black`, `white`), a component has its own."""
     if kind == "mask":
         return [_of_mask(unpacked(bits, shape)) for bits, shape in frame.select("bits", "shape").iter_rows()]
     arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
@@ -176,6 +191,8 @@ def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
         most = max(_off_centre(each[0]) for each in arrays)
         return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
     low, high = min(each.min() for each in arrays), max(each.max() for each in arrays)
+    if "black" in frame.columns:
+        low, high = frame.select("black", "white").row(0)
     return [_of_floats(each, low, high) for each in arrays]
 
 
@@ -223,9 +240,10 @@ def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
 MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "band": band,
     "dots": dots,
+    "swarm": swarm,
     "lines": lines,
     "bars": bars,
     "heat": heat,
     "images": images,
 }
-__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "unpacked"]
+__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "swarm", "unpacked"]

@@ -192,7 +192,7 @@ def document(page: Paper, made: Sequence[Drawn], of: Results) -> str:
 
 def setting(of: Results) -> dict[str, str]:
     """Data, network, training and pruning of the trials in words, each once."""
-    listed: dict[str, dict[str, None]] = {name: {} for name in ("data", "network", "training", "pruning")}
+    listed: dict[str, dict[str, None]] = {name: {} for name in ("data", "network", "training", "pruning", "rewound to")}
     for trial in of.trials.values():
         data, train, prune = trial.data, trial.train, trial.prune
         said = {
@@ -200,6 +200,7 @@ def setting(of: Results) -> dict[str, str]:
             "network": f"{':'.join(map(str, trial.sizes))} {trial.net.activation}{', batch norm' * trial.net.batch_norm}",
             "training": f"{train.optimizer}, learning rate {train.lr:g}, batch {train.batch:,}, {train.steps:,} updates",
             "pruning": f"{f'{100 * prune.fraction:.3g} %' if prune.fraction else 'to given densities'} a round, per {prune.scope}",
+            "rewound to": f"after {prune.rewind_step:,} updates",
         }
         for name, words in said.items():
             listed[name][words] = None

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
 from impray.results import schema
+from impray.theory.masks import touching, unpacked
 
 Better = Literal["lower", "higher"]
 
@@ -134,6 +135,25 @@ KURTOSIS_END = Quantity(
     3.0,
     score=_from_3,
     log=True,
+)
+
+
+def _touching(of: Any) -> pl.DataFrame:
+    """Per lineage and round the mean of `touching` over the first-layer masks that are stored; NaN where no unit has two inputs."""
+    rows = of.rows("masks", ["layer", "bits", "shape"], layer=1).filter(pl.col("shape").list.len() >= 2)
+    near = [touching(unpacked(bits, tuple(shape))) for bits, shape in rows.select("bits", "shape").iter_rows()]
+    known = pl.Series("value", near, dtype=pl.Float64).fill_nan(None)
+    return rows.with_columns(known).group_by("lineage", "round").agg(pl.col("value").mean().fill_null(float("nan")))
+
+
+TOUCHING = Quantity(
+    "touching",
+    "kept neighbours, relative to chance\nmean over stored masks",
+    "",
+    "higher",
+    "more compact",
+    1.0,
+    make=_touching,
 )
 ACCURACY = Quantity("accuracy", "held-out accuracy", "", "higher", "more accurate")
 LOSS = Quantity("loss", "held-out loss", "", "lower", "lower in loss")

@@ -1,0 +1,41 @@
+"""Stored masks and images as rows that figures draw, in the order in which they are drawn.
+
+Rows have `bits` (masks) or `values` (images), `shape`, and what their trial is; inputs have to be images: (row, col) or
+(channel, row, col).
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from impray.results.tidy import NotMeasured, Results
+
+FLAT = "needs inputs that are images (this sweep's are flat)"
+MOST = 120  # units in a mosaic, as in Redman et al. (2025)
+
+
+def as_images(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are images.
+
+    Raises:  NotMeasured: none is.
+    """
+    found = frame.filter(pl.col("shape").list.len() >= 2)
+    if found.is_empty():
+        raise NotMeasured(FLAT)
+    return found
+
+
+def most_connected(of: Results, most: int = MOST) -> pl.DataFrame:
+    """First-layer masks of the last round of which every lineage has some, of each trial's and method's lowest seed.
+
+    At most `most` of each, those with the most inputs first.
+
+    Raises:  NotMeasured: none are stored, or the inputs are not images.
+    """
+    frame = as_images(of.rows("masks", ["layer", "unit", "fan_in", "bits", "shape"], layer=1))
+    frame = frame.filter(pl.col("round") <= of.last)
+    last = frame.group_by("lineage").agg(pl.col("round").max())["round"].min()
+    group = ["number", "method"]
+    frame = frame.filter(pl.col("round") == last, pl.col("seed") == pl.col("seed").min().over(group))
+    frame = frame.sort(*group, "fan_in", "unit", descending=[False, False, True, False])
+    return frame.group_by(group, maintain_order=True).head(most)
