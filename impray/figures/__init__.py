@@ -8,7 +8,7 @@ A figure of your own is one file (docs/figures.md):
 """
 
 from impray.figures.claims import Claim, Gaps, Level, More, Same, Share, Trend
-from impray.figures.marks import band, bars, dots, heat, images, lines, swarm
+from impray.figures.marks import band, bars, courses, dots, heat, images, lines, swarm
 from impray.figures.page import Paper
 from impray.figures.panels import AXIS, Figure, Panel, Table, table
 from impray.results.tidy import (
@@ -22,6 +22,7 @@ from impray.results.tidy import (
     NotMeasured,
     Results,
     Round,
+    once,
     results,
 )
 
@@ -50,10 +51,12 @@ __all__ = [
     "Trend",
     "band",
     "bars",
+    "courses",
     "dots",
     "heat",
     "images",
     "lines",
+    "once",
     "results",
     "swarm",
     "table",

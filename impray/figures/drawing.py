@@ -33,6 +33,7 @@ AXIS_WORDS = {
 MEANS = {
     marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.",
     marks.dots: "Dots: seeds; markers: mean with its 95 % interval.",
+    marks.courses: "Dark to bright: means over seeds, round by round.",
     marks.swarm: "Dots: single values; bars: their median.",
 }
 Cell = tuple[Panel, pl.DataFrame, str]

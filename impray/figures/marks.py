@@ -2,6 +2,7 @@
 
 band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
+courses  means as lines from dark to bright, in the order of their colour's column, with rings where the column `next` is true
 swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
@@ -117,6 +118,20 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         axes.errorbar(at, mean, yerr=error, capsize=2, elinewidth=1.0, **look)
         handles[name] = Line2D([], [], **look)
     return handles
+
+
+def courses(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `ring`: what rings are called."""
+    values = frame[panel.colour].unique().sort().to_list()
+    inks = [colormaps["viridis"](0.9 * place / max(1, len(values) - 1)) for place in range(len(values))]
+    ring: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 6, "markerfacecolor": "none"}
+    for value, ink in zip(values, inks, strict=True):
+        line = frame.filter(pl.col(panel.colour) == value).unique("at").sort("at").drop_nulls("mean")
+        axes.plot(line["at"].to_list(), line["mean"].to_list(), color=ink, linewidth=1.0, marker=".", markersize=3)
+        ringed = line.filter("next")
+        axes.plot(ringed["at"].to_list(), ringed["mean"].to_list(), markeredgecolor=ink, zorder=4, **ring)
+    ends = {f"{panel.colour} {values[at]}": Line2D([], [], color=inks[at], marker=".") for at in (0, -1)}
+    return ends | {str(panel.options["ring"]): Line2D([], [], markeredgecolor="0.3", **ring)}
 
 
 def swarm(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
@@ -240,10 +255,11 @@ def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
 MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "band": band,
     "dots": dots,
+    "courses": courses,
     "swarm": swarm,
     "lines": lines,
     "bars": bars,
     "heat": heat,
     "images": images,
 }
-__all__ = ["MARKS", "Mark", "band", "bars", "dots", "heat", "images", "lines", "mosaic", "swarm", "unpacked"]
+__all__ = ["MARKS", "Mark", "band", "bars", "courses", "dots", "heat", "images", "lines", "mosaic", "swarm", "unpacked"]
