@@ -137,12 +137,12 @@ def courses(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artis
 def swarm(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     """Every row a dot, smallest at the left of its place; rows of a panel's `dash` but its first are hollow."""
     for _, part, look in looks(frame, panel):
-        for (at,), group in part.drop_nulls(panel.y).group_by("at"):
-            values = group[panel.y].drop_nans().sort()
-            beside = np.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else np.zeros(1)
-            hollow = look.get("markerfacecolor")
-            axes.scatter(float(at) + beside, values, s=8, linewidths=0.7, color=look["color"], facecolors=hollow)  # type: ignore[arg-type]
-            axes.plot(at, values.median(), marker="_", color="black", markersize=18, markeredgewidth=1.5)
+        for at in part["at"].unique():
+            values = part.filter(pl.col("at") == at)[panel.y].drop_nulls().drop_nans().sort()
+            beside = np.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else np.zeros(len(values))
+            shown: dict[str, Any] = {"color": look["color"], "facecolors": look.get("markerfacecolor")}
+            axes.scatter(at + beside, values, s=8, linewidths=0.7, **shown)
+            axes.plot(at, values.median(), marker="_", color="black", markersize=18, markeredgewidth=1.5)  # type: ignore[arg-type]
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     return {}
 
