@@ -160,11 +160,13 @@ def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]
 
 
 def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `baseline`: where stairs begin and end; None: they do not."""
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
         part = part.sort("left_edge")
         shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.4}
-        axes.stairs(part[panel.y].to_list(), [*part["left_edge"].to_list(), part["right_edge"][-1]], **shown)
+        edges = [*part["left_edge"].to_list(), part["right_edge"][-1]]
+        axes.stairs(part[panel.y].to_list(), edges, baseline=panel.options.get("baseline", 0.0), **shown)
         handles[name] = Line2D([], [], **shown)
     return handles
 
