@@ -172,14 +172,19 @@ def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
 
 
 def heat(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Options: `xedges`, `yedges` (columns of lists in the first row, whose `y` is then the flat counts), `log`."""
+    """Flat counts in the first row's `y`, between its `x_edges` and `y_edges`; over `x_limits` and `y_limits` where it has them."""
     row = frame.row(0, named=True)
     x, y = (np.array(row[name]) for name in ("x_edges", "y_edges"))
     counts = np.array(row[panel.y], dtype=float).reshape(len(x) - 1, len(y) - 1).T
     norm = LogNorm(1, max(2.0, counts.max()))
     axes.pcolormesh(x, y, np.where(counts > 0, counts, np.nan), cmap="viridis", norm=norm, rasterized=True)
     axes.grid(False)
-    return {}
+    for name in ("x_limits", "y_limits"):
+        if name in row:
+            axes.set(**{name[0] + "lim": row[name]})
+            {"x": axes.axvline, "y": axes.axhline}[name[0]](0, color="0.4", linewidth=0.6)
+    ends = {"a count of 1": 0.0, "the largest (log scale)": 1.0}
+    return {name: Line2D([], [], linestyle="", marker="s", color=colormaps["viridis"](at)) for name, at in ends.items()}
 
 
 # --- pictures --------------------------------------------------------------------------------------------------------
