@@ -29,6 +29,8 @@ AXIS_WORDS = {
     "sparsity": "sparsity (share of weights gone)",
     "density": "density (share of weights kept)",
     "excess": "excess kurtosis of the inputs",
+    "method": "",  # their values say what they are
+    "side": "",
 }
 MEANS = {
     marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.",
@@ -116,6 +118,8 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
     if scale == "names" or (len(places) <= 8 and scale != "symlog"):
         axes.set_xticks(places["at"].to_list(), places["x"].to_list())
         axes.minorticks_off()
+        if scale == "names":
+            axes.set_xlim(places["at"].min() - 0.6, places["at"].max() + 0.6)  # type: ignore[operator]
         if scale == "names" and max(map(len, places["x"])) * len(places) > 40:
             axes.tick_params(axis="x", rotation=35)
     elif scale == "symlog":

@@ -116,7 +116,8 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         known = line.with_columns(pl.col("left", "right").fill_null(pl.col("mean")))
         error = [(known["mean"] - known["left"]).to_list(), (known["right"] - known["mean"]).to_list()]
         axes.errorbar(at, mean, yerr=error, capsize=2, elinewidth=1.0, **look)
-        handles[name] = Line2D([], [], **look)
+        named = name if panel.x != panel.colour else str(part[panel.dash][0]) if panel.dash else ""
+        handles |= {named: Line2D([], [], **look)} if named and named not in handles else {}
     return handles
 
 
@@ -197,7 +198,10 @@ def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     axes.spines[:].set_visible(False)
     axes.grid(False)
     tiles = pictures(frame, str(panel.options.get("as", "mask")))
-    per_line = panel.options.get("per_line") or max(1, round((1.6 * len(tiles)) ** 0.5))
+    form = (
+        axes.bbox.width / axes.bbox.height * tiles[0].shape[0] / tiles[0].shape[1]
+    )  # so that the mosaic fills the axes
+    per_line = panel.options.get("per_line") or max(1, round((form * len(tiles)) ** 0.5))
     axes.imshow(mosaic(tiles, int(per_line)), interpolation="nearest", aspect="equal")  # type: ignore[arg-type]
     return {}
 

@@ -148,7 +148,7 @@ def _touching(of: Any) -> pl.DataFrame:
 
 TOUCHING = Quantity(
     "touching",
-    "kept neighbours, relative to chance\nmean over stored masks",
+    "kept neighbours\nrelative to chance",
     "",
     "higher",
     "more compact",

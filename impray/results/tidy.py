@@ -379,7 +379,9 @@ def _listed(values: Mapping[str, object]) -> str:
 def _filled_by(table: str) -> str:
     """The measures that have rows in a table of their own."""
     column = f"{table.removesuffix('s')}_columns"
-    kinds = [kind.model_fields["name"].default for kind in MEASURE_KINDS if table != "units" and getattr(kind, column, ())]
+    kinds = [
+        kind.model_fields["name"].default for kind in MEASURE_KINDS if table != "units" and getattr(kind, column, ())
+    ]
     return f" (of the measure{'s' * (len(kinds) > 1)} {', '.join(kinds)})" if kinds else ""
 
 
