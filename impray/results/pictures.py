@@ -39,3 +39,16 @@ def most_connected(of: Results, most: int = MOST) -> pl.DataFrame:
     frame = frame.filter(pl.col("round") == last, pl.col("seed") == pl.col("seed").min().over(group))
     frame = frame.sort(*group, "fan_in", "unit", descending=[False, False, True, False])
     return frame.group_by(group, maintain_order=True).head(most)
+
+
+def distinct(frame: pl.DataFrame) -> pl.DataFrame:
+    """The images of the first lineage of those of one side that have the same, with `set`: its place among the side's sets, from 1.
+
+    Lineages on one draw of the data share what is made of the data alone; what they share has to count once.
+    """
+    frame = frame.sort("number", "seed", "lineage", "image_name", "image_number")
+    every = pl.col("values").hash().cast(pl.String).str.join(" ").alias("every")
+    of_lineages = frame.group_by("side", "lineage", maintain_order=True).agg(every)
+    sets = of_lineages.unique(["side", "every"], keep="first", maintain_order=True)
+    place = pl.col("lineage").cum_count().over("side").cast(pl.Int64).alias("set")
+    return frame.join(sets.select("lineage", place), on="lineage", maintain_order="left")
