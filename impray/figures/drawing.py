@@ -45,7 +45,7 @@ def draw(table: Table) -> Canvas:
     """The picture of a table that `impray.figures.panels.table` made."""
     lines = _lines(table)
     title = textwrap.wrap(table.figure.title, int(table.figure.width * 10.5))
-    below = [line for words in _below(table) for line in textwrap.wrap(words, int(table.figure.width * 17))]
+    below = [line for words in _below(table) for line in textwrap.wrap(words, int(table.figure.width * 19))]
     heights = [max(panel.height for panel, _, _ in line) for line in lines]
     head, foot = 0.2 * len(title) + 0.32, 0.13 * len(below) + 0.08
     whole = sum(heights) + head + foot + 0.25
