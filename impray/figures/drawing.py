@@ -21,6 +21,7 @@ from impray.results.quantities import Quantity
 
 DPI = 150
 WORDS = 60  # of a caption inside a picture; the rest is in the text beside it
+KEPT = (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # ticks of densities, which a log axis has from dense to sparse
 LINEAR = 2.0  # a symmetric logarithmic axis is linear up to here
 AXIS_WORDS = {
     "data.gaussian_blend": "blend with the Gaussian clone (0: as they are, 1: clone)",
@@ -47,11 +48,8 @@ def draw(table: Table) -> Canvas:
     title = textwrap.wrap(table.figure.title, int(table.figure.width * 10.5))
     below = [line for words in _below(table) for line in textwrap.wrap(words, int(table.figure.width * 19))]
     heights = [max(panel.height for panel, _, _ in line) for line in lines]
-    head, foot = 0.2 * len(title) + 0.32, 0.13 * len(below) + 0.08
-    whole = sum(heights) + head + foot + 0.25
-    canvas = Canvas(figsize=(table.figure.width, whole), layout="constrained", dpi=DPI)
+    canvas = Canvas(figsize=(table.figure.width, sum(heights) + 1), layout="constrained", dpi=DPI)
     FigureCanvasAgg(canvas)  # draws without a display and without pyplot's global state
-    canvas.get_layout_engine().set(rect=(0, foot / whole, 1, 1 - (head + foot) / whole))  # type: ignore[union-attr,call-arg]
     across = math.lcm(*(len(line) for line in lines))
     grid = canvas.add_gridspec(len(lines), across, height_ratios=heights)
     handles: dict[str, Artist] = {}
@@ -63,13 +61,27 @@ def draw(table: Table) -> Canvas:
             first = first or axes
             handles |= _panel(axes, panel, frame)
             _words(axes, panel, frame, facet, place, number, lines)
+    abreast = _abreast(list(handles), table.figure.width)
+    head = 0.2 * len(title) + 0.12 + 0.17 * math.ceil(len(handles) / abreast)
+    foot = 0.13 * len(below) + 0.08
+    whole = sum(heights) + head + foot + 0.25
+    canvas.set_figheight(whole)
+    canvas.get_layout_engine().set(rect=(0, foot / whole, 1, 1 - (head + foot) / whole))  # type: ignore[union-attr,call-arg]
     canvas.text(0.012, 1 - 0.06 / whole, "\n".join(title), fontsize=10, fontweight="bold", va="top")
     if handles:
         place = (0.5, 1 - (0.2 * len(title) + 0.05) / whole)
         names, artists = list(handles), list(handles.values())
-        canvas.legend(artists, names, loc="upper center", bbox_to_anchor=place, ncols=6, fontsize=7.5, frameon=False)
+        canvas.legend(
+            artists, names, loc="upper center", bbox_to_anchor=place, ncols=abreast, fontsize=7.5, frameon=False
+        )
     canvas.text(0.012, (foot - 0.02) / whole, "\n".join(below), fontsize=7, va="top", linespacing=1.15)
     return canvas
+
+
+def _abreast(names: Sequence[str], width: float) -> int:
+    """How many names a line of the legend holds, so that all lines are about as long."""
+    most = max(1, int(12.5 * width / (max(map(len, names), default=0) + 8)))
+    return math.ceil(len(names) / max(1, math.ceil(len(names) / most))) or 1
 
 
 def _lines(table: Table) -> list[list[Cell]]:
@@ -115,7 +127,12 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
     places = frame.select("at", "x").unique().sort("at")
     if scale in ("log", "symlog"):
         axes.set_xscale(scale, **({"linthresh": LINEAR} if scale == "symlog" else {}))
-    if scale == "names" or (len(places) <= 8 and scale != "symlog"):
+    if panel.x == "density" and scale == "log":
+        ticks = [tick for tick in KEPT if tick >= 0.9 * places["at"].min()]  # type: ignore[operator]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.minorticks_off()
+        axes.invert_xaxis()
+    elif scale == "names" or (len(places) <= 8 and scale != "symlog"):
         axes.set_xticks(places["at"].to_list(), places["x"].to_list())
         axes.minorticks_off()
         if scale == "names":
