@@ -373,7 +373,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _listed(values: Mapping[str, object]) -> str:
-    return f" with {', '.join(f'{name} = {value}' for name, value in values.items())}" if values else ""
+    of = {name: " or ".join(map(str, v)) if isinstance(v, (tuple, list)) else v for name, v in values.items()}
+    return f" with {', '.join(f'{name} = {value}' for name, value in of.items())}" if values else ""
 
 
 def _filled_by(table: str) -> str:
