@@ -167,7 +167,7 @@ def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         part = part.sort("left_edge")
         shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.4}
         edges = [*part["left_edge"].to_list(), part["right_edge"][-1]]
-        axes.stairs(part[panel.y].to_list(), edges, baseline=panel.options.get("baseline", 0.0), **shown)
+        axes.stairs(part[panel.y].to_list(), edges, baseline=panel.options.get("baseline", 0.0), **shown)  # type: ignore[arg-type]
         handles[name] = Line2D([], [], **shown)
     return handles
 
