@@ -53,10 +53,6 @@ def beyond_clone(kind, says):
     return Gaps(frame=gaps, control=True, question="noise", says=f"{says} than on the clone (share of groups)")
 
 
-def falls(of):
-    return orders(of).select("seed", gap=col("rho") + 0.5)
-
-
 def ratio(one, other, by=1.0):
     """Per seed the logarithm of one size over another, over `by`; sizes by side and statistic."""
     gap = (col("size") / col("size_right") / by).log()
@@ -64,12 +60,7 @@ def ratio(one, other, by=1.0):
 
 
 def notes(of):
-    kinds = {
-        "positive just before removal": before,
-        "turn positive then": flips,
-        "later negative": later,
-        "B's signs": at_0,
-    }
+    kinds = {"positive before removal": before, "turn positive then": flips, "later negative": later, "B's signs": at_0}
     for words, kind in kinds.items():
         data, clone = kind(of), kind(of, CLONE)
         of_clone = f", on the clone {clone['holds'].sum()} of {len(clone)}" if len(clone) else ""
@@ -106,7 +97,8 @@ FIGURE = Figure(
         share(flips, "a group's mean is negative in every earlier round and turns positive exactly then, fates 2 and later", "C"),
         share(later, "whatever is removed later, or never, has a negative mean score at that time", "C"),
         share(at_0, "at round 0 fates 1 and 2 have a positive mean, fates from 4 on and survivors a negative one", "B"),
-        Gaps(frame=falls, sign=-1, source="Redman et al. (2025), Fig. 5B", question="Fig. 5B",
+        Gaps(frame=lambda of: orders(of).select("seed", gap=col("rho") + 0.5), sign=-1,
+             source="Redman et al. (2025), Fig. 5B", question="Fig. 5B",
              says="at round 0 the score falls with the round of removal (rank correlation from -0.5)"),
         beyond_clone(before, "just before removal more groups are positive"),
         beyond_clone(flips, "more groups turn positive exactly then"),

@@ -24,9 +24,8 @@ imp, random = (col("method") == name for name in ("imp", "random"))
 def cosines(of):
     """A row per unit and kind of component: `value`, the largest |cosine|."""
     rows = of.rows("units", ["unit", "ica_component", *KINDS], layer=1, round=of.last).filter(imp | random)
-    found = rows.unpivot(
-        [*KINDS], index=["lineage", "method", "seed", "round", "unit", "ica_component"], variable_name="with"
-    )
+    keys = ["lineage", "method", "seed", "round", "unit", "ica_component"]
+    found = rows.unpivot([*KINDS], index=keys, variable_name="with")
     found = found.drop_nulls("value").drop_nans("value").with_columns(col("with").replace_strict(KINDS))
     if found.filter(imp).is_empty():
         raise NotMeasured("needs measure components of method imp, and units with enough inputs left")
@@ -40,7 +39,7 @@ def medians(of):
 def histograms(of, bins=25):
     """Share of units per bin, seeds pooled."""
     rows = cosines(of)
-    edges = np.linspace(0, max(float(rows["value"].max()), 1e-6), bins + 1)
+    edges = np.linspace(0, max(rows["value"].to_numpy().max(), 1e-6), bins + 1)
     parts = [
         pl.DataFrame({"with": kind, "method": method, "left_edge": edges[:-1], "right_edge": edges[1:],
                       "share": np.histogram(part["value"], edges)[0] / len(part)})
@@ -56,21 +55,15 @@ def nearest(of):
     stored = as_images(of.rows("masks", ["unit", "bits", "shape"], layer=1, method="imp", round=of.last))
     both = units.with_columns(away).join(stored.select("lineage", "unit", "bits", "shape"), on=["lineage", "unit"])
     example = pl.format("seed {}, unit {}\ncosine {}", "seed", "unit", col("value").round(2))
-    return (
-        both.sort("seed", "away", "unit")
-        .unique("lineage", keep="first", maintain_order=True)
-        .head(3)
-        .select("lineage", "bits", "shape", "ica_component", example=example)
-    )
+    first = both.sort("seed", "away", "unit").unique("lineage", keep="first", maintain_order=True).head(3)
+    return first.select("lineage", "bits", "shape", "ica_component", example=example)
 
 
 def components(of):
     icas = of.rows("images", ["number", "values", "shape"], name="ica", method="imp").sort("round")
-    icas = icas.unique(["lineage", "image_number"], keep="first").select("lineage", "image_number", "values", "shape")
-    wanted = nearest(of).select("lineage", "example", "ica_component")
-    return wanted.join(
-        icas, left_on=["lineage", "ica_component"], right_on=["lineage", "image_number"], maintain_order="left"
-    )
+    icas = icas.select("lineage", "values", "shape", ica_component="image_number")
+    icas = icas.unique(["lineage", "ica_component"], keep="first")
+    return nearest(of).drop("shape").join(icas, on=["lineage", "ica_component"], maintain_order="left")
 
 
 def skewness(of):
@@ -78,16 +71,14 @@ def skewness(of):
     return rows.agg(col("value").skew())
 
 
-COSINE = Quantity(
-    "cosine_ica_median", "median |cosine| with ICA", better="higher", comparative="nearer to ICA components"
-)
+COSINE = Quantity("cosine_ica_median", "median |cosine| with ICA", comparative="nearer to ICA components")
 SKEWNESS = Quantity("cosine_ica_skewness", "skewness of |cosine|", make=skewness)
-PAPER = {"source": "Redman et al. (2025), Fig. S2", "question": "cosines"}
+PAPER = "Redman et al. (2025), Fig. S2"
 FIGURE = Figure(
     name="redman2025_figS2",
     title="Fig. S2  Masks of IMP against independent components",
     question="Are the masks of IMP the independent components of the inputs?",
-    source="Redman et al. (2025), Fig. S2",
+    source=PAPER,
     paper="IMP masks have little in common with ICA components: the best cosine similarity per mask is distributed over small values, so "
     "the two find largely distinct features.",
     base=True,
@@ -102,8 +93,10 @@ FIGURE = Figure(
         Panel(of=medians, mark=dots, x="with", label="median over units", xlabel="kind of component", height=2.2),
     ],
     claims=[
-        Level(quantity=COSINE, left=imp, below=0.5, says="the median best cosine of imp's masks with ICA is below 0.5", **PAPER),
-        Level(quantity=SKEWNESS, left=imp, above=0.0, says="its distribution is skewed towards small values", **PAPER),
+        Level(quantity=COSINE, left=imp, below=0.5, source=PAPER, question="cosines",
+              says="the median best cosine of imp's masks with ICA is below 0.5"),
+        Level(quantity=SKEWNESS, left=imp, above=0.0, source=PAPER, question="cosines",
+              says="its distribution is skewed towards small values"),
         More(quantity=COSINE, left=imp, than=random, says="imp's masks are nearer to ICA components than random ones",
              question="chance", source="against: masks and ICA find largely distinct features"),
     ],

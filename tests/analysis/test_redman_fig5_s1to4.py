@@ -92,14 +92,6 @@ def test_groups_of_all_seeds_are_counted_as_before(of):
         )
 
 
-def test_medians_of_both_kinds_and_methods_are_those_of_before(of):
-    means = figs2.medians(of).group_by("method", "with").agg(col("value").mean())
-    wanted = stored.expected(ROWS)["figs2_medians"]
-    assert {(m, w): v for m, w, v in means.rows()} == pytest.approx(
-        {(m, w): v for m in wanted for w, v in wanted[m].items()}
-    )
-
-
 # --- scores by fate --------------------------------------------------------------------------------------------------
 
 SCORES = [name.format(kind) for name in scores.STATISTICS.values() for kind in ("", "scaled_")]
@@ -158,15 +150,6 @@ def test_masks_lie_beside_the_correlations_of_their_units(of):
         assert np.frombuffer(values, "<f4").sum() == kept**2  # every pair of inputs has one displacement
 
 
-def test_the_mean_of_maps_leaves_out_those_without_a_number(of, folder):
-    first = (col("name") == "correlation_same") & (col("seed") == 0)
-    undefined = np.full(31 * 31, np.nan, "<f4").tobytes()
-    values = pl.when(first).then(pl.lit(undefined)).otherwise(col("values")).alias("values")
-    alone = results(folder(images=lambda frame: frame.with_columns(values)))
-    second = of.rows("images", ["values"], name="correlation_same", method="imp", seed=1)["values"][0]
-    assert figs1.maps(alone)["values"][0] == second and figs1.maps(of)["values"][0] != second
-
-
 def test_each_seed_shows_the_stored_mask_nearest_to_its_mean_and_its_component(of):
     rows = of.rows("units", ["unit", "cosine_ica", "ica_component"], layer=1, round=10, method="imp")
     masks = of.rows("masks", ["unit"], layer=1, method="imp").select("lineage", "unit")
@@ -195,14 +178,6 @@ def test_rise_peak_and_fall_in_closed_form_whichever_side_of_3(folder, sign):
     found = judged("figs3", results(folder(**course(3 + sign * second, 3 + col("round") / 1.0))))
     assert [each.effect for each in found] == pytest.approx([4.0, 1.0, 1.0, 1.0 - 2.0])
     assert [each.held for each in found] == [SEEDS] * 4
-
-
-def test_panels_of_both_samples_have_limits_that_hold_all_edges(of):
-    frame = figs4.counts(of)
-    for row in frame.iter_rows(named=True):
-        pair = frame.filter(side=row["side"], seed=row["seed"], round=row["round"])
-        assert row["y_limits"] == [pair["y_edges"].list.min().min(), pair["y_edges"].list.max().max()]
-    assert figs4.shown(of).group_by("side", "shown").len()["len"].to_list() == [1] * 8
 
 
 # --- what a folder lacks ---------------------------------------------------------------------------------------------
