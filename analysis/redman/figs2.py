@@ -1,181 +1,106 @@
 """Masks of imp and the ICA components nearest to them.  Redman et al. (2025), Fig. S2.
 
-A: per seed, the stored mask whose cosine is nearest to its lineage's mean, and its best component. B: largest
-|cosine| of a unit's mask with any component, over units and seeds; beside the paper: with PCA components, and of
-random masks (chance level).
+A: per seed, the stored mask whose cosine is nearest to its lineage's mean, and its best component. B: largest |cosine| of a unit's mask
+with any component, units of all seeds pooled, and the median over units seed by seed; beside the paper: with PCA components, and of
+random masks (the chance level).
 
-Expect: small cosines, a median below 0.5, skewed towards small values (skewness above 0). What would count against
-the paper: a median of 0.5 or more; and imp's masks matching ICA better than random masks of the same density would
-say that what they share is little but not nothing (told, not judged: the paper has no chance level).
+Expect: small cosines, a median below 0.5, skewed towards small values (skewness above 0). Counts against the paper: a median of 0.5 or
+more. imp's masks nearer to ICA than random ones of the same density would say that what they share is little, but not nothing.
 """
 
-from __future__ import annotations
-
-import common
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from paper.claims import Claim, counted
+from polars import col
 
-from redman import panels, pictures
-from redman.panels import Table, measured
-from redman.slice import NotMeasured, Slice
+from impray.figures import NATURAL, Figure, Level, More, NotMeasured, Panel, bars, command, dots, images, once
+from impray.results.pictures import as_images
+from impray.results.quantities import Quantity
 
-TITLE = "Fig. S2  Masks of IMP against independent components"
-PAPER = (
-    "IMP masks have little in common with ICA components: the best cosine similarity per mask is distributed over "
-    "small values, so the two find largely distinct features."
-)
-NEEDS = "measure components"
-EXAMPLES = 3
-SMALL = 0.5
-BINS = 25
-KINDS = {"cosine_ica": ("ICA", "-"), "cosine_pca": ("PCA", ":")}
+KINDS = {"cosine_ica": "ICA", "cosine_pca": "PCA"}
+imp, random = (col("method") == name for name in ("imp", "random"))
 
 
-def table(of: Slice) -> Table:
-    """Frames `lineages` (a row per lineage and kind: median, skewness) and `bins` (histograms); examples shown."""
-    frame = of.rows("units", ["unit", "ica_component", *KINDS], layer=1, round=of.last)
-    frame = panels.of_sides(measured(frame, "cosine_ica", NEEDS))
-    frame = frame.filter(pl.col("method").is_in(["imp", "random"]))
-    if "imp" not in frame["method"]:
-        raise NotMeasured(f"needs {NEEDS} of method imp")
-    long = frame.unpivot(on=list(KINDS), index=["side", "method", "seed", "round", "unit"], variable_name="kind")
-    long = measured(long.drop_nulls("value").drop_nans("value"), "value", "units with enough inputs left")
-    found, lacking = {}, ()
-    try:
-        found = _examples(of, frame.filter(pl.col("method") == "imp"))
-    except NotMeasured as error:
-        lacking = (f"A: {error}",)
-    return Table(of, {"lineages": _lineages(long), "bins": _bins(long)}, found, lacking)
+@once
+def cosines(of):
+    """A row per unit and kind of component: `value`, the largest |cosine|."""
+    rows = of.rows("units", ["unit", "ica_component", *KINDS], layer=1, round=of.last).filter(imp | random)
+    keys = ["lineage", "method", "seed", "round", "unit", "ica_component"]
+    found = rows.unpivot([*KINDS], index=keys, variable_name="with")
+    found = found.drop_nulls("value").drop_nans("value").with_columns(col("with").replace_strict(KINDS))
+    if found.filter(imp).is_empty():
+        raise NotMeasured("needs measure components of method imp, and units with enough inputs left")
+    return found.sort("with", "method", "seed", "unit")
 
 
-def _lineages(long: pl.DataFrame) -> pl.DataFrame:
-    cosine = pl.col("value")
-    numbers = [
-        cosine.median().alias("value"),
-        cosine.mean().alias("mean_cosine"),
-        cosine.skew().alias("skewness"),
-        pl.len().alias("units"),
-    ]
-    found = long.group_by("side", "method", "seed", "round", "kind").agg(numbers)
-    return panels.spread(found, "side", "method", "round", "kind")
+def medians(of):
+    return cosines(of).group_by("with", "method", "seed", "round", maintain_order=True).agg(col("value").median())
 
 
-def _bins(long: pl.DataFrame) -> pl.DataFrame:
+def histograms(of, bins=25):
     """Share of units per bin, seeds pooled."""
-    edges = np.linspace(0, max(float(long["value"].max()), 1e-6), BINS + 1)  # type: ignore[arg-type]
-    rows = []
-    for (method, kind), part in long.group_by("method", "kind", maintain_order=True):
-        counts, _ = np.histogram(part["value"].to_numpy(), edges)
-        for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True):
-            rows.append({"method": method, "kind": kind, "left": left, "right": right, "share": count / len(part)})
-    return pl.DataFrame(rows).sort("method", "kind", "left")
+    rows = cosines(of)
+    edges = np.linspace(0, max(rows["value"].to_numpy().max(), 1e-6), bins + 1)
+    parts = [
+        pl.DataFrame({"with": kind, "method": method, "left_edge": edges[:-1], "right_edge": edges[1:],
+                      "share": np.histogram(part["value"], edges)[0] / len(part)})
+        for (kind, method), part in rows.group_by("with", "method", maintain_order=True)
+    ]  # fmt: skip
+    return pl.concat(parts)
 
 
-def _examples(of: Slice, frame: pl.DataFrame) -> dict[str, np.ndarray]:
-    """`mask k`, `component k`: of the k-th seed, the stored mask nearest to the mean cosine."""
-    stored = of.rows("masks", ["unit", "bits", "shape"], layer=1, method="imp", round=of.last)
-    stored = pictures.laid_out(measured(stored, "bits", "measure masks")).select("lineage", "unit", "bits", "shape")
+def nearest(of):
+    """The stored mask of each of three seeds that is nearest to its lineage's mean cosine with ICA: `bits`, `example`, `ica_component`."""
+    units = cosines(of).filter(imp, col("with") == "ICA").drop_nulls("ica_component")
+    away = (col("value") - col("value").mean().over("lineage")).abs().alias("away")
+    stored = as_images(of.rows("masks", ["unit", "bits", "shape"], layer=1, method="imp", round=of.last))
+    both = units.with_columns(away).join(stored.select("lineage", "unit", "bits", "shape"), on=["lineage", "unit"])
+    example = pl.format("seed {}, unit {}\ncosine {}", "seed", "unit", col("value").round(2))
+    first = both.sort("seed", "away", "unit").unique("lineage", keep="first", maintain_order=True).head(3)
+    return first.select("lineage", "bits", "shape", "ica_component", example=example)
+
+
+def components(of):
     icas = of.rows("images", ["number", "values", "shape"], name="ica", method="imp").sort("round")
-    icas = icas.unique(["lineage", "number"], keep="first").rename({"values": "ica", "shape": "ica_shape"})
-    away = (pl.col("cosine_ica") - pl.col("cosine_ica").fill_nan(None).mean().over("lineage")).abs().alias("away")
-    near = frame.with_columns(away).join(stored, on=["lineage", "unit"]).drop_nulls("ica_component").drop_nans("away")
-    near = near.sort("away", "unit").unique("lineage", keep="first").sort("seed")
-    both = near.join(icas, left_on=["lineage", "ica_component"], right_on=["lineage", "number"])
-    found: dict[str, np.ndarray] = {}
-    for place, row in enumerate(both.sort("seed").head(EXAMPLES).iter_rows(named=True)):
-        name = f"seed {row['seed']}, unit {row['unit']}\ncosine {row['cosine_ica']:.2f}"
-        found[f"mask {place} {name}"] = pictures.of_mask(pictures.mask(row["bits"], row["shape"]))
-        found[f"component {place} {name}"] = pictures.of_component(pictures.image(row["ica"], row["ica_shape"]))
-    return found
+    icas = icas.select("lineage", "values", "shape", ica_component="image_number")
+    icas = icas.unique(["lineage", "ica_component"], keep="first")
+    return nearest(of).drop("shape").join(icas, on=["lineage", "ica_component"], maintain_order="left")
 
 
-def claims(table: Table) -> list[Claim]:
-    """Medians and skewness of imp's cosines with ICA."""
-    frame = table.frame("lineages", method="imp", kind="cosine_ica").drop_nulls("value").sort("seed")
-    medians, skews = frame["value"].to_list(), frame["skewness"].drop_nulls().drop_nans().to_list()
-    lacking = "needs measure components of imp"
-    return [
-        counted(
-            f"the median best cosine of imp's masks with ICA is below {SMALL:g}",
-            [value < SMALL for value in medians],
-            panels.ranged(medians),
-            lacking,
-        ),
-        counted(
-            "its distribution is skewed towards small values",
-            [value > 0 for value in skews],
-            f"skewness {panels.ranged(skews)}",
-            lacking,
-        ),
-    ]
+def skewness(of):
+    rows = cosines(of).filter(col("with") == "ICA").group_by("lineage", "round", maintain_order=True)
+    return rows.agg(col("value").skew())
 
 
-def told(table: Table) -> list[str]:
-    """imp against chance, seed by seed."""
-    frame, found = table.frames["lineages"], []
-    for kind, (name, _) in KINDS.items():
-        parts = [common.part(frame, method=method, kind=kind).drop_nulls("value") for method in ("imp", "random")]
-        both = parts[0].join(parts[1], on="seed", suffix="_random")
-        if len(both):
-            more = int((both["value"] > both["value_random"]).sum())
-            found.append(
-                f"Median cosine with {name}: imp {panels.ranged(both['value'])}, random masks "
-                f"{panels.ranged(both['value_random'])}; imp's is larger in {more} of {len(both)} seeds."
-            )
-    return found
+COSINE = Quantity("cosine_ica_median", "median |cosine| with ICA", comparative="nearer to ICA components")
+SKEWNESS = Quantity("cosine_ica_skewness", "skewness of |cosine|", make=skewness)
+PAPER = "Redman et al. (2025), Fig. S2"
+FIGURE = Figure(
+    name="redman2025_figS2",
+    title="Fig. S2  Masks of IMP against independent components",
+    question="Are the masks of IMP the independent components of the inputs?",
+    source=PAPER,
+    paper="IMP masks have little in common with ICA components: the best cosine similarity per mask is distributed over small values, so "
+    "the two find largely distinct features.",
+    base=True,
+    wanted=lambda of: of.where(col("side") == NATURAL),
+    per_line=2,
+    notes=["The histogram pools the units of all seeds. Masks are stored of the most connected units only."],
+    panels=[
+        Panel(of=nearest, mark=images, x="", columns="example", label="mask", height=1.3),
+        Panel(of=components, mark=images, x="", columns="example", label="its component", height=1.3, options={"as": "component"}),
+        Panel(of=histograms, y="share", mark=bars, x="", dash="with", label="share of units",
+              xlabel="largest |cosine| of a mask with a component", height=2.2),
+        Panel(of=medians, mark=dots, x="with", label="median over units", xlabel="kind of component", height=2.2),
+    ],
+    claims=[
+        Level(quantity=COSINE, left=imp, below=0.5, source=PAPER, question="cosines",
+              says="the median best cosine of imp's masks with ICA is below 0.5"),
+        Level(quantity=SKEWNESS, left=imp, above=0.0, source=PAPER, question="cosines",
+              says="its distribution is skewed towards small values"),
+        More(quantity=COSINE, left=imp, than=random, says="imp's masks are nearer to ICA components than random ones",
+             question="chance", source="against: masks and ICA find largely distinct features"),
+    ],
+)  # fmt: skip
 
-
-def caption(table: Table) -> str:
-    frame = table.frame("lineages", kind="cosine_ica", method="imp")
-    return (
-        f"Round {table.of.last}, natural inputs, {panels.seeds(frame)}, {panels.between(frame['units'])} units per "
-        "lineage. A: of each seed, the stored mask whose cosine is nearest to the mean over its lineage's units "
-        f"(masks are stored of the most connected ones only). B: seeds pooled, no error bars. {table.of.caption}"
-    )
-
-
-def draw(table: Table) -> Figure:
-    """Examples, and histograms."""
-    figure = panels.canvas(3.8)
-    grid = figure.add_gridspec(2, EXAMPLES + 1, width_ratios=[*[1] * EXAMPLES, 2.2])
-    for row, (name, words) in enumerate((("mask", "mask"), ("component", "its component"))):
-        named = [key for key in table.pictures if key.startswith(name)]
-        for place in range(EXAMPLES):
-            key = named[place] if place < len(named) else ""
-            axes = panels.shown(
-                figure.add_subplot(grid[row, place]),
-                table.pictures.get(key),
-                "none" if table.pictures else _why(table, place),
-            )
-            if place == 0:
-                axes.set_ylabel(words, fontsize=8)
-            if row == 0:
-                axes.set_title(f"{'A  ' * (place == 0)}{key.split(' ', 2)[-1]}", fontsize=8, loc="left")
-    _histograms(common.plain(figure.add_subplot(grid[:, EXAMPLES])), table.frames["bins"])
-    return figure
-
-
-def _why(table: Table, place: int) -> str:
-    return f"not measured:\n{table.lacking[0].split(': ', 1)[1]}" if table.lacking and place == 1 else ""
-
-
-def _histograms(axes: Axes, frame: pl.DataFrame) -> None:
-    for method in common.in_order(frame, "method"):
-        for kind, (name, dashes) in KINDS.items():
-            part = common.part(frame, method=method, kind=kind)
-            if len(part):
-                looks = {"color": common.look(method)["color"], "linestyle": dashes, "linewidth": 1.4}
-                axes.stairs(
-                    part["share"].to_list(),
-                    [*part["left"].to_list(), part["right"][-1]],
-                    label=f"{method} masks, {name}",
-                    **looks,
-                )
-    panels.titled(axes, "B", "best match per unit")
-    axes.set_xlabel("largest |cosine| of a mask with a component", fontsize=8)
-    axes.set_ylabel("share of units", fontsize=8)
-    axes.set_xlim(left=0)
-    axes.legend(fontsize=7.5, frameon=False)
+if __name__ == "__main__":
+    command.run(FIGURE, __doc__)

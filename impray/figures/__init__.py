@@ -8,7 +8,7 @@ A figure of your own is one file (docs/figures.md):
 """
 
 from impray.figures.claims import Claim, Gaps, Level, More, Same, Share, Trend
-from impray.figures.marks import band, bars, curves, dots, heat, images, lines, scatter, swarm
+from impray.figures.marks import band, bars, courses, curves, dots, heat, images, lines, scatter, swarm
 from impray.figures.page import Paper
 from impray.figures.panels import AXIS, Figure, Panel, Table, table
 from impray.results.tidy import (
@@ -22,6 +22,7 @@ from impray.results.tidy import (
     NotMeasured,
     Results,
     Round,
+    once,
     results,
 )
 
@@ -51,10 +52,12 @@ __all__ = [
     "band",
     "bars",
     "curves",
+    "courses",
     "dots",
     "heat",
     "images",
     "lines",
+    "once",
     "results",
     "scatter",
     "swarm",

@@ -38,6 +38,7 @@ MEANS = {
     marks.dots: "Dots: seeds; markers: mean with its 95 % interval.",
     marks.swarm: "Dots: single values; bars: their median.",
     marks.scatter: "Dots: trials, means over seeds; rings: no other is better in all goals; lower edge: trials without a number.",
+    marks.courses: "Dark to bright: means over seeds, round by round.",
 }
 Cell = tuple[Panel, pl.DataFrame, str]
 

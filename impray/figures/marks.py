@@ -2,6 +2,7 @@
 
 band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
+courses  means as lines from dark to bright, in the order of their colour's column, with rings where the column `next` is true
 swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
 curves   rows in their order as lines, one per colour and dash
@@ -127,6 +128,20 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     return handles
 
 
+def courses(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `ring`: what rings are called."""
+    values = frame[panel.colour].unique().sort().to_list()
+    inks = [colormaps["viridis"](0.9 * place / max(1, len(values) - 1)) for place in range(len(values))]
+    ring: dict[str, Any] = {"linestyle": "", "marker": "o", "markersize": 6, "markerfacecolor": "none"}
+    for value, ink in zip(values, inks, strict=True):
+        line = frame.filter(pl.col(panel.colour) == value).unique("at").sort("at").drop_nulls("mean")
+        axes.plot(line["at"].to_list(), line["mean"].to_list(), color=ink, linewidth=1.0, marker=".", markersize=3)
+        ringed = line.filter("next")
+        axes.plot(ringed["at"].to_list(), ringed["mean"].to_list(), markeredgecolor=ink, zorder=4, **ring)
+    ends = {f"{panel.colour} {values[at]}": Line2D([], [], color=inks[at], marker=".") for at in (0, -1)}
+    return ends | {str(panel.options["ring"]): Line2D([], [], markeredgecolor="0.3", **ring)}
+
+
 def swarm(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     """Every row a dot, smallest at the left of its place; rows of a panel's `dash` but its first are hollow."""
     for _, part, look in looks(frame, panel):
@@ -179,24 +194,31 @@ def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
 
 
 def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `baseline`: where stairs begin and end; None: they do not."""
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
         part = part.sort("left_edge")
         shown: dict[str, Any] = {"color": look["color"], "linestyle": look["linestyle"], "linewidth": 1.4}
-        axes.stairs(part[panel.y].to_list(), [*part["left_edge"].to_list(), part["right_edge"][-1]], **shown)
+        edges = [*part["left_edge"].to_list(), part["right_edge"][-1]]
+        axes.stairs(part[panel.y].to_list(), edges, baseline=panel.options.get("baseline", 0.0), **shown)  # type: ignore[arg-type]
         handles[name] = Line2D([], [], **shown)
     return handles
 
 
 def heat(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Options: `xedges`, `yedges` (columns of lists in the first row, whose `y` is then the flat counts), `log`."""
+    """Flat counts in the first row's `y`, between its `x_edges` and `y_edges`; over `x_limits` and `y_limits` where it has them."""
     row = frame.row(0, named=True)
     x, y = (np.array(row[name]) for name in ("x_edges", "y_edges"))
     counts = np.array(row[panel.y], dtype=float).reshape(len(x) - 1, len(y) - 1).T
     norm = LogNorm(1, max(2.0, counts.max()))
     axes.pcolormesh(x, y, np.where(counts > 0, counts, np.nan), cmap="viridis", norm=norm, rasterized=True)
     axes.grid(False)
-    return {}
+    for name in ("x_limits", "y_limits"):
+        if name in row:
+            axes.set(**{name[0] + "lim": row[name]})
+            {"x": axes.axvline, "y": axes.axhline}[name[0]](0, color="0.4", linewidth=0.6)
+    ends = {"a count of 1": 0.0, "the largest (log scale)": 1.0}
+    return {name: Line2D([], [], linestyle="", marker="s", color=colormaps["viridis"](at)) for name, at in ends.items()}
 
 
 EDGE = {
@@ -322,6 +344,7 @@ def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
 MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "band": band,
     "dots": dots,
+    "courses": courses,
     "swarm": swarm,
     "lines": lines,
     "curves": curves,
@@ -335,6 +358,7 @@ __all__ = [
     "Mark",
     "band",
     "bars",
+    "courses",
     "curves",
     "dots",
     "heat",
