@@ -14,9 +14,9 @@ non-Gaussianity), `setting` (the further axes in words). Lineages that diverged 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, wraps
 from typing import Any
 
 import polars as pl
@@ -246,6 +246,18 @@ class Results:
             if (ends["low"] < ends["high"]).any():
                 found.append("Some lineages are further: shown is what every lineage of a trial has reached.")
         return found
+
+
+def once(make: Callable[[Results], pl.DataFrame]) -> Callable[[Results], pl.DataFrame]:
+    """Decorates rows that a figure makes: they are made once for all its panels and claims."""
+
+    @wraps(make)
+    def made(of: Results) -> pl.DataFrame:
+        if make not in of._frames:
+            of._frames[make] = make(of)
+        return of._frames[make]
+
+    return made
 
 
 _KEYS = ("lineage", "method", "seed", "round")
