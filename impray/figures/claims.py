@@ -103,7 +103,7 @@ class More(Claim):
         found = [self._compared(says, left, right) for says, left in self._each(frame, self.left)]
         if not found:
             raise NotMeasured("no trial on the claim's first side")
-        return found
+        return [sample for sample in found if not (self.optional and sample.lacking)]
 
     def _compared(self, says: str, left: pl.DataFrame, right: pl.DataFrame) -> Sample:
         sign = self.quantity.sign if self.sign is None else self.sign

@@ -96,7 +96,7 @@ def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
 
 
 def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Option `join`: whether means are joined by a line (default: yes, where x has an order)."""
+    """Options: `join`, whether means are joined by a line (default: yes, where x has an order); `apart` (see `legend_apart`)."""
     handles: dict[str, Artist] = {}
     joined = panel.options.get("join", frame["scale"][0] != "names")
     lines = looks(frame, panel)
@@ -114,7 +114,20 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         error = [(known["mean"] - known["left"]).to_list(), (known["right"] - known["mean"]).to_list()]
         axes.errorbar(at, mean, yerr=error, capsize=2, elinewidth=1.0, **look)
         handles[name] = Line2D([], [], **look)
-    return handles
+    return legend_apart(frame, panel, handles) if panel.options.get("apart") else handles
+
+
+def legend_apart(frame: pl.DataFrame, panel: Panel, handles: Mapping[str, Artist]) -> Mapping[str, Artist]:
+    """Colours and dashes named one by one, not each pair of them; a single dash needs no name."""
+    dashes = in_order(frame, panel.dash)
+    found: dict[str, Artist] = {}
+    for name, handle in handles.items():
+        colour = next((str(c) for c in in_order(frame, panel.colour) if name.split(", ")[0] == str(c)), name)
+        found.setdefault(colour, handle)
+    for at, dash in enumerate(dashes if len(dashes) > 1 else []):
+        face = {"markerfacecolor": "white"} if at else {}
+        found[str(dash)] = Line2D([], [], color="0.4", marker="o", markersize=4, linestyle=DASHES[at % 4], **face)
+    return found
 
 
 def lines(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
