@@ -130,6 +130,9 @@ def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(list(ticks.values()))
+    for beyond in places.filter(pl.col("x") == "inf")["at"]:  # not to scale
+        axes.axvspan(beyond / 1.6, 1.5 * beyond, color="0.94", zorder=0)
+        axes.set_xlim(right=1.5 * beyond)
 
 
 def _y_axis(axes: Axes, panel: Panel) -> None:

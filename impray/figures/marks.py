@@ -32,6 +32,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "random": ("#D55E00", "^"),
     "cavity": ("#009E73", "D"),
     "cavity_lowest": ("#CC79A7", "v"),
+    "chance": ("#8A8A8A", ""),
 }
 OTHERS = (
     ("#000000", "o"),
@@ -83,6 +84,7 @@ def in_order(frame: pl.DataFrame, column: str) -> list[Any]:
 
 
 def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `apart` (see `legend_apart`)."""
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
         line = part.unique("at", maintain_order=True).sort("at").drop_nulls("mean")
@@ -92,7 +94,7 @@ def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         axes.fill_between(at, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axes.plot(at, line["mean"].to_list(), **look)
         handles[name] = Line2D([], [], **look)
-    return handles
+    return legend_apart(frame, panel, handles) if panel.options.get("apart") else handles
 
 
 def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
