@@ -51,6 +51,7 @@ def draw(table: Table) -> Canvas:
     across = math.lcm(*(len(line) for line in lines))
     grid = canvas.add_gridspec(len(lines), across, height_ratios=heights)
     handles: dict[str, Artist] = {}
+    drawn: list[tuple[int, int, Panel, pl.DataFrame, Axes]] = []
     for number, line in enumerate(lines):
         span, first = across // len(line), None
         for place, (panel, frame, facet) in enumerate(line):
@@ -59,6 +60,8 @@ def draw(table: Table) -> Canvas:
             first = first or axes
             handles |= _panel(axes, panel, frame)
             _words(axes, panel, frame, facet, place, number, lines)
+            drawn.append((place, span, panel, frame, axes))
+    _aligned(drawn)
     canvas.text(0.012, 1 - 0.06 / whole, "\n".join(title), fontsize=10, fontweight="bold", va="top")
     if handles:
         place = (0.5, 1 - (0.2 * len(title) + 0.05) / whole)
@@ -66,6 +69,18 @@ def draw(table: Table) -> Canvas:
         canvas.legend(artists, names, loc="upper center", bbox_to_anchor=place, ncols=6, fontsize=7.5, frameon=False)
     canvas.text(0.012, (foot - 0.02) / whole, "\n".join(below), fontsize=7, va="top", linespacing=1.15)
     return canvas
+
+
+def _aligned(drawn: Sequence[tuple[int, int, Panel, pl.DataFrame, Axes]]) -> None:
+    """Facets under one another that go along the same numbers have the same ends, for x is named below the last only."""
+    columns: dict[tuple, list[Axes]] = {}
+    for place, span, panel, frame, axes in drawn:
+        if panel.columns and "scale" in frame.columns and frame["scale"][0] != "names":
+            columns.setdefault((place, span, panel.columns, panel.x, frame["facet"][0]), []).append(axes)
+    for column in columns.values():
+        ends = [end for axes in column for end in axes.get_xlim()]
+        for axes in column:
+            axes.set_xlim(*((max(ends), min(ends)) if axes.xaxis_inverted() else (min(ends), max(ends))))
 
 
 def _lines(table: Table) -> list[list[Cell]]:
@@ -141,6 +156,7 @@ def _y_axis(axes: Axes, panel: Panel) -> None:
     if not scale:
         return
     axes.set_yscale(scale, **({"linthresh": panel.options.get("linear", LINEAR)} if scale == "symlog" else {}))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if scale == "log":
         low, high = axes.get_ylim()
         wide = high > 4 * low
@@ -149,7 +165,6 @@ def _y_axis(axes: Axes, panel: Panel) -> None:
         ]
         axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _words(
