@@ -46,6 +46,7 @@ from impray.results.quantities import (
 )
 from impray.theory.statistics import spearman
 
+BLEND = "blend of photographs with their clone"
 MARGIN = 0.6  # of clustering, stated beforehand
 imp, oneshot, random = (col("method") == name for name in ("imp", "oneshot", "random"))
 pointwise, elliptical, images = (col("family") == name for name in ("pointwise", "elliptical", "images"))
@@ -67,13 +68,15 @@ SIDES = {
 
 
 def stimuli(quantity):
-    """Rows of pointwise and elliptical stimuli; the Gaussian one, which is both, stands with either."""
+    """A quantity at the last round; the Gaussian stimulus, which is both, stands with pointwise and with elliptical ones."""
 
     def rows(of):
-        frame = of.values(quantity).filter(pointwise | elliptical)
-        names = [pl.lit("elliptical").alias(name) for name in ("family", "kind")]
-        beside = frame.filter(gaussian & bool(len(frame.filter(elliptical)))).with_columns(names)
-        return pl.concat([frame, beside])
+        frame = of.values(quantity)
+        twice = frame.filter(gaussian & bool(len(frame.filter(elliptical))))
+        twice = twice.with_columns(pl.lit("elliptical").alias(name) for name in ("family", "kind"))
+        blends = col("side").str.strip_prefix("blend ").alias(BLEND)
+        by = [images, elliptical, col("side") == CLONE, col("side") != NATURAL, "side", "excess"]
+        return pl.concat([frame, twice]).with_columns(blends).sort(by)
 
     return rows
 
@@ -118,7 +121,7 @@ def change(quantity, method, words, each=False, **more):
     """A method on a side's stimuli, together or one by one, against the same method on their Gaussian stimulus."""
     those, than, source = SIDES[words]
     beside = "their clone" if words == "photographs" else "Gaussian inputs"
-    says = f"on {'{each}' if each else words} {method} is {quantity.comparative} than on {beside}"
+    says = f"{'on {each}' if each else f'with {words}'} {method} is {quantity.comparative} than on {beside}"
     margin = MARGIN if quantity in (CLUSTERING, CLUSTERING_EQUAL) else None
     question = f"{quantity.name} of {method}, {f'{words} one by one' if each else 'four sides'}"
     return More(
@@ -162,27 +165,16 @@ def trend(quantity, method, words):
     )
 
 
-def panels(quantity, optional=True):
-    """Stimuli of one covariance by their excess kurtosis."""
-    log = "log" if quantity.log else ""
-    shown = {"label": quantity.label, "reference": quantity.reference, "yscale": log, "optional": optional}
+def panel(quantity):
+    shown = {"label": quantity.label, "reference": quantity.reference, "yscale": "log" if quantity.log else ""}
+    place = {"x": "excess", "scale": "symlog", "instead": BLEND, "columns": "family", "dash": "kind", "height": 1.55}
+    options = {"apart": True, "join": True}
     return Panel(
-        of=stimuli(quantity),
-        mark=dots,
-        x="excess",
-        scale="symlog",
-        columns="family",
-        dash="kind",
-        options={"apart": True},
-        **shown,
+        of=stimuli(quantity), mark=dots, optional=quantity is not CLUSTERING, options=options, **place, **shown
     )
 
 
-def of_images(quantity):
-    return Panel(of=quantity, mark=dots, x="side", where=images, title="photographs", optional=True)
-
-
-DRAWN = (CLUSTERING, CLUSTERING_EQUAL, OF_CEILING, WIDTH, IPR, IPR_MASK, KURTOSIS)
+DRAWN = (CLUSTERING, CLUSTERING_EQUAL, OF_CEILING, WIDTH, IPR, IPR_MASK, KURTOSIS, KURTOSIS_END)
 OLDER = (WIDTH, IPR, IPR_MASK)
 FIGURE = Figure(
     name="sign_of_kurtosis",
@@ -191,11 +183,7 @@ FIGURE = Figure(
     source=f"{REDMAN} against {LUFKIN}",
     paper="Lufkin et al.: negative excess kurtosis localises, positive and elliptical inputs do not. Redman et al.: photographs do, "
     "whose preactivations have positive excess kurtosis.",
-    panels=[
-        *(panels(quantity, quantity is not CLUSTERING) for quantity in DRAWN),
-        *(of_images(quantity) for quantity in (CLUSTERING, CLUSTERING_EQUAL, WIDTH, IPR, IPR_MASK, KURTOSIS)),
-    ],
-    per_line=3,
+    panels=[panel(quantity) for quantity in DRAWN],
     claims=[
         *changes(CLUSTERING, "imp"),
         Same(
