@@ -16,7 +16,7 @@ kurtosis does not rise, the rule is no test of H*: the score fails, not IMP.
 import polars as pl
 from polars import col
 
-from impray.figures import CLONE, EVERY, NATURAL, Figure, Level, More, Panel, Same, band, command
+from impray.figures import CLONE, EVERY, NATURAL, Figure, Level, More, NotMeasured, Panel, Same, band, command
 from impray.results.overlap import OVERLAP, OVERLAP_ABOVE, OVERLAP_BY_CHANCE
 from impray.results.quantities import ACCURACY, CLUSTERING, KURTOSIS, OF_CEILING, PIECES, SPREAD, WIDTH, Quantity
 
@@ -87,6 +87,12 @@ def positive(quantity):
     return Level(quantity=quantity, left=left, above=0.0, each="method", at=EVERY, says=says, **shared)
 
 
+def of_rule(of):
+    if "cavity" not in of.lineages["method"]:
+        raise NotMeasured("needs the method cavity")
+    return of
+
+
 def panel(quantity, optional=False):
     return Panel(of=quantity, mark=band, at=EVERY, columns="side", height=1.55, optional=optional)
 
@@ -96,6 +102,7 @@ FIGURE = Figure(
     title="Masks by cavity score beside IMP's",
     question="H*: does pruning the highest cavity scores give the masks that IMP gives?",
     source="Redman et al. (2025), section 3.3",
+    wanted=of_rule,
     paper="IMP removes the weights whose removal makes preactivations least Gaussian (H*); they do not prune by the score.",
     panels=[
         Panel(of=with_chance, mark=band, columns="side", label=OVERLAP.label, yscale="log", height=1.55),
