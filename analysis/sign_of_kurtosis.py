@@ -101,7 +101,7 @@ def proxy(of):
     parts = [both.filter(those).with_columns(pl.lit(name).alias("over")) for name, those in FAMILIES.items()]
     of_seeds = pl.concat(parts).group_by("over", "seed", maintain_order=True)
     rows = [(*key, spearman(part["kurtosis"], part["value"])) for key, part in of_seeds]
-    return pl.DataFrame(rows, ["over", "seed", "gap"], orient="row").sort("seed", maintain_order=True)
+    return pl.DataFrame(rows, ["over", "seed", "gap"], orient="row").drop_nans()
 
 
 def classes(of):

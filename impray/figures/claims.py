@@ -51,7 +51,7 @@ class Claim:
     def samples(self, of: Results) -> list[Sample]:
         """What the judge needs: one sample, or one per value of the column `each`."""
         try:
-            return self._samples(of)
+            return [sample for sample in self._samples(of) if not (self.optional and sample.lacking)]
         except NotMeasured as missing:
             return (
                 [] if self.optional else [self._sample((), self.says.replace("{each}", "each"), lacking=str(missing))]
@@ -103,7 +103,7 @@ class More(Claim):
         found = [self._compared(says, left, right) for says, left in self._each(frame, self.left)]
         if not found:
             raise NotMeasured("no trial on the claim's first side")
-        return [sample for sample in found if not (self.optional and sample.lacking)]
+        return found
 
     def _compared(self, says: str, left: pl.DataFrame, right: pl.DataFrame) -> Sample:
         sign = self.quantity.sign if self.sign is None else self.sign

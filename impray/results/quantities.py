@@ -166,7 +166,7 @@ CLUSTERING_EQUAL = Quantity(
 ACCURACY = Quantity("accuracy", "held-out accuracy", "", "higher", "more accurate")
 LOSS = Quantity("loss", "held-out loss", "", "lower", "lower in loss")
 IPR = Quantity("ipr_mean", "IPR of weights\nafter training", "", "higher", "more concentrated")
-IPR_MASK = Quantity("ipr_mask_mean", "IPR of masks\n(1 / inputs left)", "", "higher", "more concentrated")
+IPR_MASK = Quantity("ipr_mask_mean", "IPR of masks\n(1 / inputs left)", "", "higher", "more concentrated in its masks")
 FAN_IN = Quantity("fan_in_mean", "inputs per unit\nmean")
 UNITS_COUNTED = Quantity("units_counted", "units with a width")
 INPUT_KURTOSIS = Quantity("input_kurtosis", "kurtosis of the inputs", reference=3.0)
