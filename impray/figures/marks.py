@@ -127,7 +127,7 @@ def legend_apart(frame: pl.DataFrame, panel: Panel, handles: Mapping[str, Artist
         colour = next((str(c) for c in in_order(frame, panel.colour) if name.split(", ")[0] == str(c)), name)
         found.setdefault(colour, handle)
     for at, dash in enumerate(dashes if len(dashes) > 1 else []):
-        face = {"markerfacecolor": "white"} if at else {}
+        face: dict[str, Any] = {"markerfacecolor": "white"} if at else {}
         found[str(dash)] = Line2D([], [], color="0.4", marker="o", markersize=4, linestyle=DASHES[at % 4], **face)
     return found
 

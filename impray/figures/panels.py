@@ -87,7 +87,7 @@ class Panel:
         x = of.axis if self.x == AXIS else self.x
         facets = frame[self.columns].cast(pl.String) if self.columns else pl.Series([""] * len(frame), dtype=pl.String)
         frame = frame.with_columns(facets.fill_null("").alias("facet"))
-        if not self.instead:
+        if not self.instead or x is None:
             return self._along(frame, x)
         parts = frame.partition_by("facet", maintain_order=True)
         return pl.concat([self._along(part, self.instead if part[x].is_null().all() else x) for part in parts])

@@ -113,7 +113,7 @@ OF_CEILING = Quantity(
     "clustering, as a share of the\nmost that the fan-in allows",
     "",
     "higher",
-    "more clustered",
+    "more clustered relative to its ceiling",
     0.0,
 )
 KURTOSIS = Quantity(
@@ -146,8 +146,8 @@ def _at_equal_fan_in(of: Any) -> pl.DataFrame:
     for _, pool in rows.group_by("method", "round", pl.col("family") == "images", maintain_order=True):
         lineages = pool["lineage"].unique(maintain_order=True)
         group = pool["lineage"].replace_strict(lineages, list(range(len(lineages))), return_dtype=pl.Int64)
-        columns = [pool[name].cast(pl.Float64).to_numpy() for name in ("clustering", "fan_in")]
-        found = pl.DataFrame({"lineage": lineages, "value": standardised(*columns, group.to_numpy())})
+        values, fan_in = (pool[name].cast(pl.Float64).to_numpy() for name in ("clustering", "fan_in"))
+        found = pl.DataFrame({"lineage": lineages, "value": standardised(values, fan_in, group.to_numpy())})
         pools.append(found.select("lineage", pl.lit(pool["round"][0], rows.schema["round"]).alias("round"), "value"))
     return pl.concat(pools)
 
