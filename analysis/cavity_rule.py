@@ -66,7 +66,11 @@ def compared(quantity, left, than, side, **more):
     alike = margin and (left, than, side) in LIKE
     comparative = quantity.comparative
     words = f"as {comparative.removeprefix('more ').replace('rower', 'row')} as" if alike else f"{comparative} than"
-    shared = {"says": f"on the {side} {left} is {words} {than}", "source": H, "question": f"{quantity.name}, {side}"}
+    shared: dict = {
+        "says": f"on the {side} {left} is {words} {than}",
+        "source": H,
+        "question": f"{quantity.name}, {side}",
+    }
     return (Same if alike else More)(quantity=quantity, left=of, than=other, margin=margin, **shared | more)
 
 
