@@ -7,7 +7,7 @@ The sweep varies data.gaussian_blend: 0 natural, 1 the Gaussian clone. Other axe
 --only AXIS=VALUE chooses another.
 """
 
-from redman import fig1, fig2, fig3, fig4
+from redman import fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4
 
 from impray.figures import Paper, command
 
@@ -20,7 +20,7 @@ SETTING = {  # Table S1, sections 2 and C of the paper, and the code it builds o
     "rounds": "10",
     "seeds": "3",
 }
-FIGURES = (fig1, fig2, fig3, fig4)
+FIGURES = (fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4)
 PAPER = Paper(
     name="redman2025",
     title="Redman, Wang, Ingrosso & Goldt (2025), redrawn from this sweep's tables",

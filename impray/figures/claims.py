@@ -54,7 +54,7 @@ class Claim:
     def samples(self, of: Results) -> list[Sample]:
         """What the judge needs: one sample, or one per value of the column `each`."""
         try:
-            return self._samples(of)
+            return [sample for sample in self._samples(of) if not (self.optional and sample.lacking)]
         except NotMeasured as missing:
             return (
                 [] if self.optional else [self._sample((), self.says.replace("{each}", "each"), lacking=str(missing))]
@@ -170,25 +170,31 @@ class Level(Claim):
 
 @dataclass(frozen=True, kw_only=True)
 class Trend(Claim):
-    """The quantity's rank correlation with a column is positive (sign 1) or negative, seed by seed; `beyond`: by more than this."""
+    """The quantity's rank correlation with a column, or another quantity, is positive (sign 1) or negative, seed by seed; `beyond`: by
+    more than this.
+    """
 
     quantity: Quantity
     left: pl.Expr
-    along: str
+    along: str | Quantity
     sign: int = 1
     beyond: float = 0.0
 
     def _samples(self, of: Results) -> list[Sample]:
+        frame, along = self._values(of, self.quantity), self.along
+        if isinstance(along, Quantity):
+            other = of.values(along, self.at).select("lineage", "round", pl.col("value").alias(along.name))
+            frame, along = frame.join(other, on=["lineage", "round"]), along.name
         found = []
-        for says, rows in self._each(self._values(of, self.quantity), self.left):
-            rows = rows.filter(pl.col(self.along).is_not_null())
-            points = rows.group_by(self.over, self.along).agg(pl.col("score").mean()).sort(self.over, self.along)
+        for says, rows in self._each(frame, self.left):
+            rows = rows.filter(pl.col(along).is_not_null())
+            points = rows.group_by(self.over, along).agg(pl.col("score").mean()).sort(self.over, along)
             rhos = [
-                spearman(part[self.along].to_numpy(), part["score"].to_numpy())
+                spearman(part[along].to_numpy(), part["score"].to_numpy())
                 for _, part in points.group_by(self.over, maintain_order=True)
             ]
             gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
-            lacking = "" if gaps else f"needs three values of {self.along} or more"
+            lacking = "" if gaps else f"needs three values of {along} or more"
             found.append(self._sample(gaps, says, sign=self.sign, lacking=lacking))
         return found
 

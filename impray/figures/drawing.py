@@ -54,6 +54,7 @@ def draw(table: Table) -> Canvas:
     across = math.lcm(*(len(line) for line in lines))
     grid = canvas.add_gridspec(len(lines), across, height_ratios=heights)
     handles: dict[str, Artist] = {}
+    drawn: list[tuple[int, int, Panel, pl.DataFrame, Axes]] = []
     for number, line in enumerate(lines):
         span, first = across // len(line), None
         for place, (panel, frame, facet) in enumerate(line):
@@ -62,6 +63,8 @@ def draw(table: Table) -> Canvas:
             first = first or axes
             handles |= _panel(axes, panel, frame)
             _words(axes, panel, frame, facet, place, number, lines)
+            drawn.append((place, span, panel, frame, axes))
+    _aligned(drawn)
     abreast = _abreast(list(handles), table.figure.width)
     head = 0.2 * len(title) + 0.12 + 0.17 * math.ceil(len(handles) / abreast)
     foot = 0.13 * len(below) + 0.08
@@ -84,6 +87,18 @@ def _abreast(names: Sequence[str], width: float) -> int:
     """How many names a line of the legend holds, so that all lines are about as long."""
     most = max(1, int(12.5 * width / (max(map(len, names), default=0) + 8)))
     return math.ceil(len(names) / max(1, math.ceil(len(names) / most))) or 1
+
+
+def _aligned(drawn: Sequence[tuple[int, int, Panel, pl.DataFrame, Axes]]) -> None:
+    """Facets under one another that go along the same numbers have the same ends, for x is named below the last only."""
+    columns: dict[tuple, list[Axes]] = {}
+    for place, span, panel, frame, axes in drawn:
+        if panel.columns and "scale" in frame.columns and frame["scale"][0] != "names":
+            columns.setdefault((place, span, panel.columns, panel.x, frame["facet"][0]), []).append(axes)
+    for column in columns.values():
+        ends = [end for axes in column for end in axes.get_xlim()]
+        for axes in column:
+            axes.set_xlim(*((max(ends), min(ends)) if axes.xaxis_inverted() else (min(ends), max(ends))))
 
 
 def _lines(table: Table) -> list[list[Cell]]:
@@ -180,6 +195,9 @@ def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(list(ticks.values()))
+    for beyond in places.filter(pl.col("x") == "inf")["at"]:  # not to scale
+        axes.axvspan(beyond / 1.6, 1.5 * beyond, color="0.94", zorder=0)
+        axes.set_xlim(right=1.5 * beyond)
 
 
 def _y_axis(axes: Axes, panel: Panel) -> None:
@@ -188,6 +206,7 @@ def _y_axis(axes: Axes, panel: Panel) -> None:
     if not scale:
         return
     axes.set_yscale(scale, **({"linthresh": panel.options.get("linear", LINEAR)} if scale == "symlog" else {}))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if scale == "log":
         low, high = axes.get_ylim()
         wide = high > 4 * low
@@ -196,7 +215,6 @@ def _y_axis(axes: Axes, panel: Panel) -> None:
         ]
         axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _words(

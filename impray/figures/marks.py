@@ -36,6 +36,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "random": ("#D55E00", "^"),
     "cavity": ("#009E73", "D"),
     "cavity_lowest": ("#CC79A7", "v"),
+    "chance": ("#8A8A8A", ""),
 }
 OTHERS = (
     ("#000000", "o"),
@@ -92,6 +93,7 @@ def in_order(frame: pl.DataFrame, column: str) -> list[Any]:
 
 
 def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `apart` (see `legend_apart`)."""
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
         line = part.unique("at", maintain_order=True).sort("at").drop_nulls("mean")
@@ -101,11 +103,11 @@ def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         axes.fill_between(at, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axes.plot(at, line["mean"].to_list(), **look)
         handles[name] = Line2D([], [], **look)
-    return handles
+    return legend_apart(frame, panel, handles) if panel.options.get("apart") else handles
 
 
 def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Option `join`: whether means are joined by a line (default: yes, where x has an order)."""
+    """Options: `join`, whether means are joined by a line (default: yes, where x has an order); `apart` (see `legend_apart`)."""
     handles: dict[str, Artist] = {}
     joined = panel.options.get("join", frame["scale"][0] != "names")
     lines = looks(frame, panel)
@@ -125,7 +127,20 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
         axes.errorbar(at, mean, yerr=error, capsize=2, elinewidth=1.0, **look)
         named = name if panel.x != panel.colour else str(part[panel.dash][0]) if panel.dash else ""
         handles |= {named: Line2D([], [], **look)} if named and named not in handles else {}
-    return handles
+    return legend_apart(frame, panel, handles) if panel.options.get("apart") else handles
+
+
+def legend_apart(frame: pl.DataFrame, panel: Panel, handles: Mapping[str, Artist]) -> Mapping[str, Artist]:
+    """Colours and dashes named one by one, not each pair of them; a single dash needs no name."""
+    dashes = in_order(frame, panel.dash)
+    found: dict[str, Artist] = {}
+    for name, handle in handles.items():
+        colour = next((str(c) for c in in_order(frame, panel.colour) if name.split(", ")[0] == str(c)), name)
+        found.setdefault(colour, handle)
+    for at, dash in enumerate(dashes if len(dashes) > 1 else []):
+        face: dict[str, Any] = {"markerfacecolor": "white"} if at else {}
+        found[str(dash)] = Line2D([], [], color="0.4", marker="o", markersize=4, linestyle=DASHES[at % 4], **face)
+    return found
 
 
 def courses(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:

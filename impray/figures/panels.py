@@ -36,6 +36,7 @@ class Panel:
     """One row of axes: what is drawn, against what, how.
 
     of: a quantity, or a function that makes the rows.  x: a column, or AXIS.  y: the column drawn, of rows made by a function.
+    instead: the x of facets that have none.
     columns: a column that becomes facets.  colour, dash: columns that tell lines apart.  where: only these rows.
     scale, yscale: of x and y; by default as the values lie.  reference: a dotted line.  height: inches.  optional: left out, not told
     as missing, where it was not measured.
@@ -44,6 +45,7 @@ class Panel:
     of: Quantity | Frame
     mark: Mark
     x: str = "round"
+    instead: str = ""
     y: str = "value"
     at: At = LAST
     columns: str = ""
@@ -84,7 +86,14 @@ class Panel:
     def _placed(self, frame: pl.DataFrame, of: Results) -> pl.DataFrame:
         x = of.axis if self.x == AXIS else self.x
         facets = frame[self.columns].cast(pl.String) if self.columns else pl.Series([""] * len(frame), dtype=pl.String)
-        frame = frame.with_columns(facets.fill_null("").alias("facet"), pl.lit(x or "").alias("axis"))
+        frame = frame.with_columns(facets.fill_null("").alias("facet"))
+        if not self.instead or x is None:
+            return self._along(frame, x)
+        parts = frame.partition_by("facet", maintain_order=True)
+        return pl.concat([self._along(part, self.instead if part[x].is_null().all() else x) for part in parts])
+
+    def _along(self, frame: pl.DataFrame, x: str | None) -> pl.DataFrame:
+        frame = frame.with_columns(pl.lit(x or "").alias("axis"))
         if x is None or x not in frame.columns:
             return frame.with_columns(pl.lit("").alias("x"), pl.lit(0.0).alias("at"), pl.lit("names").alias("scale"))
         values = frame[x].to_list()
@@ -92,7 +101,7 @@ class Panel:
         return frame.with_columns(
             pl.Series("x", labels, dtype=pl.String),
             pl.Series("at", _finite(places), dtype=pl.Float64),
-            pl.lit(self.scale or scale).alias("scale"),
+            pl.lit(scale if x == self.instead else self.scale or scale).alias("scale"),
         )
 
 

@@ -17,6 +17,7 @@ import polars as pl
 
 from impray.results import schema
 from impray.theory.masks import touching, unpacked
+from impray.theory.statistics import standardised
 
 Better = Literal["lower", "higher"]
 
@@ -113,7 +114,7 @@ OF_CEILING = Quantity(
     "clustering, as a share of the\nmost that the fan-in allows",
     "",
     "higher",
-    "more clustered",
+    "more clustered relative to its ceiling",
     0.0,
 )
 KURTOSIS = Quantity(
@@ -166,10 +167,37 @@ TOUCHING = Quantity(
     1.0,
     make=_touching,
 )
+
+
+def _at_equal_fan_in(of: Any) -> pl.DataFrame:
+    """Clustering of lineages as if the units of all had the fan-ins of one pool: a method's units at a round, of images apart."""
+    rows = of.rows("units", ["clustering", "fan_in"], layer=1)
+    rows = rows.filter(pl.col("clustering").cast(pl.Float64).is_finite())
+    pools = [pl.DataFrame(schema={"lineage": pl.String, "round": rows.schema["round"], "value": pl.Float64})]
+    for _, pool in rows.group_by("method", "round", pl.col("family") == "images", maintain_order=True):
+        lineages = pool["lineage"].unique(maintain_order=True)
+        group = pool["lineage"].replace_strict(lineages, list(range(len(lineages))), return_dtype=pl.Int64)
+        values, fan_in = (pool[name].cast(pl.Float64).to_numpy() for name in ("clustering", "fan_in"))
+        found = pl.DataFrame({"lineage": lineages, "value": standardised(values, fan_in, group.to_numpy())})
+        pools.append(found.select("lineage", pl.lit(pool["round"][0], rows.schema["round"]).alias("round"), "value"))
+    return pl.concat(pools)
+
+
+# Clustering has a ceiling that falls with fan-in: a few pairs are easily all neighbours. So methods are not compared by it, whose
+# fan-ins have different ranges; stimuli are.
+CLUSTERING_EQUAL = Quantity(
+    "clustering_at_equal_fan_in",
+    "clustering\nat equal fan-in",
+    "",
+    "higher",
+    "more clustered at equal fan-in",
+    1.0,
+    make=_at_equal_fan_in,
+)
 ACCURACY = Quantity("accuracy", "held-out accuracy", "", "higher", "more accurate")
 LOSS = Quantity("loss", "held-out loss", "", "lower", "lower in loss")
 IPR = Quantity("ipr_mean", "IPR of weights\nafter training", "", "higher", "more concentrated")
-IPR_MASK = Quantity("ipr_mask_mean", "IPR of masks\n(1 / inputs left)", "", "higher", "more concentrated")
+IPR_MASK = Quantity("ipr_mask_mean", "IPR of masks\n(1 / inputs left)", "", "higher", "more concentrated in its masks")
 FAN_IN = Quantity("fan_in_mean", "inputs per unit\nmean")
 UNITS_COUNTED = Quantity("units_counted", "units with a width")
 INPUT_KURTOSIS = Quantity("input_kurtosis", "kurtosis of the inputs", reference=3.0)
@@ -185,6 +213,7 @@ QUANTITIES: dict[str, Quantity] = {
         LARGEST_PIECE,
         CLUSTERING,
         OF_CEILING,
+        CLUSTERING_EQUAL,
         KURTOSIS,
         KURTOSIS_MEDIAN_CLASS,
         KURTOSIS_END,

@@ -3,6 +3,7 @@
     mean against zero:  t = mean / (s / sqrt n),  p two-sided from Student's t with n - 1 degrees of freedom
     Holm (1979):        p sorted up, p_(k) (m - k + 1), no smaller than the one before, at most 1
     Spearman:           Pearson's correlation of ranks, ties at their mean rank
+    standardised mean:  sum_b s_b y_b,  y_b a group's mean in stratum b and s_b the share of all units in it
 
 Holm's adjusted p keeps the chance of any false rejection among m at the level, whatever the dependence between the m; claims that
 share a reference are dependent.
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 CONFIDENCE = 0.95
 ALIKE = 1e-9  # of the largest gap: rounding leaves less of a spread (numbers up to 10^6 gaps in size), seeds leave more
@@ -110,6 +111,32 @@ def ranks(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, shuf
     shuffled = np.random.default_rng(0).permuted(np.tile(one, (shuffles, 1)), axis=1) @ other
     as_large = np.abs(shuffled) >= np.abs(one @ other) * (1 - 1e-9)
     return Ranks(one * other, float((1 + as_large.sum()) / (1 + shuffles)))
+
+
+def standardised(
+    y: Float[np.ndarray, " unit"],
+    covariate: Float[np.ndarray, " unit"],
+    group: Int[np.ndarray, " unit"],
+    strata: int = 4,
+) -> Float[np.ndarray, " group"]:
+    """Means of groups as if all of them had one distribution of a covariate: direct standardisation.
+
+    Strata are cut at quantiles of the covariate over all units, and weighted by their share of all units. A stratum that a group
+    lacks is left out of its mean; where those it has hold less than half of all units, the mean is NaN.
+
+    Args:    y, covariate: finite. group: 0 to the largest number; each has a place in the answer, without units NaN.
+             strata: at most so many, fewer where values tie. What a stratum spans is not evened out within it.
+    """
+    edges = np.unique(np.quantile(covariate, np.arange(1, strata) / strata))
+    stratum = np.searchsorted(edges, covariate)  # a value on an edge is in the stratum below it
+    cells = (group.max() + 1, len(edges) + 1)
+    count, total = np.zeros(cells), np.zeros(cells)
+    np.add.at(count, (group, stratum), 1)
+    np.add.at(total, (group, stratum), y)
+    share = np.where(count > 0, count.sum(0) / len(y), 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (share * total / np.maximum(count, 1)).sum(1) / share.sum(1)
+    return np.where(share.sum(1) >= 0.5, found, np.nan)
 
 
 def front(points: Sequence[Sequence[float | None]]) -> list[bool]:

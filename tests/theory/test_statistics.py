@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from impray.theory.statistics import against_zero, front, holm, ranks, spearman
+from impray.theory.statistics import against_zero, front, holm, ranks, spearman, standardised
 
 INF, NAN = math.inf, math.nan
 
@@ -107,3 +107,41 @@ def test_what_pairs_add_is_the_rank_correlation_and_p_that_of_all_orders():
     assert found.p == pytest.approx(exact, abs=4 * (exact / 20_000) ** 0.5)
     assert ranks(np.exp(x), -np.array(y)).p == found.p  # of ranks only, two-sided
     assert np.isnan(ranks(x, [1.0] * 5).p)
+
+
+def of_groups(seed, units=200):
+    rng = np.random.default_rng(seed)
+    group = rng.integers(0, 3, units)
+    return rng.normal(size=units), rng.poisson(5 + 3 * group).astype(float), group
+
+
+def test_groups_that_differ_in_the_covariate_only_have_one_standardised_mean():
+    _, _, group = of_groups(0)
+    covariate = (
+        np.random.default_rng(1).integers(0, 2 + 2 * (group > 0)).astype(float)
+    )  # 0 or 1 in group 0, else 0 to 3
+    found = standardised(np.full(200, 2.5), covariate, group)
+    assert np.allclose(found, 2.5, rtol=1e-12)
+    whole = standardised(covariate, covariate, np.where(group == 0, 1, group))  # values 0 to 3: a stratum each
+    assert whole[1] == pytest.approx(whole[2], rel=1e-12) and whole[1] == pytest.approx(covariate.mean(), rel=1e-12)
+    assert math.isnan(whole[0])
+
+
+def test_a_standardised_mean_is_the_slow_one_in_any_order_of_units():
+    y, covariate, group = of_groups(2)
+    cut = np.quantile(covariate, [0.25, 0.5, 0.75])
+    parts = [[(covariate <= c) & (covariate > b) for b, c in itertools.pairwise([-INF, *cut, INF])] for _ in range(3)]
+    slow = [
+        sum(part.mean() * y[part & (group == g)].mean() for part in of) / sum(part.mean() for part in of)
+        for g, of in enumerate(parts)
+    ]
+    assert np.allclose(standardised(y, covariate, group), slow, rtol=1e-12)
+    order = np.random.default_rng(3).permutation(len(y))
+    assert np.allclose(standardised(y[order], covariate[order], group[order]), slow, rtol=1e-12)
+
+
+def test_with_one_distribution_it_is_the_plain_mean_and_with_too_few_strata_nan():
+    y, covariate, group = np.arange(12.0), np.tile([1.0, 2.0, 3.0, 4.0], 3), np.repeat([0, 1, 2], 4)
+    assert np.allclose(standardised(y, covariate, group), [1.5, 5.5, 9.5])
+    found = standardised(y, covariate, np.where(covariate == 1, 3, group))  # group 3 has one stratum of four
+    assert math.isnan(found[3]) and np.isfinite(found[:3]).all()
