@@ -109,13 +109,16 @@ FIGURE = Figure(
     wanted=of_rule,
     paper="IMP removes the weights whose removal makes preactivations least Gaussian (H*); they do not prune by the score.",
     panels=[
+        panel(CLUSTERING),
         Panel(of=with_chance, mark=band, columns="side", label=OVERLAP.label, yscale="log", height=1.55),
-        *(panel(quantity) for quantity in (CLUSTERING, WIDTH, KURTOSIS, ACCURACY)),
+        panel(WIDTH),
         *(panel(quantity, optional=True) for quantity in (OF_CEILING, SPREAD, PIECES)),
         Panel(of=means, mark=band, columns="side", dash="from", label=MEAN.label, yscale="symlog", reference=0.0, height=1.55,
               optional=True, options={"linear": 10.0, "apart": True}),
         Panel(of=MEDIAN, mark=band, at=EVERY, columns="side", yscale="symlog", reference=0.0, height=1.55, optional=True,
               options={"linear": 10.0}),
+        panel(KURTOSIS),
+        panel(ACCURACY),
     ],
     claims=[
         compared(OVERLAP, "cavity", "oneshot", "data"),

@@ -52,7 +52,7 @@ SIDES = {  # words -> the stimuli, what they are compared with, who says that th
 }
 OLDER = (q.WIDTH, q.IPR, q.IPR_MASK)
 DRAWN = (q.CLUSTERING, q.CLUSTERING_EQUAL, q.OF_CEILING, *OLDER, q.SPREAD, q.PIECES, q.KURTOSIS, q.KURTOSIS_END)
-BLEND = "blend of photographs with their clone"
+BLEND = "blend with the Gaussian clone"
 
 
 def stimuli(quantity):
@@ -169,7 +169,7 @@ FIGURE = Figure(
         *(trend(quantity, method, words) for quantity in (q.CLUSTERING, q.WIDTH) for method in METHODS for words in FAMILIES),
         *(proxy(words) for words in FAMILIES),
         *(each for quantity in OLDER for method in METHODS for each in changes(quantity, method, optional=True)),
-        Share(frame=classes, holds=col("value") > 0, what="class", source=REDMAN, question="pixels", optional=True,
+        Share(frame=classes, holds=col("value") > 0, what="photograph", source=REDMAN, question="pixels", optional=True,
               says="the photographs' own pixels have positive excess kurtosis"),
     ],
     notes=[
