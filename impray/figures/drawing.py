@@ -172,10 +172,10 @@ def _densities(axes: Axes, frame: pl.DataFrame) -> None:
 
 
 def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
-    finite = places.filter(pl.col("x") != "inf")["at"]
+    finite = places.filter(~pl.col("x").str.starts_with("inf"))["at"]
     most = max([1.0, *finite.to_list()])
     ticks = {float(at): f"{at:g}" for at in (-2, -1, 0, 1, 2, 5, 10, 20, 50, 100) if at <= 1.1 * most}
-    ticks |= {at: "inf" for at, x in places.iter_rows() if x == "inf"}
+    ticks |= {at: x for at, x in places.iter_rows() if x.startswith("inf")}
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(list(ticks.values()))
