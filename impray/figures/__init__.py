@@ -8,7 +8,7 @@ A figure of your own is one file (docs/figures.md):
 """
 
 from impray.figures.claims import Claim, Gaps, Level, More, Same, Share, Trend
-from impray.figures.marks import band, bars, curves, dots, heat, images, lines, scatter, swarm
+from impray.figures.marks import band, bars, curves, dots, fields, heat, images, lines, scatter, swarm
 from impray.figures.page import Paper
 from impray.figures.panels import AXIS, Figure, Panel, Table, table
 from impray.results.tidy import (
@@ -52,6 +52,7 @@ __all__ = [
     "bars",
     "curves",
     "dots",
+    "fields",
     "heat",
     "images",
     "lines",

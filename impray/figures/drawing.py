@@ -116,7 +116,7 @@ def _panel(axes: Axes, panel: Panel, frame: pl.DataFrame) -> Mapping[str, Artist
     if panel.guide is not None:
         axes.axhline(panel.guide, color="0.55", linewidth=0.8, linestyle=":")
     handles = panel.mark(axes, frame, panel)
-    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars, marks.scatter):
+    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars, marks.scatter, marks.fields):
         _x_axis(axes, panel, frame)
         _y_axis(axes, panel)
     return handles
@@ -182,7 +182,9 @@ def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
 
 
 def _y_axis(axes: Axes, panel: Panel) -> None:
-    """A logarithm in plain numbers."""
+    """A logarithm in plain numbers. Option `limits` of any mark: the ends of the axis."""
+    if "limits" in panel.options:
+        axes.set_ylim(panel.options["limits"])  # type: ignore[arg-type]
     scale = panel.yscale or ("log" if isinstance(panel.of, Quantity) and panel.of.log else "")
     if not scale:
         return

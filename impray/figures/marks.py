@@ -5,6 +5,7 @@ dots     seeds as faint dots, the mean with its 95 % interval
 swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
 curves   rows in their order as lines, one per colour and dash
+fields   rows' lists side by side, each on a scale of its own
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
 scatter  rows as dots, the best ringed, those without a number at the lower edge
@@ -178,6 +179,21 @@ def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     return handles
 
 
+def fields(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """The first `most` rows, `words` above each. Option `marked`: what rows are called whose column `marked` is false, and true."""
+    most = int(str(panel.options.get("most", 10)))
+    names, inks = panel.options.get("marked", ("", "")), ("#222222", "#D55E00")
+    for place, row in enumerate(frame.head(most).iter_rows(named=True)):
+        w = np.array(row[panel.y])
+        at = place + np.linspace(0.08, 0.92, len(w))
+        axes.plot(at[[0, -1]], [0, 0], color="0.75", linewidth=0.5)
+        axes.plot(at, w / (np.abs(w).max() or 1.0), color=inks[row["marked"]], linewidth=1.0)
+        axes.text(place + 0.5, 1.15, row["words"], fontsize=6, ha="center", va="bottom", linespacing=1.0)
+    axes.set(xlim=(0, most), ylim=(-1.05, 2.1), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return {name: Line2D([], [], color=ink, linewidth=1.4) for name, ink in zip(names, inks, strict=True)}  # type: ignore[arg-type]
+
+
 def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     handles: dict[str, Artist] = {}
     for name, part, look in looks(frame, panel):
@@ -325,6 +341,7 @@ MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "swarm": swarm,
     "lines": lines,
     "curves": curves,
+    "fields": fields,
     "bars": bars,
     "heat": heat,
     "images": images,
@@ -337,6 +354,7 @@ __all__ = [
     "bars",
     "curves",
     "dots",
+    "fields",
     "heat",
     "images",
     "lines",
