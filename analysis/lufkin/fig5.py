@@ -24,7 +24,7 @@ from impray.theory.statistics import share_interval
 from lufkin.those import DENSE, is_neuron, those
 
 SAME, STEADY, HIGH = 0.1, 0.05, 0.5  # of IPR
-THEIRS = {  # final IPR by the authors' own code (2,000 steps, batch 1,000), as it was printed
+THEIRS: dict[tuple, float] = {  # final IPR by the authors' own code (2,000 steps, batch 1,000), as it was printed
     ("NLGP", 100.0, (0.3, 0.7), 40): 0.987,
     ("NLGP", 0.01, (0.3, 0.7), 40): 0.046,
     ("NLGP", 100.0, (1.0, 3.0), 40): 0.562,
@@ -107,7 +107,7 @@ def beside_nlgp(of):
     return some(pl.concat(found or [nets(of).clear()]), "Kur stimuli between two NLGP stimuli").rename({"value": "gap"})
 
 
-def of_seeds(gap, key, where=True):
+def of_seeds(gap, key, where):
     """A gap per seed and value of the key, of the nets that are wanted."""
 
     def made(of):
@@ -147,7 +147,7 @@ CLAIMS = [
     Share(says=f"on {{each}} most seeds localise (IPR above {HIGH})", source=SOURCE, question="share", each="name",
           frame=lambda of: some(nets(of).filter(negative & sharp), "negative excess kurtosis"), holds=value > HIGH),
     claim(says="the IPR is consistent over initial weights at every stimulus ({each})", question="steady", each="scales",
-          frame=of_seeds(STEADY - col("away").max(), "scales")),
+          frame=of_seeds(STEADY - col("away").max(), "scales", value.is_not_null())),
     claim(says="{each} has the IPR of NLGP at its excess kurtosis", question="family", each="name",
           frame=beside_nlgp, sign=0, margin=SAME),
     claim(says="on {each} the IPR is that of the authors' own code", question="theirs", each="name", sign=0, margin=SAME, control=True,
