@@ -99,7 +99,7 @@ def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
             continue
         at, low, high = (line[column].to_list() for column in ("at", "low", "high"))
         axes.fill_between(at, low, high, color=look["color"], alpha=0.15, linewidth=0)
-        axes.plot(at, line["mean"].to_list(), **look)
+        axes.plot(at, line["mean"].to_list(), markevery=max(1, len(at) // 16), **look)
         handles[name] = Line2D([], [], **look)
     return handles
 
@@ -264,7 +264,10 @@ def scatter(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artis
 
 
 def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Options: `as` (mask, image, component, map), `per_line`. Rows have `bits` or `values`, and `shape`, in the order drawn."""
+    """Options: `as` (mask, image, component, field, map), `per_line`, `lines` (a column that names them).
+
+    Rows have `bits` or `values`, and `shape`, in the order drawn.
+    """
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -275,16 +278,23 @@ def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     )  # so that the mosaic fills the axes
     per_line = panel.options.get("per_line") or max(1, round((form * len(tiles)) ** 0.5))
     axes.imshow(mosaic(tiles, int(per_line)), interpolation="nearest", aspect="equal")  # type: ignore[arg-type]
+    if "lines" in panel.options:
+        names, height = frame[str(panel.options["lines"])].to_list()[:: int(per_line)], tiles[0].shape[0] + 1  # type: ignore[call-overload]
+        axes.set_yticks([height * (at + 0.5) for at in range(len(names))], [str(name) for name in names])
+        axes.tick_params(length=0)
     return {}
 
 
 def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
-    """Rows as (row, col, rgb) in [0, 1]; `image` and `map` share one scale (columns `black`, `white`), a component has its own."""
+    """Rows as (row, col, rgb) in [0, 1], a field from blue to red; `image` and `map` share one scale (columns `black`, `white`), others have their own."""
     if kind == "mask":
         return [_of_mask(unpacked(bits, shape)) for bits, shape in frame.select("bits", "shape").iter_rows()]
     arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
     if kind == "component":
         return [_of_floats(each, -m, m) for each in arrays for m in [float(np.abs(each).max()) or 1.0]]
+    if kind == "field":
+        tops = [float(np.abs(each).max()) or 1.0 for each in arrays]
+        return [colormaps["RdBu_r"](0.5 + each[0] / top / 2)[..., :3] for each, top in zip(arrays, tops, strict=True)]
     if kind == "map":
         most = max(_off_centre(each[0]) for each in arrays)
         return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
