@@ -41,7 +41,7 @@ def is_committee(trial):
 
 def wanted(of):
     found = first_of_each(those(of, is_committee, NEEDS))
-    return chosen(found, sorted(found.trials, key=lambda id: -found.trials[id].data.k))
+    return chosen(found, sorted(found.trials, key=lambda id: -getattr(found.trials[id].data, "k", 0)))
 
 
 @once
