@@ -286,7 +286,10 @@ def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
 
 
 def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
-    """Rows as (row, col, rgb) in [0, 1], a field from blue to red; `image` and `map` share one scale (columns `black`, `white`), others have their own."""
+    """Rows as (row, col, rgb) in [0, 1], a field from blue to red.
+
+    `image` and `map` share one scale (columns `black`, `white`), others have their own.
+    """
     if kind == "mask":
         return [_of_mask(unpacked(bits, shape)) for bits, shape in frame.select("bits", "shape").iter_rows()]
     arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
