@@ -15,10 +15,11 @@ from math import log
 
 import numpy as np
 import polars as pl
-from lufkin.those import DENSE, thinned, those, weights
+from lufkin.those import DENSE, those, weights
 from polars import col
 
 from impray.figures import CLONE, NATURAL, Figure, Gaps, NotMeasured, Panel, band, command, dots, images
+from impray.figures.drawing import shown
 from impray.results.quantities import ACCURACY, Quantity
 from impray.results.tidy import once
 from impray.spec.data import Nlgp
@@ -91,7 +92,7 @@ def fields(of):
     rows = rows.filter(col("side").n_unique().over("seed") == rows["side"].n_unique()).filter(
         col("seed") == col("seed").min()
     )
-    rows = rows.filter(col("step").is_in(thinned(rows["step"].unique().sort().to_list(), STEPS)))
+    rows = rows.filter(col("step").is_in(shown(rows["step"].unique().sort().to_list(), STEPS)))
     values = pl.Series("values", [np.asarray(w, "<f4").tobytes() for w in rows["weights"]])
     rows = rows.with_columns(values, pl.format("{}, {}, seed {}", "side", "at_gain", "seed").alias("of"))
     return rows.drop("weights").sort("side", "step", "unit", descending=[True, False, False])

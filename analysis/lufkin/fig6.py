@@ -17,7 +17,7 @@ from impray.figures import Figure, Gaps, NotMeasured
 from impray.results.tidy import once
 from impray.spec.data import Kur
 from impray.theory.ring import LOCAL_ARC
-from lufkin.those import chosen, first_of_each, is_ring, those
+from lufkin.those import first_of_each, is_ring, those
 from lufkin.units import EVERY, ICA, NONE, SHARE, WHOLE, WIDE, by_seed, counted, described, gaps, lines, units
 
 NEEDS = (
@@ -40,8 +40,7 @@ def is_committee(trial):
 
 
 def wanted(of):
-    found = first_of_each(those(of, is_committee, NEEDS))
-    return chosen(found, sorted(found.trials, key=lambda id: -getattr(found.trials[id].data, "k", 0)))
+    return first_of_each(those(of, is_committee, NEEDS), key=lambda trial: -trial.data.k)
 
 
 @once
@@ -58,10 +57,11 @@ def components(of):
 
 
 def both(of):
+    nets = units(of).with_columns(pl.lit(False).alias("theirs"))
     try:
-        return pl.concat([units(of), components(of)], how="diagonal")
+        return pl.concat([nets, components(of)], how="diagonal")
     except NotMeasured:
-        return units(of)
+        return nets
 
 
 def shown(of):

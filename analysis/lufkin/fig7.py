@@ -16,7 +16,7 @@ from impray.figures import Figure, Gaps
 from impray.results.tidy import once
 from impray.spec.data import Kur
 from impray.theory.ring import LOCAL_ARC
-from lufkin.those import chosen, first_of_each, is_ring, those
+from lufkin.those import first_of_each, is_ring, those
 from lufkin.units import NONE, SHARE, WHOLE, WIDE, by_seed, counted, gaps, lines, units
 
 NEEDS = (
@@ -35,14 +35,13 @@ def is_two_layered(trial):
 
 
 def is_theirs(trial):
-    return THEIRS.get(trial.net.activation) == getattr(trial.data, "k", 0)
+    return THEIRS.get(trial.net.activation) == trial.data.k
 
 
 def wanted(of):
     """What the paper shows first."""
-    found = first_of_each(those(of, is_two_layered, NEEDS))
-    order = {id: (not is_theirs(trial), trial.net.activation, getattr(trial.data, "k", 0)) for id, trial in found.trials.items()}
-    return chosen(found, sorted(order, key=order.__getitem__))
+    found = those(of, is_two_layered, NEEDS)
+    return first_of_each(found, key=lambda trial: (not is_theirs(trial), trial.net.activation, trial.data.k))
 
 
 @once

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from impray.theory.statistics import against_zero, front, holm, spearman
+from impray.theory.statistics import against_zero, front, holm, share_interval, spearman
 
 INF, NAN = math.inf, math.nan
 
@@ -97,3 +97,10 @@ def test_a_front_of_nothing_equal_points_and_what_lacks_one_goal():
     assert front([]) == []
     assert front([[1.0, 2.0], [1.0, 2.0]]) == [True, True]
     assert front([[0.0, None], [1.0, 1.0]]) == [False, True]
+
+
+@pytest.mark.parametrize("n", [1, 5, 30])
+def test_the_interval_of_none_and_of_all_is_closed_and_mirrors(n):
+    high = 1 - 0.025 ** (1 / n)  # the share at which none of n has a chance of 2.5 %
+    assert share_interval(0, n) == pytest.approx((0, high), abs=1e-9)
+    assert share_interval(n, n) == pytest.approx((1 - high, 1), abs=1e-9)
