@@ -56,7 +56,7 @@ def those(of: Results, wanted: Callable[[Any], bool], needs: str) -> Results:
     return found
 
 
-def first_of_each(of: Results, key: Callable[[Any], float] = lambda _: 0) -> Results:
+def first_of_each(of: Results, key: Callable[[Any], Any] = lambda _: 0) -> Results:
     """The first trial of each stimulus and activation, in the order of `key`: what a figure shows where a sweep varies more.
 
     `missing` says that there are others.

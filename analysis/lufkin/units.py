@@ -1,124 +1,92 @@
-"""The fields of networks of many units at the end of training: how local each is, and rows of small panels.
+"""Fields of networks of many units after training, and ICA's components: how local each is. Shared by fig6.py and fig7.py.
 
-"Localised" is judged by the arc here, not by the IPR: at the length scales of these networks a field is several inputs
-wide, and its IPR is no larger than that of white noise (see fields.py).
+Localised is a field with half of its squared weight in less than an eighth of the ring (impray.theory.ring): at the length scales of
+these networks a field is several inputs wide, and its IPR no larger than white noise's. Arcs are whole numbers of inputs; `bound` lies
+half an input above the largest arc that is localised, so that a gap from it is never 0.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
-
-import common
 import numpy as np
 import polars as pl
-from matplotlib.figure import Figure, SubFigure
-from paper import parts
-from paper.claims import Claim, counted
+from polars import col
 
-from impray.spec.data import DataSpec, Stimulus
+from impray.figures import Panel, dots, fields
+from impray.results.tidy import NotMeasured, once
 from impray.theory.localization import sinusoid
-from impray.theory.stimuli import theory_moments
-from lufkin import fields
-from lufkin.folder import Folder, scales, stimulus
+from impray.theory.ring import LOCAL_ARC, arc, ipr
+from lufkin.those import stacked, weights
 
-COURSE = "measure course with weights_every"
-
-
-def of_nets(of: Folder, trials: Sequence[str]) -> pl.DataFrame:
-    """A row per unit of layer 1 after training; see `described`.
-
-    Raises:  NotMeasured: no weights were recorded.
-    """
-    weights = of.weights(trials, COURSE)
-    weights = weights.filter(pl.col("step") == pl.col("step").max().over("trial")).sort("trial", "seed", "unit")
-    found = []
-    for id in trials:
-        part = weights.filter(pl.col("trial") == id)
-        net = of.trials[id].net
-        model = f"{net.hidden[0]} {net.activation} units"
-        found.append(described(of.trials[id].data, model, part["seed"], part["unit"], fields.stacked(part["weights"])))
-    return pl.concat(found)
+ICA = "ICA"
+SHARE = col("local").mean()  # of the units
+WHOLE = {"limits": (-0.05, 1.05)}  # of an axis of shares
+EVERY = col("bound").first() - col("arc").max()  # above 0 where every unit is localised
+WIDE = col("arc").mean() - col("bound").first()
+NONE = col("arc").min() - col("bound").first()  # above 0 where none is
 
 
-def described(data: DataSpec, model: str, seeds: pl.Series, units: pl.Series, w: np.ndarray) -> pl.DataFrame:
-    """Stimulus, excess (exact excess kurtosis), model, seed, unit, ipr, arc, local, distance and cycles, weights."""
-    assert isinstance(data, Stimulus)
-    fit = sinusoid(w, data.input_shape)
-    columns = {
-        "stimulus": stimulus(data),
-        "scales": scales(data),
-        "excess": theory_moments(data, 1).excess_kurtosis,
-        "model": model,
-        "seed": seeds,
-        "unit": units,
-        "ipr": fields.ipr(w),
-        "arc": fields.arc(w),
-        "distance": fit.relative_distance,
-        "cycles": fit.frequency[:, 1],
-        "weights": w.tolist(),
-    }
-    return pl.DataFrame(columns).with_columns((pl.col("arc") < fields.LOCAL_ARC).alias("local"))
+@once
+def units(of):
+    """A row per unit of layer 1 at the last recorded step, as `described`."""
+    last = weights(of).filter(col("step") == col("step").max().over("trial"))
+    nets = {id: f"{trial.net.hidden[0]} {trial.net.activation} units" for id, trial in of.trials.items()}
+    return described(of, last.with_columns(col("trial").replace_strict(nets).alias("model")))
 
 
-def localised(
-    says: str, part: pl.DataFrame, want: bool, what: str = "unit", lacking: str = "not in this sweep"
-) -> Claim:
-    """That every unit is localised, or that none is."""
-    shown = f"arc {parts.ranged(part['arc'])}, IPR {parts.ranged(part['ipr'])}" if len(part) else ""
-    return counted(says, [local == want for local in part["local"]] if len(part) else [], shown, lacking, what)
-
-
-def sign(excess: float) -> str:
-    return f"excess kurtosis {'inf' if np.isinf(excess) else f'{excess:.2f}'}"
-
-
-def summary(frame: pl.DataFrame, what: str = "units") -> list[str]:
-    """A sentence per stimulus and model: how many are localised, arcs, IPR, distance from a wave and its cycles."""
-    found = []
-    for (name, where, model), part in frame.group_by("stimulus", "scales", "model", maintain_order=True):
-        cycles = part["cycles"]
-        low, middle, high = (cycles.quantile(q, "nearest") for q in (0, 0.5, 1))
-        found.append(
-            f"{name}, {where}, {sign(part['excess'][0])}, {model}: {part['local'].sum()} of {len(part)} {what} localised; "
-            f"arc {parts.ranged(part['arc'])}, IPR {parts.ranged(part['ipr'])}; {parts.ranged(part['distance'])} from a "
-            f"sinusoid, of {middle:.0f} ({low:.0f} to {high:.0f}) cycles."
-        )
-    return found
-
-
-def learned(of: Folder, trials: Sequence[str]) -> list[str]:
-    """Accuracy and loss of each trial, where they were measured: fields of nets that learned nothing say nothing."""
-    rows = of.rows("rounds", ["accuracy", "loss"], trials)
-    listed = []
-    for id in trials:
-        part = rows.filter(pl.col("trial") == id)
-        known = [name for name in ("accuracy", "loss") if part[name].is_not_null().any()]
-        if known:
-            words = ", ".join(f"{name} {parts.ranged(part[name])}" for name in known)
-            listed.append(f"{stimulus(of.trials[id].data)} {words}")
-    return [f"Held-out, mean and range over seeds (guessing: accuracy 0.5, loss 0.25): {'; '.join(listed)}."] * bool(
-        listed
+def described(of, rows):
+    """Rows with ipr, arc, local, bound, cycles of the strongest mode, and words for the picture; in the order of the trials."""
+    found, parts = [], rows.partition_by("trial", as_dict=True, maintain_order=True)
+    for trial, part in [(trial, parts[id,]) for id, trial in of.trials.items() if (id,) in parts]:
+        w = stacked(part["weights"])
+        columns = {"ipr": ipr(w), "arc": arc(w), "cycles": sinusoid(w, trial.data.input_shape).frequency[:, 1]}
+        n, own = w.shape[1], [pl.Series(name, values) for name, values in columns.items()]
+        bound = (np.ceil(LOCAL_ARC * n) - 0.5) / n
+        found.append(part.with_columns(*own, pl.lit(n).alias("inputs"), pl.lit(bound).alias("bound")))
+    excess = pl.when(col("excess").is_finite()).then(col("excess").round(2).cast(pl.String)).otherwise(pl.lit("inf"))
+    return pl.concat(found, how="diagonal").with_columns(
+        (col("arc") < col("bound")).alias("local"),
+        pl.format("{} on {}", "model", "name").alias("on"),
+        pl.format("{} on {} (excess kurtosis {})", "model", "name", excess).alias("title"),
+        pl.format("arc {}\nIPR {}", col("arc").round(3), col("ipr").round(2)).alias("words"),
     )
 
 
-def drawn(rows: Sequence[tuple[str, pl.DataFrame]], columns: int, height: float) -> Figure:
-    """A row of small panels for each (words, units); `height` of a row in inches."""
-    figure = parts.canvas(height * len(rows))
-    parted = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
-    for letter, below, (words, part) in zip("ABCDEFGH", parted, rows, strict=False):
-        _panels(below, part, columns)
-        below.suptitle(f"{letter}  {words}", fontsize=9, x=0.01, ha="left")
-    return figure
+def gaps(rows, gap, where, *keys):
+    """A gap per seed (and key) of the units that are wanted."""
+
+    def made(of):
+        found = rows(of).filter(where)
+        if found.is_empty():
+            raise NotMeasured("needs such inputs")
+        return found.group_by(*keys, "seed", maintain_order=True).agg(gap.alias("gap"))
+
+    return made
 
 
-def _panels(figure: SubFigure, part: pl.DataFrame, columns: int) -> None:
-    """Small panels, a unit each on a scale of its own, with its arc and IPR; localised ones in red."""
-    grid = figure.subplots(1, columns, squeeze=False)[0]
-    rows = part.head(columns).to_dicts()
-    for axes, row in zip(grid, rows, strict=False):
-        colour = fields.THEORY if row["local"] else fields.SIMULATED
-        fields.small(common.plain(axes)).plot(row["weights"], color=colour, linewidth=1.1)
-        axes.axhline(0, color="0.6", linewidth=0.5, zorder=0)
-        axes.set_title(f"arc {row['arc']:.3g}\nIPR {row['ipr']:.2f}", fontsize=6.5, pad=2)
-    for axes in grid[len(rows) :]:
-        axes.set_visible(False)
+def lines(rows, most):
+    """Panels of the first fields of one title each, at most four."""
+    return [Panel(of=_one(rows, at), y="weights", mark=fields, columns="title", height=0.85, colour="", optional=at > 0,
+                  options={"most": most, "marked": ("not localised", "localised")}) for at in range(4)]  # fmt: skip
+
+
+def _one(rows, at):
+    def made(of):
+        parts = rows(of).partition_by("title", maintain_order=True)
+        if at >= len(parts):
+            raise NotMeasured("no further fields")
+        return parts[at].with_columns(col("local").alias("marked"))
+
+    return made
+
+
+def by_seed(rows, value, label, **more):
+    """A panel: a number per seed and stimulus of all its units."""
+
+    def made(of):
+        return rows(of).group_by("model", "name", "seed", maintain_order=True).agg(value.alias("value"))
+
+    return Panel(of=made, mark=dots, x="name", colour="model", label=label, xlabel="inputs", height=1.5, **more)
+
+
+def counted(rows):
+    """How many units are localised, in words; units of one net are no replicates."""
+    found = rows.group_by("on", maintain_order=True).agg(col("local").sum().alias("held"), pl.len().alias("of"))
+    return "Localised: " + ", ".join(f"{on} {held} of {of}" for on, held, of in found.iter_rows()) + "."

@@ -8,7 +8,7 @@ A figure of your own is one file (docs/figures.md):
 """
 
 from impray.figures.claims import Claim, Gaps, Level, More, Same, Share, Trend
-from impray.figures.marks import band, bars, courses, curves, dots, heat, images, lines, scatter, swarm
+from impray.figures.marks import band, bars, courses, curves, dots, fields, heat, images, lines, scatter, swarm
 from impray.figures.page import Paper
 from impray.figures.panels import AXIS, Figure, Panel, Table, table
 from impray.results.tidy import (
@@ -54,6 +54,7 @@ __all__ = [
     "curves",
     "courses",
     "dots",
+    "fields",
     "heat",
     "images",
     "lines",

@@ -132,7 +132,7 @@ def _panel(axes: Axes, panel: Panel, frame: pl.DataFrame) -> Mapping[str, Artist
     if panel.guide is not None:
         axes.axhline(panel.guide, color="0.55", linewidth=0.8, linestyle=":")
     handles = panel.mark(axes, frame, panel)
-    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars, marks.scatter):
+    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars, marks.scatter, marks.fields):
         _x_axis(axes, panel, frame)
         _y_axis(axes, panel)
     return handles
@@ -188,10 +188,10 @@ def _densities(axes: Axes, frame: pl.DataFrame) -> None:
 
 
 def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
-    finite = places.filter(pl.col("x") != "inf")["at"]
+    finite = places.filter(~pl.col("x").str.starts_with("inf"))["at"]
     most = max([1.0, *finite.to_list()])
     ticks = {float(at): f"{at:g}" for at in (-2, -1, 0, 1, 2, 5, 10, 20, 50, 100) if at <= 1.1 * most}
-    ticks |= {at: "inf" for at, x in places.iter_rows() if x == "inf"}
+    ticks |= {at: x for at, x in places.iter_rows() if x.startswith("inf")}
     axes.xaxis.set_major_locator(FixedLocator(list(ticks)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticklabels(list(ticks.values()))
@@ -201,7 +201,9 @@ def _symmetric(axes: Axes, places: pl.DataFrame) -> None:
 
 
 def _y_axis(axes: Axes, panel: Panel) -> None:
-    """A logarithm in plain numbers."""
+    """A logarithm in plain numbers. Option `limits` of any mark: the ends of the axis."""
+    if "limits" in panel.options:
+        axes.set_ylim(panel.options["limits"])  # type: ignore[arg-type]
     scale = panel.yscale or ("log" if isinstance(panel.of, Quantity) and panel.of.log else "")
     if not scale:
         return

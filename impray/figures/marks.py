@@ -6,6 +6,7 @@ courses  means as lines from dark to bright, in the order of their colour's colu
 swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
 curves   rows in their order as lines, one per colour and dash
+fields   rows' lists side by side, each on a scale of its own
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
 scatter  rows as dots, the best ringed, those without a number at the lower edge
@@ -101,7 +102,7 @@ def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
             continue
         at, low, high = (line[column].to_list() for column in ("at", "low", "high"))
         axes.fill_between(at, low, high, color=look["color"], alpha=0.15, linewidth=0)
-        axes.plot(at, line["mean"].to_list(), **look)
+        axes.plot(at, line["mean"].to_list(), markevery=max(1, len(at) // 16), **look)
         handles[name] = Line2D([], [], **look)
     return legend_apart(frame, panel, handles) if panel.options.get("apart") else handles
 
@@ -208,6 +209,21 @@ def curves(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     return handles
 
 
+def fields(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """The first `most` rows, `words` above each. Option `marked`: what rows are called whose column `marked` is false, and true."""
+    most = int(str(panel.options.get("most", 10)))
+    names, inks = panel.options.get("marked", ("", "")), ("#222222", "#D55E00")
+    for place, row in enumerate(frame.head(most).iter_rows(named=True)):
+        w = np.array(row[panel.y])
+        at = place + np.linspace(0.08, 0.92, len(w))
+        axes.plot(at[[0, -1]], [0, 0], color="0.75", linewidth=0.5)
+        axes.plot(at, w / (np.abs(w).max() or 1.0), color=inks[row["marked"]], linewidth=1.0)
+        axes.text(place + 0.5, 1.15, row["words"], fontsize=6, ha="center", va="bottom", linespacing=1.0)
+    axes.set(xlim=(0, most), ylim=(-1.05, 2.1), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return {name: Line2D([], [], color=ink, linewidth=1.4) for name, ink in zip(names, inks, strict=True)}  # type: ignore[arg-type]
+
+
 def bars(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     """Option `baseline`: where stairs begin and end; None: they do not."""
     handles: dict[str, Artist] = {}
@@ -285,7 +301,10 @@ def scatter(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artis
 
 
 def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Options: `as` (mask, image, component, map), `per_line`. Rows have `bits` or `values`, and `shape`, in the order drawn."""
+    """Options: `as` (mask, image, component, field, map), `per_line`, `lines` (a column that names them).
+
+    Rows have `bits` or `values`, and `shape`, in the order drawn.
+    """
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
@@ -296,16 +315,26 @@ def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
     )  # so that the mosaic fills the axes
     per_line = panel.options.get("per_line") or max(1, round((form * len(tiles)) ** 0.5))
     axes.imshow(mosaic(tiles, int(per_line)), interpolation="nearest", aspect="equal")  # type: ignore[arg-type]
+    if "lines" in panel.options:
+        names, height = frame[str(panel.options["lines"])].to_list()[:: int(per_line)], tiles[0].shape[0] + 1  # type: ignore[call-overload]
+        axes.set_yticks([height * (at + 0.5) for at in range(len(names))], [str(name) for name in names])
+        axes.tick_params(length=0)
     return {}
 
 
 def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
-    """Rows as (row, col, rgb) in [0, 1]; `image` and `map` share one scale (columns `black`, `white`), a component has its own."""
+    """Rows as (row, col, rgb) in [0, 1], a field from blue to red.
+
+    `image` and `map` share one scale (columns `black`, `white`), others have their own.
+    """
     if kind == "mask":
         return [_of_mask(unpacked(bits, shape)) for bits, shape in frame.select("bits", "shape").iter_rows()]
     arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
     if kind == "component":
         return [_of_floats(each, -m, m) for each in arrays for m in [float(np.abs(each).max()) or 1.0]]
+    if kind == "field":
+        tops = [float(np.abs(each).max()) or 1.0 for each in arrays]
+        return [colormaps["RdBu_r"](0.5 + each[0] / top / 2)[..., :3] for each, top in zip(arrays, tops, strict=True)]
     if kind == "map":
         most = max(_off_centre(each[0]) for each in arrays)
         return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
@@ -363,6 +392,7 @@ MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
     "swarm": swarm,
     "lines": lines,
     "curves": curves,
+    "fields": fields,
     "bars": bars,
     "heat": heat,
     "images": images,
@@ -376,6 +406,7 @@ __all__ = [
     "courses",
     "curves",
     "dots",
+    "fields",
     "heat",
     "images",
     "lines",

@@ -35,8 +35,8 @@ AXIS = "axis"  # the sweep's axis of non-Gaussianity, else its first
 class Panel:
     """One row of axes: what is drawn, against what, how.
 
-    of: a quantity, or a function that makes the rows.  x: a column, or AXIS.  y: the column drawn, of rows made by a function.
-    instead: the x of facets that have none.
+    of: a quantity, or a function that makes the rows.  x: a column, or AXIS; rows with a column `at` bring their own places.
+    y: the column drawn, of rows made by a function.  instead: the x of facets that have none.
     columns: a column that becomes facets.  colour, dash: columns that tell lines apart.  where: only these rows.
     scale, yscale: of x and y; by default as the values lie.  reference: a dotted line.  height: inches.  optional: left out, not told
     as missing, where it was not measured.
@@ -98,9 +98,10 @@ class Panel:
             return frame.with_columns(pl.lit("").alias("x"), pl.lit(0.0).alias("at"), pl.lit("names").alias("scale"))
         values = frame[x].to_list()
         labels, places, scale = positions(values, log=x == "data.gain")
+        own = frame["at"] if "at" in frame.columns else pl.Series("at", _finite(places), dtype=pl.Float64)
         return frame.with_columns(
             pl.Series("x", labels, dtype=pl.String),
-            pl.Series("at", _finite(places), dtype=pl.Float64),
+            own,
             pl.lit(scale if x == self.instead else self.scale or scale).alias("scale"),
         )
 

@@ -76,6 +76,14 @@ def holm(p: Float[np.ndarray, "*any claim"]) -> Float[np.ndarray, "*any claim"]:
     return found
 
 
+def share_interval(held: int, of: int) -> tuple[float, float]:
+    """Clopper and Pearson's 95 % interval of a share: exact, it covers any share at least so often. `of` at least 1."""
+    from scipy.stats import binomtest  # here, because it is slow to import
+
+    found = binomtest(held, of).proportion_ci(CONFIDENCE, "exact")
+    return float(found.low), float(found.high)
+
+
 def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
     """Rank correlation, in [-1, 1]; infinite values are the largest. NaN below three pairs, with a constant side or with a NaN.
 

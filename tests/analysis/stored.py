@@ -33,6 +33,19 @@ def folder(name, to):
     return to
 
 
+def changed(name, to, **changes):
+    """The folder, in which the rows of some tables have gone through a function of their frame."""
+    folder(name, to)
+    axes = json.loads((ROWS / name / "axes.json").read_text())
+    for table, change in changes.items():
+        for file in (to / "tables" / table).glob("**/*.parquet"):
+            file.unlink()
+        tables.write(
+            Paths(to), table, "changed", change(pl.read_parquet(ROWS / name / f"{table}.parquet")).to_dicts(), axes
+        )
+    return to
+
+
 def expected(name):
     return json.loads((ROWS / name / "expected.json").read_text())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from impray.theory.statistics import against_zero, front, holm, ranks, spearman, standardised
+from impray.theory.statistics import against_zero, front, holm, ranks, share_interval, spearman, standardised
 
 INF, NAN = math.inf, math.nan
 
@@ -145,3 +145,10 @@ def test_with_one_distribution_it_is_the_plain_mean_and_with_too_few_strata_nan(
     assert np.allclose(standardised(y, covariate, group), [1.5, 5.5, 9.5])
     found = standardised(y, covariate, np.where(covariate == 1, 3, group))  # group 3 has one stratum of four
     assert math.isnan(found[3]) and np.isfinite(found[:3]).all()
+
+
+@pytest.mark.parametrize("n", [1, 5, 30])
+def test_the_interval_of_none_and_of_all_is_closed_and_mirrors(n):
+    high = 1 - 0.025 ** (1 / n)  # the share at which none of n has a chance of 2.5 %
+    assert share_interval(0, n) == pytest.approx((0, high), abs=1e-9)
+    assert share_interval(n, n) == pytest.approx((1 - high, 1), abs=1e-9)
