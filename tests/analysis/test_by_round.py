@@ -31,3 +31,10 @@ def test_a_sweep_without_random_says_so_of_its_claims(script, of):
     lacking = {each.lacking for each in found if "random" in each.says}
     assert lacking == {"one side was not measured", "needs random on the least Gaussian inputs"}
     assert all(each.of == 6 for each in found if "random" not in each.says)
+
+
+@SCRIPTS
+def test_where_the_inputs_do_not_differ_they_are_the_least_gaussian(script, of):
+    of_all, alone = (table(script.FIGURE, part).findings for part in (of, of.where(col("end") == "least Gaussian")))
+    pairs = [pair for pair in zip(of_all, alone, strict=True) if "most Gaussian" not in pair[0].says]
+    assert len(pairs) > 7 and all((one.held, one.effect) == (other.held, other.effect) for one, other in pairs)
