@@ -35,6 +35,6 @@ def test_a_sweep_without_random_says_so_of_its_claims(script, of):
 
 @SCRIPTS
 def test_where_the_inputs_do_not_differ_they_are_the_least_gaussian(script, of):
-    of_all, alone = (table(script.FIGURE, part).findings for part in (of, of.where(col("end") == "least Gaussian")))
-    pairs = [pair for pair in zip(of_all, alone, strict=True) if "most Gaussian" not in pair[0].says]
-    assert len(pairs) > 7 and all((one.held, one.effect) == (other.held, other.effect) for one, other in pairs)
+    alone = {each.says: each for each in table(script.FIGURE, of.where(col("end") == "least Gaussian")).findings}
+    found = [each for each in table(script.FIGURE, of).findings if "most Gaussian" not in each.says]
+    assert len(found) > 7 and all(each.effect == alone[each.says].effect for each in found)
