@@ -15,7 +15,7 @@ from impray.figures import EVERY, LAST, LEAST, MOST, Figure, Gaps, Level, More, 
 from impray.results.quantities import KURTOSIS, KURTOSIS_END
 
 imp, oneshot, random = (col("method") == name for name in ("imp", "oneshot", "random"))
-least, most = col("end") == LEAST, col("end") == MOST
+least, most = (col("end") == LEAST) | (col("name").n_unique() == 1), col("end") == MOST  # least: or the only
 PAIRS = {("imp", "oneshot"): (imp, oneshot), ("oneshot", "random"): (oneshot, random), ("imp", "random"): (imp, random)}
 ROUNDS = {"Over all rounds": EVERY, "At the last round": LAST}
 FIG4 = "Redman et al. (2025), Fig. 4B"

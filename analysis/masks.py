@@ -18,7 +18,7 @@ from impray.theory.masks import touching, unpacked
 
 MOST_UNITS, PER_LINE = 24, 8
 imp, oneshot, random = (col("method") == name for name in ("imp", "oneshot", "random"))
-least, most = col("end") == LEAST, col("end") == MOST
+least, most = (col("end") == LEAST) | (col("name").n_unique() == 1), col("end") == MOST  # least: or the only
 
 
 def connected(of):

@@ -31,3 +31,10 @@ def test_a_sweep_without_random_says_so_of_its_claims(script, of):
     lacking = {each.lacking for each in found if "random" in each.says}
     assert lacking == {"one side was not measured", "needs random on the least Gaussian inputs"}
     assert all(each.of == 6 for each in found if "random" not in each.says)
+
+
+@SCRIPTS
+def test_where_the_inputs_do_not_differ_they_are_the_least_gaussian(script, of):
+    alone = {each.says: each for each in table(script.FIGURE, of.where(col("end") == "least Gaussian")).findings}
+    found = [each for each in table(script.FIGURE, of).findings if "most Gaussian" not in each.says]
+    assert len(found) > 7 and all(each.effect == alone[each.says].effect for each in found)
