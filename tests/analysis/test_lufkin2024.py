@@ -111,12 +111,11 @@ def test_fig3_finds_peaks_where_they_were_put_and_keeps_its_stimuli_in_order(put
     for turn, agree in ((0, 3), (2, 0)):
         of = put(trials, lambda *net, turn=turn: [start(*net), np.roll(path(*net)[-1] ** 3, turn)])
         ends = fig3.ends(fig3.FIGURE.part(of))
-        assert ends.filter(col("field") == fig3.EXACT)["apart"].to_list() == [turn] * 9
+        assert ends.filter(col("field") == fig3.EXACT)["apart"].to_list() == [turn] * 9 and held(fig3, of)[1] == agree
         assert ends["name"].unique(maintain_order=True).to_list() == ["Ising", "NLGP(0.01)", "Kur(4)"]
         assert set(ends.filter(col("name") == "Kur(4)")["field"]) == {fig3.EXACT}  # its kurtosis is infinite
         of_one = ends.filter(col("field") == fig3.EXACT, col("seed") == 2)["weights"][0].to_list()
         assert of_one == pytest.approx(euler(trial(ISING).data, start(trial(ISING), 2), 0.05, 20))
-        assert held(fig3, of)[1] == agree
 
 
 def test_fig3_judges_who_localises_either_way(put):
@@ -165,8 +164,8 @@ def test_fig8_tells_which_comes_first(put, rises, breaks):
     ]
     of = fig8.FIGURE.part(put(BREAKDOWN, lambda one, seed: fields if one.data.gain > 1 else path(one, seed)))
     row = fig8.courses(of).filter("binary").row(0, named=True)
-    assert (row["moment"], row["apart_at"]) == pytest.approx((2.0 * rises, 2.0 * breaks))
-    assert (row["before"], row["during"], row["after"]) == pytest.approx((0.8 * rises, 2.0 * rises, 20))
+    times = [row[name] for name in ("moment", "apart_at", "before", "during", "after")]
+    assert times == pytest.approx([2 * rises, 2 * breaks, 0.8 * rises, 2 * rises, 20])
     assert held(fig8, of)[0] == (3 if breaks > rises else 0)
 
 
@@ -175,7 +174,7 @@ def test_nets_count_once_and_what_is_not_shown_is_said(put):
     found = those.first_of_each(those.those(of, those.is_neuron, ""), lambda one: -one.data.gain)
     assert len(found.lineages) == 6 and [one.data.gain for one in found.trials.values()] == [2, 1]
     assert "1 further trials" in found.missing[-1]
-    course = those.Course(nlgp(1), "", [0], list(range(0, 101, 10)), np.ones((11, 1, 12)))
+    course = those.Course(nlgp(1), "", [0], [*range(0, 101, 10)], np.ones((11, 1, 12)))
     assert course.thinned(3).steps == [0, 50, 100] and course.rows("", course.w)["ipr"].to_list() == [1 / 12] * 11
 
 
@@ -193,9 +192,8 @@ def test_a_folder_says_what_it_lacks(put):
 
 
 def test_the_page_has_what_the_folder_shows(put, capsys):
-    of = put(BREAKDOWN, path)
-    command.draw_into(PAPER, of.place)
-    figures = of.place / "figures"
+    figures = put(BREAKDOWN, path).place / "figures"
+    command.draw_into(PAPER, figures.parent)
     assert [file.name for file in figures.glob("*.png")] == ["lufkin2024_fig8.png"]
     page = (figures / "lufkin2024.html").read_text()
     assert page.count("<section") == page.count("data:image/png;base64,") == 1 and "Fig. 8" in capsys.readouterr().out
