@@ -20,17 +20,7 @@ from impray.spec.data import Ising, Kur, Nlgp
 from impray.theory.amplifier import ROOT, amplifier
 from impray.theory.ring import noise_ipr
 from impray.theory.stimuli import marginal, theory_moments
-from lufkin.those import (
-    MOST_LINES,
-    SIMULATED,
-    data_of,
-    first_of_each,
-    gaps,
-    held_against,
-    is_neuron,
-    those,
-    with_theory,
-)
+from lufkin.those import SIMULATED, data_of, first_of_each, gaps, held_against, is_neuron, those, with_theory
 
 NEEDS = "single ReLU neurons on ising (and nlgp, kur) inputs and measure course with weights_every, as sweeps/lufkin2024_fields.yaml"
 KINDS = (Ising, Nlgp, Kur)
@@ -47,7 +37,7 @@ def wanted(of: Results) -> Results:
 
 @once
 def fields(of: Results) -> pl.DataFrame:
-    return with_theory(of, {TAYLOR: "taylor", EXACT: "exact"}, MOST_LINES)
+    return with_theory(of, {TAYLOR: "taylor", EXACT: "exact"})
 
 
 @once

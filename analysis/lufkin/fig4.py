@@ -22,11 +22,7 @@ from impray.theory.ring import NOT_LOCAL, ipr, noise_ipr
 from lufkin.those import DENSE, courses, data_of, gaps, has_theory, is_neuron, those
 
 NEEDS = "single ReLU neurons on elliptical inputs and measure course with weights_every, as sweeps/lufkin2024_elliptical.yaml"
-LAWS = {
-    "student_t": ("t", 9.77),
-    "shell": ("shell", 3.75),
-    "extreme": ("extreme", 4.14),
-}  # and the paper's distances in percent
+LAWS = {"student_t": ("t", 9.77), "shell": ("shell", 3.75), "extreme": ("extreme", 4.14)}  # the paper's distances (%)
 OF_T, OF_OTHERS = (0.01, 10_000, 1_000), (0.05, 5_000, 10_000)  # the paper's lr, steps, batch
 WAVE = 0.1  # distance from the best sinusoid: as the largest that the paper calls low
 END, MEAN, THEORY = "after training", "mean over its second half", "by eq. 5"

@@ -44,7 +44,9 @@ def wanted(of: Results) -> Results:
 @once
 def fields(of: Results) -> pl.DataFrame:
     """Rows of `with_theory`; binary: of the more binary stimulus; net: in words, of those that are drawn."""
-    found = with_theory(of, {THEORY: "exact"}).with_columns((col("trial") == next(iter(of.trials))).alias("binary"))
+    found = with_theory(of, {THEORY: "exact"}, None).with_columns(
+        (col("trial") == next(iter(of.trials))).alias("binary")
+    )
     rank = col("seed").rank("dense").over("trial")
     drawn = rank <= pl.when("binary").then(MOST_SEEDS).otherwise(1)
     return found.with_columns(pl.when(drawn).then(pl.format("{}\nseed {}", "name", "seed")).alias("net"))

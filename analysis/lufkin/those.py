@@ -148,10 +148,10 @@ def _course(trial: Trial, part: pl.DataFrame) -> Course:
     return Course(trial, part["name"][0], seeds, steps, w)
 
 
-def with_theory(of: Results, forms: Mapping[str, Form], most: int | None = None) -> pl.DataFrame:
+def with_theory(of: Results, forms: Mapping[str, Form], most: int | None = MOST_LINES) -> pl.DataFrame:
     """Rows of `Course.rows`: of every net the simulated field, and that of eq. 5 from the same weights in each form it has there.
 
-    most: at most so many of the recorded steps.
+    most: at most so many of the recorded steps; None: all.
     """
     found = []
     for course in (course.thinned(most) for course in courses(of)):

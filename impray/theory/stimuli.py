@@ -298,13 +298,15 @@ def marginal(spec: Stimulus, z: Float[np.ndarray, " z"]) -> tuple[Float[np.ndarr
     """Values x = f(z) of one input and its density there, exp(-z^2/2) / sqrt(2 pi) / f'(z), f' by central differences.
 
     Args:    spec: inputs of one density, before the blend.  z: where the standard normal is taken.
+    Returns: x, and the density; infinite where f is flat to rounding, as erf is at its ends.
     Raises:  ValueError: spins, which have masses; elliptical inputs (`pointwise`).
     """
     if isinstance(spec, Ising):
         raise ValueError("spins have masses at -1 and 1, no density")
     value, step = pointwise(spec), 1e-4
     slope = (value(z + step) - value(z - step)) / (2 * step)
-    return value(z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) / slope
+    with np.errstate(divide="ignore"):
+        return value(z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) / slope
 
 
 _EDGES = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 25), np.linspace(1.25, 14, 52)])

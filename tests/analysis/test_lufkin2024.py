@@ -26,20 +26,20 @@ from impray.spec.base import canonical
 from impray.spec.errors import DataError
 from impray.spec.trial import Trial
 from impray.theory.localization import euler
-from impray.theory.ring import ipr, local_ipr, noise_ipr
+from impray.theory.ring import local_ipr, noise_ipr
 
 STORED = {  # figure, of each old claim what was subtracted from its means to give an effect, None: a count
     "fields": (fig3, [None, None, local_ipr(40), 2 * noise_ipr(40), 0.0]),
     "elliptical": (fig4, [2 * noise_ipr(40), fig4.WAVE, fig4.WAVE, fig4.WAVE]),
     "breakdown": (fig8, [0.0, local_ipr(100), fig8.CLOSE, None, 2 * noise_ipr(100), fig8.CLOSE]),
 }
-SHORT, LONG = [0.3, 0.7], [1.0, 3.0]
+RING = {"shape": [12], "xi": [0.3, 0.7]}
 TRAININGS = ({"lr": 0.01, "steps": 10_000, "batch": 1_000}, {"lr": 0.05, "steps": 5_000, "batch": 10_000})
-ISING = {"kind": "ising", "shape": [12], "coupling": [0.3, 0.7]}
+ISING, KUR = {"kind": "ising", "shape": [12], "coupling": [0.3, 0.7]}, {"kind": "kur", "k": 4, **RING}
 
 
-def nlgp(gain, n=12):
-    return {"kind": "nlgp", "shape": [n], "gain": gain, "xi": SHORT}
+def nlgp(gain, n=12, **train):
+    return trial({"kind": "nlgp", "gain": gain, **RING, "shape": [n]}, **train)
 
 
 def trial(data, **train):
@@ -48,7 +48,7 @@ def trial(data, **train):
     return Trial.model_validate({"data": data, "net": net, "train": plan})
 
 
-BREAKDOWN = [trial(nlgp(gain, n=16), steps=400) for gain in (0.01, 100)]
+BREAKDOWN = [nlgp(gain, 16, steps=400) for gain in (0.01, 100)]
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def put(tmp_path):
             keys = {"lineage": f"{one.id}-{method}-{seed}", "round": 0, "method": method, "seed": seed}
             row = {"trunk": f"{one.id}-{seed}", "trial": one.id, "status": "done", "density": 1.0}
             found["rounds"].append(keys | row | of_round)
-            path = weights(one, seed)
-            for record, w in enumerate(path):
-                step = round(record * one.train.steps / (len(path) - 1))
+            fields = weights(one, seed)
+            for record, w in enumerate(fields):
+                step = round(record * one.train.steps / (len(fields) - 1))
                 found["steps"].append(keys | {"step": step, "unit": 0, "weights": [float(v) for v in w]})
         for name, rows in found.items():
             tables.write(Paths(tmp_path), name, "rows", rows, {})
@@ -83,12 +83,8 @@ def start(one, seed):
     return 0.01 * np.random.default_rng(seed).normal(size=one.data.inputs)
 
 
-def wave(cycles=1, n=12):
-    return np.cos(2 * np.pi * cycles * np.arange(n) / n + 0.3)
-
-
-def spike(at, n=12):
-    return np.eye(n)[at]
+def wave(cycles=1):
+    return np.cos(2 * np.pi * cycles * np.arange(12) / 12 + 0.3)
 
 
 @pytest.fixture
@@ -110,38 +106,27 @@ def test_counts_and_means_of_version_0_5_0(tmp_path, quick, name):
     assert not findings and not found.lacking
 
 
-def turned(turn):
-    """The field that eq. 5 gives, made sharper and turned around the ring."""
-
-    def of(one, seed):
-        w = euler(one.data, start(one, seed), one.train.lr, one.train.steps)
-        return [start(one, seed), np.roll(w**3, turn)]
-
-    return of
-
-
 def test_fig3_finds_peaks_where_they_were_put_and_keeps_its_stimuli_in_order(put):
-    trials = [trial(nlgp(0.01)), trial({"kind": "kur", "shape": [12], "k": 4, "xi": SHORT}), trial(ISING)]
+    trials = [nlgp(0.01), trial(KUR), trial(ISING)]
     for turn, agree in ((0, 3), (2, 0)):
-        of = put(trials, turned(turn))
+        of = put(trials, lambda *net, turn=turn: [start(*net), np.roll(path(*net)[-1] ** 3, turn)])
         ends = fig3.ends(fig3.FIGURE.part(of))
-        assert ends.filter(col("field") == fig3.EXACT)["apart"].to_list() == [turn] * 9
+        assert ends.filter(col("field") == fig3.EXACT)["apart"].to_list() == [turn] * 9 and held(fig3, of)[1] == agree
         assert ends["name"].unique(maintain_order=True).to_list() == ["Ising", "NLGP(0.01)", "Kur(4)"]
         assert set(ends.filter(col("name") == "Kur(4)")["field"]) == {fig3.EXACT}  # its kurtosis is infinite
         of_one = ends.filter(col("field") == fig3.EXACT, col("seed") == 2)["weights"][0].to_list()
         assert of_one == pytest.approx(euler(trial(ISING).data, start(trial(ISING), 2), 0.05, 20))
-        assert held(fig3, of)[1] == agree
 
 
 def test_fig3_judges_who_localises_either_way(put):
-    trials = [trial(ISING), trial(nlgp(0.01))]
+    trials = [trial(ISING), nlgp(0.01)]
     for kind, count in (("ising", 3), ("nlgp", 0)):
-        of = put(trials, lambda one, seed, kind=kind: [wave(), spike(seed) if one.data.kind == kind else wave()])
+        of = put(trials, lambda one, seed, kind=kind: [wave(), np.eye(12)[seed] if one.data.kind == kind else wave()])
         assert held(fig3, of)[2:4] == [count, count]
 
 
 def laws(*radii):
-    data = {"kind": "elliptical", "shape": [12], "scale": "radius", "xi": LONG}
+    data = {"kind": "elliptical", "scale": "radius", **RING}
     return [trial(data | {"radius": radius}, **how) for radius in radii for how in TRAININGS]
 
 
@@ -154,50 +139,43 @@ def test_fig4_has_the_papers_training_and_distances_in_closed_form(put, quick):
     assert drawn.to_list() == ["lr 0.01", "lr 0.05", "lr 0.05"] and ends["cycles"].unique().sort().to_list() == [1, 2]
     assert held(fig4, of) == [3] * 6
     shutil.rmtree(of.place / "tables")
-    local = put(laws("student_t"), lambda one, seed: [wave(), spike(seed)])
+    local = put(laws("student_t"), lambda one, seed: [wave(), np.eye(12)[seed]])
     assert held(fig4, local) == [0, 0, None, None]  # two laws are missing
 
 
-def along(twist):
-    """Eq. 5 itself at steps 0, 40 ... 400, changed by `twist(weights, record, gain)`."""
-
-    def of(one, seed):
-        path = euler(one.data, start(one, seed), one.train.lr, one.train.steps, record_every=40)
-        return [twist(w, record, one.data.gain) for record, w in enumerate(path)]
-
-    return of
+def path(one, seed):
+    """Eq. 5 itself at steps 0, 40 ... 400."""
+    return euler(one.data, start(one, seed), one.train.lr, one.train.steps, record_every=40)
 
 
 def test_fig8_eq_5_against_itself_is_exact_and_against_another_is_not(put):
-    of = fig8.FIGURE.part(put(BREAKDOWN, along(lambda w, *_: w)))
+    of = fig8.FIGURE.part(put(BREAKDOWN, path))
     assert fig8.courses(of)["distance"].max() < 1e-9 and fig8.courses(of)["time"].max() == pytest.approx(20)
     assert [held(fig8, of)[at] for at in (2, 3, 5)] == [3, 3, 3]
     assert fig8.drawn(of)["net"].unique().sort().str.slice(0, 9).to_list() == ["NLGP(0.01", *["NLGP(100)"] * 3]
-    away = put(BREAKDOWN, along(lambda w, record, _: np.roll(w, 5) if record else w))
+    away = put(BREAKDOWN, lambda *net: [np.roll(w, 5 * (at > 0)) for at, w in enumerate(path(*net))])
     assert [held(fig8, away)[at] for at in (2, 3, 5)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("rises", "breaks"), [(4, 6), (6, 3)])
 def test_fig8_tells_which_comes_first(put, rises, breaks):
-    def twist(w, record, gain):
-        field = np.ones(16) * 0.01 if record < rises else spike(2, 16) * 0.05
-        return w if gain < 1 else field * (61 if record >= breaks else 1)
-
-    of = fig8.FIGURE.part(put(BREAKDOWN, along(twist)))
+    fields = [
+        (0.05 * np.eye(16)[2] if at >= rises else np.full(16, 0.01)) * (61 if at >= breaks else 1) for at in range(11)
+    ]
+    of = fig8.FIGURE.part(put(BREAKDOWN, lambda one, seed: fields if one.data.gain > 1 else path(one, seed)))
     row = fig8.courses(of).filter("binary").row(0, named=True)
-    assert (row["moment"], row["apart_at"]) == pytest.approx((2.0 * rises, 2.0 * breaks))
-    assert (row["before"], row["during"], row["after"]) == pytest.approx((0.8 * rises, 2.0 * rises, 20))
+    times = [row[name] for name in ("moment", "apart_at", "before", "during", "after")]
+    assert times == pytest.approx([2 * rises, 2 * breaks, 0.8 * rises, 2 * rises, 20])
     assert held(fig8, of)[0] == (3 if breaks > rises else 0)
 
 
 def test_nets_count_once_and_what_is_not_shown_is_said(put):
-    of = put([trial(nlgp(1)), trial(nlgp(1), lr=0.1), trial(nlgp(2))], methods=("imp", "random"))
+    of = put([nlgp(1), nlgp(1, lr=0.1), nlgp(2)], methods=("imp", "random"))
     found = those.first_of_each(those.those(of, those.is_neuron, ""), lambda one: -one.data.gain)
     assert len(found.lineages) == 6 and [one.data.gain for one in found.trials.values()] == [2, 1]
     assert "1 further trials" in found.missing[-1]
-    course = those.Course(trial(nlgp(1)), "", [0], list(range(0, 101, 10)), np.arange(11.0)[:, None, None] * wave())
-    assert course.thinned(3).steps == [0, 50, 100]
-    assert course.rows("x", course.w)["ipr"].to_list()[1:] == pytest.approx([ipr(wave())] * 10)
+    course = those.Course(nlgp(1), "", [0], [*range(0, 101, 10)], np.ones((11, 1, 12)))
+    assert course.thinned(3).steps == [0, 50, 100] and course.rows("", course.w)["ipr"].to_list() == [1 / 12] * 11
 
 
 def test_a_folder_says_what_it_lacks(put):
@@ -206,7 +184,7 @@ def test_a_folder_says_what_it_lacks(put):
             table(figure.FIGURE, put(trials))
     marginals = table(fig3.FIGURE, put([trial(ISING)]))
     assert len(marginals.panels) == 2 and "needs measure course" in marginals.lacking[0]
-    assert draw(marginals).get_axes()
+    assert draw(marginals)
     shutil.rmtree(marginals.of.place / "tables")
     with pytest.raises(DataError, match="nothing to draw") as error:
         command.draw_into(PAPER, put(BREAKDOWN[:1]).place)
@@ -214,10 +192,9 @@ def test_a_folder_says_what_it_lacks(put):
 
 
 def test_the_page_has_what_the_folder_shows(put, capsys):
-    of = put(BREAKDOWN, along(lambda w, *_: w))
-    command.draw_into(PAPER, of.place)
-    figures = of.place / "figures"
-    assert [path.name for path in sorted(figures.glob("*.png"))] == ["lufkin2024_fig8.png"]
+    figures = put(BREAKDOWN, path).place / "figures"
+    command.draw_into(PAPER, figures.parent)
+    assert [file.name for file in figures.glob("*.png")] == ["lufkin2024_fig8.png"]
     page = (figures / "lufkin2024.html").read_text()
     assert page.count("<section") == page.count("data:image/png;base64,") == 1 and "Fig. 8" in capsys.readouterr().out
     assert len(pl.read_csv(figures / "lufkin2024_fig8.csv", infer_schema_length=None))

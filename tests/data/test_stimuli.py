@@ -222,3 +222,14 @@ def test_draw_makes_seeds_share_their_samples(name):
 def test_what_cannot_be_is_refused_with_its_field(make, field):
     with pytest.raises(ValidationError, match=field):
         make()
+
+
+@pytest.mark.parametrize("spec", [Nlgp(gain=0.5, shape=(8,), xi=(0.3, 0.4)), Kur(k=5, shape=(8,), xi=(0.3, 0.4))])
+def test_a_marginal_has_the_mass_and_the_second_moment_of_its_normal(spec):
+    """Between z = -3 and 3; the trapezoids' error is of order (6 / 20,000)^2."""
+    z = np.linspace(-3, 3, 20_001)
+    x, density = stimuli.marginal(spec, z)
+    assert np.trapezoid(density, x) == pytest.approx(special.erf(3 / math.sqrt(2)), abs=1e-6)
+    assert np.trapezoid(density * x**2, x) == pytest.approx(np.trapezoid(stats.norm.pdf(z) * x**2, z), abs=1e-6)
+    with pytest.raises(ValueError, match="masses"):
+        stimuli.marginal(Ising(shape=(8,), coupling=(0.3, 0.7)), z)
