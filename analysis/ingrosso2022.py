@@ -119,7 +119,7 @@ SOURCE = "Ingrosso & Goldt (2022)"
 claim = partial(Gaps, each="at_gain", source=SOURCE)
 near = partial(claim, sign=0, margin=log(NEAR), question="random", unit="(ln of the ratio)")
 over_time = partial(Panel, mark=band, x="step", colour="at_gain", dash="clone", xlabel="step")
-by_gain = partial(Panel, mark=dots, x="at_gain", colour="at_gain", dash="clone", xlabel=" ", height=1.5)
+by_gain = partial(Panel, mark=dots, x="side", colour="at_gain", xlabel=" ", height=1.5)
 every = pl.lit(True)
 
 FIGURE = Figure(
