@@ -28,9 +28,7 @@ from impray.theory.ring import noise_ipr
 
 NEAR, NEARLY = 1.5, 0.1
 UNITS, STEPS = 8, 6  # drawn
-NEEDS = (
-    "nlgp at a gaussian_blend of 0 or 1, measures course (with weights_every) and sinusoid, as sweeps/ingrosso2022.yaml"
-)
+NEEDS = "nlgp at a gaussian_blend of 0 or 1, measures course (weights_every) and sinusoid, as sweeps/ingrosso2022.yaml"
 WAVE = Quantity("sinusoid_distance_mean", "distance from the best wave")
 far = col("natural_excess") <= -NEARLY
 
@@ -55,32 +53,23 @@ def stimulus(data):
 @once
 def course(of):
     """A row per net and recorded step: means over units."""
-    rows = of.rows("steps", ["step", "ipr", "loss"], round=0)
+    rows = of.rows("steps", ["step", "ipr", "loss"], round=0).sort("step")
     keys = [name for name in rows.columns if name not in ("ipr", "loss")]
-    return described(of, rows.group_by(keys, maintain_order=True).agg(col("ipr", "loss").mean())).sort(
-        "gain", "side", "seed", "step"
-    )
+    return described(of, rows.group_by(keys, maintain_order=True).agg(col("ipr", "loss").mean()))
 
 
 @once
 def ends(of):
     """A row per gain and seed: first and last IPR, and distance from a wave, of the process and (with _clone) of its clone."""
     keys = ["at_gain", "natural_excess", "random", "seed"]
-    ipr = (
-        course(of)
-        .group_by(*keys, "side", maintain_order=True)
-        .agg(col("ipr").first().alias("first"), col("ipr").last())
-    )
+    found = course(of).group_by(*keys, "side", maintain_order=True)
+    found = found.agg(col("ipr").first().alias("first"), col("ipr").last(), col("lineage").first())
     try:
-        wave = (
-            described(of, of.values(WAVE, DENSE))
-            .group_by(*keys, "side", maintain_order=True)
-            .agg(col("value").mean().alias("wave"))
-        )
-        ipr = ipr.join(wave, on=[*keys, "side"], how="left", maintain_order="left")
+        wave = of.values(WAVE, DENSE).select("lineage", col("value").alias("wave"))
     except NotMeasured:
-        ipr = ipr.with_columns(pl.lit(None, pl.Float64).alias("wave"))
-    process, clone = (ipr.filter(col("side") == side).drop("side") for side in (NATURAL, CLONE))
+        wave = pl.DataFrame(schema={"lineage": pl.String, "wave": pl.Float64})
+    found = found.join(wave, on="lineage", how="left", maintain_order="left").drop("lineage")
+    process, clone = (found.filter(col("side") == side).drop("side") for side in (NATURAL, CLONE))
     return process.join(clone, on=keys, how="full", suffix="_clone", coalesce=True, maintain_order="left")
 
 
@@ -89,9 +78,8 @@ def fields(of):
     rows = described(of, weights(of).filter(col("unit") < UNITS))
     gains = rows["gain"].unique().sort().to_list()
     rows = rows.filter(col("gain") == gains[len(gains) // 2])
-    rows = rows.filter(col("side").n_unique().over("seed") == rows["side"].n_unique()).filter(
-        col("seed") == col("seed").min()
-    )
+    rows = rows.filter(col("side").n_unique().over("seed") == rows["side"].n_unique())
+    rows = rows.filter(col("seed") == col("seed").min())
     rows = rows.filter(col("step").is_in(shown(rows["step"].unique().sort().to_list(), STEPS)))
     values = pl.Series("values", [np.asarray(w, "<f4").tobytes() for w in rows["weights"]])
     rows = rows.with_columns(values, pl.format("{}, {}, seed {}", "side", "at_gain", "seed").alias("of"))
@@ -99,7 +87,7 @@ def fields(of):
 
 
 def powers(of):
-    """The share of a field's power in the best single wave, mean over units."""
+    """The share of a field's power in the best single wave, 1 - d^2 at the mean distance d over units."""
     return described(of, of.values(WAVE, DENSE)).with_columns((1 - col("value") ** 2).alias("value"))
 
 
@@ -119,7 +107,7 @@ SOURCE = "Ingrosso & Goldt (2022)"
 claim = partial(Gaps, each="at_gain", source=SOURCE)
 near = partial(claim, sign=0, margin=log(NEAR), question="random", unit="(ln of the ratio)")
 over_time = partial(Panel, mark=band, x="step", colour="at_gain", dash="clone", xlabel="step")
-by_gain = partial(Panel, mark=dots, x="at_gain", colour="at_gain", dash="clone", xlabel=" ", height=1.5)
+by_gain = partial(Panel, mark=dots, x="side", colour="at_gain", xlabel=" ", height=1.5)
 every = pl.lit(True)
 
 FIGURE = Figure(

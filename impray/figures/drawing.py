@@ -161,6 +161,8 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         _symmetric(axes, places)
     elif panel.x == "round":
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    elif scale == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(5))
     if panel.x == "round":
         _densities(axes, frame)
 
