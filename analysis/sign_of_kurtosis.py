@@ -50,8 +50,9 @@ SIDES = {  # words -> the stimuli, what they are compared with, who says that th
     "elliptical inputs": (elliptical, gaussian, f"{REDMAN}: preactivations of positive excess kurtosis"),
     "photographs": (images & (col("side") != CLONE), clone, f"{REDMAN}, Fig. 3"),
 }
+MEDIAN_CLASS = q.quantity("kurtosis_class_median_mean")  # of ten photographs three make the mean
 OLDER = (q.WIDTH, q.IPR, q.IPR_MASK)
-DRAWN = (q.CLUSTERING, q.CLUSTERING_EQUAL, q.OF_CEILING, *OLDER, q.SPREAD, q.PIECES, q.KURTOSIS, q.KURTOSIS_END)
+MASKS = (q.CLUSTERING, q.CLUSTERING_EQUAL, q.OF_CEILING, *OLDER, q.SPREAD, q.PIECES)
 BLEND = "blend with the Gaussian clone"
 
 
@@ -152,7 +153,7 @@ FIGURE = Figure(
     source=f"{REDMAN} against {LUFKIN}",
     paper="Negative excess kurtosis localises, positive and elliptical inputs do not (Lufkin et al.); photographs do, whose "
           "preactivations have positive excess kurtosis (Redman et al.).",
-    panels=[panel(each) for each in DRAWN],
+    panels=[panel(each) for each in (*MASKS, q.KURTOSIS, MEDIAN_CLASS, q.KURTOSIS_END)],
     claims=[
         *changes(q.CLUSTERING, "imp"),
         Same(quantity=q.CLUSTERING, left=imp & elliptical, than=imp & gaussian, margin=MARGINS[q.CLUSTERING.name], source=LUFKIN,
