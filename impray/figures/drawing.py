@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -108,7 +109,8 @@ def _lines(table: Table) -> list[list[Cell]]:
     for panel, frame in table.panels:
         if panel.columns:
             facets = shown(marks.in_order(frame, panel.columns))
-            found.append([(panel, frame.filter(pl.col(panel.columns) == each), str(each)) for each in facets])
+            parts = [(panel, frame.filter(pl.col(panel.columns) == each)) for each in facets]
+            found.append([(*part, _named(str(each), len(facets))) for part, each in zip(parts, facets, strict=True)])
             room = 0
         elif room:
             found[-1].append((panel, frame, ""))
@@ -117,6 +119,12 @@ def _lines(table: Table) -> list[list[Cell]]:
             found.append([(panel, frame, "")])
             room = table.figure.per_line - 1
     return found
+
+
+def _named(facet: str, abreast: int) -> str:
+    """A facet as its title: axes by their last word, lists without brackets, in lines that fit beside one another."""
+    words = re.sub(r"[\w.]+\.(?=\w+ = )", "", facet).translate(str.maketrans("", "", '[]"'))
+    return "\n".join(line for part in words.split("\n") for line in textwrap.wrap(part, 110 // abreast)) or words
 
 
 def shown(values: list, most: int = MOST_FACETS) -> list:
@@ -150,7 +158,7 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         axes.minorticks_off()
         axes.invert_xaxis()
     elif scale == "names" or (len(places) <= 8 and scale != "symlog"):
-        labels = places["x"].to_list() if scale == "names" else _apart(places, scale, 0.12 if panel.columns else 0.04)
+        labels = places["x"].to_list() if scale == "names" else _apart(places, scale, 0.05 / _share(axes))
         axes.set_xticks(places["at"].to_list(), labels)
         axes.minorticks_off()
         if scale == "names":
@@ -165,6 +173,12 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(5))
     if panel.x == "round":
         _densities(axes, frame)
+
+
+def _share(axes: Axes) -> float:
+    """Of the figure's width, that the axes have."""
+    place = axes.get_subplotspec()
+    return 1.0 if place is None else len(place.colspan) / place.get_gridspec().ncols
 
 
 def _apart(places: pl.DataFrame, scale: str, least: float) -> list[str]:
@@ -268,7 +282,15 @@ def caption(table: Table) -> str:
     at = [f"Round {_between(rounds)}."] if rounds else []
     pooled = max((_settings(*panel) for panel in table.panels), default=1)
     of_settings = [f"Means over {pooled} settings of further axes."] * (pooled > 1)
-    return " ".join([*means, *seeds, *of_settings, *at, *table.of.missing])
+    return " ".join([*means, *seeds, *of_settings, *at, *_left_out(table), *table.of.missing])
+
+
+def _left_out(table: Table) -> list[str]:
+    """How many facets of a panel are drawn, where they are not all."""
+    counts = {(panel.columns, frame[panel.columns].n_unique()) for panel, frame in table.panels if panel.columns}
+    return [
+        f"{MOST_FACETS} of {count} drawn; all are in the CSV." for _, count in sorted(counts) if count > MOST_FACETS
+    ]
 
 
 def _settings(panel: Panel, frame: pl.DataFrame) -> int:
