@@ -38,8 +38,12 @@ def claims(quantity, optional=False):
     ]  # fmt: skip
 
 
-def panel(quantity, optional=False):
-    return Panel(of=quantity, mark=dots, x=AXIS, columns="setting", optional=optional)
+def panels(of):
+    """A facet per setting of further axes, where there are several."""
+    facets = "setting" if of.lineages["setting"].n_unique() > 1 else ""
+    drawn = (WIDTH, CLUSTERING, SPREAD, OF_CEILING, PIECES, KURTOSIS)
+    optional = (SPREAD, PIECES, OF_CEILING)
+    return [Panel(of=q, mark=dots, x=AXIS, columns=facets, optional=q in optional) for q in drawn]
 
 
 FIGURE = Figure(
@@ -48,14 +52,8 @@ FIGURE = Figure(
     question="Does IMP find local receptive fields only when the inputs are non-Gaussian?",
     source="Redman et al. (2025), Fig. 3",
     paper="Masks are wider the more Gaussian the inputs are; on the Gaussian clone they show no structure.",
-    panels=[
-        panel(WIDTH),
-        panel(SPREAD, True),
-        panel(PIECES, True),
-        panel(CLUSTERING),
-        panel(OF_CEILING, True),
-        panel(KURTOSIS),
-    ],
+    panels=panels,
+    per_line=2,
     claims=[*claims(WIDTH), *claims(CLUSTERING), *claims(SPREAD, optional=True)],
 )
 
