@@ -2,7 +2,8 @@
 
 0.5.0 called a stimulus more local where nine in ten seeds said so; counts and means are the same, verdicts are the judge's. Its
 reference was the pointwise stimulus nearest to no excess kurtosis; the figure pools those below 0.01, of which shipped sweeps have
-one. Its rank correlations left out seeds that lack a stimulus. Of the photographs' pixels it judged all classes together; the figure counts classes.
+one. Its rank correlations left out seeds that lack a stimulus. Of the photographs' pixels it judged all classes together, the figure
+counts classes.
 """
 
 import shutil
