@@ -16,6 +16,8 @@ correlation over a family of one parameter does not say that kurtosis is that pa
 they are, so more clustered than random is less than having one place.
 """
 
+from dataclasses import replace
+
 import polars as pl
 from polars import col
 
@@ -54,6 +56,13 @@ MEDIAN_CLASS = q.quantity("kurtosis_class_median_mean")  # of ten photographs th
 OLDER = (q.WIDTH, q.IPR, q.IPR_MASK)
 MASKS = (q.CLUSTERING, q.CLUSTERING_EQUAL, q.OF_CEILING, *OLDER, q.SPREAD, q.PIECES)
 BLEND = "blend with the Gaussian clone"
+
+
+def at_one_round(of):
+    """All stimuli at the round that most trials have reached, the later one of as many: while a sweep runs they differ."""
+    alive = of.lineages.filter(col("status") != "diverged")
+    usual = alive.group_by("trial").agg(col("last").min())["last"].mode().max()
+    return replace(of, round=usual, _frames={}) if of.round is None else of
 
 
 def stimuli(quantity):
@@ -151,6 +160,7 @@ FIGURE = Figure(
     title="Locality of masks against the inputs' excess kurtosis",
     question="Which sign of the inputs' excess kurtosis makes IMP find local receptive fields?",
     source=f"{REDMAN} against {LUFKIN}",
+    wanted=at_one_round,
     paper="Negative excess kurtosis localises, positive and elliptical inputs do not (Lufkin et al.); photographs do, whose "
           "preactivations have positive excess kurtosis (Redman et al.).",
     panels=[panel(each) for each in (*MASKS, q.KURTOSIS, MEDIAN_CLASS, q.KURTOSIS_END)],

@@ -2,7 +2,8 @@
 
 0.5.0 called a stimulus more local where nine in ten seeds said so; counts and means are the same, verdicts are the judge's. Its
 reference was the pointwise stimulus nearest to no excess kurtosis; the figure pools those below 0.01, of which shipped sweeps have
-one. Of the photographs' pixels it judged all classes together; the figure counts classes.
+one. Its rank correlations left out seeds that lack a stimulus. Of the photographs' pixels it judged all classes together, the figure
+counts classes.
 """
 
 import shutil
@@ -74,14 +75,26 @@ def test_all_that_the_committee_s_sweep_lacks_is_said_once(of):
     draw(found)
 
 
+def with_rounds(to, change):
+    """The stored folder with other rows of `rounds`."""
+    stored.folder("sign_of_kurtosis", to)
+    shutil.rmtree(to / "tables" / "rounds")
+    rows = change(pl.read_parquet(stored.ROWS / "sign_of_kurtosis" / "rounds.parquet"))
+    tables.write(Paths(to), "rounds", "changed", rows.to_dicts(), {"data": "str"})
+    return table(figure.FIGURE, results(to))
+
+
 def test_without_clustering_its_panel_and_claims_say_so_and_all_else_is_drawn(tmp_path):
-    stored.folder("sign_of_kurtosis", tmp_path)
-    shutil.rmtree(tmp_path / "tables" / "rounds")
-    rows = pl.read_parquet(stored.ROWS / "sign_of_kurtosis" / "rounds.parquet").drop("clustering_mean")
-    tables.write(Paths(tmp_path), "rounds", "changed", rows.to_dicts(), {"data": "str"})
-    found = table(figure.FIGURE, results(tmp_path))
+    found = with_rounds(tmp_path, lambda rows: rows.drop("clustering_mean"))
     assert found.findings[0].verdict == NOT_MEASURED and "clustering" in found.findings[0].lacking
     assert len(found.lacking) == 1 and "clustering" in found.lacking[0] and len(found.panels) > 3
+
+
+def test_while_a_sweep_runs_all_stimuli_are_drawn_at_the_round_that_most_have_reached(of, tmp_path):
+    late = list(of.trials)[:2]
+    fewer = pl.when(pl.col("trial").is_in(late)).then(3).otherwise("round").alias("round")
+    drawn = with_rounds(tmp_path, lambda rows: rows.with_columns(fewer)).panels[0][1]
+    assert set(drawn["round"]) == {6} and set(drawn["trial"]) == set(of.trials) - set(late)
 
 
 # --- rows that the figure makes ---------------------------------------------------------------------------------------
