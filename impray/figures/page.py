@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 from jinja2 import Environment, StrictUndefined
 
-from impray.figures.drawing import caption, draw, png
+from impray.figures.drawing import WORDS, caption, draw, png
 from impray.figures.judge import NOT_MEASURED, Finding, headline, sentence, verdict_of
 from impray.figures.panels import Figure, Table, table
 from impray.results import tables
@@ -178,7 +178,7 @@ ul { padding-left: 1.2em } li { margin: .3em 0 } .missing { background: #f3f3f3;
 {% for one in drawn %}<section id="{{ one.figure.name }}"><div>
 {% if one.picture %}<img alt="{{ one.figure.title }}. {{ one.headline }}" src="data:image/png;base64,{{ one.image }}">
 {% else %}<div class="missing">Not measured: {{ one.lacking }}.</div>{% endif %}
-<p class="caption">{{ one.caption }}</p></div>
+{% if one.caption.split() | length > words %}<p class="caption">{{ one.caption }}</p>{% endif %}</div>
 <div><h2>{{ one.figure.title }}</h2><p>{{ one.figure.question }}</p>
 <p><b style="color: {{ colours[one.verdict] }}">{{ one.verdict }}</b> {{ one.headline }}</p>
 {% if one.figure.paper %}<p class="paper">{{ one.figure.source or "The paper" }}: {{ one.figure.paper }}</p>{% endif %}
@@ -193,7 +193,7 @@ def document(page: Paper, made: Sequence[Drawn], of: Results) -> str:
     told = setting(of) if page.setting else {}
     rows = [(name, words, told.get(name, "not known")) for name, words in page.setting.items()]
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
-    return template.render(page=page, drawn=made, of=of, colours=COLOURS, setting=rows)
+    return template.render(page=page, drawn=made, of=of, colours=COLOURS, setting=rows, words=WORDS)
 
 
 def setting(of: Results) -> dict[str, str]:
