@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[2] / "analysis"), str(Path(__file__).parent)]  # scripts, and `stored`
+# Last: a conftest of another folder must not be taken for that of all tests.
+sys.path += [str(Path(__file__).parents[2] / "analysis"), str(Path(__file__).parent)]  # scripts, and `stored`
 
 import stored  # noqa: E402
 
