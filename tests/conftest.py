@@ -54,14 +54,16 @@ TINY = {
 
 
 def pytest_collection_modifyitems(items):
-    """For several workers (`make test`): a file is one group, and all tests that start a Ray are one, which comes first.
+    """For several workers (`make test`): a file is one group; those that start a Ray are two groups, which come first.
 
-    A worker runs a group whole, so fixtures of a file are made once, and two Rays of the tests are never up at once.
+    A worker runs a group whole: fixtures of a file are made once, and not more than two Rays of these tests are up at once.
     """
     items.sort(key=lambda item: item.get_closest_marker("ray") is None)
     for item in items:
-        name = "ray" if item.get_closest_marker("ray") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(name))
+        ray = item.get_closest_marker("ray") and (
+            "ray of the service" if "service" in item.path.parts else "ray of jobs"
+        )
+        item.add_marker(pytest.mark.xdist_group(ray or str(item.path)))
 
 
 def tiny(**changes):

@@ -14,6 +14,10 @@ SCRATCH = tempfile.mkdtemp(prefix="two-nodes-", dir="/tmp")  # short: the names 
 os.environ |= {"RAY_AUTH_MODE": "token", "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": SCRATCH}
 
 if __name__ == "__main__":
+    from impray.service.ray.access import ask_for_token
+
+    ask_for_token(None)  # a machine on which no Ray has run has none, and then Ray does not start
+
     from ray.cluster_utils import Cluster
 
     with socket.create_server(("127.0.0.1", 0)) as free:
