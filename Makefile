@@ -7,7 +7,7 @@ CHECK_STAMP := $(VENV)/.checked
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: install sweep test cluster-test check lock
+.PHONY: install sweep test slow-test cluster-test check lock
 
 install: $(STAMP)
 
@@ -26,7 +26,11 @@ sweep: install
 	$(BIN)/impray sweep
 
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+
+# The heavier ones that `make test` leaves out: sweeps that are killed in the middle, on schedulers, buckets and clusters.
+slow-test: install
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 # Three isolated hosts on this machine, `ray up`, a sweep, a host that dies. Needs root, iproute2, util-linux, openssh-server, rsync.
 cluster-test: install

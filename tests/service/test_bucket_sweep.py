@@ -66,6 +66,7 @@ def test_a_damaged_object_is_set_aside_and_made_again(bucket, whole, s3):
     assert_same_tables(bucket, whole, ALL)
 
 
+@pytest.mark.slow
 def test_faults_now_and_then_change_no_number(bucket, whole, s3):
     s3.set(unavailable=0.05, cut_put=0.05, lost_answer=0.05, cut_answer=0.03)
     report, _ = sweep_into(bucket, tiny_sweep(**SMALL))
