@@ -16,8 +16,9 @@ import polars as pl
 from polars import col
 
 from impray.figures import AXIS, LEAST, MOST, Density, Figure, Gaps, More, NotMeasured, Panel, command, dots
+from impray.results.axis_values import label
 from impray.results.quantities import ACCURACY, CLUSTERING, KURTOSIS, PIECES, SPREAD, WIDTH
-from impray.results.tidy import BLEND, label
+from impray.results.tidy import BLEND
 from impray.theory.statistics import spearman
 
 AT = Density(0.06)  # 0.7^8 = 5.8 %: later rounds leave too few units with the inputs that a width is fitted to

@@ -17,7 +17,7 @@ from polars import col
 
 from impray.figures import Figure, Gaps, NotMeasured, Panel, command, scatter
 from impray.results import goals, tables
-from impray.results.tidy import positions
+from impray.results.axis_values import positions
 from impray.spec.search import AtDensity, Range
 from impray.theory.statistics import front, ranks, spearman
 

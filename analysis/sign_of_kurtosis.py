@@ -16,8 +16,6 @@ correlation over a family of one parameter does not say that kurtosis is that pa
 they are, so more clustered than random is less than having one place.
 """
 
-from dataclasses import replace
-
 import polars as pl
 from polars import col
 
@@ -62,7 +60,7 @@ def at_one_round(of):
     """All stimuli at the round that most trials have reached, the later one of as many: while a sweep runs they differ."""
     alive = of.lineages.filter(col("status") != "diverged")
     usual = alive.group_by("trial").agg(col("last").min())["last"].mode().max()
-    return replace(of, round=usual, _frames={}) if of.round is None else of
+    return of.in_round(usual) if of.round is None else of
 
 
 def stimuli(quantity):
@@ -186,7 +184,6 @@ FIGURE = Figure(
     notes=[
         "Seeds replicate training, not photographs: what is said of photographs is said of one set of them.",
         "Masks of smooth weights cluster wherever they are: more clustered than random is less than having one place.",
-        "A recipe chosen after six were looked at on three to five stimuli, with other seeds.",
     ],
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ search: {{space: {{data.gain: {list(self.gains)}}}, goals: [{", ".join(self.goal
     def lineages(self, number):
         return self.trials[number].lineages(self.methods, tuple(range(self.seeds)))
 
-    def trial(self, number, status):
+    def trial(self, number, status, **columns):
         trial = self.trials[number]
         row = {
             "trial": trial.id,
@@ -59,6 +59,7 @@ search: {{space: {{data.gain: {list(self.gains)}}}, goals: [{", ".join(self.goal
             "lineages": [lineage.id for lineage in self.lineages(number)],
             "description": json.dumps(canonical(trial)),
             "goal_names": [goals.label(goal) for goal in read_sweep(self.paths).search.goals],
+            **columns,
         }
         tables.write(self.paths, "trials", f"{number}-{trial.id}", [row], AXES)
 

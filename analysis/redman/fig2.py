@@ -11,7 +11,7 @@ import polars as pl
 from polars import col
 
 from impray.figures import CLONE, NATURAL, Figure, Gaps, NotMeasured, Panel, command, images, swarm
-from impray.figures.marks import floats
+from impray.figures.tiles import floats
 from impray.results.pictures import as_images, distinct
 from impray.results.tidy import once
 from impray.theory.locality import Locality, locality

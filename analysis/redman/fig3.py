@@ -12,7 +12,7 @@ import numpy as np
 from polars import col
 
 from impray.figures import CLONE, NATURAL, Figure, More, Panel, command, dots, images
-from impray.figures.marks import floats
+from impray.figures.tiles import floats
 from impray.results.pictures import as_images, most_connected
 from impray.results.quantities import CLUSTERING, OF_CEILING, PIECES, SPREAD, WIDTH_X_MEDIAN
 

@@ -116,8 +116,6 @@ class More(Claim):
 
     def _compared(self, says: str, left: pl.DataFrame, right: pl.DataFrame) -> Sample:
         sign = self.quantity.sign if self.sign is None else self.sign
-        if self.quantity.score is not None and self.sign is None:
-            sign = 1
         first = first_round({*left["method"], *right["method"]})
         keys = list(dict.fromkeys(["seed", "round", *self.by, self.over]))
         sides = [

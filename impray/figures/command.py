@@ -16,6 +16,7 @@ Script = Figure | Sequence[Figure] | Paper
 
 
 def figures_of(script: Script) -> tuple[Sequence[Figure], Paper | None]:
+    """A script's figures, and their page if they have one."""
     if isinstance(script, Paper):
         return script.figures, script
     return ([script], None) if isinstance(script, Figure) else (script, None)
@@ -34,6 +35,7 @@ def draw_into(script: Script, place: Place, round: int | None = None, only: Mapp
 
 
 def run(script: Script, about: str | None) -> None:
+    """What a script does when it is run; `about` is its docstring. A user's error is told, and the exit code is 2."""
     first = (about or "").strip().splitlines()[0]
     parser = argparse.ArgumentParser(description=first)
     parser.add_argument("out", help="the sweep's own folder, such as runs/quickstart")

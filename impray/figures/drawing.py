@@ -311,6 +311,7 @@ def _cut(words: str) -> str:
 
 
 def png(canvas: Canvas) -> bytes:
+    """The picture as a PNG file."""
     buffer = io.BytesIO()
     canvas.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

@@ -15,8 +15,7 @@ images   stored pictures (bits or values, with their shape) side by side
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.lines import Line2D
 
-from impray.figures.panels import Mark, Panel
+from impray.figures.panels import Panel
+from impray.figures.tiles import mosaic, pictures
 from impray.results.tidy import CLONE, METHODS
 
 # Okabe and Ito's palette, safe for colour-blind readers; nearest to the papers' black, blue and red.
@@ -50,7 +50,6 @@ OTHERS = (
 )
 DASHES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)))
 TIME = LinearSegmentedColormap.from_list("time", ["#0072B2", "#7A7FB0", "#B08A8A", "#E08A3C", "#B03A00"])
-GAP = 0.45  # grey between pictures
 
 
 def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, dict[str, Any]]]:
@@ -320,98 +319,3 @@ def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
         axes.set_yticks([height * (at + 0.5) for at in range(len(names))], [str(name) for name in names])
         axes.tick_params(length=0)
     return {}
-
-
-def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
-    """Rows as (row, col, rgb) in [0, 1], a field from blue to red.
-
-    `image` and `map` share one scale (columns `black`, `white`), others have their own.
-    """
-    if kind == "mask":
-        return [_of_mask(unpacked(bits, shape)) for bits, shape in frame.select("bits", "shape").iter_rows()]
-    arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
-    if kind == "component":
-        return [_of_floats(each, -m, m) for each in arrays for m in [float(np.abs(each).max()) or 1.0]]
-    if kind == "field":
-        tops = [float(np.abs(each).max()) or 1.0 for each in arrays]
-        return [colormaps["RdBu_r"](0.5 + each[0] / top / 2)[..., :3] for each, top in zip(arrays, tops, strict=True)]
-    if kind == "map":
-        most = max(_off_centre(each[0]) for each in arrays)
-        return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
-    low, high = min(each.min() for each in arrays), max(each.max() for each in arrays)
-    if "black" in frame.columns:
-        low, high = frame.select("black", "white").row(0)
-    return [_of_floats(each, low, high) for each in arrays]
-
-
-def unpacked(bits: bytes, shape: Sequence[int]) -> np.ndarray:
-    """A stored mask as booleans (channel, row, col); one channel where the inputs are grey."""
-    kept = np.unpackbits(np.frombuffer(bits, dtype=np.uint8))[: math.prod(shape)]
-    return kept.astype(bool).reshape((1, *shape)[-3:])
-
-
-def floats(values: bytes, shape: Sequence[int]) -> np.ndarray:
-    """A stored image as floats (channel, row, col)."""
-    return np.frombuffer(values, dtype="<f4").astype(np.float64).reshape((1, *shape)[-3:])
-
-
-def _of_mask(kept: np.ndarray) -> np.ndarray:
-    """Pruned is black; what is kept has the colour of its channel, or is white where there are not three of them."""
-    channels = kept if len(kept) == 3 else np.repeat(kept.any(axis=0, keepdims=True), 3, axis=0)
-    return channels.transpose(1, 2, 0).astype(float)
-
-
-def _of_floats(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Three channels as colours, else their mean as grey; `low` is black and `high` white."""
-    channels = values if len(values) == 3 else np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
-    return np.clip((channels - low) / max(high - low, 1e-12), 0, 1).transpose(1, 2, 0)
-
-
-def _off_centre(values: np.ndarray) -> float:
-    """The largest value beside the centre: S(0), the number of inputs, would outshine all others."""
-    others = values.copy()
-    others[values.shape[0] // 2, values.shape[1] // 2] = -np.inf
-    return float(others.max()) if others.size > 1 else float(values.max())
-
-
-def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
-    """Tiles of one size, line by line, grey between them and where the last line ends."""
-    rows, cols, _ = tiles[0].shape
-    columns = min(per_line, len(tiles))
-    found = np.full((-(-len(tiles) // columns) * (rows + 1) + 1, columns * (cols + 1) + 1, 3), GAP)
-    for place, tile in enumerate(tiles):
-        top, left = (place // columns) * (rows + 1) + 1, (place % columns) * (cols + 1) + 1
-        found[top : top + rows, left : left + cols] = tile
-    return found
-
-
-MARKS: dict[str, Callable[..., Mapping[str, Artist]]] = {
-    "band": band,
-    "dots": dots,
-    "courses": courses,
-    "swarm": swarm,
-    "lines": lines,
-    "curves": curves,
-    "fields": fields,
-    "bars": bars,
-    "heat": heat,
-    "images": images,
-    "scatter": scatter,
-}
-__all__ = [
-    "MARKS",
-    "Mark",
-    "band",
-    "bars",
-    "courses",
-    "curves",
-    "dots",
-    "fields",
-    "heat",
-    "images",
-    "lines",
-    "mosaic",
-    "scatter",
-    "swarm",
-    "unpacked",
-]

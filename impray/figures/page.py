@@ -98,6 +98,7 @@ class Drawn:
 
 
 def drawn(figure: Figure, of: Results) -> Drawn:
+    """A figure of a sweep, or what the sweep lacks for it."""
     try:
         found = table(figure, of)
     except NotMeasured as missing:
@@ -122,7 +123,7 @@ def publish(figures: Sequence[Figure], of: Results, page: Paper | None = None) -
         contents = {"png": each.picture, "csv": each.table.csv.write_csv().encode(), "txt": each.text.encode()}
         for ending, content in contents.items():
             _write(paths, f"{each.figure.name}.{ending}", content)
-        tables.write(paths, "findings", each.figure.name.replace("_", "-"), list(_rows(each)), {})
+        _record(paths, each)
     if page is not None:
         _write(paths, f"{page.name}.html", document(page, made, of).encode())
     for each in made:
@@ -136,19 +137,20 @@ def _write(paths: Paths, name: str, content: bytes) -> None:
     print(file)
 
 
+def _record(paths: Paths, each: Drawn) -> None:
+    """A figure's findings are one file of the table; that of a figure without claims goes."""
+    name, rows = each.figure.name.replace("_", "-"), list(_rows(each))
+    if rows:
+        tables.write(paths, "findings", name, rows, {})
+    elif (file := paths.rows("findings", name)).is_file():
+        file.delete()
+
+
 def _rows(each: Drawn) -> Iterator[dict]:
     """A figure's findings as rows of the table `findings`."""
     for number, finding in enumerate(each.findings):
-        told = {name: value for name, value in asdict(finding).items() if name not in ("says", "interval", "margin")}
-        margin = finding.margin if finding.margin is not None else None
-        yield {
-            "figure": each.figure.name,
-            "number": number,
-            "claim": finding.says,
-            "interval": finding.interval,
-            "margin": margin,
-            **told,
-        }
+        told = {name: value for name, value in asdict(finding).items() if name != "says"}
+        yield {"figure": each.figure.name, "number": number, "claim": finding.says, **told}
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

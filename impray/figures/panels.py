@@ -22,8 +22,9 @@ from matplotlib.axes import Axes
 
 from impray.figures.claims import Claim, Frame
 from impray.figures.judge import Finding, judged
+from impray.results.axis_values import positions
 from impray.results.quantities import Quantity
-from impray.results.tidy import LAST, At, NotMeasured, Results, positions
+from impray.results.tidy import LAST, At, NotMeasured, Results
 from impray.theory.statistics import against_zero
 
 Mark = Callable[[Axes, pl.DataFrame, "Panel"], Mapping[str, Artist]]
@@ -193,8 +194,10 @@ class Table:
 
     @cached_property
     def notes(self) -> list[str]:
+        """What a reader has to know beside the claims: of the figure, of the sweep, and what was not measured."""
         made = self.figure.notes(self.of) if callable(self.figure.notes) else self.figure.notes
-        return [*made, *(f"Not measured: {each}." for each in self.lacking)]
+        caveats = [self.of.sweep.caveat] if self.of.sweep is not None and self.of.sweep.caveat else []
+        return [*made, *caveats, *(f"Not measured: {each}." for each in self.lacking)]
 
 
 def table(figure: Figure, of: Results) -> Table:

@@ -33,12 +33,21 @@ def revision_of(measure: str) -> int:
 
 
 def label(reading: Reading) -> str:
-    """How the reading is called in a leaderboard: `median rf_width_px of imp at density 0.1`."""
+    """How the reading is called: `rf_width_px_median of imp at density 0.1`, the quantity by its name in the catalogue."""
     column, per_unit = column_of(reading.measure)
-    reduced = f"{reading.reduce} " if per_unit else ""
+    return _of_method(f"{column}_{reading.reduce}" if per_unit else column, reading)
+
+
+def former_label(reading: Reading) -> str:
+    """How versions before 0.6.0 called it (`median rf_width_px of imp`), in tables that were written then."""
+    column, per_unit = column_of(reading.measure)
+    return _of_method(f"{reading.reduce} {column}" if per_unit else column, reading)
+
+
+def _of_method(number: str, reading: Reading) -> str:
     layer = f" in layer {reading.layer}" if reading.layer != 1 else ""
     where = f" at {_at(reading.at)}" if isinstance(reading, Goal) and reading.at != "last" else ""
-    return f"{reduced}{column} of {reading.method}{layer}{where}"
+    return f"{number} of {reading.method}{layer}{where}"
 
 
 def _at(at: int | str | AtDensity) -> str:

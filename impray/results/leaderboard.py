@@ -107,9 +107,9 @@ def by_goals(sweep: Sweep, folder: Place) -> Board:
 
 def compared(asked: Sequence[Goal], listed: pl.DataFrame) -> pl.DataFrame:
     """Those of the trials in `listed` that are over and were read for these goals, not for those of an earlier form of the sweep."""
-    names = [goals.label(goal) for goal in asked]
     over = listed.filter(pl.col("status").is_in(OVER))
-    return over.filter(pl.col("goal_names") == pl.lit(names, dtype=pl.List(pl.String)))
+    named = [[of(goal) for goal in asked] for of in (goals.label, goals.former_label)]
+    return over.filter(pl.any_horizontal(pl.col("goal_names") == pl.lit(n, dtype=pl.List(pl.String)) for n in named))
 
 
 def mean_of(read: goals.Read) -> Mean:

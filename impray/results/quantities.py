@@ -53,7 +53,7 @@ class Quantity:
 
     @property
     def sign(self) -> int:
-        """Of the difference that is better."""
+        """Of the difference, in what is compared, that is better."""
         return -1 if self.better == "lower" else 1
 
     def compared(self, value: pl.Expr) -> pl.Expr:
@@ -128,25 +128,11 @@ KURTOSIS = Quantity(
     log=True,
 )
 # Means over classes can be those of a few heavy-tailed ones.
-KURTOSIS_MEDIAN_CLASS = Quantity(
-    "kurtosis_class_median_mean",
-    "kurtosis of preactivations\nmedian over classes",
-    "",
-    "higher",
-    "further from a Gaussian's 3",
-    3.0,
-    score=_from_3,
-    log=True,
+KURTOSIS_MEDIAN_CLASS = replace(
+    KURTOSIS, name="kurtosis_class_median_mean", label="kurtosis of preactivations\nmedian over classes"
 )
-KURTOSIS_END = Quantity(
-    "kurtosis_per_class_end_mean",
-    "kurtosis of preactivations\nper class, after training",
-    "",
-    "higher",
-    "further from a Gaussian's 3",
-    3.0,
-    score=_from_3,
-    log=True,
+KURTOSIS_END = replace(
+    KURTOSIS, name="kurtosis_per_class_end_mean", label="kurtosis of preactivations\nper class, after training"
 )
 
 

@@ -7,13 +7,13 @@
     of.rows("units", ["fan_in"])           # any other table
 
 Every frame has the lineage's keys (lineage, trial, seed, method, round), its axes and what its trial is: `number`, `name`, `kind`,
-`family`, `excess` (excess kurtosis of the inputs), `side` (natural, clone, or a blend between them), `end` (which end of the axis of
-non-Gaussianity), `setting` (the further axes in words). Lineages that diverged have no values; `missing` counts them.
+`family`, `excess` (the inputs' exact excess kurtosis; null for images, which are measured class by class), `side` (natural, clone, or
+a blend between them), `end` (which end of the axis of non-Gaussianity), `setting` (the further axes in words). Lineages that diverged
+have no values; `missing` counts them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
@@ -23,6 +23,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from impray.results import tables
+from impray.results.axis_values import canonical, flat, label, positions
 from impray.results.paths import Paths
 from impray.results.provenance import read_sweep
 from impray.results.quantities import Quantity
@@ -32,7 +33,7 @@ from impray.spec.errors import DataError
 from impray.spec.measure import MEASURE_KINDS
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.theory.naming import named
+from impray.theory.naming import Named, Names, described
 
 NO_SWEEP = "give a sweep's own folder, such as runs/quickstart"
 BLEND, GAIN = "data.gaussian_blend", "data.gain"
@@ -71,7 +72,7 @@ At = Round | Density | Every
 
 @dataclass(frozen=True)
 class Results:
-    """A sweep's folder. `only` keeps trials with these axis values; `held` says in words at which values axes were fixed."""
+    """A sweep's folder, or some of its trials. `round`: the round asked for; `held` says in words at which values axes were fixed."""
 
     place: Place
     sweep: Sweep | None
@@ -124,7 +125,7 @@ class Results:
 
         Raises:  NotMeasured: no lineage has the quantity, or none has reached the round.
         """
-        key = (quantity.name, at)
+        key = (quantity, at)
         if key not in self._frames:
             self._frames[key] = self._values(quantity, at)
         frame = self._frames[key]
@@ -211,6 +212,10 @@ class Results:
         of = {id: trial for id, trial in self.trials.items() if id in set(kept["trial"])}
         return replace(self, lineages=kept, trials=of, _frames={})
 
+    def in_round(self, number: int) -> Results:
+        """The same at this round, not at the last that every lineage has reached."""
+        return replace(self, round=number, _frames={})
+
     def at_base(self, but: Sequence[str] = GAUSSIANITY) -> Results:
         """Every axis except `but` at the base trial's value, else at its first; what a paper's figure shows of a larger sweep."""
         kept, held = self.lineages, list(self.held)
@@ -218,7 +223,7 @@ class Results:
             labels = kept[path].map_elements(label, return_dtype=pl.String, skip_nulls=False)
             if labels.n_unique() == 1:
                 continue
-            base = None if self.sweep is None else label(_flat(spec_axes.value(self.sweep.trial, path)))
+            base = None if self.sweep is None else label(flat(spec_axes.value(self.sweep.trial, path)))
             first = min(zip(positions(kept[path].to_list())[1], labels, strict=True))[1]
             chosen = base if base in set(labels) else first
             kept = kept.filter(labels == chosen)
@@ -283,12 +288,12 @@ def results(place: Place, only: Mapping[str, str] | None = None, round: int | No
     if frame.is_empty():
         raise DataError(f"{place}: no rows in the table rounds; {NO_SWEEP}")
     sweep = read_sweep(paths) if paths.sweep.is_file() else None
-    trials = _trials(place, sweep, set(frame["trial"]))
+    trials, named = _trials(place, sweep, set(frame["trial"]))
     keys = ["lineage", "trial", "method", "seed", *axes]
     done = pl.col("round").filter(pl.col("status") == "done").max().fill_null(-1).alias("last")
     ends = pl.when((pl.col("status") == "diverged").any()).then(pl.lit("diverged")).otherwise(pl.lit("done"))
     lineages = frame.group_by(keys, maintain_order=True).agg(done, ends.alias("status"))
-    of = Results(place, sweep, axes, trials, _described(_kept(lineages, axes, only or {}), trials, axes), round)
+    of = Results(place, sweep, axes, trials, _described(_kept(lineages, axes, only or {}), trials, named, axes), round)
     if round is not None and not (of.lineages["last"] >= round).any():
         raise DataError(f"--round {round}: the last round that a lineage has reached is {of.lineages['last'].max()}")
     return of
@@ -299,18 +304,17 @@ def _kept(lineages: pl.DataFrame, axes: Mapping[str, str], only: Mapping[str, st
         if path not in axes:
             raise DataError(f"--only {path}: not an axis of this sweep; its axes: {', '.join(axes) or 'none'}")
         labels = lineages[path].map_elements(label, return_dtype=pl.String, skip_nulls=False)
-        if _canonical(wanted) not in set(labels):
+        if canonical(wanted) not in set(labels):
             raise DataError(f"--only {path}={wanted}: no such value; there are {', '.join(sorted(set(labels)))}")
-        lineages = lineages.filter(labels == _canonical(wanted))
+        lineages = lineages.filter(labels == canonical(wanted))
     return lineages
 
 
-def _described(lineages: pl.DataFrame, trials: Mapping[str, Trial], axes: Mapping[str, str]) -> pl.DataFrame:
+def _described(
+    lineages: pl.DataFrame, trials: Mapping[str, Trial], named: Mapping[str, tuple[int, Named]], axes: Mapping[str, str]
+) -> pl.DataFrame:
     """Adds what each trial is (`_OF_TRIAL`)."""
-    ids = lineages["trial"].unique(maintain_order=True).to_list()
-    ids = [id for id in trials if id in set(ids)]
-    names = zip(ids, named(trials[id] for id in ids), strict=True)
-    rows = [(id, place, n.name, n.kind, n.family, n.excess_kurtosis) for place, (id, n) in enumerate(names)]
+    rows = [(id, number, n.name, n.kind, n.family, n.excess_kurtosis) for id, (number, n) in named.items()]
     columns = {"trial": pl.String, "number": pl.Int64, "name": pl.String, "kind": pl.String, "family": pl.String}
     of = pl.DataFrame(rows, columns | {"excess": pl.Float64}, orient="row")
     frame = lineages.join(of, on="trial", how="left", maintain_order="left")
@@ -345,21 +349,30 @@ def _ends(frame: pl.DataFrame, main: str | None) -> pl.Series:
     return pl.Series([LEAST if v == least else MOST if v == most else "" for v in frame[main]], dtype=pl.String)
 
 
-def _trials(place: Place, sweep: Sweep | None, wanted: set[str]) -> dict[str, Trial]:
-    """Trials by id, in the order of the search: those that the table `trials` describes, and those of the sweep.
+def _trials(
+    place: Place, sweep: Sweep | None, wanted: set[str]
+) -> tuple[dict[str, Trial], dict[str, tuple[int, Named]]]:
+    """Trials by id, in the order of the search, and of each its number and what its data are called.
+
+    Those that the table `trials` describes, under the names that it has, and those of the sweep.
 
     Raises:  DataError: some is described nowhere.
     """
     try:
-        rows = tables.scan("trials", place).sort("number").select("trial", "description").collect()
-        found = {id: Trial.model_validate_json(text) for id, text in rows.iter_rows() if text is not None}
+        rows = tables.scan("trials", place).sort("number").select("trial", "number", "name", "description").collect()
+        rows = rows.drop_nulls("description")
+        found = {row[0]: Trial.model_validate_json(row[3]) for row in rows.iter_rows()}
     except (pl.exceptions.PolarsError, OSError, ValidationError) as error:
         raise DataError(f"{place}: its trials cannot be read ({_first_line(error)})") from error
+    numbers, names = dict(rows.select("trial", "number").iter_rows()), Names()
+    for id, name in rows.drop_nulls("name").select("trial", "name").iter_rows():
+        names.keep(name, found[id].data)
     found |= {trial.id: trial for _, trial in (spec_axes.trials(sweep) if sweep else []) if trial.id not in found}
     unknown = sorted(wanted - set(found))
     if unknown:
         raise DataError(f"{place}: {len(unknown)} of its trials are described nowhere; {NO_SWEEP}")
-    return {id: trial for id, trial in found.items() if id in wanted}
+    named = {id: (numbers.get(id, n), described(trial.data, names)) for n, (id, trial) in enumerate(found.items())}
+    return {id: trial for id, trial in found.items() if id in wanted}, named
 
 
 def _collected(frame: pl.LazyFrame, place: Place, table: str) -> pl.DataFrame:
@@ -385,38 +398,3 @@ def _filled_by(table: str) -> str:
         kind.model_fields["name"].default for kind in MEASURE_KINDS if table != "units" and getattr(kind, column, ())
     ]
     return f" (of the measure{'s' * (len(kinds) > 1)} {', '.join(kinds)})" if kinds else ""
-
-
-# --- axis values -----------------------------------------------------------------------------------------------------
-
-
-def label(value: object) -> str:
-    """An axis value in words."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
-
-
-def _flat(value: object) -> object:
-    return json.dumps(value) if isinstance(value, (list, dict)) else value
-
-
-def _canonical(text: str) -> str:
-    """0.20 as the label of 0.2."""
-    try:
-        return label(float(text))
-    except ValueError:
-        return text
-
-
-def positions(values: Sequence[Any], log: bool = False) -> tuple[list[str], list[float], str]:
-    """Labels, places and scale (`linear`, `log`, or `names`: one after the other) of values on an axis."""
-    labels = [label(value) for value in values]
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        positive = [float(value) for value in values if value > 0]
-        wide = bool(positive) and len(positive) == len(values) and max(positive) >= 30 * min(positive)
-        return labels, [float(value) for value in values], "log" if log or wide else "linear"
-    order = {name: float(place) for place, name in enumerate(dict.fromkeys(labels))}
-    return labels, [order[name] for name in labels], "names"

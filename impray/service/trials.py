@@ -203,7 +203,7 @@ def _how(diverged: int, trial: Planned) -> Outcome:
 
 
 def told(sweep: Sweep, values: list[float]) -> str:
-    """Goals as a person reads them: `median rf_width_px of imp 1.53`."""
+    """Goals as a person reads them: `rf_width_px_median of imp 1.53`."""
     return ", ".join(
         f"{goals.label(goal)} {'undefined' if math.isnan(value) else f'{value:.4g}'}"
         for goal, value in zip(sweep.search.goals, values, strict=True)

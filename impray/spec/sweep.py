@@ -27,6 +27,12 @@ class Sweep(Spec):
     """The whole of a sweep YAML."""
 
     question: Annotated[str, Field(min_length=1, description="what this sweep asks, in one sentence")]
+    caveat: Annotated[
+        str,
+        Field(
+            description="what a reader of its findings must know, such as how the recipe was chosen; every figure's text has it"
+        ),
+    ] = ""
     trial: Trial
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("imp", "oneshot", "random")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, description="how many (3 means 0, 1, 2), or a list")]

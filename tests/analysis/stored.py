@@ -34,15 +34,14 @@ def folder(name, to):
 
 
 def changed(name, to, **changes):
-    """The folder, in which the rows of some tables have gone through a function of their frame."""
+    """The folder, in which the rows of some tables have gone through a function of their frame (None: the table is left out)."""
     folder(name, to)
     axes = json.loads((ROWS / name / "axes.json").read_text())
     for table, change in changes.items():
-        for file in (to / "tables" / table).glob("**/*.parquet"):
-            file.unlink()
-        tables.write(
-            Paths(to), table, "changed", change(pl.read_parquet(ROWS / name / f"{table}.parquet")).to_dicts(), axes
-        )
+        shutil.rmtree(to / "tables" / table)
+        if change is not None:
+            rows = change(pl.read_parquet(ROWS / name / f"{table}.parquet")).to_dicts()
+            tables.write(Paths(to), table, "changed", rows, axes)
     return to
 
 

@@ -2,10 +2,10 @@
 
 import kurtosis_by_round
 import pytest
-import stored
 import width_by_round
 from polars import col
 
+from analysis import stored
 from impray.figures import table
 from impray.results.quantities import Quantity
 

@@ -23,10 +23,7 @@ EXPECTED = stored.expected("cavity_rule")
 OF = {each.name: each for each in (*quantities.QUANTITIES.values(), OVERLAP)}
 AXES = {"data.gaussian_blend": "float"}
 
-
-@pytest.fixture(scope="module")
-def of(tmp_path_factory):
-    return results(stored.folder("cavity_rule", tmp_path_factory.mktemp("rows") / "cavity_rule"))
+SWEEP = "cavity_rule"
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,9 @@
 
 import dial
 import pytest
-import stored
 from polars import col
 
+from analysis import stored
 from impray.figures import table
 from impray.results.quantities import CLUSTERING, WIDTH, Quantity
 

@@ -4,8 +4,8 @@ import json
 
 import goals
 import pytest
-import stored
 
+from analysis import stored
 from impray.figures import NotMeasured, results, table
 from impray.figures.drawing import draw
 from impray.results import tables

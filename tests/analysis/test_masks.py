@@ -2,9 +2,9 @@
 
 import masks
 import pytest
-import stored
 from polars import col
 
+from analysis import stored
 from impray.figures import NotMeasured
 
 SWEEP = "quickstart"

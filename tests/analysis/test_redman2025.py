@@ -5,8 +5,6 @@ only); Fig. 4's "random rises less than half as much" is the sign of imp's rise 
 leads width" is counted per seed, 0.5.0 judged all seeds at once and left it open where one of the leads was not held by all seeds.
 """
 
-import shutil
-
 import numpy as np
 import polars as pl
 import pytest
@@ -18,38 +16,15 @@ from redman import fig1, fig2, fig3, fig4
 from analysis import stored
 from impray.figures import CLONE, NATURAL, NotMeasured, results, table
 from impray.figures.drawing import draw
-from impray.figures.marks import floats
+from impray.figures.tiles import floats
 from impray.results import pictures, tables
-from impray.results.paths import Paths
 from impray.results.quantities import TOUCHING
 
-ROWS = "redman2025_figs1to4"
+SWEEP = "redman2025_figs1to4"
 FIGURES = {"fig1": fig1.FIGURE, "fig2": fig2.FIGURE, "fig3": fig3.FIGURE, "fig4": fig4.FIGURE}
 ROUNDS = 10
 BLOCK = np.zeros((16, 16), dtype=bool)
 BLOCK[3:5, 6:8] = True
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the stored rows; of `changes`, a table's frame goes through a function (None: the table is left out)."""
-
-    def make(changes=None):
-        to = stored.folder(ROWS, tmp_path_factory.mktemp("redman"))
-        for name, change in (changes or {}).items():
-            if change is None:
-                shutil.rmtree(to / "tables" / name)
-            else:
-                rows = change(pl.read_parquet(stored.ROWS / ROWS / f"{name}.parquet")).to_dicts()
-                tables.write(Paths(to), name, "stored", rows, {"data.gaussian_blend": "float"})
-        return to
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def of(folder):
-    return results(folder())
 
 
 def judged(name, of):
@@ -62,7 +37,7 @@ def judged(name, of):
 @pytest.mark.parametrize("name", FIGURES)
 def test_counts_and_means_are_those_of_the_scripts_before(name, of):
     """All claims but the last of Fig. 4, which 0.5.0 could not tell."""
-    wanted = [each for each in stored.expected(ROWS)[name] if each["of"]]
+    wanted = [each for each in stored.expected(SWEEP)[name] if each["of"]]
     found = judged(name, of)[: len(wanted)]
     assert [(each.held, each.of) for each in found] == [(each["held"], each["of"]) for each in wanted]
     assert [each.effect for each in found] == pytest.approx([each["mean"] for each in wanted], rel=1e-9)
@@ -79,7 +54,7 @@ def test_touching_of_a_block_is_the_closed_form(folder):
     """4 pairs of 480 neighbours at 4 of 256 inputs, by chance 480 * 4 * 3 / (256 * 255)."""
     block = col("method") == "imp"
     bits = pl.when(block).then(pl.lit(np.packbits(BLOCK).tobytes())).otherwise(col("bits")).alias("bits")
-    of = results(folder({"masks": lambda frame: frame.with_columns(bits)}))
+    of = results(folder(**{"masks": lambda frame: frame.with_columns(bits)}))
     near = of.values(TOUCHING).filter(block)["value"]
     assert near.to_list() == pytest.approx([4 * 256 * 255 / (480 * 12)] * 6)
 
@@ -98,7 +73,7 @@ def test_equal_sets_of_components_count_once(folder, of):
     assert counted.select("set", "lineage").rows() == [(1, 1), (1, 1)]
     other = (col("seed") == 1) & (col("method") == "imp") & (col("number") == 0) & (col("name") == "pca")
     values = pl.when(other).then(col("values").shift(1)).otherwise(col("values")).alias("values")
-    changed = fig2.components(results(folder({"images": lambda frame: frame.with_columns(values)})))
+    changed = fig2.components(results(folder(**{"images": lambda frame: frame.with_columns(values)})))
     assert set(changed.group_by("side").agg(col("set").n_unique()).rows()) == {(NATURAL, 2), (CLONE, 2)}
 
 
@@ -128,7 +103,7 @@ NEVER = ROUNDS + 1
     ("kurtosis_from", "width_from", "gap"), [(3, 7, 4), (7, 3, -4), (4, NEVER, NEVER - 4), (NEVER, NEVER, 0), (0, 0, 0)]
 )
 def test_a_lead_begins_where_it_is_held_to_the_end(folder, kurtosis_from, width_from, gap):
-    of = results(folder(course(imp=(0.5, kurtosis_from, width_from), oneshot=(0.5, NEVER, NEVER))))
+    of = results(folder(**course(imp=(0.5, kurtosis_from, width_from), oneshot=(0.5, NEVER, NEVER))))
     assert fig4.leads(of)["gap"].to_list() == [gap] * 6
 
 
@@ -136,12 +111,12 @@ def test_a_lead_that_is_lost_in_between_begins_after_the_loss(folder):
     change = course(imp=(0.5, 2, 2), oneshot=(0.5, NEVER, NEVER))["rounds"]
     lost = (col("round") == 6) & (col("method") == "imp")
     width = pl.when(lost).then(9.0).otherwise(col("rf_width_x_px_mean")).alias("rf_width_x_px_mean")
-    of = results(folder({"rounds": lambda frame: change(frame).with_columns(width)}))
+    of = results(folder(**{"rounds": lambda frame: change(frame).with_columns(width)}))
     assert fig4.leads(of)["gap"].to_list() == [7 - 2] * 6
 
 
 def test_rises_of_kurtosis_in_closed_form(folder):
-    of = results(folder(course(imp=(0.5, NEVER, NEVER), random=(0.125, NEVER, NEVER))))
+    of = results(folder(**course(imp=(0.5, NEVER, NEVER), random=(0.125, NEVER, NEVER))))
     assert fig4.beyond_random(of)["gap"].to_list() == pytest.approx([ROUNDS * (0.25 - 0.125)] * 6)
     assert fig4.beyond_clone(of)["gap"].to_list() == pytest.approx([ROUNDS * 0.25] * 6)
     monotone = judged("fig4", of)[3]
@@ -153,7 +128,7 @@ def test_rises_of_kurtosis_in_closed_form(folder):
 
 def test_what_was_not_measured_is_named(folder):
     drop = ["kurtosis_per_class_mean", "rf_width_x_px_median"]
-    half = results(folder({"images": None, "masks": None, "rounds": lambda frame: frame.drop(drop)}))
+    half = results(folder(**{"images": None, "masks": None, "rounds": lambda frame: frame.drop(drop)}))
     with pytest.raises(NotMeasured, match="of the measure masks"):
         table(fig1.FIGURE, half)
     with pytest.raises(NotMeasured, match="components"):
@@ -171,7 +146,7 @@ def test_before_round_2_imp_and_oneshot_are_not_compared(folder):
 
 def test_flat_inputs_are_no_images(folder):
     flat = pl.lit([256]).alias("shape")
-    of = results(folder({"masks": lambda frame: frame.with_columns(flat)}))
+    of = results(folder(**{"masks": lambda frame: frame.with_columns(flat)}))
     with pytest.raises(NotMeasured, match="are flat"):
         pictures.most_connected(of)
 
@@ -185,7 +160,7 @@ def test_the_page_says_what_the_paper_did_and_what_this_run_did(folder):
     page = (out / "figures" / "redman2025.html").read_text()
     assert "after 1,000 updates" in page and "after 75 updates" in page and page.count("data:image/png") >= 4
     found = tables.scan("findings", out).filter(col("figure").is_in([each.name for each in FIGURES.values()])).collect()
-    assert len(found) == sum(len(rows) for rows in stored.expected(ROWS).values())
+    assert len(found) == sum(len(rows) for rows in stored.expected(SWEEP).values())
 
 
 @pytest.mark.parametrize("name", FIGURES)

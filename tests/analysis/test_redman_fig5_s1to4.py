@@ -7,7 +7,6 @@ wanted imp to rise). S4: a claim per round, 0.5.0 had seeds of both rounds in on
 """
 
 import math
-import shutil
 
 import numpy as np
 import polars as pl
@@ -19,10 +18,9 @@ from redman import fig5, figs1, figs2, figs3, figs4
 from analysis import stored
 from impray.figures import CLONE, NATURAL, NotMeasured, results, table
 from impray.figures.drawing import draw
-from impray.results import scores, tables
-from impray.results.paths import Paths
+from impray.results import scores
 
-ROWS = "redman2025_fig5_s1to4"
+SWEEP = "redman2025_fig5_s1to4"
 FIGURES = {
     "fig5": fig5.FIGURE,
     "figs1": figs1.FIGURE,
@@ -32,28 +30,6 @@ FIGURES = {
 }
 SEEDS = 3
 is_clone = col("data.gaussian_blend") == 1
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with the stored rows; of `changes`, a table's frame goes through a function (None: the table is left out)."""
-
-    def make(**changes):
-        to = stored.folder(ROWS, tmp_path_factory.mktemp("redman"))
-        for name, change in changes.items():
-            if change is None:
-                shutil.rmtree(to / "tables" / name)
-            else:
-                rows = change(pl.read_parquet(stored.ROWS / ROWS / f"{name}.parquet")).to_dicts()
-                tables.write(Paths(to), name, "stored", rows, {"data.gaussian_blend": "float"})
-        return to
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def of(folder):
-    return results(folder())
 
 
 def judged(name, of):
@@ -71,7 +47,7 @@ def gaps(of, *places):
 @pytest.mark.parametrize("name", FIGURES)
 def test_counts_and_means_are_those_of_the_scripts_before(name, of):
     findings = judged(name, of)
-    for wanted in stored.expected(ROWS)[name]:
+    for wanted in stored.expected(SWEEP)[name]:
         found = findings[wanted["place"]]
         assert found.effect == pytest.approx(wanted["mean"], rel=1e-9)
         if "held" in wanted:
@@ -79,7 +55,7 @@ def test_counts_and_means_are_those_of_the_scripts_before(name, of):
 
 
 def test_groups_of_all_seeds_are_counted_as_before(of):
-    for wanted in stored.expected(ROWS)["fig5"][:4]:
+    for wanted in stored.expected(SWEEP)["fig5"][:4]:
         kind = getattr(fig5, wanted["kind"])
         assert [kind(of)["holds"].sum(), len(kind(of))] == wanted["groups"]
         if "every" in wanted:

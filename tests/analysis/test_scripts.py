@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import stored
 
+from analysis import stored
 from impray.figures import command
 from impray.figures.command import figures_of
 

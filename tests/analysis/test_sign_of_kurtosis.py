@@ -23,10 +23,7 @@ from impray.results.paths import Paths
 EXPECTED = stored.expected("sign_of_kurtosis")
 OF = quantities.QUANTITIES
 
-
-@pytest.fixture(scope="module")
-def of(tmp_path_factory):
-    return results(stored.folder("sign_of_kurtosis", tmp_path_factory.mktemp("rows") / "sign_of_kurtosis"))
+SWEEP = "sign_of_kurtosis"
 
 
 @pytest.fixture(scope="module")

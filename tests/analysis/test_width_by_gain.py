@@ -1,9 +1,9 @@
 """width_by_gain: counts and means of version 0.5.0 come out again; what is missing is said."""
 
-import stored
 import width_by_gain
 from polars import col
 
+from analysis import stored
 from impray.figures import table
 
 SWEEP = "quickstart"

@@ -1,5 +1,7 @@
 """Claims become samples: pairing by seed, rounds in which masks differ, ends, trends, shares."""
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 from fake_sweep import Fake
@@ -151,8 +153,13 @@ def test_a_figure_leaves_picture_numbers_text_and_findings(of, figure, capsys):
     assert (row["figure"], row["held"], row["of"], row["verdict"]) == ("a_figure", 4, 4, "holds")
     assert row["effect"] == pytest.approx(2.015)
     fewer = Figure(name="a_figure", title="A figure", question="", panels=figure.panels)
-    publish([figure, fewer], of)
-    assert len(scan("findings", of.place).collect()) == 1
+    publish([fewer], of)
+    assert scan("findings", of.place).collect().is_empty(), "those of its former claims go"
+
+
+def test_a_sweeps_caveat_is_in_every_text(of, figure):
+    told = replace(of, sweep=of.sweep.model_copy(update={"caveat": "Chosen after looking."}))
+    assert "Chosen after looking." in table(figure, told).notes and "Chosen" not in " ".join(table(figure, of).notes)
 
 
 def of_figures(of):

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from impray.results import tables
-from impray.results.goals import column_of, label, of_trials, value
+from impray.results.goals import column_of, former_label, label, of_trials, value
 from impray.results.paths import Paths
+from impray.results.quantities import WIDTH
 from impray.spec.search import AtDensity, Goal
 
 DENSITY = [1.0, 0.5, 0.25]
@@ -119,3 +120,10 @@ def test_all_trials_at_once_are_read_as_each_is_alone(folder):
 def test_the_name_of_the_width_is_the_mean_of_x_and_y():
     assert column_of("rf_width") == ("rf_width_px", True) == column_of("rf_width_px")
     assert column_of("rf_width_x_px") == ("rf_width_x_px", True)
+
+
+def test_a_goal_is_called_as_the_quantity_it_reads():
+    reading = Goal(measure="rf_width", method="imp", reduce="median", direction="min")
+    assert label(reading) == f"{WIDTH.name} of imp"
+    assert former_label(reading) == "median rf_width_px of imp"
+    assert label(Goal(measure="accuracy", direction="max")) == former_label(Goal(measure="accuracy", direction="max"))

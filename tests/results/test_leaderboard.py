@@ -6,8 +6,9 @@ import math
 import polars as pl
 import pytest
 
-from impray.results import leaderboard, outcomes, status, tables, text
+from impray.results import goals, leaderboard, outcomes, status, tables, text
 from impray.results.paths import Paths
+from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
 
 AXES = {"train.lr": "float"}
@@ -217,3 +218,12 @@ def test_every_form_says_the_same(folder, width):
     if width >= 60:
         table = [line for line in text.lines(board, width) if "in every row" not in line and line not in board.notes]
         assert max(map(len, table)) <= width
+
+
+def test_goals_under_their_former_names_are_compared_still():
+    """Tables of versions before 0.6.0 call a goal of units otherwise."""
+    goal = Goal(measure="rf_width", direction="min")
+    names = [[goals.label(goal)], [goals.former_label(goal)], ["loss of imp"]]
+    listed = pl.DataFrame({"number": [0, 1, 2], "status": ["done"] * 3, "goal_names": names})
+    assert names[0] != names[1]
+    assert leaderboard.compared([goal], listed)["number"].to_list() == [0, 1]

@@ -7,10 +7,11 @@ import pytest
 from fake_sweep import Fake
 from polars import col
 
+from impray.results.axis_values import label, positions
 from impray.results.quantities import ACCURACY, CLUSTERING, QUANTITIES, Quantity, quantity
 from impray.results.schema import columns
 from impray.results.tables import write
-from impray.results.tidy import EVERY, LEAST, MOST, Density, NotMeasured, Round, label, positions, results
+from impray.results.tidy import EVERY, LEAST, MOST, Density, NotMeasured, Round, results
 from impray.spec.errors import DataError
 
 
@@ -94,7 +95,7 @@ def test_means_over_units_are_those_of_a_slow_version(fake):
 
 
 def test_only_and_round_name_what_is_there(fake):
-    assert set(results(fake.folder, {"data.gain": "1.0"}).lineages["number"]) == {0}
+    assert set(results(fake.folder, {"data.gain": "1.0"}).lineages["number"]) == {1}
     assert results(fake.folder, {"data.gain": "1.0"}).lineages["name"].unique().to_list() == ["NLGP(1)"]
     with pytest.raises(DataError, match="there are 0.01, 1, 30"):
         results(fake.folder, {"data.gain": "2"})
@@ -127,3 +128,13 @@ def test_one_name_is_one_number():
 )
 def test_places_on_an_axis(values, scale, places):
     assert positions(values) == ([label(value) for value in values], places, scale)
+
+
+def test_what_a_trial_is_called_does_not_depend_on_which_others_are_read(fake):
+    """Number and name are the table's own, also of one trial alone."""
+    whole = results(fake.folder).lineages.select("trial", "number", "name").unique()
+    for gain in ("0.01", "1", "30"):
+        alone = results(fake.folder, {"data.gain": gain}).lineages.select("trial", "number", "name").unique()
+        assert alone.join(whole, on=alone.columns).height == alone.height == 1
+    fake.trial(1, "done", name="as it was called")
+    assert "as it was called" in set(results(fake.folder).lineages["name"])

@@ -1,0 +1,70 @@
+"""Stored masks and images as pictures in colour, and pictures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+from matplotlib import colormaps
+
+from impray.theory.masks import unpacked
+
+GAP = 0.45  # grey between pictures
+
+
+def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
+    """Rows as (row, col, rgb) in [0, 1], a field from blue to red.
+
+    `image` and `map` share one scale (columns `black`, `white`), others have their own.
+    """
+    if kind == "mask":
+        return [_of_mask(unpacked(bits, tuple(shape))) for bits, shape in frame.select("bits", "shape").iter_rows()]
+    arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
+    if kind == "component":
+        return [_of_floats(each, -m, m) for each in arrays for m in [float(np.abs(each).max()) or 1.0]]
+    if kind == "field":
+        tops = [float(np.abs(each).max()) or 1.0 for each in arrays]
+        return [colormaps["RdBu_r"](0.5 + each[0] / top / 2)[..., :3] for each, top in zip(arrays, tops, strict=True)]
+    if kind == "map":
+        most = max(_off_centre(each[0]) for each in arrays)
+        return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
+    low, high = min(each.min() for each in arrays), max(each.max() for each in arrays)
+    if "black" in frame.columns:
+        low, high = frame.select("black", "white").row(0)
+    return [_of_floats(each, low, high) for each in arrays]
+
+
+def floats(values: bytes, shape: Sequence[int]) -> np.ndarray:
+    """A stored image as floats (channel, row, col)."""
+    return np.frombuffer(values, dtype="<f4").astype(np.float64).reshape((1, *shape)[-3:])
+
+
+def _of_mask(kept: np.ndarray) -> np.ndarray:
+    """Pruned is black; what is kept has the colour of its channel, or is white where there are not three of them."""
+    channels = kept if len(kept) == 3 else np.repeat(kept.any(axis=0, keepdims=True), 3, axis=0)
+    return channels.transpose(1, 2, 0).astype(float)
+
+
+def _of_floats(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Three channels as colours, else their mean as grey; `low` is black and `high` white."""
+    channels = values if len(values) == 3 else np.repeat(values.mean(axis=0, keepdims=True), 3, axis=0)
+    return np.clip((channels - low) / max(high - low, 1e-12), 0, 1).transpose(1, 2, 0)
+
+
+def _off_centre(values: np.ndarray) -> float:
+    """The largest value beside the centre: S(0), the number of inputs, would outshine all others."""
+    others = values.copy()
+    others[values.shape[0] // 2, values.shape[1] // 2] = -np.inf
+    return float(others.max()) if others.size > 1 else float(values.max())
+
+
+def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
+    """Tiles of one size, line by line, grey between them and where the last line ends."""
+    rows, cols, _ = tiles[0].shape
+    columns = min(per_line, len(tiles))
+    found = np.full((-(-len(tiles) // columns) * (rows + 1) + 1, columns * (cols + 1) + 1, 3), GAP)
+    for place, tile in enumerate(tiles):
+        top, left = (place // columns) * (rows + 1) + 1, (place % columns) * (cols + 1) + 1
+        found[top : top + rows, left : left + cols] = tile
+    return found
