@@ -192,9 +192,15 @@ class Trend(Claim):
                 for _, part in points.group_by(self.over, maintain_order=True)
             ]
             gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
-            lacking = "" if gaps else f"needs three values of {along} or more"
+            lacking = "" if gaps else _no_trend(points, self.over, along)
             found.append(self._sample(gaps, says, sign=self.sign, lacking=lacking))
         return found
+
+
+def _no_trend(points: pl.DataFrame, over: str, along: str) -> str:
+    """Why no unit of replication has a rank correlation."""
+    most = 0 if points.is_empty() else points.group_by(over).len()["len"].max()
+    return f"does not vary with {along}" if most and most >= 3 else f"needs three values of {along} or more"  # type: ignore[operator]
 
 
 @dataclass(frozen=True, kw_only=True)

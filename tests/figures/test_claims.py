@@ -104,6 +104,9 @@ def test_levels_trends_shares_and_gaps(of):
         [0.1] * 4,
         1,
     )
+    (flat,) = Trend(quantity=WIDTH, left=imp & most, along="round", at=EVERY, says="").samples(of)
+    (short,) = Trend(quantity=WIDTH, left=imp, along="excess", says="").samples(of)
+    assert not flat.gaps and "vary" in flat.lacking and not short.gaps and "three values" in short.lacking
     frame = pl.DataFrame({"seed": [0, 0, 1, 1], "near": [1, 1, 1, 9], "gap": [1.0, 2.0, 3.0, None]})
     (rows,) = Share(frame=lambda of: frame, holds=col("near") < 5, says="").samples(of)
     (seeds,) = Share(frame=lambda of: frame, holds=col("near") < 5, per_seed=True, says="").samples(of)
