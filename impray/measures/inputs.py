@@ -72,7 +72,7 @@ class Within(NamedTuple):
 
 
 def within(inputs: Float[Tensor, "sample input"], labels: Int[Tensor, " sample"], *, fresh: bool = False) -> Within:
-    """Args:    fresh: see `frequent`."""
+    """Of classes of enough different samples (`frequent`, which says what `fresh` is); NaN where no input varies."""
     classes = labels[frequent(inputs, labels, fresh=fresh)].unique()
     parts = [by_class(some, labels, classes).cpu() for some in inputs.split(_INPUTS, dim=1)] if len(labels) else []
     found = torch.cat(parts, dim=1) if parts else torch.empty(0, 1, dtype=torch.float64)

@@ -7,9 +7,8 @@ channels touch as if they lay in one plane, and two channels of one pixel are on
 open: nothing is joined across the image's edge (a torus's field that lies across it reads as two unless masks are `centred`).
 
 Source: ours. 8 neighbours are the default, as is usual for small bright features on an open background (Rosenfeld 1970: 8 for
-the figure where 4 are for the ground). They also are what the review of our claims counted: units with 8 to 19 of
-16 x 16 inputs of the quickstart have 5.4 pieces, the largest with 47 % of the inputs; on the Gaussian clone 35 %, at random 19 %. 4
-neighbours give 6.2 pieces and 44 %, 31 % and 16 %.
+the figure where 4 are for the ground). imp's units with 8 to 19 of 16 x 16 inputs in the quickstart's last round have 5.4 pieces, the
+largest with 47 % of the inputs; on the Gaussian clone 35 %, at random 19 %. 4 neighbours give 6.2 pieces and 44 %, 31 % and 16 %.
 Blind spot: the distance between pieces is not seen (`spread` sees it), and one input more or less can join two large pieces.
 Random masks of many inputs are one piece (above 59 % density of pixels with 4 neighbours, 41 % with 8): read it at low density.
 """
