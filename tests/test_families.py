@@ -30,11 +30,11 @@ from impray.spec.data import (
 )
 from impray.spec.load import load
 from impray.spec.measure import MEASURE_KINDS, Measure
-from impray.spec.net import Mlp
+from impray.spec.nets import Mlp
 from impray.spec.prune import Method
-from impray.spec.train import Sgd
+from impray.spec.training import Sgd
 from impray.theory.naming import family
-from impray.training import OPTIMIZERS
+from impray.training import TRAINERS
 
 SWEEPS = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
 
@@ -46,7 +46,7 @@ def members(union):
 def test_kinds_and_implementations_are_the_same_sets():
     assert set(PACKS) == set(DATA_KINDS) == members(Data)
     assert set(MEASURE_KINDS) == members(Measure)
-    assert set(NETS) == {Mlp} and set(OPTIMIZERS) == {Sgd}
+    assert set(NETS) == {Mlp} and set(TRAINERS) == {Sgd}
     assert set(RULES) == set(get_args(Method))
 
 

@@ -25,9 +25,9 @@ from torch import Tensor
 from impray.data import PackData, Raw, open_pack
 from impray.nets.mlp import architecture, initial
 from impray.spec.data import Imagenet32
-from impray.spec.net import Mlp
-from impray.spec.train import Sgd
-from impray.training import OPTIMIZERS
+from impray.spec.nets import Mlp
+from impray.spec.training import Sgd
+from impray.training import TRAINERS, Task
 
 BATCH = 40
 HIDDEN = (1024, 1024)
@@ -93,7 +93,7 @@ def _run(data: PackData) -> Callable[[], float]:
     def run() -> float:
         begin = time.perf_counter()
         data.start(0)
-        OPTIMIZERS[Sgd](arch, [sgd], params, None, data, STEPS)
+        TRAINERS[Sgd](Task(arch, [sgd], params, None, data, STEPS))
         return 1e3 * (time.perf_counter() - begin) / STEPS
 
     return run

@@ -28,8 +28,8 @@ from impray.bench.torus import covariance, scale
 from impray.data import open_pack
 from impray.nets.mlp import architecture, initial
 from impray.spec.data import Nlgp
-from impray.spec.net import Init, Mlp
-from impray.spec.train import Sgd
+from impray.spec.nets import Init, Mlp
+from impray.spec.training import Sgd
 from impray.training.sgd import train
 
 NEURONS = 32

@@ -24,8 +24,8 @@ from torch.nn.utils import prune
 from impray.data import open_pack
 from impray.nets.mlp import architecture, initial
 from impray.spec.data import Nlgp
-from impray.spec.net import Mlp
-from impray.spec.train import Sgd
+from impray.spec.nets import Mlp
+from impray.spec.training import Sgd
 from impray.training.sgd import train
 
 NETS = 32

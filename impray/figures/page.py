@@ -202,11 +202,11 @@ def setting(of: Results) -> dict[str, str]:
     """Data, network, training and pruning of the trials in words, each once."""
     listed: dict[str, dict[str, None]] = {name: {} for name in ("data", "network", "training", "pruning", "rewound to")}
     for trial in of.trials.values():
-        data, train, prune = trial.data, trial.train, trial.prune
+        data, prune = trial.data, trial.prune
         said = {
             "data": f"{data.kind} ({' x '.join(map(str, data.input_shape))} inputs, {data.classes} classes)",
-            "network": f"{':'.join(map(str, trial.sizes))} {trial.net.activation}{', batch norm' * trial.net.batch_norm}",
-            "training": f"{train.optimizer}, learning rate {train.lr:g}, batch {train.batch:,}, {train.steps:,} updates",
+            "network": trial.net.words(trial.kernels),
+            "training": trial.train.words(),
             "pruning": f"{f'{100 * prune.fraction:.3g} %' if prune.fraction else 'to given densities'} a round, per {prune.scope}",
             "rewound to": f"after {prune.rewind_step:,} updates",
         }

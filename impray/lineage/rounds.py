@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Protocol
 
@@ -41,7 +41,7 @@ from impray.spec.errors import LineageError
 from impray.spec.measure import Course
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, stream_seed
-from impray.training import OPTIMIZERS
+from impray.training import TRAINERS, Task
 
 
 class Memory(Protocol):
@@ -105,8 +105,7 @@ class Chain:
     def __init__(self, pack: Pack, memory: Memory, device: torch.device) -> None:
         self.pack, self.memory, self.device = pack, memory, device
         trial = pack.lineages[0].trial
-        self.net = NETS[type(trial.net)]
-        self.arch = self.net.architecture(trial.net, trial.data.inputs, trial.outputs)
+        self.arch = NETS[type(trial.net)](trial.net, trial.data.input_shape, trial.outputs)
         self.dtype = getattr(torch, trial.train.dtype)
         self.trunks: dict[str, Trunk] = {}
         self.recent: dict[str, tuple[int, Record]] = {}  # lineage -> (round, record) of the last round seen
@@ -174,7 +173,7 @@ class Chain:
         prune, train = lineages[0].trial.prune, lineages[0].trial.train
         steps = train.steps - (prune.rewind_step if prune.after_rewind == "remaining" else 0)
         stacked = self._stack([masks[lineage.id] for lineage in lineages])
-        trained, _ = self._train(lineages, self._stack(starts), stacked, steps, round, (), record=True)
+        trained = self._train(lineages, self._stack(starts), stacked, steps, round, (), record=True)
         return {
             lineage.id: Record(masks[lineage.id], *_of_net(trained.params, trained.stats, index))
             for index, lineage in enumerate(lineages)
@@ -183,14 +182,15 @@ class Chain:
     def _train(self, lineages, params, masks, steps: int, round: int, snapshots, *, record: bool):  # noqa: ANN001, ANN202
         data = self._opened(lineages)
         data.start(round)
-        optimise = OPTIMIZERS[type(lineages[0].trial.train)]
+        train = TRAINERS[type(lineages[0].trial.train)]
         specs = [lineage.trial.train for lineage in lineages]
+        task = Task(self.arch, specs, params, masks, data, steps, tuple(snapshots))
         asked = self._course_asked if record else None
         if asked is None:
-            return optimise(self.arch, specs, params, masks, data, steps, snapshots)
+            return train(task)
         held_out = [self._data.held_out(self._places[lineage.id]) for lineage in lineages]
         recorder = Recorder(asked, self.arch, held_out, lineages[0].trial.train.loss)
-        found = optimise(self.arch, specs, params, masks, data, steps, snapshots, (asked.record_every, recorder))
+        found = train(replace(task, record=(asked.record_every, recorder)))
         for lineage, of_net in zip(lineages, recorder.rows(), strict=True):
             self.courses[_course_key(lineage, round)] = of_net
         return found
@@ -224,7 +224,7 @@ class Chain:
         """m(n) of one lineage, exact counts in every scope."""
         prune, past = lineage.trial.prune, self._past(lineage, round)
         masks: Params = {}
-        for scope in scopes(prune, self.arch.layers):
+        for scope in scopes(prune, len(self.arch.layers)):
             keep = prune.kept(scope.flat(past.everything).numel(), round)
             masks |= scope.unflat(RULES[lineage.method](past, scope, keep), past.everything)
         return masks
@@ -238,7 +238,7 @@ class Chain:
             return trained
 
         return Past(
-            everything=full(scopes(lineage.trial.prune, self.arch.layers), dense),
+            everything=full(scopes(lineage.trial.prune, len(self.arch.layers)), dense),
             dense=dense,
             masks=lambda: self.previous(lineage, round).masks,
             end=end,
@@ -287,7 +287,7 @@ class Chain:
         """Round 0 of a lineage: its trunk under a mask of ones."""
         self.grow_trunks([lineage])
         trunk = self.trunks[lineage.trunk]
-        return Record(full(scopes(lineage.trial.prune, self.arch.layers), trunk.end), trunk.end, trunk.stats)
+        return Record(full(scopes(lineage.trial.prune, len(self.arch.layers)), trunk.end), trunk.end, trunk.stats)
 
     def rewound(self, lineage: Lineage, masks: Params) -> Params:
         """theta(rewind) * mask."""
@@ -343,7 +343,7 @@ class Chain:
 
     def _dense_run(self, lineages: Sequence[Lineage], steps: int, snapshots: Sequence[int], *, record: bool):  # noqa: ANN202
         nets, seeds = [lineage.trial.net for lineage in lineages], [lineage.seed for lineage in lineages]
-        params = self.net.initial(nets, self.arch, seeds, self.dtype, self.device)
+        params = self.arch.initial(nets, seeds, self.dtype, self.device)
         return self._train(lineages, params, None, steps, 0, snapshots, record=record)
 
     def _grow(self, lineages: Sequence[Lineage], steps: int, *, record: bool) -> None:
@@ -351,7 +351,8 @@ class Chain:
         if not lineages:
             return
         asked = sorted({step for lineage in lineages for step in self._asked_snapshots[lineage.trunk] if step <= steps})
-        trained, snapshots = self._dense_run(lineages, steps, asked, record=record)
+        trained = self._dense_run(lineages, steps, asked, record=record)
+        snapshots = trained.snapshots
         for index, lineage in enumerate(lineages):
             trunk = self.trunks.get(lineage.trunk)
             at = {step: _of_net(snapshots[step], {}, index)[0] for step in asked}
@@ -392,7 +393,7 @@ class Chain:
         inputs, _ = self._data.held_out(self._places[lineage.id])
         some = inputs[:: max(1, inputs.shape[0] // 64)]
         end, stats = (self._stack([part]) if part else None for part in (record.end, record.stats))
-        outputs = self.net.preactivations(self.arch, end, some[None], stats)[-1]
+        outputs = self.arch.preactivations(end, some[None], stats)[-1]
         worst = outputs.square() if lineage.trial.train.loss == "mse" else outputs
         return bool(torch.isfinite(worst).all())
 

@@ -17,7 +17,8 @@ from impray.measures.forward import first_of_each_class
 from impray.measures.ipr import ipr
 from impray.measures.scale import norm
 from impray.measures.state import Readings, RoundState
-from impray.nets.mlp import Architecture, Params, preactivations
+from impray.nets.base import Params
+from impray.nets.mlp import Architecture, preactivations
 from impray.spec import measure as spec
 
 _TOGETHER = 2**24  # numbers of held-out inputs up to which all nets' are laid together; more are read where they are

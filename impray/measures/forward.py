@@ -14,7 +14,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from impray.nets import mlp
-from impray.nets.mlp import Architecture, Params
+from impray.nets.base import Params
+from impray.nets.mlp import Architecture
 
 PORTION = 4096
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -29,7 +29,7 @@ def measure(asked: spec.Ipr, state: RoundState) -> Readings:
     """IPR of every layer but the output layer, at the asked points of the round."""
     columns = {"mask": "ipr_mask", "start": "ipr_start", "end": "ipr"}
     units = {}
-    for layer in range(1, max(state.arch.layers, 2)):
+    for layer in range(1, max(len(state.arch.layers), 2)):
         name = f"weight{layer}"
         weights = {"start": state.start[name], "mask": state.layer_mask(layer).double()}
         weights |= {"end": state.trained[name]} if "end" in asked.at else {}

@@ -93,7 +93,7 @@ def by_label(
 
 def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
     """All kurtoses of every hidden layer's units, and the first layer's by class, at the asked points of the round."""
-    layers = range(1, max(state.arch.layers, 2))
+    layers = range(1, max(len(state.arch.layers), 2))
     found: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
     listed: dict[str, Tensor | list] = {f"kurtosis_by_class{_SUFFIX[at]}": [] for at in asked.at}
     for net in range(state.nets):

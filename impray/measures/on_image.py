@@ -47,7 +47,7 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
     units: dict[int, dict[str, Tensor]] = {}
     if 1 in asked.layers:
         units[1] = dict(zip(columns, _where_counted(asked, state, state.layer_mask(1), widths), strict=True))
-    later: dict[int, list[Tensor]] = {layer: [] for layer in asked.layers if 1 < layer < state.arch.layers}
+    later: dict[int, list[Tensor]] = {layer: [] for layer in asked.layers if 1 < layer < len(state.arch.layers)}
     for net in range(state.nets if later else 0):  # one at a time: its paths are numbers of eight bytes, not bits
         for layer, reached in paths(state, net, max(later)):
             if layer in later:

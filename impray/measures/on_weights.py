@@ -18,7 +18,8 @@ from impray.measures.cavity import cavity_scores
 from impray.measures.forward import affine, first_of_each_class, frequent_classes, preactivations
 from impray.measures.state import Readings, RoundState
 from impray.nets import mlp
-from impray.nets.mlp import BATCH_NORM_EPS, Architecture, Params
+from impray.nets.base import Params
+from impray.nets.mlp import BATCH_NORM_EPS, Architecture
 from impray.spec import measure as spec
 
 
@@ -54,7 +55,7 @@ def _variance(h: Float[Tensor, "sample input"]) -> Float[Tensor, " input"]:
 
 def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
     """Scores of the kept weights at the round's start, from all the inputs asked for and from half of them."""
-    layers = [layer for layer in asked.layers if layer <= state.arch.layers]
+    layers = [layer for layer in asked.layers if layer <= len(state.arch.layers)]
     columns = ("cavity", "cavity_half") if asked.half else ("cavity",)
     # Filled in place: at full size all nets' scores are hundreds of megabytes, and stacking would double them.
     weights = {layer: {c: torch.empty_like(state.start[f"weight{layer}"]) for c in columns} for layer in layers}

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from impray.nets.mlp import Architecture, Params
+from impray.nets.base import Params
+from impray.nets.mlp import Architecture
 from impray.spec.data import Stimulus
 from impray.spec.measure import Course
 from impray.spec.trial import Trial

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Callable
 
 from impray.nets import mlp
-from impray.spec.net import Mlp
+from impray.nets.base import Layer, Network, Params
+from impray.spec.nets import Mlp, NetSpec
 
-NETS: dict[type[Mlp], ModuleType] = {
-    Mlp: mlp,
+__all__ = ["NETS", "Layer", "Network", "Params"]
+
+NETS: dict[type[NetSpec], Callable[..., Network]] = {
+    Mlp: mlp.architecture,
 }
+"""Kind of network -> function (spec, shape of one input, number of outputs) -> the form that the nets of a pack share."""

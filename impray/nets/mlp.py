@@ -24,18 +24,18 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from impray.nets import layout
-from impray.spec.net import Init, Mlp
+from impray.nets.base import Layer, Network, Params
+from impray.spec.nets import Init, Mlp
 from impray.spec.trial import stream_seed
-
-Params = dict[str, Tensor]
-"""`weight1` [net, unit, input], `bias1` [net, unit], with batch norm `gamma1`, `beta1` [net, input]; ..."""
 
 BATCH_NORM_EPS = 1e-10
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """What the nets of a pack share.
+class Architecture(Network):
+    """What the nets of a pack share (a `Network`).
+
+    Parameters are called `weight1` [net, unit, input], `bias1` [net, unit], with batch norm `gamma1`, `beta1` [net, input]; ...
 
     Args:
         sizes: units of every layer, inputs first, outputs last.
@@ -51,15 +51,88 @@ class Architecture:
     bias: bool
     readout: str = "trained"
 
+    input_shape: tuple[int, ...] = ()
+
     @property
-    def layers(self) -> int:
+    def depth(self) -> int:
         """Number of weight matrices."""
         return len(self.sizes) - 1
 
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """As `Network.layers`."""
+        pairs = enumerate(zip(self.sizes, self.sizes[1:], strict=False), start=1)
+        return tuple(
+            Layer(
+                number,
+                f"weight{number}",
+                f"bias{number}" if self.bias else None,
+                (units, inputs),
+                (self.input_shape or (inputs,)) if number == 1 else (inputs,),
+            )
+            for number, (inputs, units) in pairs
+        )
 
-def architecture(net: Mlp, inputs: int, outputs: int) -> Architecture:
-    """The shared form of `net` on data with that many inputs and (already resolved) outputs."""
-    return Architecture((inputs, *net.hidden, outputs), net.activation, net.batch_norm, net.bias, net.readout)
+    def initial(
+        self, specs: Sequence[Mlp], seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str
+    ) -> Params:
+        """As `Network.initial`."""
+        return initial(specs, self, seeds, dtype, device)
+
+    def preactivations(
+        self, params: Params, inputs: Float[Tensor, "net sample input"], stats: Params | None = None, last: int = 0
+    ) -> list[Float[Tensor, "net sample unit"]]:
+        """As `Network.preactivations`."""
+        if 0 < last < self.depth:
+            below = {name: value for name, value in params.items() if _parts(name)[1] <= last}
+            stats = {name: value for name, value in (stats or {}).items() if _parts(name)[1] <= last}
+            return preactivations(replace(self, sizes=self.sizes[: last + 1]), below, inputs, stats)
+        return preactivations(self, params, inputs, stats)
+
+    def addends(
+        self,
+        params: Params,
+        inputs: Float[Tensor, "sample input"],
+        stats: Params | None,
+        below: Float[Tensor, "sample unit"] | None,
+        layer: Layer,
+    ) -> tuple[Float[Tensor, "unit input"], Float[Tensor, "sample input"]]:
+        """As `Network.addends`. With batch norm gamma goes into the weights, so that the inputs need no copy; beta is an offset."""
+        h = inputs if below is None else activation(self.activation, below)
+        weight = params[layer.weight][0]
+        if self.batch_norm:
+            var = stats[f"var{layer.number}"][0] if stats else _variance(h)
+            weight = weight * (params[f"gamma{layer.number}"][0] / (var + BATCH_NORM_EPS).sqrt())
+        return weight, h
+
+    def affine(self, params: Params) -> Params | None:
+        """As `Network.affine`; Redman et al. (2025), after eq. 3."""
+        stats: Params = {}
+        for number in range(1, self.depth + 1) if self.batch_norm else ():
+            stats[f"mean{number}"] = torch.zeros_like(params[f"gamma{number}"])
+            stats[f"var{number}"] = torch.ones_like(params[f"gamma{number}"])
+        return stats or None
+
+    def joins_samples(self, stats: Params | None) -> bool:
+        """As `Network.joins_samples`: batch norm does, unless it is told the statistics."""
+        return self.batch_norm and not stats
+
+
+def architecture(net: Mlp, input_shape: int | tuple[int, ...], outputs: int) -> Architecture:
+    """The shared form of `net` on inputs of that shape (or so many of them) and with so many (already resolved) outputs."""
+    shape = (input_shape,) if isinstance(input_shape, int) else input_shape
+    sizes = (math.prod(shape), *net.hidden, outputs)
+    return Architecture(sizes, net.activation, net.batch_norm, net.bias, net.readout, shape)
+
+
+def _parts(name: str) -> tuple[str, int]:
+    """Kind and layer number of a parameter or statistic: `weight`, 1 of `weight1`."""
+    kind = name.rstrip("0123456789")
+    return kind, int(name[len(kind) :])
+
+
+def _variance(h: Float[Tensor, "sample input"]) -> Float[Tensor, " input"]:
+    return torch.cat([part.double().var(dim=0, correction=0) for part in h.split(256, dim=1)]).to(h.dtype)
 
 
 def initial(
@@ -89,7 +162,7 @@ def initial(
             params[f"gamma{layer}"] = torch.ones(len(seeds), fan_in)
             params[f"beta{layer}"] = torch.zeros(len(seeds), fan_in)
     if arch.readout == "mean":
-        params[f"weight{arch.layers}"].fill_(1 / arch.sizes[-2])
+        params[f"weight{arch.depth}"].fill_(1 / arch.sizes[-2])
     return {name: value.to(device, dtype) for name, value in params.items()}
 
 
@@ -144,7 +217,7 @@ def padded(params: Mapping[str, Tensor], arch: Architecture) -> tuple[Params, Ar
         return dict(params), arch
     wide: Params = {}
     for name, value in params.items():
-        kind, layer = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        kind, layer = _parts(name)
         more_in, more_out = sizes[layer - 1] - arch.sizes[layer - 1], sizes[layer] - arch.sizes[layer]
         widths = {"weight": (0, more_in, 0, more_out), "bias": (0, more_out)}.get(kind, (0, more_in))
         wide[name] = pad(value, widths) if any(widths) else value
@@ -168,7 +241,7 @@ def preactivations(
     wide_stats = padded(stats or {}, arch)[0]
     outputs = []
     h = x
-    for layer in range(1, arch.layers + 1):
+    for layer in range(1, arch.depth + 1):
         if layer > 1:
             h = activation(arch.activation, outputs[-1])
         if arch.batch_norm:

@@ -22,7 +22,7 @@ from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.training import OPTIMIZERS
+from impray.training import TRAINERS, Task
 
 PROBE_STEPS = 48
 
@@ -118,17 +118,16 @@ def _pack_seconds(pack: Pack) -> float:
     """Seconds that training this pack from the start takes on one slot."""
     torch.set_num_threads(1)
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
-    family = NETS[type(trial.net)]
-    arch = family.architecture(trial.net, trial.data.inputs, trial.outputs)
+    network = NETS[type(trial.net)](trial.net, trial.data.input_shape, trial.outputs)
     dtype = getattr(torch, trial.train.dtype)
     data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
-    params = family.initial([i.trial.net for i in pack.lineages], arch, seeds, dtype, torch.device("cpu"))
-    optimise = OPTIMIZERS[type(trial.train)]
+    params = network.initial([i.trial.net for i in pack.lineages], seeds, dtype, torch.device("cpu"))
+    train, specs = TRAINERS[type(trial.train)], [i.trial.train for i in pack.lineages]
     per_step = []
     for steps in (data.block, PROBE_STEPS):  # the first call warms up
         data.start(0)
         start = time.perf_counter()
-        optimise(arch, [i.trial.train for i in pack.lineages], params, None, data, min(steps, trial.train.steps), ())
+        train(Task(network, specs, params, None, data, min(steps, trial.train.steps)))
         per_step.append((time.perf_counter() - start) / min(steps, trial.train.steps))
     trained = sum(pack.trains(lineage, round) for lineage in pack.lineages for round in range(1, pack.rounds + 1))
     trunks = len({lineage.trunk for lineage in pack.lineages})

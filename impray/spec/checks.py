@@ -72,10 +72,10 @@ def _unpackable(sweep: Sweep, path: str, possible: list[Trial]) -> str | None:
     if path == "prune.rewind_step" and "remaining" in rewinds:
         why = "its lineages would end at different steps"
         return f"Rewind step with remaining steps as an axis cannot share a pack: {why}"
-    shapes: dict[str, set[tuple[int, ...]]] = {}
+    shapes: dict[str, set[tuple[tuple[int, ...], ...]]] = {}
     for trial in possible:  # values that share a pack differ in the packed axes only
         rest = json.dumps([value(trial, other) for other in sweep.search.space if other not in sweep.search.pack])
-        shapes.setdefault(rest, set()).add(trial.sizes)
+        shapes.setdefault(rest, set()).add(trial.shapes)
     if any(len(sizes) > 1 for sizes in shapes.values()) and _changes_sizes(sweep, path):
         return "cannot share a pack: its values give different numbers of classes or inputs"
     return None
@@ -83,7 +83,7 @@ def _unpackable(sweep: Sweep, path: str, possible: list[Trial]) -> str | None:
 
 def _changes_sizes(sweep: Sweep, path: str) -> bool:
     alone = [choice for choice in choices_of(sweep.search.space[path], sweep, path) if is_possible(sweep, path, choice)]
-    return len({at(sweep, {path: choice}).sizes for choice in alone}) > 1
+    return len({at(sweep, {path: choice}).shapes for choice in alone}) > 1
 
 
 def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
@@ -158,7 +158,7 @@ def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str
         if "layers" not in type(owner).model_fields:
             return f"must be 1: {tag} reads the first layer"
         return f"must be one of the layers that {tag} is asked for: {', '.join(map(str, asked))}"
-    least = min((owner.last_layer(trial.net.layers) for trial in possible), default=reading.layer)
+    least = min((owner.last_layer(trial.layers) for trial in possible), default=reading.layer)
     if reading.layer <= least:
         return None
     return f"must be at most {least}: the last layer that {tag} reads in the smallest network of this sweep"
@@ -205,7 +205,7 @@ def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
                 repr(measure.name),
                 f"a ring has no image: {measure.name} needs data.shape: [rows, cols]",
             )
-        least_layer = min((measure.last_layer(trial.net.layers) for trial in possible), default=None)
+        least_layer = min((measure.last_layer(trial.layers) for trial in possible), default=None)
         if measure.unit_layers is not None and least_layer is not None and max(measure.unit_layers) > least_layer:
             right = f"must be at most {least_layer}: the last layer that {measure.name} reads in the smallest network"
             yield Problem(f"{where}.{measure.name}.layers", show(list(measure.unit_layers)), right)

@@ -73,7 +73,7 @@ def stackable(lineage: Lineage) -> str:
     """Two lineages may share a pack exactly if this is equal: same shapes, steps and batch size."""
     trial = lineage.trial
     data = canonical(trial.data.model_copy(update={f: _default(trial.data, f) for f in trial.data.packable}))
-    net = canonical(trial.net.model_copy(update={"init": trial.net.init.model_copy(update={"scale": 1.0})}))
+    net = canonical(trial.net.shared())
     train = canonical(trial.train.model_copy(update={f: _default(trial.train, f) for f in trial.train.packable}))
     prune = {"layers": trial.prune.layers, "biases": trial.prune.biases, "scope": trial.prune.scope}
     steps = trial.prune.rewind_step if trial.prune.after_rewind == "remaining" else None

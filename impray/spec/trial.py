@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
 from impray.spec.data import Data
-from impray.spec.net import Mlp
+from impray.spec.nets import Kernel, Mlp
 from impray.spec.prune import Method, Prune
-from impray.spec.train import Sgd
+from impray.spec.training import Sgd
 
 
 class Impossible(ValueError):
@@ -45,54 +45,53 @@ class Trial(Spec):
         """(path, what would be right) of every combination that cannot be."""
         wrong = []
         prune, train, net = self.prune, self.train, self.net
-        if prune.rewind_step > train.steps:
+        if prune.rewind_step > train.length:
             wrong.append(
-                ("prune.rewind_step", f"must be at most train.steps = {train.steps}: it rewinds to a point of round 0")
+                ("prune.rewind_step", f"must be at most train.steps = {train.length}: it rewinds to a point of round 0")
             )
-        if prune.after_rewind == "remaining" and prune.rewind_step == train.steps:
+        if prune.after_rewind == "remaining" and prune.rewind_step == train.length:
             wrong.append(("prune.after_rewind", "remaining leaves no step after rewind_step = train.steps; use full"))
-        if isinstance(prune.layers, tuple) and any(layer > net.layers for layer in prune.layers):
-            wrong.append(("prune.layers", f"this network has the layers 1 to {net.layers}"))
-        if not prune.pruned_layers(net.layers):
+        if isinstance(prune.layers, tuple) and any(layer > self.layers for layer in prune.layers):
+            wrong.append(("prune.layers", f"this network has the layers 1 to {self.layers}"))
+        if not self.pruned_layers:
             wrong.append(("prune.layers", "hidden leaves nothing to prune in a network without hidden layers; use all"))
-        if prune.biases == "ranked" and not net.bias:
+        pruned = [kernel for layer, kernel in enumerate(self.kernels, start=1) if layer in self.pruned_layers]
+        if prune.biases == "ranked" and not all(kernel.bias for kernel in pruned):
             wrong.append(("prune.biases", "this network has no biases (net.bias = false)"))
-        if net.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
+        if self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
-        if net.readout == "mean":
-            wrong += self._committee_problems()
-        if isinstance(net.init.scale, tuple) and len(net.init.scale) != net.layers:
-            wrong.append(
-                ("net.init.scale", f"must be one number, or {net.layers}: one per layer, the output layer last")
-            )
-        return wrong
-
-    def _committee_problems(self) -> list[tuple[str, str]]:
-        prune, net = self.prune, self.net
-        wrong = []
-        if net.outputs != 1:
-            wrong.append(("net.readout", "mean gives a single output; add outputs: 1"))
-        if not net.hidden or net.batch_norm:
-            wrong.append(("net.readout", "mean takes hidden units, and no batch norm between them and their mean"))
-        elif net.layers in prune.pruned_layers(net.layers):
-            wrong.append(("prune.layers", f"layer {net.layers} is the fixed mean (net.readout); leave it out"))
-        return wrong
+        return [*wrong, *net.impossible(self), *train.impossible(self)]
 
     @property
     def outputs(self) -> int:
-        return 1 if self.net.outputs == 1 else self.data.classes
+        return self.net.output_count(self.data.classes)
+
+    @cached_property
+    def kernels(self) -> tuple[Kernel, ...]:
+        """The sizes of the network's layers, first to last."""
+        return self.net.kernels(self.data.input_shape, self.outputs)
 
     @property
-    def sizes(self) -> tuple[int, ...]:
-        """Units of every layer, inputs first, outputs last."""
-        return (self.data.inputs, *self.net.hidden, self.outputs)
+    def layers(self) -> int:
+        """Number of the network's layers (weight matrices)."""
+        return len(self.kernels)
+
+    @property
+    def pruned_layers(self) -> tuple[int, ...]:
+        """Numbers (from 1) of the layers that are pruned."""
+        return self.prune.pruned_layers(self.layers)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Units and inputs of every layer: what the tensors of a pack must share."""
+        return tuple((kernel.units, kernel.inputs) for kernel in self.kernels)
 
     @cached_property
     def scope_sizes(self) -> tuple[int, ...]:
         """Prunable parameters of every scope: of each pruned layer, or of all of them together."""
-        pairs = [(self.sizes[layer - 1], self.sizes[layer]) for layer in self.prune.pruned_layers(self.net.layers)]
+        kernels = [self.kernels[layer - 1] for layer in self.pruned_layers]
         ranked = self.prune.biases == "ranked"
-        of_layers = tuple(fan_in * units + (units if ranked else 0) for fan_in, units in pairs)
+        of_layers = tuple(kernel.inputs * kernel.units + (kernel.units if ranked else 0) for kernel in kernels)
         return (sum(of_layers),) if self.prune.scope == "global" else of_layers
 
     def density(self, round: int) -> Fraction:

@@ -33,9 +33,10 @@ from torch import Tensor
 
 from impray.data.base import PackData, Raw
 from impray.nets import layout
-from impray.nets.mlp import BATCH_NORM_EPS, Architecture, Params, padded
+from impray.nets.base import Params
+from impray.nets.mlp import BATCH_NORM_EPS, Architecture, padded
 from impray.spec.errors import ShapeError
-from impray.spec.train import Sgd
+from impray.spec.training import Sgd
 from impray.training.blocks import runner
 
 EMA_DECAY = 0.99
@@ -262,7 +263,7 @@ class _Layer:
         self._weight = parameters[f"weight{number}"]
         self._bias = parameters.get(f"bias{number}")
         self._activation = None if number == 1 else arch.activation
-        self._fixed = number == arch.layers and arch.readout == "mean"
+        self._fixed = number == arch.depth and arch.readout == "mean"
         weight = self._weight.value
         self._z = layout.empty(weight, len(weight), weight.shape[1], batch)
         inputs = weight.mT
@@ -349,7 +350,7 @@ class _Group:
             value, mask = (t if is_weight or t is None else t.unsqueeze(-1) for t in (value, masks.get(name)))
             assert value is not None
             self._parameters[name] = _Parameter(value, mask, momentum, decay if is_weight else None)
-        self._layers = [_Layer(number, arch, batch, self._parameters) for number in range(1, arch.layers + 1)]
+        self._layers = [_Layer(number, arch, batch, self._parameters) for number in range(1, arch.depth + 1)]
         self._shape = (len(weight), batch, arch.sizes[0])
         self._loss, self._outputs = train[0].loss, outputs
         mean = {"cross_entropy": 1 / batch, "mse": 2 / (batch * outputs)}[train[0].loss]

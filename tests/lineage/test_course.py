@@ -13,8 +13,9 @@ from impray.nets import mlp
 from impray.run import run_pack
 from impray.spec.data import Ising
 from impray.spec.measure import Course
-from impray.spec.net import Mlp
-from impray.spec.train import Sgd
+from impray.spec.nets import Mlp
+from impray.spec.training import Sgd
+from impray.training import TRAINERS
 
 COURSE = {"course": {"record_every": 6, "weights_every": 1}}
 RING = {
@@ -68,11 +69,11 @@ def test_a_course_asked_for_later_is_recorded_by_training_once_more(tmp_path):
 def test_a_course_is_recorded_while_a_round_trains_not_by_another_run(tmp_path, monkeypatch):
     trained = []
 
-    def counting(*arguments, real=rounds_module.OPTIMIZERS[Sgd]):
-        trained.append(arguments[5])
-        return real(*arguments)
+    def counting(task, real=TRAINERS[Sgd]):
+        trained.append(task.until)
+        return real(task)
 
-    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {Sgd: counting})
+    monkeypatch.setitem(TRAINERS, Sgd, counting)
     run(tiny_pack(measures=["loss", COURSE], **RING), tmp_path)
     assert trained == [20] * 4  # one trunk run, three rounds
 

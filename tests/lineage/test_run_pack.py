@@ -16,7 +16,8 @@ from impray.results.paths import Paths
 from impray.results.sink import FolderSink
 from impray.results.tables import scan
 from impray.run import run_pack
-from impray.spec.train import Sgd
+from impray.spec.training import Sgd
+from impray.training import TRAINERS
 
 
 def run(pack, folder):
@@ -155,12 +156,12 @@ def test_rounds_extend_also_where_the_last_round_did_not_train(tmp_path):
 def test_a_new_rewind_step_trains_only_the_way_there(tmp_path, monkeypatch):
     steps = []
 
-    def counting(*arguments, real=rounds_module.OPTIMIZERS[Sgd]):
-        steps.append(arguments[5])
-        return real(*arguments)
+    def counting(task, real=TRAINERS[Sgd]):
+        steps.append(task.until)
+        return real(task)
 
     run(tiny_pack(rounds=1), tmp_path / "grown")
-    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {Sgd: counting})
+    monkeypatch.setitem(TRAINERS, Sgd, counting)
     later = tiny_pack(rounds=1, **{"trial.prune.rewind_step": 7})
     run(later, tmp_path / "grown")
     assert steps == [7, 20]  # the trunks to step 7 only; then round 1
@@ -172,13 +173,13 @@ def test_a_new_rewind_step_trains_only_the_way_there(tmp_path, monkeypatch):
 def test_divergence_in_a_round_that_was_not_trained_before_ends_the_lineage(tmp_path, monkeypatch):
     """A shorter sweep leaves its last round untrained; extending it must see what a longer one would have seen."""
 
-    def breaks(arch, train, params, masks, data, *rest, real=rounds_module.OPTIMIZERS[Sgd]):
-        trained, snapshots = real(arch, train, params, masks, data, *rest)
-        if masks is not None and masks["weight1"].float().mean() < 0.6:  # from round 2 on
+    def breaks(task, real=TRAINERS[Sgd]):
+        trained = real(task)
+        if task.masks is not None and task.masks["weight1"].float().mean() < 0.6:  # from round 2 on
             trained.params["weight1"] *= torch.nan
-        return trained, snapshots
+        return trained
 
-    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {Sgd: breaks})
+    monkeypatch.setitem(TRAINERS, Sgd, breaks)
     pack = tiny_pack(measures=["fan_in"], rounds=4, methods=["imp"])
     run(pack, tmp_path / "at_once")
     run(pack.model_copy(update={"rounds": 2}), tmp_path / "extended")
@@ -211,7 +212,7 @@ def test_a_finished_pack_trains_nothing_and_writes_nothing(tmp_path, monkeypatch
         for path in tmp_path.rglob("*")
         if path.is_file() and path.name != "provenance.json"
     }
-    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    monkeypatch.setitem(TRAINERS, Sgd, no_training)
     run(pack, tmp_path)
     after = {
         path: path.stat().st_mtime_ns
@@ -229,7 +230,7 @@ def test_lost_rows_are_measured_again_without_training(tmp_path, monkeypatch):
         path.unlink()
     for path in (tmp_path / "hurt" / "tables" / "fates").glob("*"):
         path.unlink()
-    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    monkeypatch.setitem(TRAINERS, Sgd, no_training)
     run(pack, tmp_path / "hurt")
     assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
 
@@ -249,7 +250,7 @@ def test_a_measure_added_later_needs_no_training_and_loses_nothing(tmp_path, mon
     run(whole, tmp_path / "at_once")
     first = tiny_pack(measures=["accuracy", {"masks": {"most_connected": 2}}])
     run(first, tmp_path / "later")
-    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    monkeypatch.setitem(TRAINERS, Sgd, no_training)
     rest = [m for m in whole.measures if m.name not in ("accuracy", "masks")]
     run(whole.model_copy(update={"measures": tuple(rest)}), tmp_path / "later")
     assert_same_tables(tmp_path / "at_once", tmp_path / "later")
@@ -400,7 +401,7 @@ def test_scores_are_measured_again_where_their_files_are_gone(tmp_path, monkeypa
         *(tmp_path / "hurt" / "checkpoints").rglob("cavity-*-002*"),
     ]:
         path.unlink()
-    monkeypatch.setattr(rounds_module, "OPTIMIZERS", {kind: no_training for kind in rounds_module.OPTIMIZERS})
+    monkeypatch.setitem(TRAINERS, Sgd, no_training)
     run(pack, tmp_path / "hurt")
     assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
 

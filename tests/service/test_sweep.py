@@ -21,7 +21,7 @@ from impray.service.trials import Trials
 from impray.spec.errors import DataError, SweepError
 from impray.spec.load import load
 from impray.spec.measure import Clustering, Inputs, Kurtosis, RfWidth
-from impray.training import OPTIMIZERS
+from impray.training import TRAINERS
 
 ALL = ("rounds", "units", "fates", "masks", "images", "histograms", "trials")
 
@@ -210,8 +210,8 @@ def test_rows_without_newer_columns_are_measured_again_and_nothing_is_trained(tm
         raise AssertionError("trains again")
 
     with monkeypatch.context() as untrained:
-        for kind in OPTIMIZERS:
-            untrained.setitem(OPTIMIZERS, kind, never)
+        for kind in TRAINERS:
+            untrained.setitem(TRAINERS, kind, never)
         report, _ = sweep_into(tmp_path / "s", sweep)
     assert report.count("done") == 2 and report.ran > 0
     sweep_into(tmp_path / "fresh", sweep)

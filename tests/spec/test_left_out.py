@@ -59,7 +59,7 @@ def test_other_sizes_are_part_of_the_id_as_if_they_were_said(path):
     said = BY_PATH[path]
     trial = loaded({"kind": "idx", "path": path}).trial
     assert trial.id == id_of({"kind": "idx", "path": path, **said}) != id_of({"kind": "idx", "path": path})
-    assert trial.sizes == (said["shape"][0] * said["shape"][1], 100, said["class_count"])
+    assert trial.shapes == ((100, said["shape"][0] * said["shape"][1]), (said["class_count"], 100))
 
 
 def test_files_that_change_give_another_id(monkeypatch):

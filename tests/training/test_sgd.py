@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from impray.nets import mlp
 from impray.spec.errors import ShapeError
-from impray.spec.net import Init, Mlp
-from impray.spec.train import Sgd
-from impray.training import OPTIMIZERS, blocks, sgd
+from impray.spec.nets import Init, Mlp
+from impray.spec.training import Sgd
+from impray.training import blocks, sgd
 
 torch.set_num_threads(1)
 
@@ -71,10 +71,6 @@ def loss_of(kind, outputs, labels):
 def same(a, b):
     """Bit for bit, NaN like NaN."""
     return a.keys() == b.keys() and all(torch.allclose(a[k], b[k], rtol=0, atol=0, equal_nan=True) for k in a)
-
-
-def test_every_optimizer_has_its_function():
-    assert OPTIMIZERS == {Sgd: sgd.train}
 
 
 def test_one_linear_layer_with_mse_makes_the_step_done_by_hand():

@@ -92,16 +92,13 @@ def needs(sweep: Sweep, known: Known, slots: int = 1) -> Needs:
 
 def parameters(trial: Trial) -> int:
     """Of one network: weights, biases, and those of batch norm with its statistics."""
-    pairs = list(zip(trial.sizes, trial.sizes[1:], strict=False))
-    count = sum(fan_in * units for fan_in, units in pairs)
-    count += sum(units for _, units in pairs) if trial.net.bias else 0
-    return count + (4 * sum(fan_in for fan_in, _ in pairs) if trial.net.batch_norm else 0)
+    return trial.net.parameters(trial.kernels)
 
 
 def tensors(pack: Pack) -> int:
     """Bytes of a pack's tensors while it trains and is measured, about."""
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
-    width = trial.data.inputs + sum(trial.sizes[1:])
+    width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
     samples = 2 * (trial.train.batch + _held_out(trial))
     return _item(trial) * nets * (COPIES * parameters(trial) + samples * width)
 
@@ -133,7 +130,7 @@ def _item(trial: Trial) -> int:
 
 
 def _rows_bytes(trial: Trial, rounds: int) -> int:
-    return (rounds + 1) * (ROUND_BYTES + UNIT_BYTES * sum(trial.sizes[1:]))
+    return (rounds + 1) * (ROUND_BYTES + UNIT_BYTES * sum(kernel.units for kernel in trial.kernels))
 
 
 def _checkpoints(left: Sequence[Pack]) -> int:

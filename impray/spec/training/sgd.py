@@ -1,4 +1,4 @@
-"""Kinds of training: one round of optimisation."""
+"""Stochastic gradient descent."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from impray.spec.base import Spec
+from impray.spec.training.base import StepsSpec
 
 
-class Sgd(Spec):
+class Sgd(StepsSpec):
     """Stochastic gradient descent; batches are drawn with replacement from a data set, or fresh from a stimulus.
 
     g = mean gradient + weight_decay * w;  v <- momentum * v + g;  w <- w - lr * v   (the decay acts on weights, not biases or batch norm).
@@ -21,11 +21,8 @@ class Sgd(Spec):
 
     optimizer: Literal["sgd"] = "sgd"
     lr: Annotated[float, Field(gt=0)] = 0.1
-    steps: Annotated[
-        int, Field(ge=1, description="updates in round 0, and in every later round with `after_rewind: full`")
-    ] = 2000
-    batch: Annotated[int, Field(ge=1)] = 64
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    dtype: Literal["float32", "float64"] = "float32"
+
+    def words(self) -> str:
+        return f"{self.optimizer}, learning rate {self.lr:g}, batch {self.batch:,}, {self.steps:,} updates"

@@ -1,12 +1,19 @@
-"""Kinds of networks and their initialisations."""
+"""Multilayer perceptrons and their initialisations."""
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from impray.spec.base import Spec
+from impray.spec.nets.base import Kernel, NetSpec
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
 
 Activation = Literal["relu", "sigmoid", "erf", "tanh", "linear"]
 Scale = Annotated[float, Field(ge=0)]
@@ -34,7 +41,7 @@ class Init(Spec):
         return self.scale[layer - 1] if isinstance(self.scale, tuple) else self.scale
 
 
-class Mlp(Spec):
+class Mlp(NetSpec):
     """A multilayer perceptron: `hidden` sizes, then one output per class.
 
     With `batch_norm`, a batch norm stands before every product, the first included (as Pellegrini & Biroli's code):
@@ -67,3 +74,35 @@ class Mlp(Spec):
     def layers(self) -> int:
         """Number of weight matrices."""
         return len(self.hidden) + 1
+
+    def output_count(self, classes: int) -> int:
+        return 1 if self.outputs == 1 else classes
+
+    def kernels(self, input_shape: tuple[int, ...], outputs: int) -> tuple[Kernel, ...]:
+        sizes = (math.prod(input_shape), *self.hidden, outputs)
+        return tuple(Kernel(units, inputs, self.bias) for inputs, units in pairwise(sizes))
+
+    def parameters(self, kernels: tuple[Kernel, ...]) -> int:
+        of_norms = 4 * sum(kernel.inputs for kernel in kernels) if self.batch_norm else 0
+        return super().parameters(kernels) + of_norms
+
+    def words(self, kernels: tuple[Kernel, ...]) -> str:
+        sizes = [kernels[0].inputs, *(kernel.units for kernel in kernels)]
+        return f"{':'.join(map(str, sizes))} {self.activation}{', batch norm' * self.batch_norm}"
+
+    def shared(self) -> Mlp:
+        return self.model_copy(update={"init": self.init.model_copy(update={"scale": 1.0})})
+
+    def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
+        if self.readout == "mean":
+            yield from self._committee_problems(trial)
+        if isinstance(self.init.scale, tuple) and len(self.init.scale) != self.layers:
+            yield "net.init.scale", f"must be one number, or {self.layers}: one per layer, the output layer last"
+
+    def _committee_problems(self, trial: Trial) -> Iterator[tuple[str, str]]:
+        if self.outputs != 1:
+            yield "net.readout", "mean gives a single output; add outputs: 1"
+        if not self.hidden or self.batch_norm:
+            yield "net.readout", "mean takes hidden units, and no batch norm between them and their mean"
+        elif self.layers in trial.prune.pruned_layers(self.layers):
+            yield "prune.layers", f"layer {self.layers} is the fixed mean (net.readout); leave it out"

@@ -1,0 +1,8 @@
+"""Kinds of networks: one class each, with its parameters and what is meant by them."""
+
+from __future__ import annotations
+
+from impray.spec.nets.base import Kernel, NetSpec
+from impray.spec.nets.mlp import Activation, Init, Mlp
+
+__all__ = ["Activation", "Init", "Kernel", "Mlp", "NetSpec"]

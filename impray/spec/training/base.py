@@ -1,0 +1,52 @@
+"""What every kind of training says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from impray.spec.base import Spec
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
+
+
+class TrainingSpec(Spec):
+    """What every kind of training says of itself.
+
+    `needs` names what it must have of the data: `batches`, drawn anew; the `whole` data set; the `truth`, the weights that made
+    the targets. Data say what they have (`DataSpec.offers`).
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"batches"})
+
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+    dtype: Literal["float32", "float64"] = "float32"
+
+    @property
+    def length(self) -> float:
+        """How far a round goes: a number of updates, or whatever else progress is counted in."""
+        raise NotImplementedError
+
+    def words(self) -> str:
+        """The training as a report says it: `sgd, learning rate 0.1, batch 64, 2,000 updates`."""
+        raise NotImplementedError
+
+    def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
+        """(path below `trial`, what would be right) of what cannot be in this trial."""
+        yield from ()
+
+
+class StepsSpec(TrainingSpec):
+    """Training by updates on batches, drawn with replacement from a data set, or fresh from a stimulus."""
+
+    steps: Annotated[
+        int, Field(ge=1, description="updates in round 0, and in every later round with `after_rewind: full`")
+    ] = 2000
+    batch: Annotated[int, Field(ge=1)] = 64
+
+    @property
+    def length(self) -> int:
+        return self.steps

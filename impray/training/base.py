@@ -1,0 +1,53 @@
+"""What a trainer is handed, and what it returns. It need not be a loop over steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from impray.data.base import PackData
+from impray.nets.base import Network, Params
+from impray.spec.training import TrainingSpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """One round of training of the nets of a pack.
+
+    Args:
+        network: what the nets share.
+        specs: one per net; they differ in what is packable only.
+        start: theta(rewind) * mask, [net, ...]; not modified.
+        masks: of pruned parameters, 0 and 1 (or bool); None or without a key: dense.
+        data: with its streams at the round's start. `whole` and `truth` are there where the spec needs them.
+        until: how far to go, in the spec's progress (`TrainingSpec.length`): a number of updates, or a time.
+        snapshots: progress, 0 to `until`, at which parameters are copied (0: those at the start, masked).
+        record: (n, call): call(progress, a copy of the parameters) at the start, after every n and at the end.
+    """
+
+    network: Network
+    specs: Sequence[TrainingSpec]
+    start: Params
+    masks: Params | None
+    data: PackData
+    until: int | float
+    snapshots: tuple[int | float, ...] = ()
+    record: tuple[int, Callable[[int, Params], None]] | None = None
+
+
+@dataclass
+class Trained:
+    """The end of a round.
+
+    Args:
+        params: pruned weights are 0, and a net that diverged has NaN.
+        stats: evaluation statistics, where the network has any.
+        snapshots: for each progress asked for, a copy of the parameters.
+    """
+
+    params: Params
+    stats: Params
+    snapshots: dict[int | float, Params] = field(default_factory=dict)
+
+
+Trainer = Callable[[Task], Trained]
