@@ -38,7 +38,7 @@ def test_every_kind_of_net_has_its_module():
 @pytest.mark.parametrize("bias", [False, True])
 def test_parameters_have_the_promised_names_and_shapes(batch_norm, bias):
     arch, params = drawn(Mlp(hidden=(7, 4), batch_norm=batch_norm, bias=bias), seeds=range(2), dtype=torch.float32)
-    assert arch.layers == 3
+    assert arch.depth == 3
     expected = {"weight1": (2, 7, 5), "weight2": (2, 4, 7), "weight3": (2, 3, 4)}
     if bias:
         expected |= {"bias1": (2, 7), "bias2": (2, 4), "bias3": (2, 3)}

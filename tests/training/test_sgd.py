@@ -113,16 +113,16 @@ def test_a_fixed_mean_stays_and_the_rest_follows_its_gradient(activation, hidden
     net = Mlp(hidden=hidden, activation=activation, outputs=1, readout="mean")
     arch, _, _, data = problem(net, outputs=1, steps=1)
     params = mlp.initial(net, arch, [0, 1], torch.float64, "cpu")
-    last = f"weight{arch.layers}"
+    last = f"weight{arch.depth}"
     assert (params[last] == 1 / hidden[-1]).all()
     end, _ = sgd.train(arch, [Sgd(batch=6, lr=0.1, loss="mse")] * 2, params, None, data, 1)
     leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
     h = data.x[:, 0]
-    for layer in range(1, arch.layers):
+    for layer in range(1, arch.depth):
         h = mlp.activation(activation, h @ leaves[f"weight{layer}"].mT + leaves[f"bias{layer}"][:, None])
     loss_of("mse", h.mean(2, keepdim=True), data.y[:, 0]).sum().backward()
     for name, before in params.items():
-        fixed = int(name[-1]) == arch.layers
+        fixed = int(name[-1]) == arch.depth
         gradient = torch.zeros_like(before) if fixed else leaves[name].grad
         torch.testing.assert_close(before - end.params[name], 0.1 * gradient, rtol=1e-9, atol=1e-14)
 
