@@ -31,7 +31,7 @@ from impray.lineage.checkpoint import (
     weights_from_bytes,
     weights_to_bytes,
 )
-from impray.masks import RULES, Past, density, full, scopes
+from impray.masks import Past, density, full, next_mask, scopes
 from impray.measures import RoundState
 from impray.measures.course import Recorder
 from impray.measures.forward import frequent_classes
@@ -226,7 +226,7 @@ class Chain:
         masks: Params = {}
         for scope in scopes(prune, len(self.arch.layers)):
             keep = prune.kept(scope.flat(past.everything).numel(), round)
-            masks |= scope.unflat(RULES[lineage.method](past, scope, keep), past.everything)
+            masks |= scope.unflat(next_mask(lineage.method, past, scope, keep), past.everything)
         return masks
 
     def _past(self, lineage: Lineage, round: int) -> Past:
@@ -245,6 +245,7 @@ class Chain:
             scores=self.cavity_scores(lineage, round),
             rescore=lineage.trial.prune.cavity.rescore,
             generator=torch.Generator().manual_seed(stream_seed(lineage.seed, "prune")),
+            rule=lineage.rule,
         )
 
     def cavity_scores(self, lineage: Lineage, round: int) -> Callable[[Params, Sequence[str]], Params]:

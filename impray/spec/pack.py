@@ -8,10 +8,13 @@ from functools import cached_property
 from pydantic import Field
 
 from impray.spec.base import Spec, canonical
-from impray.spec.measure import Measure, MeasureSpec
+from impray.spec.families import Measure
+from impray.spec.family import embeds
+from impray.spec.measure import MeasureSpec
 from impray.spec.trial import Lineage, _digest
 
 
+@embeds
 class Pack(Spec):
     """What one actor is handed. Nothing here but the lineages decides their numbers."""
 
@@ -54,9 +57,7 @@ class Pack(Spec):
 
 def ranks_trained(lineage: Lineage) -> bool:
     """Whether the next mask follows from the weights that the round before trained."""
-    if lineage.method in ("cavity", "cavity_lowest"):
-        return lineage.trial.prune.cavity.at == "end"
-    return lineage.method == "imp"
+    return lineage.rule.ranks_trained(lineage.trial)
 
 
 def measure_name(measure: MeasureSpec) -> str:
