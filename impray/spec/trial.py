@@ -12,9 +12,11 @@ from pydantic import Field, model_validator
 
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
-from impray.spec.data import Data
+from impray.spec.families import Data, Method, Net, Training, rule_of
+from impray.spec.family import embeds
 from impray.spec.nets import Kernel, Mlp
-from impray.spec.prune import Method, Prune
+from impray.spec.prune import Prune
+from impray.spec.rules import RuleSpec
 from impray.spec.training import Sgd
 
 
@@ -26,12 +28,13 @@ class Impossible(ValueError):
         super().__init__(" | ".join(f"{path}: {why}" for path, why in pairs))
 
 
+@embeds
 class Trial(Spec):
     """Everything that decides a network's numbers but its method and seed."""
 
     data: Data
-    net: Mlp = Mlp()
-    train: Sgd = Sgd()
+    net: Net = Mlp()
+    train: Training = Sgd()
     prune: Prune = Prune()
 
     @model_validator(mode="after")
@@ -135,6 +138,7 @@ class Trial(Spec):
         return [Lineage(trial=self, method=method, seed=seed) for method in methods for seed in seeds]
 
 
+@embeds
 class Lineage(Spec):
     """One chain train -> prune -> rewind -> train ... of one network."""
 
@@ -146,6 +150,11 @@ class Lineage(Spec):
     def id(self) -> str:
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
         return _digest({**self.trial.canonical, **self.trial.counted, "method": self.method, "seed": self.seed})
+
+    @property
+    def rule(self) -> RuleSpec:
+        """The rule that its masks come from, with its parameters."""
+        return rule_of(self.method, self.trial.prune.rules)
 
     @cached_property
     def trunk(self) -> str:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableMapping
+
 from impray.nets.mlp import Architecture
-from impray.spec.training import Sgd, TrainingSpec
+from impray.spec import families
+from impray.spec.family import Implementations
+from impray.spec.training import TrainingSpec
 from impray.training import sgd
 from impray.training.base import Task, Trained, Trainer
 
 __all__ = ["TRAINERS", "Task", "Trained", "Trainer"]
 
 
-def _sgd(task: Task) -> Trained:
+def sgd_trainer(task: Task) -> Trained:
+    """As `Trainer`."""
     assert isinstance(task.network, Architecture)
     until, snapshots = int(task.until), [int(step) for step in task.snapshots]
     found, saved = sgd.train(
@@ -26,6 +31,4 @@ def _sgd(task: Task) -> Trained:
     return Trained(found.params, found.stats, saved)  # type: ignore[arg-type]
 
 
-TRAINERS: dict[type[TrainingSpec], Trainer] = {
-    Sgd: _sgd,
-}
+TRAINERS: MutableMapping[type[TrainingSpec], Trainer] = Implementations(families.training)
