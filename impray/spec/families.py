@@ -47,7 +47,11 @@ training = Family(
     "training",
     of_training.TrainingSpec,
     "optimizer",
-    (Member(of_training.Sgd, "impray.training:sgd_trainer"),),
+    (
+        Member(of_training.Sgd, "impray.training.loop:train"),
+        Member(of_training.Adam, "impray.training.loop:train"),
+        Member(of_training.AdamW, "impray.training.loop:train"),
+    ),
     default="sgd",
 )
 """What it does: an `impray.training.Trainer`."""
