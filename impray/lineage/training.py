@@ -36,16 +36,17 @@ class Training:
         round: int,
         snapshots: Sequence[float] = (),
         *,
+        begin: float = 0,
         record: bool = True,
     ) -> Trained:
-        """Train the networks of `lineages` in a round; see `Task`.
+        """Train the networks of `lineages` in a round, `until` so far from its start, which lies at `begin`; see `Task`.
 
         Args:    record: whether the time course is recorded, where it is asked for.
         """
         data = self.opened(lineages)
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
-        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots))
+        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin)
         train = TRAINERS[type(specs[0])]
         if not record or self.courses.every is None:
             return train(task)
