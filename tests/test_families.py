@@ -32,9 +32,10 @@ from impray.spec.load import load
 from impray.spec.measure import MEASURE_KINDS, Measure
 from impray.spec.nets import Mlp
 from impray.spec.prune import Method
-from impray.spec.training import Sgd
+from impray.spec.training import Training
 from impray.theory.naming import family
 from impray.training import TRAINERS
+from impray.training.updates import OPTIMIZERS
 
 SWEEPS = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
 
@@ -46,7 +47,7 @@ def members(union):
 def test_kinds_and_implementations_are_the_same_sets():
     assert set(PACKS) == set(DATA_KINDS) == members(Data)
     assert set(MEASURE_KINDS) == members(Measure)
-    assert set(NETS) == {Mlp} and set(TRAINERS) == {Sgd}
+    assert set(NETS) == {Mlp} and set(TRAINERS) == set(OPTIMIZERS) == members(Training)
     assert set(RULES) == set(get_args(Method))
 
 

@@ -13,6 +13,7 @@ from impray.spec.measure import MEASURE_KINDS, Cavity, Course, Flow, MeasureSpec
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
 from impray.spec.search import AtDensity, Reading
 from impray.spec.sweep import Sweep
+from impray.spec.training import Sgd
 from impray.spec.trial import Trial
 from impray.spec.wording import near, show, tag_of
 
@@ -237,8 +238,10 @@ def _not_of_the_flow(trial: Trial, asked: Flow) -> Iterator[str]:
         yield "is about two classes of nlgp, kur, ising or elliptical inputs"
     if (net.hidden, net.activation, net.bias, net.readout) != ((1,), "relu", False, "mean"):
         yield "is about a single neuron: net: {hidden: [1], activation: relu, bias: false, outputs: 1, readout: mean}"
-    if trial.train.momentum or trial.train.weight_decay:
-        yield "is about plain gradient descent: no momentum, no weight_decay"
+    train = trial.train
+    plain = isinstance(train, Sgd) and not train.momentum and not train.weight_decay and train.schedule.is_constant
+    if not plain:
+        yield "is about plain gradient descent: sgd, no momentum, no weight_decay, no schedule"
     if trial.prune.rewind_step != 0:
         yield "starts at the initial weights: prune.rewind_step: 0"
     if isinstance(trial.data, Stimulus) and not trial.data.variance_is_finite:

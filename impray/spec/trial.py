@@ -15,7 +15,7 @@ from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
 from impray.spec.data import Data
 from impray.spec.nets import Kernel, Mlp
 from impray.spec.prune import Method, Prune
-from impray.spec.training import Sgd
+from impray.spec.training import Sgd, Training
 
 
 class Impossible(ValueError):
@@ -31,7 +31,7 @@ class Trial(Spec):
 
     data: Data
     net: Mlp = Mlp()
-    train: Sgd = Sgd()
+    train: Training = Sgd()
     prune: Prune = Prune()
 
     @model_validator(mode="after")
