@@ -13,7 +13,7 @@ import torch
 from impray.lineage.checkpoint import Params, Record, scores_from_bytes, scores_to_bytes
 from impray.lineage.fates import fates
 from impray.lineage.rounds import Chain, Ended, Finished, rounds
-from impray.measures import MEASURES, Readings
+from impray.measures import Readings, readings_of
 from impray.results import failures
 from impray.results.rows import keys, measured, rows
 from impray.results.sink import FolderSink
@@ -58,7 +58,7 @@ def measure(pack: Pack, finished: Finished) -> list[Readings]:
     """Every asked measure of a round's healthy lineages."""
     if finished.state is None:
         return []
-    return [MEASURES[type(asked)](asked, finished.state) for asked in pack.measures]
+    return [readings_of(asked, finished.state) for asked in pack.measures]
 
 
 def save_scores(sink: FolderSink, asked: MeasureSpec, finished: Finished, reading: Readings) -> None:
@@ -137,7 +137,7 @@ def _measured_again(
     finished = chain.finished([lineage], [record], round, 0.0)
     if finished.state is None:  # diverged: finite weights, but the loss is not
         return None
-    save_scores(sink, asked, finished, MEASURES[type(asked)](asked, finished.state))
+    save_scores(sink, asked, finished, readings_of(asked, finished.state))
     return sink.load_scores(lineage.id, *name, round)
 
 

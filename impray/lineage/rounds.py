@@ -35,7 +35,7 @@ from impray.masks import Past, density, full, next_mask, scopes
 from impray.measures import RoundState
 from impray.measures.course import Recorder
 from impray.measures.forward import frequent_classes
-from impray.nets import NETS
+from impray.nets import network_of
 from impray.spec.data import Stimulus
 from impray.spec.errors import LineageError
 from impray.spec.measure import Course
@@ -105,7 +105,7 @@ class Chain:
     def __init__(self, pack: Pack, memory: Memory, device: torch.device) -> None:
         self.pack, self.memory, self.device = pack, memory, device
         trial = pack.lineages[0].trial
-        self.arch = NETS[type(trial.net)](trial.net, trial.data.input_shape, trial.outputs)
+        self.arch = network_of(trial.net, trial.data.input_shape, trial.outputs)
         self.dtype = getattr(torch, trial.train.dtype)
         self.trunks: dict[str, Trunk] = {}
         self.recent: dict[str, tuple[int, Record]] = {}  # lineage -> (round, record) of the last round seen

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from impray.data import PackData, Raw, open_pack
-from impray.nets import NETS
+from impray.nets import network_of
 from impray.results.known import known
 from impray.results.paths import Paths
 from impray.results.store import Place
@@ -118,7 +118,7 @@ def _pack_seconds(pack: Pack) -> float:
     """Seconds that training this pack from the start takes on one slot."""
     torch.set_num_threads(1)
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
-    network = NETS[type(trial.net)](trial.net, trial.data.input_shape, trial.outputs)
+    network = network_of(trial.net, trial.data.input_shape, trial.outputs)
     dtype = getattr(torch, trial.train.dtype)
     data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
     params = network.initial([i.trial.net for i in pack.lineages], seeds, dtype, torch.device("cpu"))

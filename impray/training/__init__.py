@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-
 from impray.nets.mlp import Architecture
 from impray.spec import families
 from impray.spec.family import Implementations
-from impray.spec.training import TrainingSpec
 from impray.training import sgd
 from impray.training.base import Task, Trained, Trainer
 
@@ -31,4 +28,4 @@ def sgd_trainer(task: Task) -> Trained:
     return Trained(found.params, found.stats, saved)  # type: ignore[arg-type]
 
 
-TRAINERS: MutableMapping[type[TrainingSpec], Trainer] = Implementations(families.training)
+TRAINERS: Implementations[Trainer] = Implementations(families.training)
