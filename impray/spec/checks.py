@@ -214,6 +214,8 @@ def _rule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
 
 def _figure_problems(sweep: Sweep) -> Iterator[Problem]:
     for position, name in enumerate(sweep.figures):
+        if name in families.figures.members:
+            continue
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
             bare = re.sub(r"\W", "_", name.rsplit("/", 1)[-1].removesuffix(".py")).lower()
             right = f"must be the bare name of a script in analysis/, such as {bare or 'width_by_gain'}"

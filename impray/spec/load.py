@@ -99,7 +99,8 @@ def read(
 
 def _of_failed(problem: Problem, failed: set[str]) -> bool:
     """Whether a member is unknown only because its plugin could not join, which is told already."""
-    return (problem.value or "").strip("'").partition(".")[0] in failed
+    named = {(problem.value or "").strip("'").partition(".")[0], *problem.path.replace("[", ".").split(".")}
+    return bool(named & failed)
 
 
 def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> Sweep:

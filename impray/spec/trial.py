@@ -39,10 +39,20 @@ class Trial(Spec):
 
     @model_validator(mode="after")
     def _possible(self) -> Trial:
-        wrong = list(self.impossible())
+        try:
+            wrong = list(self.impossible())
+        except Exception as error:  # a plugin's class may do anything
+            wrong = [self._broken(error)]
         if wrong:
             raise Impossible(wrong)
         return self
+
+    def _broken(self, error: Exception) -> tuple[str, str]:
+        """An error in the class of a plugin, as a problem of the part that is its; any other one is our bug."""
+        for name in ("data", "net", "train"):
+            if getattr(self, name).origin is not None:
+                return name, f"its plugin's class is broken: {type(error).__name__}: {error}"
+        raise error
 
     def impossible(self) -> list[tuple[str, str]]:
         """(path, what would be right) of every combination that cannot be."""

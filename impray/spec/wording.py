@@ -99,7 +99,7 @@ def near(word: object, options: Iterable[str]) -> str:
 
 def _no_plugin(name: object) -> str:
     """What a name with a dot wants: a plugin that is not there."""
-    if not isinstance(name, str) or not name.partition(".")[2]:
+    if not isinstance(name, str) or "." not in name:
         return ""
     plugin = name.partition(".")[0]
     return f"; there is no plugin {plugin!r} here: name its file, plugins: [{plugin}.py], or install its package"
@@ -307,7 +307,7 @@ def _unknown_key(path: Path, root: type[Spec], document: object) -> _Complaint:
     if homes:
         words += f"; it belongs to {' or '.join(dotted(home[:-1]) or 'the top level' for home in list(homes)[:3])}"
     elif not near(key, fields):
-        words += f"; its keys are {', '.join(fields)}"
+        words += f"; its keys are {', '.join(fields)}" if fields else _no_plugin(f"{key}.")
     return _Complaint(path, words + near(key, fields), described=False)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import create_model
@@ -31,7 +30,8 @@ COLUMNS = (
     "histogram_columns",
     "step_columns",
 )
-_NONE: Mapping[str, Any] = MappingProxyType({})
+# What the classes of a family leave open, and each member must say.
+_MUST_SAY = {"data": ("input_shape", "classes"), "nets": ("kernels",), "training": ("length",)}
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,9 @@ def _of_member(family: Family, member: Any) -> Iterator[Flaw]:
     tags = [tag for tag in TAGS if tag in spec.model_fields and tag_of(spec) not in family.tags]
     if tags:
         yield Flaw("", f"leave out its field {tags[0]}: impray adds it", spec)
+    for name in _MUST_SAY.get(family.name, ()):
+        if getattr(spec, name) is getattr(family.base, name):
+            yield Flaw("", f"must say its `{name}`, as impray.plugin.{family.base.__name__} describes it", spec)
     if family is families.measures:
         yield from _of_measure(spec)
     if family is families.rules:

@@ -32,7 +32,7 @@ class TrainingSpec(Spec):
 
     def words(self) -> str:
         """The training as a report says it: `sgd, learning rate 0.1, batch 64, 2,000 updates`."""
-        raise NotImplementedError
+        return f"{getattr(self, 'optimizer', type(self).__name__)}, {self.length:,g} in all"
 
     def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
         """(path below `trial`, what would be right) of what cannot be in this trial."""
