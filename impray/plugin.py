@@ -17,7 +17,7 @@ from impray.spec.data import DataSpec
 from impray.spec.errors import Problem
 from impray.spec.family import Member
 from impray.spec.measure import Column, MeasureSpec
-from impray.spec.nets import Kernel, Mlp, NetSpec
+from impray.spec.nets import Init, Kernel, Mlp, NetSpec
 from impray.spec.plugins.declared import Plugin
 from impray.spec.rules import RuleSpec
 from impray.spec.training import Sgd, StepsSpec, TrainingSpec
@@ -25,6 +25,7 @@ from impray.spec.training import Sgd, StepsSpec, TrainingSpec
 __all__ = [
     "Column",
     "DataSpec",
+    "Init",
     "Kernel",
     "MeasureSpec",
     "Member",

@@ -145,7 +145,12 @@ class Trial(Spec):
 
     @cached_property
     def counted(self) -> dict[str, str]:
-        """What ids say of the schedule: nothing, unless floats (versions before 0.4.0) kept other numbers of weights."""
+        """What ids say of the schedule: nothing, unless floats (versions before 0.4.0) kept other numbers of weights.
+
+        Those versions knew no plugins: so ids of their trials need no sizes, which a results folder does not tell.
+        """
+        if any(part.origin is not None for part in (self.data, self.net, self.train)):
+            return {}
         fraction = self.prune.fraction
         if fraction is None or not any(rounds_in_floats(size, fraction) for size in self.scope_sizes):
             return {}

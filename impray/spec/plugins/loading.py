@@ -158,13 +158,15 @@ def clashes(new: Loaded, others: dict[str, Loaded]) -> list[str]:
         if tag.partition(".")[0] != new.name
         for column in columns_of(member.spec)
     }
-    return [
-        f"{new.source}: {tag}: its column {column} is one of {taken[column]}; choose another name"
-        for family, tag, member in new.members
-        if family is families.measures
-        for column in columns_of(member.spec)
-        if column in taken
-    ] + [
+    found = []
+    for family, tag, member in new.members:
+        shared = (
+            [column for column in columns_of(member.spec) if column in taken] if family is families.measures else []
+        )
+        if shared:
+            what = f"its columns {', '.join(shared)} are" if len(shared) > 1 else f"its column {shared[0]} is"
+            found.append(f"{new.source}: {tag}: {what} filled by {taken[shared[0]]} already; choose another name")
+    return found + [
         f"{new.source}: is called {new.name}, as is {other.source}; give one another name: Plugin(name=...)"
         for other in others.values()
         if other.name == new.name and other.source != new.source
