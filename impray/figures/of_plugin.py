@@ -21,7 +21,7 @@ from impray.spec.plugins.loading import PluginError, from_file
 
 
 def figure_of(name: str) -> command.Script:
-    """A figure of a plugin that has joined; its files are called as it is.
+    """A figure of a plugin that has joined; its files are called as it is, with _ for the dot.
 
     Raises:  MemberError: it is none.
     """
@@ -33,10 +33,12 @@ def figure_of(name: str) -> command.Script:
         raise
     except Exception as error:
         raise MemberError(name, member.source, f"{type(error).__name__}: {error}") from error
+    of_files = name.replace(".", "_")
     if isinstance(made, Figure):
-        return replace(made, name=name)
+        return replace(made, name=of_files)
     if isinstance(made, Paper):
-        return replace(made, name=name, figures=[replace(one, name=f"{name}_{one.name}") for one in made.figures])
+        named = [replace(one, name=f"{of_files}_{one.name.replace('_', '')}") for one in made.figures]
+        return replace(made, name=of_files, figures=named)
     raise MemberError(name, member.source, f"must be an impray.figures.Figure or Paper, not {type(made).__name__}")
 
 

@@ -54,7 +54,8 @@ class Drawing(Listener):
 
 
 def _drawn(paths: Paths, name: str) -> list[File]:
-    """The pictures of a script: NAME.png, or those of a paper's page."""
+    """The pictures of a script or a plugin's figure: NAME.png, or those of a paper's page."""
+    name = name.replace(".", "_")
     return [
         file for file in paths.figures() if re.fullmatch(rf"{re.escape(name)}(_[A-Za-z0-9]+)?\.(png|html)", file.name)
     ]

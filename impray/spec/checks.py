@@ -216,6 +216,11 @@ def _figure_problems(sweep: Sweep) -> Iterator[Problem]:
     for position, name in enumerate(sweep.figures):
         if name in families.figures.members:
             continue
+        if re.fullmatch(r"\w+\.\w+", name) and not name.endswith(".py"):
+            listed = ", ".join(families.figures.tags) or "none"
+            right = f"not one of the figures of plugins: {listed}{near(name, families.figures.tags)}"
+            yield Problem(f"figures[{position}]", repr(name), right)
+            continue
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
             bare = re.sub(r"\W", "_", name.rsplit("/", 1)[-1].removesuffix(".py")).lower()
             right = f"must be the bare name of a script in analysis/, such as {bare or 'width_by_gain'}"

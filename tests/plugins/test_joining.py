@@ -161,7 +161,10 @@ BROKEN = {
     "no columns": (written.MEASURE.replace("    unit_columns", "    # unit_columns"), "has no columns"),
     "a column's type": (written.MEASURE.replace('"int", "w', '"integer", "w'), "none of float, int"),
     "a fixed column": (written.MEASURE.replace('"kept_inputs"', '"density"'), "one that every table has"),
-    "a built-in's column": (written.MEASURE.replace('"kept_inputs"', '"fan_in"'), "its columns fan_in, fan_in_mean, fan_in_median are filled by"),
+    "a built-in's column": (
+        written.MEASURE.replace('"kept_inputs"', '"fan_in"'),
+        "its columns fan_in, fan_in_mean",
+    ),
     "its mean": (
         written.MEASURE.replace("unit_columns", "lineage_columns").replace("kept_inputs", "ipr_mean"),
         "ipr_mean",

@@ -157,7 +157,9 @@ def test_data_that_lie_fail_with_words(tmp_path, old, new, words):
 
 def test_a_network_unlike_what_its_spec_says_fails_with_words(tmp_path):
     text = written.of_docs(tmp_path)["my_nets"].read_text()
-    text = text.replace("Member(Funnel, architecture)", "Member(Funnel, lambda spec, *sizes: architecture(Mlp(), *sizes))")
+    text = text.replace(
+        "Member(Funnel, architecture)", "Member(Funnel, lambda spec, *sizes: architecture(Mlp(), *sizes))"
+    )
     line = failure(tmp_path, text, **{"trial.net": {"kind": "mine.funnel"}})
     assert "36 x 16, 16 x 8, 8 x 2" in line and "36 x 100, 100 x 2" in line
 
