@@ -11,6 +11,7 @@ LEVEL = {
     "seal": -1,
     "cache": -1,
     "spec": 0,
+    "plugin": 0,
     "theory": 1,
     "data": 2,
     "nets": 2,

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shlex
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import urlsplit
@@ -65,10 +66,20 @@ def out_problems(out: str | Path) -> list[Problem]:
     return [Problem("--out", repr(str(out)), right)]
 
 
-def run(path: Path, name: str, words: list[str], out: str | Path, address: str, again: str, stop: bool) -> int:
+def run(
+    path: Path,
+    name: str,
+    plugins: Sequence[str],
+    words: list[str],
+    out: str | Path,
+    address: str,
+    again: str,
+    stop: bool,
+) -> int:
     """Send a sweep to a cluster, or follow the job that is running it already; the exit code of `impray sweep` there.
 
-    Args:    words: the options of `impray sweep` there, apart from file and address. again: the command that was typed.
+    Args:    plugins: files that are sent with it.
+             words: the options of `impray sweep` there, apart from file and address. again: the command that was typed.
     Raises:  SweepError: the cluster cannot be reached, or does not do it.
     """
     from impray.service.ray.jobs import Jobs
@@ -90,6 +101,7 @@ def run(path: Path, name: str, words: list[str], out: str | Path, address: str, 
             with tempfile.TemporaryDirectory(prefix="impray-job-") as folder:
                 file = f"{name}.yaml"
                 (Path(folder) / file).write_bytes(path.read_bytes())
+                words = [*words, *_with_plugins(plugins, Path(folder))]
                 command = shlex.join(["impray", "sweep", file, *words, "--address", "auto"])
                 id = jobs.submit(sweep, name, command, folder, {SENT_BY: __version__})
             typer.echo(f"sent as {id}; Ctrl-C leaves it running")
@@ -100,6 +112,15 @@ def run(path: Path, name: str, words: list[str], out: str | Path, address: str, 
             err=True,
         )
         return 130
+
+
+def _with_plugins(plugins: Sequence[str], folder: Path) -> list[str]:
+    """Copy plugins beside the YAML that is sent; the option that names them there."""
+    places = [f"{position}/{Path(plugin).name}" for position, plugin in enumerate(plugins)]
+    for place, plugin in zip(places, plugins, strict=True):
+        (folder / place).parent.mkdir()
+        (folder / place).write_bytes(Path(plugin).read_bytes())
+    return ["--set", f"plugins=[{', '.join(places)}]"] if places else []
 
 
 def told_version() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impray.cli.app import Folder, Sets, answered, app, next_view, quoted
+from impray.cli.families import join_files
 from impray.cli.load import load_sweep
 
 if TYPE_CHECKING:
@@ -82,27 +83,40 @@ def figures(
     only: Annotated[
         list[str] | None, typer.Option(metavar="AXIS=VALUE", help="Only trials with this axis value.")
     ] = None,
+    plugin: Annotated[
+        list[str] | None, typer.Option("--plugin", metavar="FILE", help="A plugin's file with figures; it is run.")
+    ] = None,
 ) -> None:
     """Draw a sweep's figures again, also while it runs; nothing is computed but what is drawn."""
     with answered():
         from impray.results.provenance import read_sweep
         from impray.results.tables import reading
         from impray.service.drawing import drawn, scripts
+        from impray.spec import families
         from impray.spec.errors import DataError
+        from impray.spec.plugins.joined import join_installed
         from impray.spec.wording import near
 
-        known = list(scripts())
+        join_files(plugin or ())
+        for name in names or ():
+            if "." in name:
+                join_installed(name.partition(".")[0])
+        known = [*scripts(), *families.figures.tags]
         unknown = [
             f"{name}: not one of {', '.join(known)}{near(name, known)}" for name in names or () if name not in known
         ]
         if unknown:
             raise DataError("\n".join(unknown))
         with reading(folder) as paths:
-            wanted = names or read_sweep(paths).figures
+            own = read_sweep(paths).figures
+            unjoined = [name for name in own if "." in name and name not in known]
+            wanted = names or [name for name in own if name not in unjoined]
             options = ["--round", str(round)] * (round is not None) + [f"--only={pair}" for pair in only or ()]
             found = drawn(wanted, paths, options) if wanted else {}
         for _, said in found.values():
             typer.echo(said.rstrip())
+        for name in () if names else unjoined:
+            typer.echo(f"not drawn: {name} (nothing is run from a results folder; name its file: --plugin FILE)")
         if not wanted:
             typer.echo(f"this sweep names no figures; there are {', '.join(known)}")
     if any(failed for failed, _ in found.values()):
@@ -164,10 +178,21 @@ def bench(
 
 
 @app.command()
-def schema(file: Annotated[Path | None, typer.Argument(help="Where to write it; default: print.")] = None) -> None:
-    """JSON schema of the sweep YAML, for editors."""
+def schema(
+    file: Annotated[Path | None, typer.Argument(help="Where to write it; default: print.")] = None,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option("--plugin", metavar="FILE", help="A plugin's file: it is run, and its members listed."),
+    ] = None,
+) -> None:
+    """JSON schema of the sweep YAML, for editors; with the members of installed plugins."""
+    from impray.spec.plugins.listing import join_all_installed
     from impray.spec.schema import schema as make
 
+    with answered():
+        for why in join_all_installed():
+            typer.echo(f"left out: {why}", err=True)
+        join_files(plugin or ())
     text = json.dumps(make(), indent=2)
     if file is None:
         typer.echo(text)

@@ -81,7 +81,7 @@ def sweep(
             _plan(found, name, within(out, name), again)
         elif jobs.is_outside(address):
             words = _options(sets or [], out, where, None, mlflow, figures)
-            raise typer.Exit(jobs.run(path, name, words, out, address, again, stop))
+            raise typer.Exit(jobs.run(path, name, found.plugins, words, out, address, again, stop))
         else:
             jobs.told_version()
             _run(found, name, within(out, name), _pool(where, address), mlflow, figures, again)
@@ -146,11 +146,12 @@ def call_problems(
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
     from impray.results.store import problems as place_problems
     from impray.service.drawing import scripts as known_scripts
+    from impray.spec import families
     from impray.spec.errors import Problem
     from impray.spec.wording import near
 
     problems = []
-    scripts = list(known_scripts())
+    scripts = [*known_scripts(), *families.figures.tags]
     for position, name in enumerate(found.figures if found else ()):
         if name not in scripts:
             right = f"not one of {', '.join(scripts)}{near(name, scripts)}"

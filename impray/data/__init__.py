@@ -5,24 +5,26 @@ To add one: a class in `impray/spec/data/`, a file here with its pack, and a lin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data import images
+from impray.data import drawn, images
 from impray.data.base import PackData, Raw
+from impray.data.drawn import Draw, DrawnPack
 from impray.data.stimulus import StimulusPack, draw_samples
 from impray.spec import families
 from impray.spec.data import DataSpec, FileData, Stimulus
 from impray.spec.errors import ShapeError
-from impray.spec.family import Implementations
+from impray.spec.family import BUILT_IN, Implementations
 
 __all__ = ["PACKS", "SAMPLES", "PackData", "Raw", "each_class", "open_pack", "sample"]
 
-PACKS: MutableMapping[type[DataSpec], Callable[..., PackData]] = Implementations(families.data)
-SAMPLES: MutableMapping[type[DataSpec], Callable[..., tuple[Tensor, Tensor]]] = Implementations(families.data, "draws")
+PACKS: Implementations[Callable[..., PackData]] = Implementations(families.data)
+SAMPLES: Implementations[Callable[..., tuple[Tensor, Tensor]]] = Implementations(families.data, "draws")
 
 
 def sample_stimulus(spec: Stimulus, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -47,20 +49,43 @@ def open_pack(
     if len(kinds) > 1:
         shown = ", ".join(sorted(f"{kind.__name__} {shape} with {classes} classes" for kind, shape, classes in kinds))
         raise ShapeError(f"the nets of a pack share one kind of data, input shape and number of classes, not {shown}")
-    return PACKS[type(specs[0])](specs, seeds, batch=batch, dtype=dtype, device=device)
+    kind, options = type(specs[0]), {"batch": batch, "dtype": dtype, "device": device}
+    member = families.data.member(kind)
+    if member.source == BUILT_IN:
+        return PACKS[kind](specs, seeds, **options)
+    if inspect.isclass(PACKS[kind]):
+        return PACKS.call(kind, specs, seeds, **options)
+    return DrawnPack(_told(kind), specs, seeds, **options)
+
+
+def _told(kind: type[DataSpec]) -> Draw:
+    """The function of a plugin that draws inputs; what is wrong with them is told as the plugin's."""
+
+    def draw(*args: object) -> Tensor:
+        return PACKS.call(kind, *args)
+
+    return draw
 
 
 def sample(spec: DataSpec, per_class: int, seed: int = 0) -> tuple[Float[Tensor, "sample ..."], Int[Tensor, " sample"]]:
     """Fresh draws of the (blended) data as inputs of spec.input_shape, sorted by class; float32."""
-    x, labels = SAMPLES[type(spec)](spec, per_class, seed)
+    x, labels = _sampled(spec, per_class, seed)
     return x.view(-1, *spec.input_shape), labels
+
+
+def _sampled(spec: DataSpec, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
+    member = families.data.member(type(spec))
+    if member.draws is None and not inspect.isclass(PACKS[type(spec)]):
+        x, labels = drawn.sample(_told(type(spec)), spec, per_class, seed, "sample", torch.device("cpu"))
+        return x.float(), labels
+    return SAMPLES[type(spec)](spec, per_class, seed)
 
 
 def each_class(spec: DataSpec, per_class: int, seed: int = 0) -> Iterator[Float[Tensor, "sample ..."]]:
     """As `sample`, one class after the other: all of ImageNet32's classes would not fit into memory."""
     if isinstance(spec, FileData):
-        drawn = images.each_class(spec, per_class, seed)
+        found = images.each_class(spec, per_class, seed)
     else:
-        x, labels = SAMPLES[type(spec)](spec, per_class, seed)
-        drawn = (x[labels == label] for label in range(spec.classes))
-    return (x.view(len(x), *spec.input_shape) for x in drawn)
+        x, labels = _sampled(spec, per_class, seed)
+        found = (x[labels == label] for label in range(spec.classes))
+    return (x.view(len(x), *spec.input_shape) for x in found)

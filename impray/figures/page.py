@@ -19,6 +19,8 @@ from impray.figures.panels import Figure, Table, table
 from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.tidy import NotMeasured, Results
+from impray.spec import families
+from impray.spec.trial import Trial
 
 COLOURS = {
     "holds": "#0072B2",
@@ -198,14 +200,22 @@ def document(page: Paper, made: Sequence[Drawn], of: Results) -> str:
     return template.render(page=page, drawn=made, of=of, colours=COLOURS, setting=rows, words=WORDS)
 
 
+def _sizes(trial: Trial) -> str:
+    kind = families.data.tag_of(type(trial.data))
+    if trial.described:
+        return kind
+    return f"{kind} ({' x '.join(map(str, trial.data.input_shape))} inputs, {trial.data.classes} classes)"
+
+
 def setting(of: Results) -> dict[str, str]:
     """Data, network, training and pruning of the trials in words, each once."""
     listed: dict[str, dict[str, None]] = {name: {} for name in ("data", "network", "training", "pruning", "rewound to")}
     for trial in of.trials.values():
-        data, prune = trial.data, trial.prune
+        prune = trial.prune
         said = {
-            "data": f"{data.kind} ({' x '.join(map(str, data.input_shape))} inputs, {data.classes} classes)",
-            "network": trial.net.words(trial.kernels),
+            "data": _sizes(trial),
+            # Of a plugin's network a results folder tells the name, but not the layers.
+            "network": families.nets.tag_of(type(trial.net)) if trial.described else trial.net.words(trial.kernels),
             "training": trial.train.words(),
             "pruning": f"{f'{100 * prune.fraction:.3g} %' if prune.fraction else 'to given densities'} a round, per {prune.scope}",
             "rewound to": f"after {prune.rewind_step:,} updates",

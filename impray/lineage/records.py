@@ -142,6 +142,7 @@ class Records:
             sample=cache(lambda count: self._training.sample(lineage, round, count)),
             fresh=isinstance(lineage.trial.data, Stimulus),
             generator=torch.Generator().manual_seed(stream_seed(lineage.seed, "prune")),
+            rule=lineage.rule,
         )
 
     def _lost_its_leader(self, lineage: Lineage, round: int) -> bool:

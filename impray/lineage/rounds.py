@@ -24,7 +24,7 @@ from impray.lineage.records import Records
 from impray.lineage.training import Training
 from impray.lineage.trunks import Trunks
 from impray.masks import density
-from impray.measures import MEASURES, Readings, RoundState
+from impray.measures import Readings, RoundState, readings_of
 from impray.spec.errors import LineageError
 from impray.spec.measure import MeasureSpec
 from impray.spec.pack import Pack
@@ -76,7 +76,7 @@ class Rounds:
         if finished.state is None:
             return []
         start = time.perf_counter()
-        readings = [MEASURES[type(measure)](measure, finished.state) for measure in self._pack.measures]
+        readings = [readings_of(measure, finished.state) for measure in self._pack.measures]
         finished.wall_s += time.perf_counter() - start
         for measure, reading in zip(self._pack.measures, readings, strict=True):
             self._save_scores(measure, finished, reading)
@@ -94,7 +94,7 @@ class Rounds:
             def measure_again(measure: MeasureSpec, round: int) -> None:
                 finished = self._finished([lineage], [records[round]], round, 0.0)
                 if finished.state is not None:  # diverged: finite weights, but the loss is not
-                    self._save_scores(measure, finished, MEASURES[type(measure)](measure, finished.state))
+                    self._save_scores(measure, finished, readings_of(measure, finished.state))
 
             of_weights = scores.Scores(self._pack, self._memory, lineage, layers, records, measure_again)
             return fates(layers, records, self._records.start(lineage, {}), of_weights), of_weights.read

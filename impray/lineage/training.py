@@ -11,7 +11,7 @@ from torch import Tensor
 
 from impray.data import PackData, open_pack
 from impray.lineage.courses import Courses
-from impray.nets import NETS, Params
+from impray.nets import Params, network_of
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 from impray.training import TRAINERS, Task, Trained
@@ -23,7 +23,7 @@ class Training:
     def __init__(self, pack: Pack, device: torch.device) -> None:
         self.pack, self.device = pack, device
         trial = pack.lineages[0].trial
-        self.network = NETS[type(trial.net)](trial.net, trial.data.input_shape, trial.outputs)
+        self.network = network_of(trial.net, trial.data.input_shape, trial.outputs)
         self.dtype = getattr(torch, trial.train.dtype)
         self.courses = Courses(pack, self.network)
 
@@ -47,11 +47,10 @@ class Training:
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
         task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin)
-        train = TRAINERS[type(specs[0])]
         if not record or self.courses.every is None:
-            return train(task)
+            return TRAINERS.call(type(specs[0]), task)
         recorder = self.courses.recorder([self.held_out(lineage) for lineage in lineages])
-        trained = train(replace(task, record=(self.courses.every, recorder)))
+        trained = TRAINERS.call(type(specs[0]), replace(task, record=(self.courses.every, recorder)))
         self.courses.keep(lineages, round, recorder)
         return trained
 
@@ -69,7 +68,7 @@ class Training:
         return open_pack(
             [lineage.trial.data for lineage in lineages],
             [lineage.seed for lineage in lineages],
-            batch=lineages[0].trial.train.batch,
+            batch=lineages[0].trial.train.batch_size,
             dtype=self.dtype,
             device=self.device,
         )
@@ -88,7 +87,7 @@ class Training:
 
     def sample(self, lineage: Lineage, round: int, samples: int) -> tuple[Tensor, Tensor]:
         """The first inputs, and their labels, that training draws in a round."""
-        data, batches = self.opened([lineage]), -(-samples // lineage.trial.train.batch)
+        data, batches = self.opened([lineage]), -(-samples // lineage.trial.train.batch_size)
         data.start(round)
         drawn: list[tuple[Tensor, ...]] = []
         while batches > 0:

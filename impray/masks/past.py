@@ -12,6 +12,7 @@ from torch import Tensor
 from impray.masks.scope import Masks, Scope
 from impray.nets.base import Network, Params
 from impray.spec.prune import Prune
+from impray.spec.rules import RuleSpec
 
 Sample = tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]
 
@@ -21,7 +22,7 @@ class Past:
     """What a rule may read of its lineage before round n; tensors are of one net. What costs something to have is a function.
 
     Args:
-        prune, network: of the lineage. everything: a mask of ones. dense: trained weights of round 0.
+        prune, network: of the lineage. rule: the method, with parameters of its own. everything: a mask of ones. dense: trained weights of round 0.
         masks(): m(n-1). start(): theta(rewind), not masked. end(): trained weights of round n-1.
         leader(): m(n) of the method that the rule follows, for the same trial and seed.
         sample(count): the first inputs, and their labels, that training in round n draws.
@@ -40,6 +41,7 @@ class Past:
     sample: Callable[[int], Sample]
     fresh: bool
     generator: torch.Generator
+    rule: RuleSpec = RuleSpec()
 
 
 Rule = Callable[[Past, Scope, int], Tensor]

@@ -5,13 +5,22 @@ To add one: a class in `impray/spec/measures/` (parameters, what it reads, its c
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 
+from impray.measures.contract import checked
 from impray.measures.state import Readings, RoundState
 from impray.spec import families
 from impray.spec.family import Implementations
 from impray.spec.measure import MeasureSpec
 
-__all__ = ["MEASURES", "Readings", "RoundState"]
+__all__ = ["MEASURES", "Readings", "RoundState", "readings_of"]
 
-MEASURES: MutableMapping[type[MeasureSpec], Callable[..., Readings]] = Implementations(families.measures)
+MEASURES: Implementations[Callable[..., Readings]] = Implementations(families.measures)
+
+
+def readings_of(asked: MeasureSpec, state: RoundState) -> Readings:
+    """What a measure reads of a round.
+
+    Raises:  MemberError: it gives something else than its columns, for each net and unit.
+    """
+    return checked(asked, state, MEASURES.call(type(asked), asked, state))

@@ -9,7 +9,7 @@ dominate, only the position is predicted (Fig. 8).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from impray.measures.scale import norm
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 from impray.spec.data import Stimulus
+from impray.spec.training import Sgd
 from impray.spec.trial import Trial
 from impray.theory.localization import euler
 
@@ -34,22 +35,22 @@ def measure(asked: spec.Flow, state: RoundState) -> Readings:
     if state.round == 0:
         theory = torch.empty_like(ends)
         starts = state.weights(1, "start").double().cpu().numpy()
-        for nets, trial in _alike(state.trials):
-            assert isinstance(trial.data, Stimulus), "checked before the sweep ran"
+        for (data, rate, steps), nets in _alike(state.trials).items():
             # Together: elementwise and by transforms of single rows, so that a neuron's neighbours do not show.
-            end = euler(trial.data, starts[nets], trial.train.lr, trial.train.steps, form=asked.form)
+            end = euler(data, starts[nets], rate, steps, form=asked.form)
             theory[nets] = torch.from_numpy(np.ascontiguousarray(end))
         found = _compared(ends, theory)
     return Readings(units={1: found})
 
 
-def _alike(trials: Sequence[Trial]) -> Iterator[tuple[list[int], Trial]]:
-    """The nets that the flow does not tell apart but by their weights."""
-    groups: dict[tuple, list[int]] = {}
+def _alike(trials: Sequence[Trial]) -> dict[tuple[Stimulus, float, int], list[int]]:
+    """Data, learning rate and steps -> the nets that have them: the flow tells these apart by their weights alone."""
+    groups: dict[tuple[Stimulus, float, int], list[int]] = {}
     for net, trial in enumerate(trials):
-        groups.setdefault((trial.data, trial.train.lr, trial.train.steps), []).append(net)
-    for nets in groups.values():
-        yield nets, trials[nets[0]]
+        data, train = trial.data, trial.train
+        assert isinstance(data, Stimulus) and isinstance(train, Sgd), "checked before the sweep ran"
+        groups.setdefault((data, train.lr, train.steps), []).append(net)
+    return groups
 
 
 def _compared(end: Float[Tensor, "net unit input"], theory: Float[Tensor, "net unit input"]) -> dict[str, Tensor]:

@@ -58,8 +58,8 @@ def _at(at: int | str | AtDensity) -> str:
 
 def in_round(reading: Reading, trial: Trial) -> Reading | None:
     """A goal at a density as one in the round whose counts are at it; None where the trial has no such round."""
-    if not isinstance(reading, Goal) or not isinstance(reading.at, AtDensity):
-        return reading
+    if not isinstance(reading, Goal) or not isinstance(reading.at, AtDensity) or trial.described:
+        return reading  # of a trial that is only described, its densities are all that is known
     round = trial.round_at(reading.at.density)
     return None if round is None else reading.model_copy(update={"at": round})
 

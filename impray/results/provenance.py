@@ -21,6 +21,7 @@ from impray.seal import BLANK, intact, sealed
 from impray.spec import axes as of_axes
 from impray.spec.errors import DataError, ImprayError, Problem, StorageError, SweepError
 from impray.spec.load import read
+from impray.spec.plugins.joined import describe
 from impray.spec.sweep import Sweep
 
 _COMMENT = "# Sealed by impray: a change by hand is refused. Copy it and change the copy.  "
@@ -48,13 +49,15 @@ def read_provenance(paths: Paths) -> dict[str, Any]:
 
 
 def read_sweep(paths: Paths) -> Sweep:
-    """The sweep whose results lie here, as it was run.
+    """The sweep whose results lie here, as it was run. Its plugins are not: their members are known as provenance.json tells of them.
 
     Raises:  SweepError: there is none, or it is none.
     """
     content = paths.sweep.read()
     if content is None:
         raise SweepError(str(paths.sweep), [Problem("file", None, "there is no such file")])
+    if wrong_with_provenance(paths) is None:
+        describe(read_provenance(paths).get("plugins", {}))
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -101,6 +104,7 @@ def axes_of(paths: Paths) -> dict[str, str]:
     Raises:  DataError: provenance.json cannot be read.
     """
     said = read_provenance(paths)
+    describe(said.get("plugins", {}))  # nothing of theirs is run
     return said["axes"] if said else recovered_axes(paths)
 
 

@@ -31,6 +31,7 @@ from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec import families
 from impray.spec.errors import DataError
+from impray.spec.measure import measure_name
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.theory.naming import Named, Names, described
@@ -233,7 +234,7 @@ class Results:
     def parameter(self, measure: str, name: str) -> Any:
         """A measure's parameter as the sweep has it; None where it does not ask for the measure, or is not known."""
         asked = () if self.sweep is None else self.sweep.measures
-        return next((getattr(each, name) for each in asked if each.name == measure), None)
+        return next((getattr(each, name) for each in asked if measure_name(each) == measure), None)
 
     @cached_property
     def axis(self) -> str | None:

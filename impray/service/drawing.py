@@ -1,4 +1,4 @@
-"""The sweep's figures, drawn when its tables are whole: each script of `analysis/` in a process of its own."""
+"""The sweep's figures, drawn when its tables are whole: each script of `analysis/`, each figure of a plugin, in a process of its own."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import impray
 from impray.results.paths import Paths
 from impray.results.store import File
 from impray.service.listener import Listener, Report
+from impray.spec.plugins.joined import joined
 
 AT_ONCE = 2
 
@@ -24,6 +25,15 @@ def analysis_folder() -> Path:
 def scripts() -> dict[str, Path]:
     """Figures by name: the scripts of `analysis/`."""
     return {path.stem: path for path in sorted(analysis_folder().glob("*.py")) if not path.stem.startswith("_")}
+
+
+def command(name: str) -> list[str]:
+    """What draws a figure: a script of `analysis/`, or a figure of a plugin that has joined."""
+    plugin, dot, _ = name.partition(".")
+    if not dot:
+        return [sys.executable, str(analysis_folder() / f"{name}.py")]
+    file = joined()[plugin].path if plugin in joined() else None
+    return [sys.executable, "-m", "impray.figures.of_plugin", name, file or "-"]
 
 
 class Drawing(Listener):
@@ -44,7 +54,8 @@ class Drawing(Listener):
 
 
 def _drawn(paths: Paths, name: str) -> list[File]:
-    """The pictures of a script: NAME.png, or those of a paper's page."""
+    """The pictures of a script or a plugin's figure: NAME.png, or those of a paper's page."""
+    name = name.replace(".", "_")
     return [
         file for file in paths.figures() if re.fullmatch(rf"{re.escape(name)}(_[A-Za-z0-9]+)?\.(png|html)", file.name)
     ]
@@ -63,9 +74,8 @@ def drawn(names: Sequence[str], paths: Paths, options: Sequence[str] = ()) -> di
     for name in names:
         if len(running) == AT_ONCE:
             await_first()
-        command = [sys.executable, str(analysis_folder() / f"{name}.py"), paths.folder, *options]
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        running.append((name, subprocess.Popen(command, **output)))  # type: ignore[call-overload]
+        running.append((name, subprocess.Popen([*command(name), str(paths.folder), *options], **output)))  # type: ignore[call-overload]
     while running:
         await_first()
     return found

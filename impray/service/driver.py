@@ -52,6 +52,8 @@ def run(request: Request, pool: Pool, listeners: Sequence[Listener], console: Co
         before = aside(paths)
         broken = [f"{path}: {wrong}" for path, wrong in tables.set_damaged_aside(paths.store)]
         contents = _open_files(request.sweep, paths, console)
+        for line in folder.changed_plugins(request.sweep, paths):
+            said(console)(line)
         broken += folder.prepare(request.sweep, request.name, paths, contents)
         for line in broken:
             said(console)(f"set aside as damaged: {line}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from impray.data import PackData, Raw, open_pack
-from impray.nets import NETS
+from impray.nets import network_of
 from impray.results.known import known
 from impray.results.paths import Paths
 from impray.results.store import Place
@@ -49,7 +49,7 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     return [
         f"{name}: {sweep.question}",
         f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
-        f"rounds 0 to {sweep.rounds}, {sweep.trial.train.steps} steps each; methods {', '.join(sweep.methods)}",
+        f"rounds 0 to {sweep.rounds}, {sweep.trial.train.length} steps each; methods {', '.join(sweep.methods)}",
         *kept,
         f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
         f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",
@@ -90,8 +90,8 @@ class _Noise:
         trial = pack.lineages[0].trial
         self.nets, self.inputs, self.classes = len(pack.lineages), trial.data.inputs, trial.data.classes
         draw = torch.Generator().manual_seed(0)
-        self._x = torch.randn(self.nets, trial.train.batch, self.inputs, generator=draw, dtype=dtype)
-        self._labels = torch.randint(self.classes, (self.nets, trial.train.batch), generator=draw)
+        self._x = torch.randn(self.nets, trial.train.batch_size, self.inputs, generator=draw, dtype=dtype)
+        self._labels = torch.randint(self.classes, (self.nets, trial.train.batch_size), generator=draw)
 
     def start(self, round: int) -> None:
         pass
@@ -111,14 +111,16 @@ def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
     specs, seeds = [i.trial.data for i in pack.lineages], [i.seed for i in pack.lineages]
     if any(isinstance(spec, FileData) and not _here(spec) for spec in specs):
         return _Noise(pack, dtype)
-    return open_pack(specs, seeds, batch=pack.lineages[0].trial.train.batch, dtype=dtype, device=torch.device("cpu"))
+    return open_pack(
+        specs, seeds, batch=pack.lineages[0].trial.train.batch_size, dtype=dtype, device=torch.device("cpu")
+    )
 
 
 def _pack_seconds(pack: Pack) -> float:
     """Seconds that training this pack from the start takes on one slot."""
     torch.set_num_threads(1)
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
-    network = NETS[type(trial.net)](trial.net, trial.data.input_shape, trial.outputs)
+    network = network_of(trial.net, trial.data.input_shape, trial.outputs)
     dtype = getattr(torch, trial.train.dtype)
     data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
     params = network.initial([i.trial.net for i in pack.lineages], seeds, dtype, torch.device("cpu"))
@@ -127,8 +129,8 @@ def _pack_seconds(pack: Pack) -> float:
     for steps in (data.block, PROBE_STEPS):  # the first call warms up
         data.start(0)
         start = time.perf_counter()
-        train(Task(network, specs, params, None, data, min(steps, trial.train.steps)))
-        per_step.append((time.perf_counter() - start) / min(steps, trial.train.steps))
+        train(Task(network, specs, params, None, data, min(steps, trial.train.length)))
+        per_step.append((time.perf_counter() - start) / min(steps, trial.train.length))
     trained = sum(pack.trains(lineage, round) for lineage in pack.lineages for round in range(1, pack.rounds + 1))
     trunks = len({lineage.trunk for lineage in pack.lineages})
-    return per_step[-1] / nets * trial.train.steps * (trained + trunks)
+    return per_step[-1] / nets * trial.train.length * (trained + trunks)

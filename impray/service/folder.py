@@ -22,6 +22,7 @@ from impray.service.plan import axis_types
 from impray.spec.base import canonical
 from impray.spec.data import FileData
 from impray.spec.errors import Problem, SweepError
+from impray.spec.plugins import joined
 from impray.spec.sweep import Sweep, written
 from impray.spec.trial import Trial
 
@@ -58,7 +59,7 @@ def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) 
     whole = provenance.wrong_with_provenance(paths) is None
     axes = tables.axes_of(paths) if whole else provenance.recovered_axes(paths)
     wrong = [*_other_trial(sweep, paths, axes), *_other_types(sweep, axes), *_other_contents(earlier, contents, paths)]
-    wrong += _other_counts(paths)
+    wrong += [*_other_counts(paths), *_other_versions(sweep, paths)]
     if wrong:
         raise SweepError(str(paths.folder), wrong)
     return write(sweep, name, paths, {**axes, **axis_types(sweep)}, contents)
@@ -89,6 +90,8 @@ def write(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], conten
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
+    if plugins := _plugins_now(sweep, _plugins(paths)):
+        description["plugins"] = plugins
     provenance.write_provenance(paths, description)
     return told
 
@@ -96,6 +99,51 @@ def write(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], conten
 def _contents(paths: Paths) -> dict[str, str]:
     """Data set -> hash of its content, as earlier runs knew it; nothing where that is lost."""
     return {} if provenance.wrong_with_provenance(paths) else provenance.read_provenance(paths).get("data", {})
+
+
+def _plugins(paths: Paths) -> dict[str, dict[str, Any]]:
+    """Plugin -> what earlier runs say of it; nothing where that is lost."""
+    return {} if provenance.wrong_with_provenance(paths) else provenance.read_provenance(paths).get("plugins", {})
+
+
+def _plugins_now(sweep: Sweep, earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """What provenance.json says of plugins: this sweep's as they are now, with the hashes that their files had; earlier ones stay."""
+    found = dict(earlier)
+    for name, said in joined.descriptions(joined.of_sweep(sweep)).items():
+        before = earlier.get(name, {})
+        hashes = dict.fromkeys([*before.get("earlier_hashes", ()), before.get("hash", "")])
+        found[name] = {**said, "earlier_hashes": [old for old in hashes if old not in ("", said["hash"])]}
+    return found
+
+
+def changed_plugins(sweep: Sweep, paths: Paths) -> list[str]:
+    """A line for each plugin whose file has changed since this folder was written, under the same version."""
+    earlier = _plugins(paths)
+    return [
+        f"{new.source}: has changed since this folder was written, and its version is still {new.version}: what is done is not computed "
+        "again. If numbers change, raise its version"
+        for new in joined.of_sweep(sweep)
+        if new.digest != earlier.get(new.name, {}).get("hash", new.digest)
+        and new.version == earlier[new.name].get("version")
+    ]
+
+
+def _other_versions(sweep: Sweep, paths: Paths) -> list[Problem]:
+    """Plugins that decide lineages' numbers and are of another version than those that this folder's rows are of."""
+    if not paths.row_files("rounds"):
+        return []
+    earlier = _plugins(paths)
+    right = "whose rows would be mixed with the new ones; choose another folder with --out"
+    return [
+        Problem(
+            "plugins",
+            f"{new.name} version {new.version}",
+            f"is version {earlier[new.name]['version']} in this folder, {right}",
+        )
+        for new in joined.of_sweep(sweep)
+        if earlier.get(new.name, {}).get("version", new.version) != new.version
+        and any(family.name in ("data", "nets", "training", "rules") for family, _, _ in new.members)
+    ]
 
 
 def data_key(spec: FileData) -> str:

@@ -125,7 +125,7 @@ def check(sweep: Sweep) -> list[Problem]:
             sound[path] = axis
     possible, wrong_together = _combinations(sweep, sound)
     found += wrong_together
-    return [*found, *checks.problems_with(sweep, possible)]
+    return [*found, *checks.problems_with(sweep, [trial for trial in possible if not trial.described])]
 
 
 def _search_problems(sweep: Sweep) -> Iterator[Problem]:

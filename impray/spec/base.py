@@ -8,11 +8,21 @@ what a class calls `unidentifying`, unless asked for the `whole`: only that can 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The plugin that a class is of; `described`: known from a results folder alone, which nothing is imported from."""
+
+    plugin: str
+    version: str
+    described: bool = False
 
 
 class Spec(BaseModel):
@@ -34,6 +44,9 @@ class Spec(BaseModel):
         """A copy with some fields changed. Pydantic's own would also copy cached properties, such as another pack's id."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self).model_construct(**{**fields, **(update or {})})
+
+    # Of a plugin's class alone.
+    origin: ClassVar[Origin | None] = None
 
     @model_validator(mode="before")
     @classmethod

@@ -11,8 +11,7 @@ from dataclasses import replace
 from impray.spec import families
 from impray.spec.errors import Problem
 from impray.spec.families import rule_of
-from impray.spec.measure import MeasureSpec
-from impray.spec.pack import measure_name
+from impray.spec.measure import MeasureSpec, measure_name
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
 from impray.spec.search import AtDensity, Reading
 from impray.spec.sweep import Sweep
@@ -126,7 +125,7 @@ def _numbers(measure: MeasureSpec) -> list[str]:
 
 
 def _unreadable(sweep: Sweep, name: str) -> str | None:
-    by_name = {measure.name: measure for measure in sweep.measures}
+    by_name = {measure_name(measure): measure for measure in sweep.measures}
     columns = {column: measure for measure in sweep.measures for column in _numbers(measure)}
     if name in columns:
         return None
@@ -151,7 +150,7 @@ def _unreadable(sweep: Sweep, name: str) -> str | None:
 
 
 def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str | None:
-    names = {measure.name: measure for measure in sweep.measures}
+    names = {measure_name(measure): measure for measure in sweep.measures}
     owner = names.get(reading.measure) or next(m for m in sweep.measures if reading.measure in _numbers(m))
     if not owner.unit_columns:
         return None
@@ -215,6 +214,13 @@ def _rule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
 
 def _figure_problems(sweep: Sweep) -> Iterator[Problem]:
     for position, name in enumerate(sweep.figures):
+        if name in families.figures.members:
+            continue
+        if re.fullmatch(r"\w+\.\w+", name) and not name.endswith(".py"):
+            listed = ", ".join(families.figures.tags) or "none"
+            right = f"not one of the figures of plugins: {listed}{near(name, families.figures.tags)}"
+            yield Problem(f"figures[{position}]", repr(name), right)
+            continue
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
             bare = re.sub(r"\W", "_", name.rsplit("/", 1)[-1].removesuffix(".py")).lower()
             right = f"must be the bare name of a script in analysis/, such as {bare or 'width_by_gain'}"

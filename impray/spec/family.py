@@ -7,6 +7,7 @@ The families themselves, with the members that are built in, are in `impray.spec
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,13 +18,14 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticKnownError, core_schema
 
 from impray.spec.base import Spec
-from impray.spec.errors import Problem, SweepError
+from impray.spec.errors import ImprayError, MemberError, Problem, SweepError
 
 BUILT_IN = "built in"
 SOURCELESS = "its plugin is not loaded here"
 
 Model = TypeVar("Model", bound=type[Spec])
 Function = TypeVar("Function", bound=Callable[..., Any])
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class MemberName:
 # -- what members do ----------------------------------------------------------------------------------------------------
 
 
-class Implementations(MutableMapping[Any, Any]):
+class Implementations(MutableMapping[Any, Value]):
     """Class of a member (or its name) -> what it does, imported when it is looked up; what is set here stands in for it.
 
     Args:  part: `does` or `draws`. by_tag: whether keys are names.
@@ -135,12 +137,28 @@ class Implementations(MutableMapping[Any, Any]):
         self.family, self.part, self.by_tag = family, part, by_tag
         self._instead: dict[Any, Any] = {}
 
-    def __getitem__(self, key: type[Spec] | str) -> Any:
+    def call(self, key: type[Spec] | str, *args: Any, **options: Any) -> Any:
+        """What a member does, done.
+
+        Raises:  MemberError: a plugin's has raised something of its own; with its file and line.
+        """
+        does: Any = self[key]
+        member = self.family.member(key)
+        try:
+            return does(*args, **options)
+        except ImprayError:
+            raise
+        except Exception as error:
+            if member.source == BUILT_IN:
+                raise
+            raise MemberError(self.family.tag_of(member.spec), member.source, _told(error, member.source)) from error
+
+    def __getitem__(self, key: type[Spec] | str) -> Value:
         if key in self._instead:
             return self._instead[key]
         return implementation(self.family.member(key), self.part)
 
-    def __setitem__(self, key: type[Spec] | str, value: object) -> None:
+    def __setitem__(self, key: type[Spec] | str, value: Value) -> None:
         self._instead[key] = value
 
     def __delitem__(self, key: type[Spec] | str) -> None:
@@ -153,14 +171,19 @@ class Implementations(MutableMapping[Any, Any]):
         return len(self.family.members)
 
 
+def _told(error: Exception, path: str) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
+    return f"{f'line {lines[-1]}: ' if lines else ''}{type(error).__name__}: {error}"
+
+
 def implementation(member: Member, part: str = "does") -> Any:
     """What a member does, imported now.
 
     Raises:  SweepError: it is known from a results folder alone, which nothing is imported from; or it cannot be imported.
     """
     where = getattr(member, part)
-    if where is None:
-        right = "does not say how samples of it are drawn" if member.source != SOURCELESS else SOURCELESS
+    if where is None or member.source == SOURCELESS:
+        right = SOURCELESS if member.source == SOURCELESS else "does not say how samples of it are drawn"
         raise SweepError("plugins", [Problem(str(member.spec.__name__), None, right)])
     if not isinstance(where, str):
         return where

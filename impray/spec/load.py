@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from impray.spec import axes, left_out
 from impray.spec.errors import Problem, SweepError
 from impray.spec.left_out import ReadSizes
+from impray.spec.plugins.joined import join_named
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.spec.wording import dotted, near, problems, show, vocabulary
@@ -50,7 +51,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.V
 def load(
     path: str | Path, sets: Sequence[str] = (), check: Check = lambda sweep: [], sizes: ReadSizes | None = None
 ) -> Sweep:
-    """The sweep in a YAML file, with `--set` overrides applied.
+    """The sweep in a YAML file, with `--set` overrides applied. The plugins that it names are run: their members join the families.
 
     Args:    path: a YAML file.
              sets: `data.gain=3` (below `trial`) or `rounds=3` (a key of the sweep), values in YAML; a list or
@@ -59,7 +60,7 @@ def load(
              sizes: reads what `trial.data` leaves out because its files say it; None: it is at its default, or missing.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets, check, sizes)
+    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent)
 
 
 def read(
@@ -68,12 +69,17 @@ def read(
     sets: Sequence[str] = (),
     check: Check = lambda sweep: [],
     sizes: ReadSizes | None = None,
+    plugins: Path | None = None,
 ) -> Sweep:
-    """As `load`, of a YAML text; `source` names it in errors."""
+    """As `load`, of a YAML text; `source` names it in errors.
+
+    Args:    plugins: the folder that paths of plugins start from; None: no plugin is run, and their members must have joined.
+    """
     reader = _Reader(source)
     document = reader.document(text)
     for item in sets:
         reader.override(document, item)
+    unjoined, failed = ([], set()) if plugins is None else join_named(document, plugins)
     unread: list[Problem] = []
     other = copy.deepcopy(document)
     if sizes is not None:
@@ -83,11 +89,18 @@ def read(
         left_out.fill(other, sizes, large=True)
         always = _checked(other)[1]
         found = [*unread, *(problem for problem in found if problem in always)]
+    found = [*unjoined, *(problem for problem in found if not _of_failed(problem, failed))]
     told = {problem.path for problem in found}
     found = [*found, *(problem for problem in check(sweep) if problem.path not in told)]
     if sweep is None or found or reader.problems:
         raise SweepError(source, _in_order([*reader.problems, *_placed(found, reader.places, reader.written)]))
     return sweep
+
+
+def _of_failed(problem: Problem, failed: set[str]) -> bool:
+    """Whether a member is unknown only because its plugin could not join, which is told already."""
+    named = {(problem.value or "").strip("'").partition(".")[0], *problem.path.replace("[", ".").split(".")}
+    return bool(named & failed)
 
 
 def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> Sweep:

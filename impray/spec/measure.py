@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from impray.spec.measures.base import Column, MeasureSpec
+from impray.spec.measures.base import Column, MeasureSpec, measure_name
 from impray.spec.measures.inputs import Components, Inputs
 from impray.spec.measures.moments import Cavity, Kurtosis
 from impray.spec.measures.network import Accuracy, Course, Density, FanIn, Ipr, Loss, Masks
@@ -32,4 +32,5 @@ __all__ = [
     "RfWidth",
     "Sinusoid",
     "Spread",
+    "measure_name",
 ]

@@ -10,8 +10,8 @@ from pydantic import Field
 from impray.spec.base import Spec, canonical
 from impray.spec.families import Measure
 from impray.spec.family import embeds
-from impray.spec.measure import MeasureSpec
-from impray.spec.trial import Lineage, _digest
+from impray.spec.measure import MeasureSpec, measure_name
+from impray.spec.trial import Lineage, _digest, versions
 
 
 @embeds
@@ -41,12 +41,12 @@ class Pack(Spec):
     @cached_property
     def asked_of_fates(self) -> dict[str, str]:
         """What a lineage's rows in `fates` must have been written with: the measures with columns there, with their hashes."""
-        return {measure.name: measure_hash(measure) for measure in self.measures if measure.fate_columns}
+        return {measure_name(measure): measure_hash(measure) for measure in self.measures if measure.fate_columns}
 
     @cached_property
     def asked(self) -> dict[str, str]:
         """What a row must have been written with to count as done: measure (and `axes`) -> hash of its parameters."""
-        return {measure.name: measure_hash(measure) for measure in self.measures} | {
+        return {measure_name(measure): measure_hash(measure) for measure in self.measures} | {
             "axes": _digest({"axes": sorted(self.axes)})
         }
 
@@ -71,13 +71,9 @@ def starts_anew(lineage: Lineage) -> bool:
     return lineage.rule.starts_anew
 
 
-def measure_name(measure: MeasureSpec) -> str:
-    return measure.name  # type: ignore[attr-defined]  # every member of the family has one
-
-
 def measure_hash(measure: MeasureSpec) -> str:
-    """Names what a row's columns of this measure are: its parameters and, where they changed since, its revision."""
-    form = canonical(measure)
+    """Names what a row's columns of this measure are: its parameters and, where they changed since, its revision; a plugin's version."""
+    form = canonical(measure) | versions(measure)
     return _digest(form | {"revision": measure.revision} if measure.revision else form)[:8]
 
 

@@ -75,13 +75,10 @@ class Prune(Spec):
         Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")
     ] = "kept"
     cavity: CavityRule = CavityRule()
-    rules: Annotated[
-        Parameters,
-        Field(
-            default_factory=lambda: rule_parameters()(),
-            description="parameters of the methods that plugins bring, by plugin and method: {my_rules: {blocks: {size: 4}}}",
-        ),
-    ]
+    rules: Parameters = Field(
+        default_factory=lambda: rule_parameters()(),
+        description="parameters of the methods that plugins bring, by plugin and method: {my_rules: {blocks: {size: 4}}}",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -10,7 +10,7 @@ from impray.spec.base import Spec, canonical
 from impray.spec.data import FileData
 from impray.spec.families import Measure, Method
 from impray.spec.family import embeds
-from impray.spec.measure import Accuracy, Loss
+from impray.spec.measure import Accuracy, Loss, measure_name
 from impray.spec.search import Search
 from impray.spec.trial import Trial
 
@@ -41,7 +41,16 @@ class Sweep(Spec):
     rounds: Annotated[int, Field(ge=0, description="prunings: rounds 0 (dense) to this are trained")]
     measures: tuple[Measure, ...] = (Accuracy(), Loss())
     search: Search = Search()
-    figures: Annotated[tuple[str, ...], Field(description="scripts of analysis/ to draw at the end")] = ()
+    figures: Annotated[
+        tuple[str, ...], Field(description="to draw at the end: scripts of analysis/, or figures of plugins")
+    ] = ()
+    plugins: Annotated[
+        tuple[str, ...],
+        Field(
+            description="Python files with data, nets, training, methods, measures or figures of your own, each a path beside this file "
+            "or an absolute one. They are code that you chose: they are run, here and on the actors"
+        ),
+    ] = ()
     resources: Resources = Resources()
 
     @field_validator("seeds", mode="before")
@@ -63,7 +72,7 @@ class Sweep(Spec):
         """`rf_width` and `{rf_width: {offset: true}}` both become `{"name": "rf_width", ...}`."""
         return [_named(item) for item in measures] if isinstance(measures, (list, tuple)) else measures
 
-    @field_validator("methods", "seeds", "figures", mode="after")
+    @field_validator("methods", "seeds", "figures", "plugins", mode="after")
     @classmethod
     def _each_once(cls, values: tuple) -> tuple:
         if len(set(values)) != len(values):
@@ -72,7 +81,7 @@ class Sweep(Spec):
 
     @model_validator(mode="after")
     def _measures_once(self) -> Sweep:
-        names = [measure.name for measure in self.measures]
+        names = [measure_name(measure) for measure in self.measures]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"measures: asked for twice: {', '.join(twice)}; columns would collide")

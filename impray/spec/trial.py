@@ -39,13 +39,25 @@ class Trial(Spec):
 
     @model_validator(mode="after")
     def _possible(self) -> Trial:
-        wrong = list(self.impossible())
+        try:
+            wrong = list(self.impossible())
+        except Exception as error:  # a plugin's class may do anything
+            wrong = [self._broken(error)]
         if wrong:
             raise Impossible(wrong)
         return self
 
+    def _broken(self, error: Exception) -> tuple[str, str]:
+        """An error in the class of a plugin, as a problem of the part that is its; any other one is our bug."""
+        for name in ("data", "net", "train"):
+            if getattr(self, name).origin is not None:
+                return name, f"its plugin's class is broken: {type(error).__name__}: {error}"
+        raise error
+
     def impossible(self) -> list[tuple[str, str]]:
         """(path, what would be right) of every combination that cannot be."""
+        if self.described:
+            return []
         wrong = []
         prune, train, net = self.prune, self.train, self.net
         if prune.rewind_step > train.length:
@@ -64,6 +76,11 @@ class Trial(Spec):
         if self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
         return [*wrong, *net.impossible(self), *train.impossible(self)]
+
+    @property
+    def described(self) -> bool:
+        """Whether some part is known from a results folder's description alone: then sizes and counts are not."""
+        return any(part.origin is not None and part.origin.described for part in (self.data, self.net, self.train))
 
     @property
     def outputs(self) -> int:
@@ -119,7 +136,7 @@ class Trial(Spec):
 
     @cached_property
     def id(self) -> str:
-        return _digest({"trial": self.canonical, **self.counted})
+        return _digest({"trial": self.canonical, **self.counted, **versions(self.data, self.net, self.train)})
 
     @cached_property
     def canonical(self) -> dict[str, Any]:
@@ -128,7 +145,12 @@ class Trial(Spec):
 
     @cached_property
     def counted(self) -> dict[str, str]:
-        """What ids say of the schedule: nothing, unless floats (versions before 0.4.0) kept other numbers of weights."""
+        """What ids say of the schedule: nothing, unless floats (versions before 0.4.0) kept other numbers of weights.
+
+        Those versions knew no plugins: so ids of their trials need no sizes, which a results folder does not tell.
+        """
+        if any(part.origin is not None for part in (self.data, self.net, self.train)):
+            return {}
         fraction = self.prune.fraction
         if fraction is None or not any(rounds_in_floats(size, fraction) for size in self.scope_sizes):
             return {}
@@ -149,7 +171,9 @@ class Lineage(Spec):
     @cached_property
     def id(self) -> str:
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
-        return _digest({**self.trial.canonical, **self.trial.counted, "method": self.method, "seed": self.seed})
+        trial = self.trial
+        of_plugins = versions(trial.data, trial.net, trial.train, self.rule)
+        return _digest({**trial.canonical, **trial.counted, **of_plugins, "method": self.method, "seed": self.seed})
 
     @property
     def rule(self) -> RuleSpec:
@@ -160,7 +184,8 @@ class Lineage(Spec):
     def trunk(self) -> str:
         """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
         shared = {key: value for key, value in self.trial.canonical.items() if key != "prune"}
-        return _digest({**shared, "seed": self.seed})
+        of_plugins = versions(self.trial.data, self.trial.net, self.trial.train)
+        return _digest({**shared, **of_plugins, "seed": self.seed})
 
 
 def stream_seed(seed: int, stream: str, round: int = 0) -> int:
@@ -170,6 +195,12 @@ def stream_seed(seed: int, stream: str, round: int = 0) -> int:
     """
     digest = hashlib.blake2b(f"{seed}/{stream}/{round}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def versions(*specs: Spec) -> dict[str, Any]:
+    """What ids say of specs that are plugins' besides their canonical forms: the versions; nothing where all are built in."""
+    of_plugins = {spec.origin.plugin: spec.origin.version for spec in specs if spec.origin is not None}
+    return {"plugins": of_plugins} if of_plugins else {}
 
 
 def _digest(description: dict[str, Any]) -> str:

@@ -97,6 +97,14 @@ def near(word: object, options: Iterable[str]) -> str:
     return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 
+def _no_plugin(name: object) -> str:
+    """What a name with a dot wants: a plugin that is not there."""
+    if not isinstance(name, str) or "." not in name:
+        return ""
+    plugin = name.partition(".")[0]
+    return f"; there is no plugin {plugin!r} here: name its file, plugins: [{plugin}.py], or install its package"
+
+
 def at_path(document: Any, path: Path, absent: object = None) -> Any:
     """The value at `path`, or `absent`."""
     for key in path:
@@ -182,7 +190,7 @@ def _problem(path: Path, complaints: list[_Complaint], root: type[Spec], documen
     said = next((c for c in complaints if c.words is not None), None)
     words = said.words if said and said.words else _joined(complaints)
     options = () if said else tuple(option for c in complaints for option in c.options)
-    closest = near(value, options) if isinstance(value, str) else ""
+    closest = (near(value, options) or (_no_plugin(value) if options else "")) if isinstance(value, str) else ""
     field = owners(root, document, path)[1]
     if closest:
         words += closest
@@ -277,12 +285,13 @@ def _wrong_member(path: Path, root: type[Spec], document: object) -> _Complaint:
         name = (value.get("name") or next(iter(value))) if isinstance(value, dict) and named else value
         if not isinstance(name, str) or name in members or (isinstance(value, dict) and not _has_parameters(value)):
             return _Complaint(path, f"must be a name, or {{name: {{parameter: value}}}}; the names are {listed}")
-        return _Complaint(path, f"not one of {listed}{near(name, members)}", value=repr(name))
+        return _Complaint(path, f"not one of {listed}{near(name, members) or _no_plugin(name)}", value=repr(name))
     tag = str(tag_field(specs[0]))
     if isinstance(value, dict) and tag not in value:
         return _Complaint((*path, tag), f"is missing: one of {listed}", described=False)
     if isinstance(value, dict):
-        return _Complaint((*path, tag), f"not one of {listed}{near(value[tag], members)}", described=False)
+        hint = near(value[tag], members) or _no_plugin(value[tag])
+        return _Complaint((*path, tag), f"not one of {listed}{hint}", described=False)
     right = f"must be a mapping such as {{{tag}: {members[0]}}}; the {tag}s are {listed}"
     return _Complaint(path, right, described=False)
 
@@ -305,7 +314,7 @@ def _unknown_key(path: Path, root: type[Spec], document: object) -> _Complaint:
     if homes:
         words += f"; it belongs to {' or '.join(dotted(home[:-1]) or 'the top level' for home in list(homes)[:3])}"
     elif not near(key, fields):
-        words += f"; its keys are {', '.join(fields)}"
+        words += f"; its keys are {', '.join(fields)}" if fields else _no_plugin(f"{key}.")
     return _Complaint(path, words + near(key, fields), described=False)
 
 

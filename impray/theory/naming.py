@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from impray.spec.base import canonical
 from impray.spec.data import DataSpec, Elliptical, Ising, Kur, Nlgp, Stimulus
 from impray.spec.trial import Trial
 from impray.theory.stimuli import is_known, theory_moments
-
-Family = Literal["pointwise", "elliptical", "images", "arrays"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Named:
 
     name: str
     kind: str
-    family: Family
+    family: str
     excess_kurtosis: float | None
 
 
@@ -98,8 +96,11 @@ def _head(data: DataSpec) -> str:
     return str(getattr(data, "kind", type(data).__name__.lower()))
 
 
-def family(data: DataSpec) -> Family:
-    """pointwise: a function of each value of a Gaussian field. elliptical. images, of any source. arrays: inputs in no order."""
+def family(data: DataSpec) -> str:
+    """pointwise: a function of each value of a Gaussian field. elliptical. images, of any source. arrays: inputs in no order. Those of
+    a plugin: its name."""
+    if data.origin is not None:
+        return data.origin.plugin
     if isinstance(data, (Nlgp, Kur, Ising)):
         return "pointwise"
     if isinstance(data, Elliptical):

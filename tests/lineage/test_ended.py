@@ -130,7 +130,7 @@ def test_an_actor_and_tunes_searcher_pass_on_which_lineages_ended(tmp_path, monk
     broken(monkeypatch, [victim.id], 1)
     monkeypatch.setenv("IMPRAY_WORKING_FOLDER", "")  # set by the actor; put back after the test
     (tmp_path / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
-    where = {"store": str(tmp_path), "epoch": 0, "working_folder": str(tmp_path), "stop_early": None}
+    where = {"store": str(tmp_path), "epoch": 0, "working_folder": str(tmp_path), "stop_early": None, "plugins": []}
     trainable = object.__new__(actor.PackTrainable)  # Tune's own __init__ would make a folder in the home folder
     trainable._iteration = 0
     trainable.setup({"cpu": 1, "gpu": 0, "pack": pack.model_dump_json(), **where})

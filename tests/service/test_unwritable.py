@@ -58,6 +58,7 @@ def test_an_actor_tells_it_and_does_not_die(tmp_path, monkeypatch, then):
         "store": str(tmp_path),
         "working_folder": str(tmp_path),
         "stop_early": None,
+        "plugins": [],
     }
     trainable = object.__new__(actor.PackTrainable)  # Tune's own __init__ would make a folder in the home folder
     trainable._iteration = 0
@@ -80,7 +81,7 @@ def test_an_actor_stops_when_another_driver_has_the_folder(tmp_path, monkeypatch
     config = {"cpu": 1, "gpu": 0, "pack": tiny_pack().model_dump_json(), "epoch": 4, "store": str(tmp_path)}
     trainable = object.__new__(actor.PackTrainable)
     trainable._iteration = 0
-    trainable.setup({**config, "working_folder": str(tmp_path), "stop_early": None})
+    trainable.setup({**config, "working_folder": str(tmp_path), "stop_early": None, "plugins": []})
     assert not trainable.step()["failed"]
     assert store.create("leases/running-000000005.json", b"{}")
     told = trainable.step()

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from impray.results import outcomes, tables
 from impray.results.mlflow.points import Point, goal_points, round_points
 from impray.results.paths import Paths
+from impray.spec.measure import measure_name
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
@@ -68,7 +69,10 @@ def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
         **_findings(paths),
         "impray.trials": ", ".join(f"{found.count(status)} {status}" for status in sorted(set(found))) or "none yet",
     }
-    params = {"measures": _text([measure.name for measure in sweep.measures]), "search": sweep.search.algorithm}
+    params = {
+        "measures": _text([measure_name(measure) for measure in sweep.measures]),
+        "search": sweep.search.algorithm,
+    }
     params |= {
         f"space.{path}": _text(json.loads(sweep.search.model_dump_json())["space"][path]) for path in sweep.search.space
     }

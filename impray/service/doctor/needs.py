@@ -30,7 +30,7 @@ PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
 HEADER_BYTES = 800  # of a checkpoint
 ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
 VIEW_BYTES, TRIAL_BYTES = 1 << 20, 64 << 10  # mlflow.db: empty, and per trial
-COPIES = 8  # of a pack's weights: rewound, end, gradients, momentum, stacked, and those that are written
+COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def tensors(pack: Pack) -> int:
     """Bytes of a pack's tensors while it trains and is measured, about."""
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
-    samples = 2 * (trial.train.batch + _held_out(trial))
+    samples = 2 * (trial.train.batch_size + _held_out(trial))
     return _item(trial) * nets * (COPIES * parameters(trial) + samples * width)
 
 

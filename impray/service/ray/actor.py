@@ -18,6 +18,8 @@ from impray.run import run_pack
 from impray.service.device import use_device
 from impray.spec.errors import LineagesEnded, StorageError
 from impray.spec.pack import Pack
+from impray.spec.plugins.joined import receive
+from impray.spec.plugins.loading import PluginError
 from impray.spec.search import Reading
 
 
@@ -37,13 +39,23 @@ class PackTrainable(tune.Trainable):
         return True
 
     def _open(self, config: Mapping[str, Any]) -> None:
-        self.pack = Pack.model_validate_json(config["pack"])
         self.store, self.epoch = opened(config["store"]), config["epoch"]
         self.stop_early = Reading.model_validate(config["stop_early"]) if config["stop_early"] else None
+        self.unusable = ""
+        try:
+            receive(config["plugins"])
+        except (
+            PluginError
+        ) as error:  # told in the first step: Tune would start an actor that fails here again and again
+            self.unusable = str(error)
+            return
+        self.pack = Pack.model_validate_json(config["pack"])
         self.rounds = run_pack(self.pack, self.store, self.device)
 
     def step(self) -> dict[str, Any]:
         """Run the next round; a folder that takes nothing any more is told, so that the driver ends the sweep."""
+        if self.unusable:
+            return {"round": -1, "done": True, "failed": self.unusable, "unrecorded": True, **self._worst()}
         try:
             return self._round()
         except StorageError as error:

@@ -14,6 +14,7 @@ from impray.service.ray import access, fetched
 from impray.service.ray.warden import Warden
 from impray.spec.counts import fits
 from impray.spec.errors import Problem, SweepError
+from impray.spec.plugins.joined import sent
 from impray.spec.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ def _settings(work: Work) -> dict[str, Any]:
         "store": work.store.absolute,
         "epoch": work.epoch,
         "working_folder": os.getcwd(),
+        "plugins": sent(work.sweep),
         "stop_early": stop.model_dump(exclude={"grace", "factor"}) if stop else None,
     }
 

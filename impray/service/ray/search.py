@@ -74,6 +74,8 @@ class PackSearcher(Searcher):
             failures.write(self.store, pack, result.get("round", -1), why)
             return "failed", why
         if result.get("failed"):
+            if result.get("unrecorded"):  # the actor could not even read its pack
+                failures.write(self.store, pack, 0, result["failed"])
             return "failed", result["failed"]
         return ("done", "") if result.get("round", -1) >= pack.rounds else ("stopped", "")
 

@@ -76,7 +76,7 @@ class MeasureSpec(Spec):
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         """What these trials, which stand for all of a sweep, cannot give; the path is a parameter, or empty."""
-        tag = str(type(self).model_fields["name"].default)
+        tag = measure_name(self)
         if self.needs_image and not all(trial.data.is_image for trial in trials):
             yield Problem("", repr(tag), f"a ring has no image: {tag} needs data.shape: [rows, cols]")
         last = min((self.last_layer(trial.layers) for trial in trials), default=None)
@@ -88,6 +88,46 @@ class MeasureSpec(Spec):
             right = f"must be at most data.held_out = {least}: held-out inputs per class"
             yield Problem("samples", str(self.least_held_out), right)
 
+
+def measure_name(measure: MeasureSpec) -> str:
+    """The name by which YAML asks for it."""
+    return measure.name  # type: ignore[attr-defined]  # every member of the family has one
+
+
+# Columns that tables have besides those of measures (`impray.results.schema`), so that no measure may have them.
+RESERVED = frozenset(
+    {
+        "lineage",
+        "round",
+        "method",
+        "seed",
+        "trunk",
+        "trial",
+        "status",
+        "trained",
+        "density",
+        "units_counted",
+        "measured",
+    }
+    | {
+        "rows_elsewhere",
+        "wall_s",
+        "version",
+        "git_sha",
+        "host",
+        "device",
+        "written_at",
+        "layer",
+        "unit",
+        "fate",
+        "weights",
+    }
+    | {"abs_weight_start_mean", "abs_weight_start_sem", "abs_weight_end_mean", "name", "number", "step"}
+)
+# Types that a column may have.
+TYPES = ("float", "int", "str", "bool", "bytes", "list[float]", "list[int]", "list[str]")
+# What a measure may read of a finished round.
+READS = frozenset({"mask", "start", "end", "held_out", "course"})
 
 IMAGE_COLUMNS = (
     Column("values", "bytes", "", "the image as little-endian 32-bit floats, first row first"),

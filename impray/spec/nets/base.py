@@ -38,7 +38,7 @@ class NetSpec(Spec):
 
     def words(self, kernels: tuple[Kernel, ...]) -> str:
         """The network as a report says it: `100:32:2 relu`."""
-        raise NotImplementedError
+        return ":".join(map(str, [kernels[0].inputs, *(kernel.units for kernel in kernels)]))
 
     def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
         """(path below `trial`, what would be right) of what cannot be in this trial."""

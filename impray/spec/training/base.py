@@ -31,9 +31,14 @@ class TrainingSpec(Spec):
         """How far a round goes: a number of updates, or whatever else progress is counted in."""
         raise NotImplementedError
 
+    @property
+    def batch_size(self) -> int:
+        """Samples that an update draws; 1 where nothing is drawn."""
+        return 1
+
     def words(self) -> str:
         """The training as a report says it: `sgd, learning rate 0.1, batch 64, 2,000 updates`."""
-        raise NotImplementedError
+        return f"{getattr(self, 'optimizer', type(self).__name__)}, {self.length:,g} in all"
 
     def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
         """(path below `trial`, what would be right) of what cannot be in this trial."""
@@ -57,6 +62,10 @@ class StepsSpec(TrainingSpec):
     @property
     def length(self) -> int:
         return self.steps
+
+    @property
+    def batch_size(self) -> int:
+        return self.batch
 
     def words(self) -> str:
         schedule = self.schedule.words()

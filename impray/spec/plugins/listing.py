@@ -1,0 +1,96 @@
+"""All members of the families in words: parameters, requirements, columns, and where they come from; for `impray families`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from impray.spec.base import Spec
+from impray.spec.family import Family, Member
+from impray.spec.plugins import joined
+from impray.spec.plugins.declared import COLUMNS
+from impray.spec.plugins.loading import PluginError, installed
+
+_TABLES = dict(zip(COLUMNS, ("rounds", "units", "masks", "fates", "images", "histograms", "steps"), strict=True))
+
+
+def join_all_installed() -> list[str]:
+    """Join every installed plugin; what is wrong with those that cannot."""
+    wrong = []
+    for name in installed():
+        try:
+            joined.join_installed(name)
+        except PluginError as error:
+            wrong += error.reasons
+    return wrong
+
+
+def listed(family: Family) -> list[dict[str, Any]]:
+    """The members of a family, JSON-ready."""
+    return [_described(family, tag, member) for tag, member in family.members.items()]
+
+
+def _described(family: Family, tag: str, member: Member) -> dict[str, Any]:
+    spec = member.spec
+    version = {"version": spec.origin.version} if spec.origin else {}
+    return {
+        "family": family.name,
+        "name": tag,
+        "source": member.source,
+        **version,
+        "about": inspect.cleandoc(spec.__doc__ or ""),
+        "parameters": _parameters(spec, family.tag),
+        "requires": _requires(spec),
+        "columns": [
+            {"table": table, "name": column.name, "type": column.type, "unit": column.unit, "sentence": column.sentence}
+            for kind, table in _TABLES.items()
+            for column in getattr(spec, kind, ())
+        ],
+    }
+
+
+def _parameters(spec: type[Spec], tag: str) -> list[dict[str, Any]]:
+    schema = spec.model_json_schema()
+    definitions, required = schema.get("$defs", {}), schema.get("required", ())
+    return [
+        {
+            "name": name,
+            "type": _kind(part, definitions),
+            **({"required": True} if name in required else {"default": part.get("default")}),
+            "about": part.get("description", ""),
+        }
+        for name, part in schema.get("properties", {}).items()
+        if name != tag
+    ]
+
+
+def _kind(part: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """A JSON schema in a few words: `number > 0`, `field or matched`, `list of integer`."""
+    if "$ref" in part:
+        keys = definitions[part["$ref"].rsplit("/", 1)[-1]].get("properties", {})
+        return f"mapping of {', '.join(keys)}"
+    if "anyOf" in part or "oneOf" in part:
+        return " or ".join(dict.fromkeys(_kind(one, definitions) for one in part.get("anyOf") or part["oneOf"]))
+    if "enum" in part or "const" in part:
+        return " or ".join(map(str, part.get("enum", [part.get("const")])))
+    if part.get("type") == "array":
+        return f"list of {_kind(part.get('items', {}), definitions)}"
+    ends = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
+    limits = [f"{sign} {part[end]:g}" for end, sign in ends.items() if end in part]
+    return " ".join([str(part.get("type", "anything")), " and ".join(limits)]).strip()
+
+
+def _requires(spec: Any) -> list[str]:
+    """What a member needs of a sweep."""
+    found = []
+    if reads := getattr(spec, "reads", None):
+        found.append(f"reads {', '.join(sorted(reads))}")
+    if getattr(spec, "needs_image", False):
+        found.append("inputs with rows and columns")
+    if needs := getattr(spec, "needs", None):
+        found += [f"data as {', '.join(sorted(needs))}"] if isinstance(needs, frozenset) else []
+    if getattr(spec, "ranks", False):
+        found.append("its networks train in every round")
+    if follows := getattr(spec, "follows", None):
+        found.append(f"the method {follows} beside it")
+    return found
