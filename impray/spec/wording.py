@@ -182,7 +182,7 @@ def _problem(path: Path, complaints: list[_Complaint], root: type[Spec], documen
     said = next((c for c in complaints if c.words is not None), None)
     words = said.words if said and said.words else _joined(complaints)
     options = () if said else tuple(option for c in complaints for option in c.options)
-    closest = (near(value, options) or (options and _no_plugin(value))) if isinstance(value, str) else ""
+    closest = near(value, options) or _no_plugin(value) if options and isinstance(value, str) else ""
     field = owners(root, document, path)[1]
     if closest:
         words += closest

@@ -69,8 +69,8 @@ def _kind(part: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "$ref" in part:
         keys = definitions[part["$ref"].rsplit("/", 1)[-1]].get("properties", {})
         return f"mapping of {', '.join(keys)}"
-    if "anyOf" in part or "oneOf" in part:
-        return " or ".join(dict.fromkeys(_kind(one, definitions) for one in part.get("anyOf", part.get("oneOf"))))
+    if either := part.get("anyOf") or part.get("oneOf"):
+        return " or ".join(dict.fromkeys(_kind(one, definitions) for one in either))
     if "enum" in part or "const" in part:
         return " or ".join(map(str, part.get("enum", [part.get("const")])))
     if part.get("type") == "array":
