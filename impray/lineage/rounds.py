@@ -41,7 +41,7 @@ from impray.spec.errors import LineageError
 from impray.spec.measure import Course
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, stream_seed
-from impray.training import TRAINERS, Task
+from impray.training import Task, train_round
 
 
 class Memory(Protocol):
@@ -182,15 +182,14 @@ class Chain:
     def _train(self, lineages, params, masks, steps: int, round: int, snapshots, *, record: bool):  # noqa: ANN001, ANN202
         data = self._opened(lineages)
         data.start(round)
-        train = TRAINERS[type(lineages[0].trial.train)]
         specs = [lineage.trial.train for lineage in lineages]
         task = Task(self.arch, specs, params, masks, data, steps, tuple(snapshots))
         asked = self._course_asked if record else None
         if asked is None:
-            return train(task)
+            return train_round(task)
         held_out = [self._data.held_out(self._places[lineage.id]) for lineage in lineages]
         recorder = Recorder(asked, self.arch, held_out, lineages[0].trial.train.loss)
-        found = train(replace(task, record=(asked.record_every, recorder)))
+        found = train_round(replace(task, record=(asked.record_every, recorder)))
         for lineage, of_net in zip(lineages, recorder.rows(), strict=True):
             self.courses[_course_key(lineage, round)] = of_net
         return found
