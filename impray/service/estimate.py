@@ -22,7 +22,7 @@ from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.training import TRAINERS, Task
+from impray.training import Task, train_round
 
 PROBE_STEPS = 48
 
@@ -49,7 +49,7 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     return [
         f"{name}: {sweep.question}",
         f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
-        f"rounds 0 to {sweep.rounds}, {sweep.trial.train.steps} steps each; methods {', '.join(sweep.methods)}",
+        f"rounds 0 to {sweep.rounds}, {sweep.trial.train.length} steps each; methods {', '.join(sweep.methods)}",
         *kept,
         f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
         f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",
@@ -90,8 +90,8 @@ class _Noise:
         trial = pack.lineages[0].trial
         self.nets, self.inputs, self.classes = len(pack.lineages), trial.data.inputs, trial.data.classes
         draw = torch.Generator().manual_seed(0)
-        self._x = torch.randn(self.nets, trial.train.batch, self.inputs, generator=draw, dtype=dtype)
-        self._labels = torch.randint(self.classes, (self.nets, trial.train.batch), generator=draw)
+        self._x = torch.randn(self.nets, trial.train.drawn, self.inputs, generator=draw, dtype=dtype)
+        self._labels = torch.randint(self.classes, (self.nets, trial.train.drawn), generator=draw)
 
     def start(self, round: int) -> None:
         pass
@@ -111,7 +111,7 @@ def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
     specs, seeds = [i.trial.data for i in pack.lineages], [i.seed for i in pack.lineages]
     if any(isinstance(spec, FileData) and not _here(spec) for spec in specs):
         return _Noise(pack, dtype)
-    return open_pack(specs, seeds, batch=pack.lineages[0].trial.train.batch, dtype=dtype, device=torch.device("cpu"))
+    return open_pack(specs, seeds, batch=pack.lineages[0].trial.train.drawn, dtype=dtype, device=torch.device("cpu"))
 
 
 def _pack_seconds(pack: Pack) -> float:
@@ -122,13 +122,13 @@ def _pack_seconds(pack: Pack) -> float:
     dtype = getattr(torch, trial.train.dtype)
     data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
     params = network.initial([i.trial.net for i in pack.lineages], seeds, dtype, torch.device("cpu"))
-    train, specs = TRAINERS[type(trial.train)], [i.trial.train for i in pack.lineages]
+    specs = [i.trial.train for i in pack.lineages]
     per_step = []
     for steps in (data.block, PROBE_STEPS):  # the first call warms up
         data.start(0)
         start = time.perf_counter()
-        train(Task(network, specs, params, None, data, min(steps, trial.train.steps)))
-        per_step.append((time.perf_counter() - start) / min(steps, trial.train.steps))
+        train_round(Task(network, specs, params, None, data, min(steps, trial.train.length)))
+        per_step.append((time.perf_counter() - start) / min(steps, trial.train.length))
     trained = sum(pack.trains(lineage, round) for lineage in pack.lineages for round in range(1, pack.rounds + 1))
     trunks = len({lineage.trunk for lineage in pack.lineages})
-    return per_step[-1] / nets * trial.train.steps * (trained + trunks)
+    return per_step[-1] / nets * trial.train.length * (trained + trunks)

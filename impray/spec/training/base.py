@@ -30,6 +30,11 @@ class TrainingSpec(Spec):
         """How far a round goes: a number of updates, or whatever else progress is counted in."""
         raise NotImplementedError
 
+    @property
+    def drawn(self) -> int:
+        """Inputs of one draw of the data: a batch; 1 where training draws none."""
+        return 1
+
     def words(self) -> str:
         """The training as a report says it: `sgd, learning rate 0.1, batch 64, 2,000 updates`."""
         return f"{getattr(self, 'optimizer', type(self).__name__)}, {self.length:,g} in all"
@@ -50,3 +55,7 @@ class StepsSpec(TrainingSpec):
     @property
     def length(self) -> int:
         return self.steps
+
+    @property
+    def drawn(self) -> int:
+        return self.batch
