@@ -1,12 +1,12 @@
 """Each family has two sides, the class in `spec` and its implementation; they hold each other's members."""
 
 import ast
-import inspect
 import math
 from pathlib import Path
 
 import pytest
 from data import dataset_files
+from family_laws import LAWS
 
 from impray.data.describe import describe
 from impray.service.drawing import analysis_folder
@@ -24,7 +24,6 @@ from impray.spec.data import (
     Nlgp,
     Photographs,
 )
-from impray.spec.family import implementation
 from impray.spec.load import load
 from impray.theory.naming import family
 
@@ -32,23 +31,21 @@ SWEEPS = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
 
 
 MEMBERS = [
-    pytest.param(family, member, id=f"{family.name}-{tag}")
+    pytest.param(family, tag, member, id=f"{family.name}-{tag}")
     for family in families.ALL.values()
     for tag, member in family.members.items()
 ]
 
 
-@pytest.mark.parametrize("family, member", MEMBERS)
-def test_every_member_says_what_it_is_and_can_be_imported(family, member):
-    assert issubclass(member.spec, family.base) and inspect.cleandoc(member.spec.__doc__ or "")
-    assert family.member(member.spec) is member
-    assert callable(implementation(member))
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("family, tag, member", MEMBERS)
+def test_every_member_keeps_to_the_laws(law, family, tag, member):
+    law(family, tag, member)
+
+
+@pytest.mark.parametrize("family, tag, member", MEMBERS)
+def test_data_alone_can_be_drawn_from(family, tag, member):
     assert (member.draws is not None) == (family is families.data)
-
-
-@pytest.mark.parametrize("kind", families.data.specs, ids=lambda k: k.__name__)
-def test_packable_fields_exist(kind):
-    assert kind.packable <= set(kind.model_fields)
 
 
 def _defaults(folder):

@@ -185,7 +185,7 @@ def schema(
         typer.Option("--plugin", metavar="FILE", help="A plugin's file: it is run, and its members listed."),
     ] = None,
 ) -> None:
-    """JSON schema of the sweep YAML, for editors; with the members of installed plugins."""
+    """JSON schema of the sweep YAML, for editors."""
     from impray.spec.plugins.listing import join_all_installed
     from impray.spec.schema import schema as make
 

@@ -14,7 +14,7 @@ from impray.lineage.courses import Courses
 from impray.nets import Params, network_of
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
-from impray.training import TRAINERS, Task, Trained
+from impray.training import Task, Trained, train_round
 
 
 class Training:
@@ -48,9 +48,9 @@ class Training:
         specs = [lineage.trial.train for lineage in lineages]
         task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin)
         if not record or self.courses.every is None:
-            return TRAINERS.call(type(specs[0]), task)
+            return train_round(task)
         recorder = self.courses.recorder([self.held_out(lineage) for lineage in lineages])
-        trained = TRAINERS.call(type(specs[0]), replace(task, record=(self.courses.every, recorder)))
+        trained = train_round(replace(task, record=(self.courses.every, recorder)))
         self.courses.keep(lineages, round, recorder)
         return trained
 

@@ -22,7 +22,8 @@ class Past:
     """What a rule may read of its lineage before round n; tensors are of one net. What costs something to have is a function.
 
     Args:
-        prune, network: of the lineage. rule: the method, with parameters of its own. everything: a mask of ones. dense: trained weights of round 0.
+        prune, network: of the lineage. rule: the method, with parameters of its own.
+        everything: a mask of ones. dense: trained weights of round 0.
         masks(): m(n-1). start(): theta(rewind), not masked. end(): trained weights of round n-1.
         leader(): m(n) of the method that the rule follows, for the same trial and seed.
         sample(count): the first inputs, and their labels, that training in round n draws.

@@ -60,7 +60,7 @@ def _wrong(asked: MeasureSpec, state: RoundState, readings: Readings) -> Iterato
 
 
 def _of_columns(
-    values: Mapping[str, Any], declared: Sequence[Column], shape: tuple[int, ...], where: str
+    values: Mapping[str, Any], declared: Sequence[Column], shape: Sequence[int], where: str
 ) -> Iterator[str]:
     columns = {column.name: column for column in declared}
     for name, given in values.items():
@@ -71,11 +71,11 @@ def _of_columns(
             yield f"its column {name}{where} {why}"
 
 
-def _unlike(given: Any, type_: str, shape: tuple[int, ...]) -> str | None:
+def _unlike(given: Any, type_: str, shape: Sequence[int]) -> str | None:
     """Why values do not fit a column of a type, of so many nets (and units)."""
     what = "a value per net and unit" if len(shape) > 1 else "a value per net"
     if isinstance(given, Tensor) and not type_.startswith("list["):
-        if tuple(given.shape) != shape:
+        if tuple(given.shape) != tuple(shape):
             return f"must have the shape {list(shape)}, {what}, not {list(given.shape)}"
         fits = _tensor_fits(given, type_, nullable=len(shape) > 1)
         return None if fits else f"must be {type_}, not {str(given.dtype).removeprefix('torch.')}"

@@ -22,7 +22,7 @@ from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.training import TRAINERS, Task
+from impray.training import Task, train_round
 
 PROBE_STEPS = 48
 
@@ -124,12 +124,12 @@ def _pack_seconds(pack: Pack) -> float:
     dtype = getattr(torch, trial.train.dtype)
     data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
     params = network.initial([i.trial.net for i in pack.lineages], seeds, dtype, torch.device("cpu"))
-    train, specs = TRAINERS[type(trial.train)], [i.trial.train for i in pack.lineages]
+    specs = [i.trial.train for i in pack.lineages]
     per_step = []
     for steps in (data.block, PROBE_STEPS):  # the first call warms up
         data.start(0)
         start = time.perf_counter()
-        train(Task(network, specs, params, None, data, min(steps, trial.train.length)))
+        train_round(Task(network, specs, params, None, data, min(steps, trial.train.length)))
         per_step.append((time.perf_counter() - start) / min(steps, trial.train.length))
     trained = sum(pack.trains(lineage, round) for lineage in pack.lineages for round in range(1, pack.rounds + 1))
     trunks = len({lineage.trunk for lineage in pack.lineages})

@@ -15,7 +15,7 @@ from impray.spec import nets as of_nets
 from impray.spec import rules as of_rules
 from impray.spec import training as of_training
 from impray.spec.base import Spec
-from impray.spec.family import Family, Member, choices, until_changed
+from impray.spec.family import Family, Member, until_changed
 from impray.spec.figures import FigureSpec
 
 _DATA = "impray.data"
@@ -123,7 +123,8 @@ def classes_in(annotation: type[Spec]) -> tuple[type[Spec], ...]:
     """The classes that a field of this type may hold: all members where it is the base of a family."""
     if annotation is of_rules.RuleParameters:
         return (rule_parameters(),)
-    return choices({family.base: family for family in ALL.values()}, annotation)
+    family = next((family for family in ALL.values() if family.base is annotation), None)
+    return (annotation,) if family is None else family.specs
 
 
 # -- parameters of methods ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ The families themselves, with the members that are built in, are in `impray.spec
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -226,8 +226,3 @@ def changed() -> None:
             if type(of_field.default) in _embedding:  # made when the class was: it knows nothing of new members
                 of_field.default = type(of_field.default)()
         model.model_rebuild(force=True)
-
-
-def choices(families: Mapping[type[Spec], Family], annotation: type[Spec]) -> tuple[type[Spec], ...]:
-    """The classes that a field of this type may hold: all members where it is the base of a family."""
-    return families[annotation].specs if annotation in families else (annotation,)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from impray.spec import axes, left_out
 from impray.spec.errors import Problem, SweepError
 from impray.spec.left_out import ReadSizes
-from impray.spec.plugins.joined import join_named
+from impray.spec.plugins.joined import blamed, join_named
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.spec.wording import dotted, near, problems, show, vocabulary
@@ -118,9 +118,14 @@ def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> S
 def _checked(document: dict) -> tuple[Sweep | None, list[Problem]]:
     try:
         sweep = Sweep.model_validate(document)
+        return sweep, axes.check(sweep)
     except ValidationError as error:
         return None, [*problems(error, Sweep, document), *_axes_alone(document)]
-    return sweep, axes.check(sweep)
+    except Exception as error:  # a plugin's class may do anything; any other one is our bug
+        where = blamed(error)
+        if where is None:
+            raise
+        return None, [Problem("plugins", None, f"{where}: {type(error).__name__}: {error}")]
 
 
 def _axes_alone(document: dict) -> list[Problem]:

@@ -39,20 +39,10 @@ class Trial(Spec):
 
     @model_validator(mode="after")
     def _possible(self) -> Trial:
-        try:
-            wrong = list(self.impossible())
-        except Exception as error:  # a plugin's class may do anything
-            wrong = [self._broken(error)]
+        wrong = list(self.impossible())
         if wrong:
             raise Impossible(wrong)
         return self
-
-    def _broken(self, error: Exception) -> tuple[str, str]:
-        """An error in the class of a plugin, as a problem of the part that is its; any other one is our bug."""
-        for name in ("data", "net", "train"):
-            if getattr(self, name).origin is not None:
-                return name, f"its plugin's class is broken: {type(error).__name__}: {error}"
-        raise error
 
     def impossible(self) -> list[tuple[str, str]]:
         """(path, what would be right) of every combination that cannot be."""
@@ -172,13 +162,18 @@ class Lineage(Spec):
     def id(self) -> str:
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
         trial = self.trial
-        of_plugins = versions(trial.data, trial.net, trial.train, self.rule)
+        of_plugins = versions(trial.data, trial.net, trial.train, self.rule, *self._leader_rules())
         return _digest({**trial.canonical, **trial.counted, **of_plugins, "method": self.method, "seed": self.seed})
 
     @property
     def rule(self) -> RuleSpec:
         """The rule that its masks come from, with its parameters."""
         return rule_of(self.method, self.trial.prune.rules)
+
+    def _leader_rules(self) -> list[RuleSpec]:
+        """Of the methods whose masks this one follows."""
+        follows = self.rule.follows
+        return [] if follows is None else [rule_of(follows, self.trial.prune.rules)]
 
     @cached_property
     def trunk(self) -> str:

@@ -54,3 +54,23 @@ class Trained:
 
 
 Trainer = Callable[[Task], Trained]
+
+
+def wrong_with(made: object, task: Task) -> str | None:
+    """Why what a trainer returns is not what `task` asks for; None where it is."""
+    if not isinstance(made, Trained):
+        return f"must return impray.training.Trained, not {type(made).__name__}"
+    asked, given = set(task.snapshots), set(made.snapshots)
+    if asked != given:
+        return f"must return snapshots at {sorted(asked)}, not {sorted(given)}"
+    for params in (made.params, *made.snapshots.values()):
+        for name, start in task.start.items():
+            if name not in params or params[name].shape != start.shape:
+                shown = list(params[name].shape) if name in params else "none"
+                return f"must return {name} of shape {list(start.shape)}, not {shown}"
+    for name, mask in (task.masks or {}).items():
+        pruned = made.params[name][~mask.bool()]
+        alive = int(((pruned != 0) & ~pruned.isnan()).sum())  # a net that diverged has NaN everywhere
+        if alive:
+            return f"must leave pruned weights at 0; {alive} of {name} are not"
+    return None

@@ -5,6 +5,7 @@ import torch
 from conftest import tiny_pack
 
 from impray.measures import MEASURES
+from impray.measures.contract import checked
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
 from impray.spec import measure as spec
@@ -64,7 +65,7 @@ def test_a_measure_never_fails(kind, least):
     if kind is spec.Sinusoid and least == "colours":
         pytest.skip("of rings and tori only, as is checked before a sweep runs")
     state = state_of(**LEAST[least])
-    found = MEASURES[kind](asked(kind), state)
+    found = checked(asked(kind), state, MEASURES[kind](asked(kind), state))
     for layer, columns in found.units.items():
         for column, values in columns.items():
             assert values.shape == state.start[f"weight{layer}"].shape[:2], column

@@ -192,6 +192,31 @@ def test_a_broken_plugin_is_told_with_its_place(tmp_path, text, words):
     assert not joined.joined()
 
 
+@pytest.mark.parametrize("broken", ["classes", "input_shape"])
+def test_a_class_that_breaks_while_a_sweep_is_read_is_told_with_its_line(tmp_path, broken):
+    text = written.of_docs(tmp_path)["my_data"].read_text()
+    at = f"    def {broken}(self):\n"
+    (tmp_path / "mine.py").write_text(text.replace(at, f"{at}        1 / 0\n"))
+    line = text[: text.index(at)].count("\n") + 2
+    (problem,) = told(written.sweep_with(tmp_path, **{"trial.data": {"kind": "mine.stripe"}}))
+    assert f"mine.py, line {line}: ZeroDivisionError" in problem.right
+
+
+def test_tables_have_the_columns_and_types_that_plugins_are_held_to():
+    from impray.results.schema import TYPES as of_tables
+    from impray.results.schema import columns
+    from impray.spec.measures.base import RESERVED, TYPES
+    from impray.spec.plugins.declared import COLUMNS, columns_of
+
+    assert set(TYPES) == set(of_tables) - {"json", "time"}
+    of_measures = {name for spec in families.measures.specs for name in columns_of(spec)}
+    tables = {kind.removesuffix("_columns") for kind in COLUMNS} - {"lineage"}
+    of_rounds = {c.name for table in ("rounds", *(f"{t}s" for t in tables)) for c in columns(table)}
+    images = {c.name for kind in ("image", "histogram", "step") for c in columns(f"{kind}s")}
+    assert of_rounds - of_measures - images <= RESERVED
+    assert RESERVED <= of_rounds
+
+
 def test_all_that_is_wrong_is_told_at_once(mine):
     (mine / "other.py").write_text("1 / 0\n")
     path = written.sweep_with(mine, plugins=["mine.py", "other.py", "absent.py"], measures=["other.x"], rounds=-1)

@@ -164,6 +164,48 @@ def test_a_network_unlike_what_its_spec_says_fails_with_words(tmp_path):
     assert "36 x 16, 16 x 8, 8 x 2" in line and "36 x 100, 100 x 2" in line
 
 
+TRAINER = """\
+from dataclasses import replace
+from impray.plugin import Member, Plugin, Sgd
+from impray.training import TRAINERS
+
+class Slow(Sgd):
+    "As sgd, at a tenth of its learning rate."
+    slower: float = 10.0
+
+def slow(task):
+    specs = [Sgd(**{"lr": spec.lr / spec.slower, "steps": spec.steps, "batch": spec.batch}) for spec in task.specs]
+    made = TRAINERS[Sgd](replace(task, specs=specs))
+    return made
+
+PLUGIN = Plugin(version="1", training={"slow": Member(Slow, slow)})
+"""
+
+
+def test_a_trainer_of_a_plugin_trains(tmp_path):
+    (tmp_path / "mine.py").write_text(TRAINER)
+    slow = {"optimizer": "mine.slow", "lr": 1.0, "steps": 6, "batch": 4}
+    plain = {"lr": 0.1, "steps": 6, "batch": 4}
+    for out, train in (("slow", slow), ("plain", plain)):
+        sweep_into(tmp_path / out, load(written.sweep_with(tmp_path, **{"trial.train": train, "measures": ["loss"]})))
+    numbers = [scan("rounds", tmp_path / out).sort("seed", "round").collect()["loss"] for out in ("slow", "plain")]
+    assert numbers[0].to_list() == numbers[1].to_list() and numbers[0].null_count() == 0
+
+
+BAD_TRAINERS = {
+    "snapshots": ("return made", "made.snapshots.clear()\n    return made", "must return snapshots at [0], not []"),
+    "parameters": ("return made", "made.params.popitem()\n    return made", "must return bias2 of shape"),
+    "pruned ones": ("return made", "made.params['weight1'] += 1\n    return made", "must leave pruned weights at 0"),
+    "nothing": ("return made", "pass", "must return impray.training.Trained, not NoneType"),
+}
+
+
+@pytest.mark.parametrize("old, new, words", BAD_TRAINERS.values(), ids=BAD_TRAINERS)
+def test_a_trainer_that_lies_fails_with_words(tmp_path, old, new, words):
+    train = {"optimizer": "mine.slow", "steps": 6, "batch": 4}
+    assert words in failure(tmp_path, TRAINER.replace(old, new), **{"trial.train": train})
+
+
 # -- data that a function draws ------------------------------------------------------------------------------------------
 
 

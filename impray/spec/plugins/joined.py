@@ -7,6 +7,8 @@ folder tells of its plugins' members without any code (`describe`): those never 
 from __future__ import annotations
 
 import re
+import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,17 @@ def _tags_in(value: object) -> Iterator[tuple[str, str]]:
 
 
 _PARTS = ("data", "net", "train", "prune")  # what paths of axes begin with
+
+
+def blamed(error: BaseException) -> str | None:
+    """The last line of a plugin's file that an error has passed through; None where it has not."""
+    files = {
+        getattr(sys.modules.get(member.spec.__module__), "__file__", None)
+        for new in _joined.values()
+        for _, _, member in new.members
+    }
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    return f"{lines[-1].filename}, line {lines[-1].lineno}" if lines else None
 
 
 # -- on their way to actors -----------------------------------------------------------------------------------------------

@@ -69,12 +69,13 @@ def _kind(part: dict[str, Any], definitions: dict[str, Any]) -> str:
     if "$ref" in part:
         keys = definitions[part["$ref"].rsplit("/", 1)[-1]].get("properties", {})
         return f"mapping of {', '.join(keys)}"
-    if "anyOf" in part or "oneOf" in part:
-        return " or ".join(dict.fromkeys(_kind(one, definitions) for one in part.get("anyOf") or part["oneOf"]))
+    if either := part.get("anyOf") or part.get("oneOf"):
+        return " or ".join(dict.fromkeys(_kind(one, definitions) for one in either))
     if "enum" in part or "const" in part:
         return " or ".join(map(str, part.get("enum", [part.get("const")])))
     if part.get("type") == "array":
-        return f"list of {_kind(part.get('items', {}), definitions)}"
+        items = part.get("prefixItems", [part.get("items", {})])  # of a fixed number, or of any
+        return f"list of {' and '.join(dict.fromkeys(_kind(one, definitions) for one in items))}"
     ends = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
     limits = [f"{sign} {part[end]:g}" for end, sign in ends.items() if end in part]
     return " ".join([str(part.get("type", "anything")), " and ".join(limits)]).strip()

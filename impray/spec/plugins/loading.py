@@ -11,7 +11,6 @@ import hashlib
 import linecache
 import sys
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -203,12 +202,3 @@ def from_entry_point(point: metadata.EntryPoint) -> Loaded:
         raise PluginError([f"{source}: {flaw.where}: {flaw.right}" for flaw in wrong])
     members = members_of(plugin, Origin(point.name, plugin.version), source)
     return Loaded(point.name, plugin.version, source, tuple(members))
-
-
-def broken() -> Iterator[tuple[str, list[str]]]:
-    """Installed plugins that cannot be used: name, and why."""
-    for name, point in installed().items():
-        try:
-            from_entry_point(point)
-        except PluginError as error:
-            yield name, error.reasons
