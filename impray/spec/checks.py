@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from impray.spec.data import Kur, Stimulus
 from impray.spec.errors import Problem
 from impray.spec.measure import MEASURE_KINDS, Cavity, Course, Flow, MeasureSpec, Sinusoid
+from impray.spec.nets import Mlp
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
 from impray.spec.search import AtDensity, Reading
 from impray.spec.sweep import Sweep
@@ -235,7 +236,8 @@ def _not_of_the_flow(trial: Trial, asked: Flow) -> Iterator[str]:
     net = trial.net
     if not isinstance(trial.data, Stimulus) or trial.data.classes != 2:
         yield "is about two classes of nlgp, kur, ising or elliptical inputs"
-    if (net.hidden, net.activation, net.bias, net.readout) != ((1,), "relu", False, "mean"):
+    neuron = ((1,), "relu", False, "mean")
+    if not isinstance(net, Mlp) or (net.hidden, net.activation, net.bias, net.readout) != neuron:
         yield "is about a single neuron: net: {hidden: [1], activation: relu, bias: false, outputs: 1, readout: mean}"
     if trial.train.momentum or trial.train.weight_decay:
         yield "is about plain gradient descent: no momentum, no weight_decay"
