@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from impray.spec import axes, left_out
 from impray.spec.errors import Problem, SweepError
 from impray.spec.left_out import ReadSizes
+from impray.spec.nets import left_out as nets_left_out
+from impray.spec.nets.left_out import AskSizes
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.spec.wording import dotted, near, problems, show, vocabulary
@@ -48,7 +50,11 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.V
 
 
 def load(
-    path: str | Path, sets: Sequence[str] = (), check: Check = lambda sweep: [], sizes: ReadSizes | None = None
+    path: str | Path,
+    sets: Sequence[str] = (),
+    check: Check = lambda sweep: [],
+    sizes: ReadSizes | None = None,
+    layers: AskSizes | None = None,
 ) -> Sweep:
     """The sweep in a YAML file, with `--set` overrides applied.
 
@@ -57,9 +63,10 @@ def load(
              mapping replaces what is there.
              check: gives more problems, told with the others.
              sizes: reads what `trial.data` leaves out because its files say it; None: it is at its default, or missing.
+             layers: asks the factory of a `kind: module` for the layers that `net` leaves out; None: they are missing.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets, check, sizes)
+    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, layers)
 
 
 def read(
@@ -68,19 +75,18 @@ def read(
     sets: Sequence[str] = (),
     check: Check = lambda sweep: [],
     sizes: ReadSizes | None = None,
+    layers: AskSizes | None = None,
 ) -> Sweep:
     """As `load`, of a YAML text; `source` names it in errors."""
     reader = _Reader(source)
     document = reader.document(text)
     for item in sets:
         reader.override(document, item)
-    unread: list[Problem] = []
     other = copy.deepcopy(document)
-    if sizes is not None:
-        unread = left_out.fill(document, sizes)
+    unread = _filled(document, sizes, layers)
     sweep, found = _checked(document)
-    if sizes is not None and unread:
-        left_out.fill(other, sizes, large=True)
+    if unread:
+        _filled(other, sizes, layers, large=True)
         always = _checked(other)[1]
         found = [*unread, *(problem for problem in found if problem in always)]
     told = {problem.path for problem in found}
@@ -88,6 +94,15 @@ def read(
     if sweep is None or found or reader.problems:
         raise SweepError(source, _in_order([*reader.problems, *_placed(found, reader.places, reader.written)]))
     return sweep
+
+
+def _filled(
+    document: dict[str, Any], sizes: ReadSizes | None, layers: AskSizes | None, *, large: bool = False
+) -> list[Problem]:
+    """Fill in what files and factories say, the data's first; what is wrong with them."""
+    unread = left_out.fill(document, sizes, large=large) if sizes is not None else []
+    unasked = nets_left_out.fill(document, layers, large=large) if layers is not None else []
+    return [*unread, *unasked]
 
 
 def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> Sweep:

@@ -21,11 +21,14 @@ class LayerSize(Spec):
 
     shape: Annotated[
         tuple[Annotated[int, Field(ge=1)], ...],
-        Field(min_length=2, description="of its weight: units, inputs; or channels, channels of the input, rows, columns"),
+        Field(
+            min_length=2, description="of its weight: units, inputs; or channels, channels of the input, rows, columns"
+        ),
     ]
     bias: bool = True
     dense: Annotated[
-        bool, Field(description="whether a unit reads all that lies below, once; a kernel that is moved over it does not")
+        bool,
+        Field(description="whether a unit reads all that lies below, once; a kernel that is moved over it does not"),
     ] = True
 
 
@@ -73,13 +76,15 @@ class Module(NetSpec):
     def _numbers_in_arguments_are_canonical(cls, values: Any) -> Any:
         # 1 and 1.0 ask for the same thing, as everywhere; the factory gets a whole number.
         if isinstance(values, dict) and isinstance(values.get("arguments"), dict):
-            return {**values, "arguments": _whole(values["arguments"])}
+            return {**values, "arguments": plain(values["arguments"])}
         return values
 
     @model_validator(mode="after")
     def _asked(self) -> Module:
         if not self.sizes:
-            raise ValueError("sizes: is missing: the layers, first to last, such as [{shape: [100, 784]}, {shape: [2, 100]}]")
+            raise ValueError(
+                "sizes: is missing: the layers, first to last, such as [{shape: [100, 784]}, {shape: [2, 100]}]"
+            )
         return self
 
     def output_count(self, classes: int) -> int:
@@ -104,9 +109,10 @@ class Module(NetSpec):
         return self.model_copy(update={"init": self.init.model_copy(update={"scale": 1.0})})
 
 
-def _whole(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Arguments of a factory with whole numbers for whole floats."""
     if isinstance(value, dict):
-        return {name: _whole(part) for name, part in value.items()}
+        return {name: plain(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_whole(part) for part in value]
+        return [plain(part) for part in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
