@@ -6,14 +6,14 @@ import hashlib
 import json
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
 from impray.spec.data import Data
-from impray.spec.nets import Kernel, Mlp, Module
+from impray.spec.nets import Kernel, Mlp, Net
 from impray.spec.prune import Method, Prune
 from impray.spec.training import Sgd
 
@@ -30,16 +30,9 @@ class Trial(Spec):
     """Everything that decides a network's numbers but its method and seed."""
 
     data: Data
-    net: Annotated[Mlp | Module, Field(discriminator="kind")] = Mlp()
+    net: Net = Mlp()
     train: Sgd = Sgd()
     prune: Prune = Prune()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _net_is_an_mlp_unless_it_says(cls, values: Any) -> Any:
-        # A union asks for the tag before its members' defaults are known; sweeps leave out `kind: mlp`.
-        net = values.get("net") if isinstance(values, dict) else None
-        return {**values, "net": {"kind": "mlp", **net}} if isinstance(net, dict) else values
 
     @model_validator(mode="after")
     def _possible(self) -> Trial:
