@@ -28,7 +28,7 @@ def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
     for net in range(state.nets):
         inputs, labels = state.held_out(net)
         params, stats = state.one(net, "end")
-        outputs = preactivations(state.arch, params, inputs, stats, [len(state.arch.layers)])[0]
+        outputs = preactivations(state.network, params, inputs, stats, [len(state.layers)])[0]
         values.append(function(outputs, labels).double())
     return torch.stack(values).cpu()
 

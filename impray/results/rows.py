@@ -22,8 +22,7 @@ Rows = dict[str, list[dict]]
 def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
     """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`."""
     found: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": [], "steps": []}
-    well = [lineage for lineage, how in zip(finished.lineages, finished.status, strict=True) if how == "done"]
-    place = {lineage.id: net for net, lineage in enumerate(well)}
+    place = {lineage.id: net for net, lineage in enumerate(finished.well)}
     of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
     for lineage, how, trained, density in of_lineages:
         shared = keys(pack, lineage) | {"round": finished.round}
@@ -42,6 +41,17 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
             | {"measured": measured(pack.asked), "wall_s": finished.wall_s / len(finished.lineages)}
         )
     return found
+
+
+def fate_rows(
+    pack: Pack, lineage: Lineage, fates: Sequence[Mapping], made_with: Mapping[int, Mapping[str, str]]
+) -> list[dict]:
+    """Rows of the table `fates` of one lineage.
+
+    Args:    made_with: round -> the measures that its numbers are of, with the hashes of their parameters.
+    """
+    texts = {round: {"measured": measured(asked)} for round, asked in made_with.items()}
+    return [{**keys(pack, lineage), **row, **texts[row["round"]]} for row in fates]
 
 
 def keys(pack: Pack, lineage: Lineage) -> dict:

@@ -59,6 +59,20 @@ def ranks_trained(lineage: Lineage) -> bool:
     return lineage.method == "imp"
 
 
+FOLLOWS: dict[str, str] = {"reinit": "imp", "shuffled": "imp"}
+
+
+def leader_of(lineage: Lineage) -> Lineage | None:
+    """The lineage whose masks this one follows, of the same trial and seed; None for methods with masks of their own."""
+    leader = FOLLOWS.get(lineage.method)
+    return None if leader is None else lineage.model_copy(update={"method": leader})
+
+
+def starts_anew(lineage: Lineage) -> bool:
+    """Whether rounds start from new initial weights rather than from theta(rewind)."""
+    return lineage.method == "reinit"
+
+
 def measure_name(measure: MeasureSpec) -> str:
     return measure.name  # type: ignore[attr-defined]  # every member of the family has one
 

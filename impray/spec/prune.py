@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from impray.spec.base import Spec
 from impray.spec.counts import falling, share
 
-Method = Literal["imp", "oneshot", "random", "cavity", "cavity_lowest"]
+Method = Literal["imp", "oneshot", "random", "cavity", "cavity_lowest", "reinit", "shuffled"]
 
 
 class CavityRule(Spec):
