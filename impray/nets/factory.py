@@ -196,7 +196,8 @@ class _Run:
             inputs = torch.randn(_SAMPLES, *recipe.module_shape)
             try:
                 self._train(inputs)
-                self._evaluate(inputs)
+                if not self.wrong:
+                    self._evaluate(inputs)
             except Exception as error:  # it is the user's code
                 self.wrong.append(f"fails on inputs of shape {tuple(inputs.shape)}: {told(error)}")
 

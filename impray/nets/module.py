@@ -216,9 +216,9 @@ class ModuleNetwork(Network):
         params: Params,
         inputs: Float[Tensor, "sample input"],
         stats: Params | None,
-        below: Float[Tensor, "sample unit"] | None,
+        below: Float[Tensor, "sample lower"] | None,
         layer: Layer,
-    ) -> tuple[Float[Tensor, "unit input"], Float[Tensor, "sample input"]]:
+    ) -> tuple[Float[Tensor, "unit feature"], Float[Tensor, "sample feature"]]:
         """As `Network.addends`; the inputs are those that the module hands to the layer, normalised where it does that."""
         assert layer.dense, "a moved kernel has no one input per weight"
         seen: list[Tensor] = []

@@ -51,8 +51,9 @@ class _Stacked(torch.autograd.Function):
         ctx.save_for_backward(flat, wide)
         ctx.shapes = x.shape, weight.shape, bias is not None
         out = torch.bmm(flat, wide.mT, out=layout.empty(flat, len(flat), flat.shape[1], wide.shape[1]))
-        out = out[:, : x[0, ..., 0].numel(), : weight.shape[1]]
-        return (out if bias is None else out + bias.unsqueeze(1)).reshape(*x.shape[:-1], weight.shape[1])
+        out = out[:, : x[0, ..., 0].numel(), : weight.shape[1]].reshape(*x.shape[:-1], weight.shape[1])
+        # New memory in any case: autograd forbids what a module may do with it, such as a ReLU in place, on a view.
+        return out.clone() if bias is None else out + bias.view(len(x), *[1] * (x.dim() - 2), weight.shape[1])
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
@@ -72,7 +73,7 @@ class _Stacked(torch.autograd.Function):
         return dx, dweight, dbias
 
 
-def _laid_out(x: Float[Tensor, "net row col"]) -> Float[Tensor, "net row col"]:
+def _laid_out(x: Float[Tensor, "net row col"]) -> Float[Tensor, "net wide_row wide_col"]:
     """`x` with every net's matrix on a cache line, and with 2 rows and columns or more, the added ones 0."""
     nets, rows, cols = x.shape
     if rows > 1 and cols > 1:

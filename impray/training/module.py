@@ -6,6 +6,7 @@ gradient. Only the slope of the loss by the outputs is made by hand, as for the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -14,50 +15,49 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.nets import layout
-from impray.nets.base import Params
+from impray.nets.base import Network, Params
 from impray.nets.module import ModuleNetwork
 from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
 from impray.training.losses import Slope, mean_of
-from impray.training.schedules import Pace
-from impray.training.updates import OPTIMIZERS
+from impray.training.updates import Optimizer
 
 
-class Group:
-    """Nets that are updated by the same arithmetic."""
+class ModuleEngine:
+    """Nets that are updated by the same arithmetic (an `Engine`)."""
 
     def __init__(
         self,
-        network: ModuleNetwork,
+        network: Network,
         specs: Sequence[StepsSpec],
+        optimizer: Optimizer,
         params: Params,
         masks: Params,
-        pace: Pace | None,
         noise: Sequence[int],
     ) -> None:
-        """`params` are taken over. masks: in the parameters' dtype. noise: seeds of what training itself draws (dropout)."""
-        first = params[network.trained[0]]
-        batch, outputs = specs[0].batch, network.recipe.outputs
-        self._network, self._batch = network, batch
-        self._optimizer = OPTIMIZERS[type(specs[0])](specs, pace, first)
-        self._fixed = {name: value for name, value in params.items() if name not in network.trained}
-        for name, mask in masks.items():
-            if name in self._fixed:
-                self._fixed[name].mul_(mask)
+        assert isinstance(network, ModuleNetwork)
+        nets, outputs, loss, batch = len(specs), network.recipe.outputs, specs[0].loss, specs[0].batch
+        if outputs == 1 and loss != "mse":
+            raise ShapeError("a single output takes the loss mse")
+        self._network, self._shape = network, (nets, batch, math.prod(network.recipe.input_shape))
+        own = {name: layout.copied(value) for name, value in params.items()}
         self._parameters = {
-            name: self._optimizer.parameter(params[name], masks.get(name), decays=params[name].dim() > 2)
+            name: optimizer.parameter(own[name], masks.get(name), decays=own[name].dim() > 2)
             for name in network.trained
         }
-        self._state = network.begun(first, len(first))
-        like = layout.empty(first, len(first), outputs, batch)
-        self._slope = Slope(specs[0].loss, outputs, like, first.new_full((len(first),), mean_of(specs[0].loss, batch, outputs)))
-        self._noise = _Noise(noise, first.device)
+        self._fixed = {name: value for name, value in own.items() if name not in self._parameters}
+        for name in self._fixed.keys() & masks.keys():
+            self._fixed[name].mul_(masks[name])
+        first = own[network.trained[0]]
+        self._state = network.begun(first, nets)
+        ones = torch.full((nets,), mean_of(loss, batch, outputs), dtype=first.dtype, device=first.device)
+        self._slope = Slope(loss, outputs, layout.empty(first, nets, outputs, batch), ones)
+        self._noise = Noise(noise, first.device)
 
     def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
-        """One update of every net."""
-        if x.shape[1] != self._batch:
-            raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for batch size {self._batch}")
-        self._optimizer.advance()
+        """As `Engine.step`."""
+        if x.shape != self._shape:
+            raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
         gradients = self._gradients(x, labels)
         for name, parameter in self._parameters.items():
             parameter.apply(gradients[name])
@@ -73,23 +73,23 @@ class Group:
         return {name: torch.zeros_like(leaf) if slope is None else slope for (name, leaf), slope in pairs}
 
     def _one_by_one(self, params: Params, state: Params, x: Tensor) -> Tensor:
-        outputs = []
+        x, outputs = layout.aligned(x), []
         for net in range(len(x)):
             own, of_net = ({name: value[net] for name, value in tensors.items()} for tensors in (params, state))
             with self._noise.of(net):
-                outputs.append(self._network.outputs_of_one(own, of_net, layout.aligned(x)[net]))
+                outputs.append(self._network.outputs_of_one(own, of_net, x[net]))
         return torch.stack(outputs)
 
     def params(self) -> Params:
-        """Views."""
+        """As `Engine.params`: views."""
         return {**self._fixed, **{name: one.value for name, one in self._parameters.items()}}
 
     def stats(self) -> Params:
-        """Views."""
+        """As `Engine.stats`: the state of the modules' norms; views."""
         return self._state
 
 
-class _Noise:
+class Noise:
     """A stream of torch's global generator for each net, which stays as it is outside of `of`."""
 
     def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
