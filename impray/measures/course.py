@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from impray.measures.forward import first_of_each_class
@@ -19,6 +19,7 @@ from impray.measures.scale import norm
 from impray.measures.state import Readings, RoundState
 from impray.nets.base import Network, Params
 from impray.spec import measure as spec
+from impray.training.losses import mean
 
 _TOGETHER = 2**24  # numbers of held-out inputs up to which all nets' are laid together; more are read where they are
 
@@ -68,9 +69,7 @@ class Recorder:
             whole = len(self._held_out) == 1
             of_part = params if whole else {name: value[some].clone() for name, value in params.items()}
             outputs = self._network.preactivations(of_part, inputs)[-1].double()
-            found.append(
-                _cross_entropy(outputs, labels) if self._loss == "cross_entropy" else _squares(outputs, labels)
-            )
+            found.append(mean(self._loss, outputs, labels))
             first = some.stop
         return torch.cat(found)
 
@@ -93,17 +92,6 @@ class Recorder:
                     for unit in range(units)
                 ]
         return rows
-
-
-def _cross_entropy(outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]) -> Tensor:
-    chosen = outputs.gather(2, labels[..., None])[..., 0]
-    return (outputs.logsumexp(dim=2) - chosen).mean(dim=1)
-
-
-def _squares(outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]) -> Tensor:
-    classes = torch.arange(outputs.shape[2], device=outputs.device)
-    targets = labels[..., None] if outputs.shape[2] == 1 else labels[..., None] == classes
-    return (outputs - targets.double()).square().flatten(1).mean(dim=1)
 
 
 def measure(asked: spec.Course, state: RoundState) -> Readings:

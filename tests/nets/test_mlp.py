@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from impray.nets import NETS, layout, mlp
+from impray.nets import NETS, layout, mlp, module
 from impray.spec.nets import Init, Mlp, Module
 
 torch.set_num_threads(1)
