@@ -13,7 +13,7 @@ from impray.data import PackData, open_pack
 from impray.lineage.courses import Courses
 from impray.nets import NETS, Params
 from impray.spec.pack import Pack
-from impray.spec.trial import Lineage
+from impray.spec.trial import Lineage, stream_seed
 from impray.training import TRAINERS, Task, Trained
 
 
@@ -45,7 +45,8 @@ class Training:
         data = self.opened(lineages)
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
-        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots))
+        noise = [stream_seed(lineage.seed, "noise", round) for lineage in lineages]
+        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), noise=noise)
         train = TRAINERS[type(specs[0])]
         if not record or self.courses.every is None:
             return train(task)

@@ -35,8 +35,9 @@ class Engine(Protocol):
         ...
 
 
-MakeEngine = Callable[[Network, Sequence[StepsSpec], Optimizer, Params, Params], Engine]
-"""(network, specs, optimizer, parameters, masks in their dtype, where there are any) -> engine; what it is given is not modified.
+MakeEngine = Callable[[Network, Sequence[StepsSpec], Optimizer, Params, Params, Sequence[int]], Engine]
+"""(network, specs, optimizer, parameters, masks in their dtype, where there are any, seeds of noise) -> engine; what it is given is
+not modified.
 
 It asks `optimizer.parameter` for each tensor that it trains. Specs share loss and batch.
 """
@@ -54,6 +55,7 @@ class Groups:
         masks: Params | None,
         begin: int,
         updates: int,
+        noise: Sequence[int] = (),
     ) -> None:
         """As in `Task`; updates: how many steps will be made at most."""
         like = next(iter(params.values()))
@@ -64,13 +66,16 @@ class Groups:
         self._nets = len(like)
         self._pace = pace(specs, begin, updates, like.device)
         given = {name: mask.to(params[name].dtype) for name, mask in (masks or {}).items() if mask is not None}
+        noise = noise or [0] * len(specs)
         self._groups: list[tuple[Tensor, Optimizer, Engine]] = []
         for chosen in alike(specs):
             index = torch.tensor(chosen, device=like.device)
             some = [specs[net] for net in chosen]
             optimizer = OPTIMIZERS[type(some[0])](some, self._pace, like)
             own = [{name: value[index] for name, value in tensors.items()} for tensors in (params, given)]
-            self._groups.append((index, optimizer, make(network, some, optimizer, *own)))
+            self._groups.append(
+                (index, optimizer, make(network, some, optimizer, *own, [noise[net] for net in chosen]))
+            )
 
     def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
         """One update of every net."""
