@@ -65,9 +65,6 @@ class ModuleNetwork(Network):
         self.trained = tuple(name for name, part in self._module.named_parameters() if part.requires_grad)
         tensors = {name: value.detach() for name, value in self._named()}
         self._state = {name: tensors[name] for name in self._about.state}
-        for part in self._module.modules():
-            if type(part) is nn.Linear:
-                part.forward = partial(stacked.product, part)
         self.why = self._why_not_packed()
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
@@ -136,7 +133,8 @@ class ModuleNetwork(Network):
     ) -> Float[Tensor, "net sample output"]:
         """What all nets give in training, as one program; `state` is moved on in place. For `packed` networks."""
         self._module.train()
-        return vmap(self._called)(params, state, inputs)
+        with stacked.products(self._module):
+            return vmap(self._called)(params, state, inputs)
 
     def outputs_of_one(
         self, params: Params, state: Params, inputs: Float[Tensor, "sample input"]

@@ -9,6 +9,9 @@ column or row takes another path when the pack has one net.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -83,6 +86,18 @@ def _laid_out(x: Float[Tensor, "net row col"]) -> Float[Tensor, "net wide_row wi
     return wide
 
 
-def product(module: nn.Linear, x: Tensor) -> Tensor:
-    """`module(x)`, to stand in its place in a module that runs under vmap."""
+@contextmanager
+def products(module: nn.Module) -> Iterator[None]:
+    """While entered, the plain Linear layers of `module` make these products; for what runs under vmap."""
+    plain = [part for part in module.modules() if type(part) is nn.Linear]
+    for part in plain:
+        part.forward = partial(_product, part)
+    try:
+        yield
+    finally:
+        for part in plain:
+            del part.forward
+
+
+def _product(module: nn.Linear, x: Tensor) -> Tensor:
     return _Product.apply(x, module.weight, module.bias)  # type: ignore[return-value]

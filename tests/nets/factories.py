@@ -67,6 +67,23 @@ def branching(input_shape, outputs):
     return Branching(math.prod(input_shape), outputs)
 
 
+class Frozen(nn.Module):
+    """Random features, times a constant, under a trained readout."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.features, self.readout = nn.Linear(inputs, 6, bias=False), nn.Linear(6, outputs)
+        self.features.weight.requires_grad_(False)
+        self.register_buffer("gain", torch.rand(6))
+
+    def forward(self, x):
+        return self.readout(torch.relu(self.features(x.flatten(1))) * self.gain)
+
+
+def frozen(input_shape, outputs):
+    return Frozen(math.prod(input_shape), outputs)
+
+
 # --- what cannot be used ---
 
 

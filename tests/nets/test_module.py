@@ -4,7 +4,7 @@ from nets import factories
 from torch import nn
 
 from impray.nets.factory import examined, sizes
-from impray.nets.module import ModuleNetwork, Recipe, architecture
+from impray.nets.module import Recipe, architecture
 from impray.spec.errors import SweepError
 from impray.spec.nets import Module
 
