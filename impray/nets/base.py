@@ -107,7 +107,8 @@ class Network(ABC):
     ) -> tuple[Float[Tensor, "unit feature"], Float[Tensor, "sample feature"]]:
         """Weights w and inputs h of one dense layer of one net, whose products w h add up to its preactivations, offsets left out.
 
-        Args:    params, stats: with a net axis of 1. below: preactivations of the layer below; None for the first layer.
+        Args:    params, stats: with a net axis of 1. below: preactivations of the layer below; None for the first layer, and
+                 where that one is not dense.
         """
         ...
 
