@@ -11,7 +11,7 @@ from impray.lineage.checkpoint import Record, record_from_bytes, record_to_bytes
 from impray.lineage.memory import Memory
 from impray.lineage.training import Training, of_net
 from impray.lineage.trunks import Trunks
-from impray.masks import RULES, Masks, Past, full, scopes
+from impray.masks import Masks, Past, full, next_mask, scopes
 from impray.nets import Params
 from impray.spec.data import Stimulus
 from impray.spec.pack import leader_of, starts_anew
@@ -113,7 +113,7 @@ class Records:
         masks: Masks = {}
         for scope in scopes(prune, self._layers):
             keep = prune.kept(scope.flat(past.everything).numel(), round)
-            masks |= scope.unflat(RULES[lineage.method](past, scope, keep), past.everything)
+            masks |= scope.unflat(next_mask(lineage.method, past, scope, keep), past.everything)
         return masks
 
     def _past(self, lineage: Lineage, round: int) -> Past:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.masks.scope import Masks
+from impray.masks.scope import Masks, Scope
 from impray.nets.base import Network, Params
 from impray.spec.prune import Prune
 
@@ -40,3 +40,7 @@ class Past:
     sample: Callable[[int], Sample]
     fresh: bool
     generator: torch.Generator
+
+
+Rule = Callable[[Past, Scope, int], Tensor]
+"""rule(past, scope, keep): the next mask of a scope, [prunable], bool, with `keep` entries."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import polars as pl
 
@@ -16,7 +15,8 @@ from impray.results import tables
 from impray.results.rows import covers
 from impray.results.schema import OF_ROUNDS
 from impray.results.store import Place, opened
-from impray.spec.measure import MEASURE_KINDS
+from impray.spec import families
+from impray.spec.family import until_changed
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
@@ -106,11 +106,11 @@ def _is_whole(row: Mapping, counts: Mapping[str, int]) -> bool:
     )
 
 
-@cache
+@until_changed
 def _measures_with(table: str) -> frozenset[str]:
     """Names of the measures that have rows in `units` or `masks` in every round."""
     columns = {"units": "unit_columns", "masks": "mask_columns"}[table]
-    return frozenset(kind.model_fields["name"].default for kind in MEASURE_KINDS if getattr(kind, columns))
+    return frozenset(kind.model_fields["name"].default for kind in families.measures.specs if getattr(kind, columns))
 
 
 def counted(counts: Mapping[str, int]) -> str:

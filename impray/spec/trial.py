@@ -12,9 +12,11 @@ from pydantic import Field, model_validator
 
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
-from impray.spec.data import Data
-from impray.spec.nets import Kernel, Mlp, Net
-from impray.spec.prune import Method, Prune
+from impray.spec.families import Data, Method, Net, Training, rule_of
+from impray.spec.family import embeds
+from impray.spec.nets import Kernel, Mlp
+from impray.spec.prune import Prune
+from impray.spec.rules import RuleSpec
 from impray.spec.training import Sgd
 
 
@@ -26,12 +28,13 @@ class Impossible(ValueError):
         super().__init__(" | ".join(f"{path}: {why}" for path, why in pairs))
 
 
+@embeds
 class Trial(Spec):
     """Everything that decides a network's numbers but its method and seed."""
 
     data: Data
     net: Net = Mlp()
-    train: Sgd = Sgd()
+    train: Training = Sgd()
     prune: Prune = Prune()
 
     @model_validator(mode="after")
@@ -135,6 +138,7 @@ class Trial(Spec):
         return [Lineage(trial=self, method=method, seed=seed) for method in methods for seed in seeds]
 
 
+@embeds
 class Lineage(Spec):
     """One chain train -> prune -> rewind -> train ... of one network."""
 
@@ -147,6 +151,11 @@ class Lineage(Spec):
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
         return _digest({**self.trial.canonical, **self.trial.counted, "method": self.method, "seed": self.seed})
 
+    @property
+    def rule(self) -> RuleSpec:
+        """The rule that its masks come from, with its parameters."""
+        return rule_of(self.method, self.trial.prune.rules)
+
     @cached_property
     def trunk(self) -> str:
         """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
@@ -155,7 +164,7 @@ class Lineage(Spec):
 
 
 def stream_seed(seed: int, stream: str, round: int = 0) -> int:
-    """Seed of a named random stream (`init`, `data`, `order`, `noise`, `prune`, `held_out`): a hash, 0 to 2^63 - 1.
+    """Seed of a named random stream (`init`, `data`, `order`, `prune`, `held_out`): a hash, 0 to 2^63 - 1.
 
     It knows neither trial nor pack, so trials share their random numbers and neighbours do not matter.
     """

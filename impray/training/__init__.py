@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from impray.spec.training import Adam, AdamW, Sgd, TrainingSpec
-from impray.training import loop
+from collections.abc import MutableMapping
+
+from impray.spec import families
+from impray.spec.family import Implementations
+from impray.spec.training import TrainingSpec
 from impray.training.base import Task, Trained, Trainer
 
 __all__ = ["TRAINERS", "Task", "Trained", "Trainer"]
 
-TRAINERS: dict[type[TrainingSpec], Trainer] = {
-    Sgd: loop.train,
-    Adam: loop.train,
-    AdamW: loop.train,
-}
+
+TRAINERS: MutableMapping[type[TrainingSpec], Trainer] = Implementations(families.training)

@@ -1,7 +1,5 @@
 """Laws of every rule: exact counts, nothing comes back, ties by position; scopes and counts."""
 
-from typing import get_args
-
 import pytest
 import torch
 
@@ -11,9 +9,10 @@ from impray.masks.magnitude import magnitude
 from impray.masks.random import random
 from impray.masks.ranked import ranked
 from impray.nets.mlp import architecture, initial
+from impray.spec import families
 from impray.spec.counts import counts
 from impray.spec.nets import Mlp
-from impray.spec.prune import Method, Prune
+from impray.spec.prune import Prune
 from impray.spec.trial import Trial
 
 
@@ -54,7 +53,7 @@ def test_magnitude_keeps_the_asked_number_and_revives_nothing(size, ties):
 
 
 def test_every_method_has_one_rule():
-    assert set(RULES) == set(get_args(Method))
+    assert set(RULES) == set(families.rules.tags)
 
 
 @pytest.mark.parametrize("highest_first", [True, False])
