@@ -3,8 +3,9 @@
     cross_entropy   mean over samples of log(sum_k exp(y_k)) - y_label
     mse             mean over samples and outputs of (y_k - target_k)^2; targets one-hot, or the label 0/1 of a single output
 
-`Slope` is what training by hand needs; `mean` is for all nets at once, and for autograd; `of_net` for one net's many held-out samples. The
-last two differ in their last bits (log_softmax against logsumexp), so rows that were written with either keep it.
+`Slope` is what training by hand needs; `mean` is for all nets at once, and for autograd; `of_net` for one net's many held-out
+samples. The last two differ in their last bits (logsumexp against log_softmax, and the order of sums where outputs do not lie
+contiguously), so each stays as rows were written with it.
 """
 
 from __future__ import annotations
