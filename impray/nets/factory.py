@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from impray.nets.base import Layer
 from impray.spec.errors import Problem, SweepError
+from impray.spec.nets import LayerSize
 from impray.spec.wording import near, show
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -263,13 +264,7 @@ class _Run:
         assert weight is not None
         shape = tuple(weight.shape)
         dense = self._whole.get(name, False) and self._calls.count(name) == 1
-        flat = (weight[0].numel(),)
-        if dense and number == 1 and flat == (torch.Size(self._recipe.input_shape).numel(),):
-            inputs = self._recipe.input_shape
-        elif isinstance(module, nn.Conv2d):
-            inputs = shape[2:] if shape[1] == 1 else shape[1:]  # as images have them: one channel is none
-        else:
-            inputs = flat
+        inputs = LayerSize(shape=shape, dense=dense).input_shape(number, self._recipe.input_shape)
         names = parameter_name(name, "weight"), None if bias is None else parameter_name(name, "bias")
         return Layer(number, *names, shape, inputs, dense)
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -80,7 +80,7 @@ class ModuleNetwork(Network):
     def packed(self) -> bool:
         return not self.why
 
-    @cached_property
+    @property
     def exact(self) -> bool:
         """As `Network.exact`; see the module's first words."""
         if not self.packed:

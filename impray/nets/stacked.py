@@ -91,7 +91,7 @@ def products(module: nn.Module) -> Iterator[None]:
     """While entered, the plain Linear layers of `module` make these products; for what runs under vmap."""
     plain = [part for part in module.modules() if type(part) is nn.Linear]
     for part in plain:
-        part.forward = partial(_product, part)
+        part.forward = partial(_product, part)  # type: ignore[assignment]
     try:
         yield
     finally:

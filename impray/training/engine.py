@@ -72,9 +72,9 @@ class Groups:
             index = torch.tensor(chosen, device=like.device)
             some = [specs[net] for net in chosen]
             optimizer = OPTIMIZERS[type(some[0])](some, self._pace, like)
-            own = [{name: value[index] for name, value in tensors.items()} for tensors in (params, given)]
+            own, masked = ({name: value[index] for name, value in tensors.items()} for tensors in (params, given))
             self._groups.append(
-                (index, optimizer, make(network, some, optimizer, *own, [noise[net] for net in chosen]))
+                (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen]))
             )
 
     def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:

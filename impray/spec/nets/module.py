@@ -31,6 +31,16 @@ class LayerSize(Spec):
         Field(description="whether a unit reads all that lies below, once; a kernel that is moved over it does not"),
     ] = True
 
+    def input_shape(self, number: int, of_data: tuple[int, ...]) -> tuple[int, ...]:
+        """How one unit's inputs lie: those of layer 1 as the data's, where it reads them whole; those of a kernel on images as the
+        kernel's (one channel is none, as of grey images); else in a row."""
+        inputs = math.prod(self.shape[1:])
+        if number == 1 and self.dense and inputs == math.prod(of_data):
+            return of_data
+        if len(self.shape) == 4:
+            return self.shape[2:] if self.shape[1] == 1 else self.shape[1:]
+        return (inputs,)
+
 
 class Module(NetSpec):
     """A `torch.nn.Module` that a function of yours makes: factory(input_shape, outputs, **arguments).
@@ -91,7 +101,12 @@ class Module(NetSpec):
         return 1 if self.outputs == 1 else classes
 
     def kernels(self, input_shape: tuple[int, ...], outputs: int) -> tuple[Kernel, ...]:
-        return tuple(Kernel(size.shape[0], math.prod(size.shape[1:]), size.bias) for size in self.sizes)
+        return tuple(
+            Kernel(
+                size.shape[0], math.prod(size.shape[1:]), size.bias, size.input_shape(place, input_shape), size.dense
+            )
+            for place, size in enumerate(self.sizes, start=1)
+        )
 
     def words(self, kernels: tuple[Kernel, ...]) -> str:
         layers = ":".join("x".join(map(str, size.shape)) for size in self.sizes)
