@@ -58,7 +58,7 @@ class Groups:
         noise: Sequence[int] = (),
     ) -> None:
         """As in `Task`; updates: how many steps will be made at most."""
-        like = next(iter(params.values()))
+        like = next(value for value in params.values() if value.is_floating_point())
         if len(specs) != len(like):
             raise ShapeError(f"{len(specs)} training specs for {len(like)} nets")
         if len({(one.batch, one.loss) for one in specs}) != 1:
