@@ -1,12 +1,12 @@
 """Laws of training modules: the mlp written as one, torch.optim net by net, masks, neighbours, noise."""
 
-import copy
 import warnings
 
 import pytest
 import torch
 from nets import factories
 from torch import nn
+from training.packs import FixedData
 
 from impray.nets import mlp
 from impray.nets.factory import sizes
@@ -28,33 +28,10 @@ OPTIMIZERS = {
 }
 
 
-class Given:
-    """Batches that are given: inputs [net, step, sample, input], labels [net, step, sample]."""
-
-    def __init__(self, nets, dtype, outputs=3, steps=STEPS):
-        generator = torch.Generator().manual_seed(7)
-        self.x = torch.randn(nets, steps, BATCH, INPUTS, generator=generator, dtype=torch.float64).to(dtype)
-        self.y = torch.randint(0, outputs, (nets, steps, BATCH), generator=generator)
-        self.block, self.next = 4, 0
-        self.nets, self.inputs, self.classes = nets, INPUTS, outputs
-
-    def start(self, round):
-        self.next = 0
-
-    def held_out(self, net):
-        return self.x[net, 0], self.y[net, 0]
-
-    def draw(self, steps):
-        first, self.next = self.next, self.next + steps
-        return {"x": self.x[:, first : self.next], "y": self.y[:, first : self.next]}
-
-    def batch(self, raw, step):
-        return raw["x"][:, step], raw["y"][:, step]
-
-    def of(self, nets):
-        part = copy.copy(self)
-        part.x, part.y, part.next = self.x[nets].clone(), self.y[nets].clone(), 0
-        return part
+def batches(nets, dtype):
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(nets, STEPS, BATCH, INPUTS, generator=generator, dtype=torch.float64).to(dtype)
+    return FixedData(x, torch.randint(0, 3, (nets, STEPS, BATCH), generator=generator), block=4)
 
 
 def network(name, **arguments):
@@ -71,7 +48,7 @@ def problem(name, nets, dtype=torch.float64, **arguments):
     params = net.initial([spec] * nets, range(nets), dtype, "cpu")
     generator = torch.Generator().manual_seed(3)
     masks = {layer.weight: torch.rand(params[layer.weight].shape, generator=generator) < 0.6 for layer in net.layers}
-    return net, params, masks, Given(nets, dtype)
+    return net, params, masks, batches(nets, dtype)
 
 
 def trained(net, specs, params, masks, data, **more):
