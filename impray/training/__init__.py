@@ -1,4 +1,4 @@
-"""One round of optimisation on a pack, one trainer or engine per file."""
+"""One round of optimisation on a pack: trainers, engines and update rules, one per file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,5 @@ from impray.spec.training import TrainingSpec
 from impray.training.base import Task, Trained, Trainer
 
 __all__ = ["TRAINERS", "Task", "Trained", "Trainer"]
-
 
 TRAINERS: MutableMapping[type[TrainingSpec], Trainer] = Implementations(families.training)
