@@ -98,12 +98,14 @@ class Examined:
 
     Args:    state: names of the buffers that training changes, such as running means. operations: torch's, by name, each once
              for every time that it ran in a forward pass. linear_calls: how often a plain `torch.nn.Linear` ran in it.
+             joins: whether a sample's outputs depend on the others in evaluation.
     """
 
     layers: tuple[Layer, ...]
     state: tuple[str, ...]
     operations: tuple[str, ...]
     linear_calls: int
+    joins: bool
 
 
 def told(error: Exception) -> str:
@@ -190,6 +192,7 @@ class _Run:
         self._calls: list[str] = []  # layers in the order in which they ran
         self._whole: dict[str, bool] = {}  # whether the inputs of a Linear were [sample, input]
         self._names = _Names()
+        self._joins = False
         self._before = {name: value.clone() for name, value in module.named_buffers()}
         self.wrong: list[str] = []
         with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -214,8 +217,15 @@ class _Run:
             self._check_order()
 
     def _evaluate(self, inputs: Tensor) -> None:
+        self._module.eval()
         with torch.no_grad():
-            self._check_shape(self._module.eval()(inputs), "evaluation")
+            outputs = self._module(inputs)
+            self._check_shape(outputs, "evaluation")
+            if not self.wrong and not torch.equal(outputs, self._module(inputs)):
+                self.wrong.append("gives other outputs for the same inputs in evaluation: let it draw in training only")
+            elif not self.wrong:
+                halves = torch.cat([self._module(half) for half in inputs.chunk(2)])
+                self._joins = not torch.allclose(outputs, halves, rtol=1e-3, atol=1e-4)  # rounding is far below
 
     def _seen(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
@@ -256,6 +266,7 @@ class _Run:
             tuple(name for name in self._before if name in norms | changed),
             tuple(self._names.seen),
             sum(type(self._layers[name]) is nn.Linear for name in self._calls),
+            self._joins,
         )
 
     def _layer(self, number: int, name: str) -> Layer:

@@ -244,9 +244,9 @@ class ModuleNetwork(Network):
         return stats if normalised else None
 
     def joins_samples(self, stats: Params | None) -> bool:
-        """As `Network.joins_samples`: batch norm does, unless it is told the statistics, or keeps none."""
-        batch_norms = [part for part in self._norms if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-        return any(not stats or part.running_var is None for part in batch_norms)
+        """As `Network.joins_samples`: batch norm does, unless it is told the statistics; what else does, a trial run shows."""
+        batch_norms = any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in self._norms)
+        return self._about.joins or (batch_norms and not stats)
 
 
 def _as(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -84,6 +84,37 @@ def frozen(input_shape, outputs):
     return Frozen(math.prod(input_shape), outputs)
 
 
+class Tokens(nn.Module):
+    """A Linear that is moved over the rows of the image."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.rows, self.head = nn.Linear(6, 5), nn.Linear(30, outputs)
+
+    def forward(self, x):
+        return self.head(self.rows(x.view(-1, 6, 6)).relu().flatten(1))
+
+
+def tokens(input_shape, outputs):
+    return Tokens(outputs)
+
+
+class Joined(nn.Module):
+    """Takes the mean over the samples out, in evaluation too."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        return self.layer(x - x.mean(0))
+
+
+def joined(input_shape, outputs):
+    return Joined(math.prod(input_shape), outputs)
+
+
 # --- what cannot be used ---
 
 
@@ -146,3 +177,16 @@ def own_generator(input_shape, outputs):
     generator.seed()
     nn.init.normal_(module[1].weight, generator=generator)
     return module
+
+
+class Noisy(nn.Module):
+    def __init__(self, outputs):
+        super().__init__()
+        self.layer = nn.Linear(36, outputs)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1) + torch.randn(1))
+
+
+def noisy(input_shape, outputs):
+    return Noisy(outputs)

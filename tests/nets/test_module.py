@@ -40,6 +40,11 @@ def test_a_dense_first_layer_reads_the_inputs_as_they_lie():
     assert network("mlp", RING).layers[0].input_shape == RING
 
 
+def test_a_linear_that_is_moved_over_its_inputs_is_not_dense():
+    rows, head = network("tokens").layers
+    assert not rows.dense and rows.input_shape == (6,) and head.dense
+
+
 def test_a_kernel_is_a_matrix_of_units_and_inputs():
     (conv, _), weight = network("cnn", COLOUR).layers, torch.arange(2 * 3 * 27.0).view(2, 3, 3, 3, 3)
     assert torch.equal(conv.matrix(weight), weight.flatten(2)) and conv.inputs == 27
@@ -57,6 +62,7 @@ def test_a_kernel_is_a_matrix_of_units_and_inputs():
         "parametrized": "computes the weight of 1",
         "unused": "does not use aside.weight",
         "backwards": "registers its layers from head to body",
+        "noisy": "draw in training only",
         "own_generator": "draw from torch's generator",
         "cnnn": "did you mean 'cnn'?",
     }.items(),
@@ -140,6 +146,7 @@ def test_without_statistics_norms_take_those_of_the_inputs_and_join_the_samples(
     assert torch.allclose(z, net.preactivations(params, 3 * x + 1, None)[0], atol=1e-4)
     assert net.joins_samples(None) and not net.joins_samples(net.begun(x, 1))
     assert not network("mlp").joins_samples(None)
+    assert network("joined").joins_samples(None) and network("joined").joins_samples({"some": x})
 
 
 def test_affine_statistics_make_a_norm_its_gain_and_offset_alone():
@@ -179,9 +186,9 @@ def test_what_cannot_be_packed_is_told_and_what_is_exact_is_known():
 
 
 @pytest.mark.parametrize("nets", [1, 2, 7, 16])
-@pytest.mark.parametrize("activation", ["ReLU", "Tanh", "LeakyReLU", "Hardtanh"])
+@pytest.mark.parametrize("activation", ["ReLU", "Tanh", "LeakyReLU", "Hardtanh", "tokens"])
 def test_a_net_has_the_same_numbers_in_every_pack_where_that_is_promised(nets, activation):
-    one = spec("deep", arguments={"activation": activation})
+    one = spec("tokens") if activation == "tokens" else spec("deep", arguments={"activation": activation})
     net = architecture(one, GREY, 2)
     assert net.exact
     x = torch.randn(nets, 5, 36, generator=torch.Generator().manual_seed(0))
