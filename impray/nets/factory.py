@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from impray.spec.nets import LayerSize
 from impray.spec.wording import near, show
 
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_PLUGINS = "impray_plugins"  # where a sweep's plugins stand among the modules, each by the stem of its file
 _SAMPLES = 4  # of a trial run: batch norm needs two
 _MOST_TOLD = 200  # characters of someone else's error message
 
@@ -72,16 +74,16 @@ class Recipe:
 
     def _function(self) -> Callable[..., Any]:
         place, _, name = self.factory.partition(":")
-        mend = "install its package, or put its folder on PYTHONPATH, on every machine that trains"
+        mend = "install its package or put its folder on PYTHONPATH, on every machine that trains; or name its file in plugins"
         try:
-            found: Any = importlib.import_module(place)
+            found: Any = sys.modules.get(f"{_PLUGINS}.{place}") or importlib.import_module(place)
         except ModuleNotFoundError as error:
             self._refuse("factory", repr(self.factory), f"cannot be imported: {error}; {mend}")
         except Exception as error:
             self._refuse("factory", repr(self.factory), f"cannot be imported: {told(error)}")
         for part in name.split("."):
             if not hasattr(found, part):
-                functions = [name for name, value in vars(found).items() if callable(value)]
+                functions = [name for name, value in getattr(found, "__dict__", {}).items() if callable(value)]
                 self._refuse("factory", repr(self.factory), f"{place} has no {part}{near(part, functions)}")
             found = getattr(found, part)
         if not callable(found):

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 from nets import factories
@@ -79,6 +81,12 @@ def test_wrong_arguments_and_a_missing_package_are_told():
         examined(recipe("mlp", arguments='{"hiden": 3}'))
     with pytest.raises(SweepError, match="PYTHONPATH"):
         examined(Recipe("no_such_package.nets:cnn", "{}", GREY, 2))
+
+
+def test_a_factory_may_stand_in_a_plugin_of_the_sweep(monkeypatch):
+    monkeypatch.setitem(sys.modules, "impray_plugins.my_nets_for_test", factories)
+    found = examined(Recipe("my_nets_for_test:mlp", "{}", GREY, 2)).layers
+    assert [layer.shape for layer in found] == [(7, 36), (2, 7)]
 
 
 def test_a_factory_that_changed_since_the_sweep_was_loaded_is_told():

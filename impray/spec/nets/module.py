@@ -50,8 +50,8 @@ class Module(NetSpec):
     Conv3d in the order of `named_modules()`, so that the last one is the output layer; other parameters are trained only. Decay acts
     on parameters of two or more dimensions.
 
-    The factory is code that you chose: it is imported and called wherever the sweep is loaded or runs. Id and version name it; say
-    another `version` when its module changes in a way that its layers' sizes do not show.
+    The factory is code that you chose: it is imported and called wherever the sweep is loaded or runs. Ids know its name, arguments,
+    `version` and layers: give it another version when it changes in a way that its layers' sizes do not show.
     """
 
     packable: ClassVar[frozenset[str]] = frozenset()
@@ -61,7 +61,8 @@ class Module(NetSpec):
         str,
         Field(
             pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$",
-            description="package.module:function, importable on every machine that trains",
+            description="package.module:function, importable on every machine that trains; or plugin:function, plugin being the stem of "
+            "a file among the sweep's plugins",
         ),
     ]
     arguments: Annotated[dict[str, JsonValue], Field(description="passed to the factory by name")] = {}
