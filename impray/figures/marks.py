@@ -38,6 +38,8 @@ LOOKS: dict[str, tuple[str, str]] = {
     "random": ("#D55E00", "^"),
     "cavity": ("#009E73", "D"),
     "cavity_lowest": ("#CC79A7", "v"),
+    "reinit": ("#E69F00", "P"),
+    "shuffled": ("#56B4E9", "X"),
     "chance": ("#8A8A8A", ""),
 }
 OTHERS = (

@@ -92,10 +92,10 @@ class Records:
         if not lineages:
             return []
         prune, length = lineages[0].trial.prune, lineages[0].trial.train.length
-        until = length - (prune.rewind_step if prune.after_rewind == "remaining" else 0)
+        begin = prune.rewind_step if prune.after_rewind == "remaining" else 0
         starts = [self.start(lineage, of_one) for lineage, of_one in zip(lineages, masks, strict=True)]
         stack = self._training.stack
-        trained = self._training.run(lineages, stack(starts), stack(masks), until, round)
+        trained = self._training.run(lineages, stack(starts), stack(masks), length - begin, round, begin=begin)
         return [
             Record(of_one, of_net(trained.params, index), of_net(trained.stats, index))
             for index, of_one in enumerate(masks)

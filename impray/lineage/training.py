@@ -36,9 +36,10 @@ class Training:
         round: int,
         snapshots: Sequence[float] = (),
         *,
+        begin: float = 0,
         record: bool = True,
     ) -> Trained:
-        """Train the networks of `lineages` in a round; see `Task`.
+        """Train the networks of `lineages` in a round, `until` so far from its start, which lies at `begin`; see `Task`.
 
         Args:    record: whether the time course is recorded, where it is asked for.
         """
@@ -46,7 +47,7 @@ class Training:
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
         noise = [stream_seed(lineage.seed, "noise", round) for lineage in lineages]
-        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), noise=noise)
+        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin, noise=noise)
         train = TRAINERS[type(specs[0])]
         if not record or self.courses.every is None:
             return train(task)
