@@ -13,7 +13,7 @@ from impray.data import PackData, open_pack
 from impray.lineage.courses import Courses
 from impray.nets import Params, network_of
 from impray.spec.pack import Pack
-from impray.spec.trial import Lineage
+from impray.spec.trial import Lineage, stream_seed
 from impray.training import Task, Trained, train_round
 
 
@@ -46,7 +46,8 @@ class Training:
         data = self.opened(lineages)
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
-        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin)
+        noise = [stream_seed(lineage.seed, "noise", round) for lineage in lineages]
+        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin, noise=noise)
         if not record or self.courses.every is None:
             return train_round(task)
         recorder = self.courses.recorder([self.held_out(lineage) for lineage in lineages])

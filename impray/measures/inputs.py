@@ -110,10 +110,10 @@ def measure(asked: spec.Inputs, state: RoundState) -> Readings:
             chosen = in_turn(labels, asked.examples)
             images.append(
                 [
-                    image(found.abs_mean.reshape(state.input_shape), "abs_mean", 0, float(found.abs_mean.mean())),
-                    image(found.variance.reshape(state.input_shape), "variance", 0, float(found.variance.mean())),
+                    image(found.abs_mean.reshape(state.data_shape), "abs_mean", 0, float(found.abs_mean.mean())),
+                    image(found.variance.reshape(state.data_shape), "variance", 0, float(found.variance.mean())),
                     *(
-                        image(inputs[place].reshape(state.input_shape), "sample", number, float(labels[place]))
+                        image(inputs[place].reshape(state.data_shape), "sample", number, float(labels[place]))
                         for number, place in enumerate(chosen.tolist())
                     ),
                 ]

@@ -95,7 +95,8 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
     """All kurtoses of every dense hidden layer's units, and the first layer's by class, at the asked points of the round."""
     layers = [layer.number for layer in state.hidden if layer.dense]
     found: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
-    listed: dict[str, Tensor | list] = {f"kurtosis_by_class{_SUFFIX[at]}": [] for at in asked.at}
+    named = [f"kurtosis_by_class{_SUFFIX[at]}" for at in asked.at if 1 in layers]
+    listed: dict[str, Tensor | list] = {name: [] for name in named}
     for net in range(state.nets):
         inputs, labels = first_of_each_class(*state.held_out(net), asked.samples)
         classes = labels[frequent(inputs, labels, fresh=state.fresh(net))].unique()

@@ -34,7 +34,7 @@ def layer_scores(
 
     Args:    params, stats: of one net, its net axis kept; stats as `Network.preactivations` takes them.
     """
-    beneath = [layer - 1 for layer in layers if layer > 1]
+    beneath = [layer - 1 for layer in layers if layer > 1 and network.layers[layer - 2].dense]
     below = dict(zip(beneath, preactivations(network, params, inputs, stats, beneath), strict=True))
     scores = {}
     for number in layers:

@@ -53,6 +53,11 @@ class RoundState:
         """How the inputs of a first-layer unit lie: (input,), (row, col) or (channel, row, col)."""
         return self.layers[0].input_shape
 
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """How the data's inputs lie; a first layer that is moved over them has another `input_shape`."""
+        return self.trials[0].data.input_shape if self.trials else self.input_shape
+
     def fresh(self, net: int) -> bool:
         """Whether every held-out sample was drawn for itself: a stimulus's are, those of a data set may be the same one twice."""
         return bool(self.trials) and isinstance(self.trials[net].data, Stimulus)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from impray.nets.base import Layer, Network, Params
 from impray.spec import families
 from impray.spec.errors import MemberError
 from impray.spec.family import BUILT_IN, Implementations
-from impray.spec.nets import Kernel, NetSpec
+from impray.spec.nets import NetSpec
 
 __all__ = ["NETS", "Layer", "Network", "Params", "network_of"]
 
@@ -28,13 +28,16 @@ def network_of(spec: NetSpec, input_shape: tuple[int, ...], outputs: int) -> Net
     tag = families.nets.tag_of(member.spec)
     if not isinstance(network, Network):
         raise MemberError(tag, member.source, f"must give an impray.nets.Network, not {type(network).__name__}")
-    told = spec.kernels(input_shape, outputs)
-    made = tuple(Kernel(layer.units, layer.inputs, layer.bias is not None) for layer in network.layers)
+    told = _sizes((kernel.inputs, kernel.units, kernel.bias) for kernel in spec.kernels(input_shape, outputs))
+    made = _sizes((layer.inputs, layer.units, layer.bias is not None) for layer in network.layers)
     if told != made:
-        why = f"its `kernels` tells of {_sizes(told)}, and its network has {_sizes(made)}"
+        why = f"its `kernels` tells of {told}, and its network has {made}"
         raise MemberError(tag, member.source, why)
     return network
 
 
-def _sizes(kernels: tuple[Kernel, ...]) -> str:
-    return ", ".join(f"{k.inputs} x {k.units}{'' if k.bias else ' without bias'}" for k in kernels) or "no layers"
+def _sizes(layers: Iterable[tuple[int, int, bool]]) -> str:
+    return (
+        ", ".join(f"{inputs} x {units}{'' if bias else ' without bias'}" for inputs, units, bias in layers)
+        or "no layers"
+    )

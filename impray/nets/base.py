@@ -59,7 +59,7 @@ class Network(ABC):
     """The shared form of the nets of a pack. A net's numbers do not depend on its neighbours (`exact`: not in the last bit).
 
     Attributes: layers: first to last. exact: whether a net's numbers are the same, bit for bit on one kind of CPU, whatever
-    nets stand beside it.
+    nets stand beside it. packed: whether nets train as one program, which a CUDA graph may record; else one after the other.
     """
 
     @property
@@ -68,6 +68,10 @@ class Network(ABC):
 
     @property
     def exact(self) -> bool:
+        return True
+
+    @property
+    def packed(self) -> bool:
         return True
 
     @abstractmethod
@@ -103,7 +107,8 @@ class Network(ABC):
     ) -> tuple[Float[Tensor, "unit feature"], Float[Tensor, "sample feature"]]:
         """Weights w and inputs h of one dense layer of one net, whose products w h add up to its preactivations, offsets left out.
 
-        Args:    params, stats: with a net axis of 1. below: preactivations of the layer below; None for the first layer.
+        Args:    params, stats: with a net axis of 1. below: preactivations of the layer below; None for the first layer, and
+                 where that one is not dense.
         """
         ...
 

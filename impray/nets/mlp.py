@@ -25,8 +25,8 @@ from torch.nn.functional import pad
 
 from impray.nets import layout
 from impray.nets.base import Layer, Network, Params
-from impray.spec.nets import Init, Mlp
-from impray.spec.trial import stream_seed
+from impray.nets.initial import drawn
+from impray.spec.nets import Mlp
 
 BATCH_NORM_EPS = 1e-10
 
@@ -152,10 +152,11 @@ def initial(
     nets = [net] * len(seeds) if isinstance(net, Mlp) else list(net)
     if len(nets) != len(seeds):
         raise ValueError(f"{len(nets)} nets for {len(seeds)} seeds")
-    drawn = [_draw(one.init, arch, seed) for one, seed in zip(nets, seeds, strict=True)]
+    shapes = [layer.shape for layer in arch.layers]
+    weights = [drawn(one.init, shapes, seed) for one, seed in zip(nets, seeds, strict=True)]
     params: Params = {}
     for layer, (fan_in, fan_out) in enumerate(zip(arch.sizes, arch.sizes[1:], strict=False), start=1):
-        params[f"weight{layer}"] = torch.stack([weights[layer - 1] for weights in drawn])
+        params[f"weight{layer}"] = torch.stack([of_net[layer - 1] for of_net in weights])
         if arch.bias:
             params[f"bias{layer}"] = torch.zeros(len(seeds), fan_out)
         if arch.batch_norm:
@@ -164,26 +165,6 @@ def initial(
     if arch.readout == "mean":
         params[f"weight{arch.depth}"].fill_(1 / arch.sizes[-2])
     return {name: value.to(device, dtype) for name, value in params.items()}
-
-
-def _draw(init: Init, arch: Architecture, seed: int) -> list[Float[Tensor, "unit input"]]:
-    generator = torch.Generator().manual_seed(stream_seed(seed, "init"))
-    weights = []
-    for layer, (fan_in, fan_out) in enumerate(zip(arch.sizes, arch.sizes[1:], strict=False), start=1):
-        std = _std(init, fan_in, fan_out) * init.scale_of(layer)
-        if init.kind.endswith("uniform"):
-            unit = (torch.rand(fan_out, fan_in, generator=generator, dtype=torch.float64) * 2 - 1) * math.sqrt(3)
-        else:
-            unit = torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
-        weights.append(unit * std)
-    return weights
-
-
-def _std(init: Init, fan_in: int, fan_out: int) -> float:
-    """Standard deviation of a weight before `scale`; see `Init`."""
-    if init.kind.startswith("glorot"):
-        return math.sqrt(2 / (fan_in + fan_out))
-    return 1 / math.sqrt(fan_in) if init.kind.startswith("fan_in") else 1.0
 
 
 def activation(name: str, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

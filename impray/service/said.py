@@ -1,4 +1,4 @@
-"""How a sweep that leaves out what its files say gets it: the reader that loading is given."""
+"""How a sweep that leaves out what its files and factories say gets it: what loading is given."""
 
 from __future__ import annotations
 
@@ -11,3 +11,12 @@ def sizes_in_files(description: Mapping[str, Any]) -> Mapping[str, Any]:
     from impray.data.formats.said import sizes
 
     return sizes(description)
+
+
+def layers_of_factory(
+    factory: str, arguments: Mapping[str, Any], input_shape: tuple[int, ...], outputs: int
+) -> list[dict[str, Any]]:
+    """See `impray.nets.factory.sizes`. The factory is code that the user chose by naming it in the sweep; it is imported here."""
+    from impray.nets.factory import sizes
+
+    return sizes(factory, arguments, input_shape, outputs)

@@ -40,7 +40,16 @@ data = Family(
 )
 """What it does: a class (specs, seeds, *, batch, dtype, device) that is the data of a pack (`impray.data.PackData`)."""
 
-nets = Family("nets", of_nets.NetSpec, "kind", (Member(of_nets.Mlp, "impray.nets.mlp:architecture"),), default="mlp")
+nets = Family(
+    "nets",
+    of_nets.NetSpec,
+    "kind",
+    (
+        Member(of_nets.Mlp, "impray.nets.mlp:architecture"),
+        Member(of_nets.Module, "impray.nets.module:architecture"),
+    ),
+    default="mlp",
+)
 """What it does: a function (spec, shape of one input, number of outputs) that gives an `impray.nets.Network`."""
 
 training = Family(

@@ -20,6 +20,8 @@ from pydantic import ValidationError
 from impray.spec import axes, left_out
 from impray.spec.errors import Problem, SweepError
 from impray.spec.left_out import ReadSizes
+from impray.spec.nets import left_out as nets_left_out
+from impray.spec.nets.left_out import AskSizes
 from impray.spec.plugins.joined import blamed, join_named
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
@@ -49,7 +51,11 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.V
 
 
 def load(
-    path: str | Path, sets: Sequence[str] = (), check: Check = lambda sweep: [], sizes: ReadSizes | None = None
+    path: str | Path,
+    sets: Sequence[str] = (),
+    check: Check = lambda sweep: [],
+    sizes: ReadSizes | None = None,
+    layers: AskSizes | None = None,
 ) -> Sweep:
     """The sweep in a YAML file, with `--set` overrides applied. The plugins that it names are run: their members join the families.
 
@@ -58,9 +64,10 @@ def load(
              mapping replaces what is there.
              check: gives more problems, told with the others.
              sizes: reads what `trial.data` leaves out because its files say it; None: it is at its default, or missing.
+             layers: asks the factory of a `kind: module` for the layers that `net` leaves out; None: they are missing.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent)
+    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent, layers)
 
 
 def read(
@@ -70,6 +77,7 @@ def read(
     check: Check = lambda sweep: [],
     sizes: ReadSizes | None = None,
     plugins: Path | None = None,
+    layers: AskSizes | None = None,
 ) -> Sweep:
     """As `load`, of a YAML text; `source` names it in errors.
 
@@ -80,13 +88,11 @@ def read(
     for item in sets:
         reader.override(document, item)
     unjoined, failed = ([], set()) if plugins is None else join_named(document, plugins)
-    unread: list[Problem] = []
     other = copy.deepcopy(document)
-    if sizes is not None:
-        unread = left_out.fill(document, sizes)
+    unread = _filled(document, sizes, layers)
     sweep, found = _checked(document)
-    if sizes is not None and unread:
-        left_out.fill(other, sizes, large=True)
+    if unread:
+        _filled(other, sizes, layers, large=True)
         always = _checked(other)[1]
         found = [*unread, *(problem for problem in found if problem in always)]
     found = [*unjoined, *(problem for problem in found if not _of_failed(problem, failed))]
@@ -101,6 +107,15 @@ def _of_failed(problem: Problem, failed: set[str]) -> bool:
     """Whether a member is unknown only because its plugin could not join, which is told already."""
     named = {(problem.value or "").strip("'").partition(".")[0], *problem.path.replace("[", ".").split(".")}
     return bool(named & failed)
+
+
+def _filled(
+    document: dict[str, Any], sizes: ReadSizes | None, layers: AskSizes | None, *, large: bool = False
+) -> list[Problem]:
+    """Fill in what files and factories say, the data's first; what is wrong with them."""
+    unread = left_out.fill(document, sizes, large=large) if sizes is not None else []
+    unasked = nets_left_out.fill(document, layers, large=large) if layers is not None else []
+    return [*unread, *unasked]
 
 
 def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> Sweep:

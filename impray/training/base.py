@@ -25,6 +25,7 @@ class Task:
         record: (n, call): call(progress, a copy of the parameters) at the start, after every n and at the end.
         begin: progress made before this round: the rewind step with `after_rewind: remaining`, else 0. Schedules of the learning
             rate go on from there; `until`, `snapshots` and `record` count from this round's start.
+        noise: one per net, the seed of what training itself draws, such as dropout (stream `noise`); empty: 0 for all.
     """
 
     network: Network
@@ -36,6 +37,7 @@ class Task:
     snapshots: tuple[int | float, ...] = ()
     record: tuple[int, Callable[[int, Params], None]] | None = None
     begin: int | float = 0
+    noise: Sequence[int] = ()
 
 
 @dataclass

@@ -35,8 +35,9 @@ class Engine(Protocol):
         ...
 
 
-MakeEngine = Callable[[Network, Sequence[StepsSpec], Optimizer, Params, Params], Engine]
-"""(network, specs, optimizer, parameters, masks in their dtype, where there are any) -> engine; what it is given is not modified.
+MakeEngine = Callable[[Network, Sequence[StepsSpec], Optimizer, Params, Params, Sequence[int]], Engine]
+"""(network, specs, optimizer, parameters, masks in their dtype, where there are any, seeds of noise) -> engine; what it is given is
+not modified.
 
 It asks `optimizer.parameter` for each tensor that it trains. Specs share loss and batch.
 """
@@ -54,9 +55,10 @@ class Groups:
         masks: Params | None,
         begin: int,
         updates: int,
+        noise: Sequence[int] = (),
     ) -> None:
         """As in `Task`; updates: how many steps will be made at most."""
-        like = next(iter(params.values()))
+        like = next(value for value in params.values() if value.is_floating_point())
         if len(specs) != len(like):
             raise ShapeError(f"{len(specs)} training specs for {len(like)} nets")
         if len({(one.batch, one.loss) for one in specs}) != 1:
@@ -64,13 +66,16 @@ class Groups:
         self._nets = len(like)
         self._pace = pace(specs, begin, updates, like.device)
         given = {name: mask.to(params[name].dtype) for name, mask in (masks or {}).items() if mask is not None}
+        noise = noise or [0] * len(specs)
         self._groups: list[tuple[Tensor, Optimizer, Engine]] = []
         for chosen in alike(specs):
             index = torch.tensor(chosen, device=like.device)
             some = [specs[net] for net in chosen]
             optimizer = OPTIMIZERS[type(some[0])](some, self._pace, like)
-            own = [{name: value[index] for name, value in tensors.items()} for tensors in (params, given)]
-            self._groups.append((index, optimizer, make(network, some, optimizer, *own)))
+            own, masked = ({name: value[index] for name, value in tensors.items()} for tensors in (params, given))
+            self._groups.append(
+                (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen]))
+            )
 
     def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
         """One update of every net."""

@@ -13,14 +13,17 @@ import torch
 from impray.data.base import Raw
 from impray.nets.base import Network, Params
 from impray.nets.mlp import Architecture
+from impray.nets.module import ModuleNetwork
 from impray.spec.training import StepsSpec
 from impray.training.base import Task, Trained
 from impray.training.blocks import runner
 from impray.training.engine import Groups, MakeEngine
 from impray.training.mlp import MlpEngine
+from impray.training.module import ModuleEngine
 
 ENGINES: dict[type[Network], MakeEngine] = {
     Architecture: MlpEngine,
+    ModuleNetwork: ModuleEngine,
 }
 
 
@@ -36,7 +39,7 @@ def train(task: Task) -> Trained:
     specs = [spec for spec in task.specs if isinstance(spec, StepsSpec)]
     assert len(specs) == len(task.specs), "training by updates takes specs with steps and batch"
     make = ENGINES[type(task.network)]
-    pack = Groups(make, task.network, specs, task.start, task.masks, int(task.begin), steps)
+    pack = Groups(make, task.network, specs, task.start, task.masks, int(task.begin), steps, task.noise)
     snapshots: dict[int | float, Params] = {}
     recorded = set() if task.record is None else {*range(0, steps, task.record[0]), steps}
     wanted = recorded.union(map(int, task.snapshots))
@@ -52,7 +55,8 @@ def train(task: Task) -> Trained:
             pack.step(*task.data.batch(raw, step))
 
     keep(0)
-    run = runner(run_steps, task.data.block, next(iter(task.start.values())).device)
+    device = next(iter(task.start.values())).device
+    run = runner(run_steps, task.data.block, device) if task.network.packed else run_steps
     for begin in range(0, steps, task.data.block):
         size = min(task.data.block, steps - begin)
         raw = task.data.draw(size)

@@ -31,7 +31,13 @@ class MlpEngine:
     """Nets that are updated by the same arithmetic (an `Engine`)."""
 
     def __init__(
-        self, network: Network, specs: Sequence[StepsSpec], optimizer: Optimizer, params: Params, masks: Params
+        self,
+        network: Network,
+        specs: Sequence[StepsSpec],
+        optimizer: Optimizer,
+        params: Params,
+        masks: Params,
+        noise: Sequence[int] = (),
     ) -> None:
         assert isinstance(network, Architecture)
         outputs, loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch

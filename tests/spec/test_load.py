@@ -212,7 +212,7 @@ FIELDS = [
     (
         "trial:",
         "trial:\n  net: mlp",
-        "line 3: trial.net = 'mlp'    must be a mapping with the keys kind, hidden, activation",
+        "line 3: trial.net = 'mlp'    must be a mapping such as {kind: mlp}",
     ),
     (
         "trial:",

@@ -49,6 +49,8 @@ class MeasureSpec(Spec):
     # The revision in which the first number, which goals and early stopping read, came to be what it is.
     first_number_since: ClassVar[int] = 0
     needs_image: ClassVar[bool] = False
+    # Whether it holds the units of layer 1 against the inputs: they must read them whole.
+    compares_with_inputs: ClassVar[bool] = False
 
     @classmethod
     def first_number(cls) -> str:
@@ -79,6 +81,17 @@ class MeasureSpec(Spec):
         tag = measure_name(self)
         if self.needs_image and not all(trial.data.is_image for trial in trials):
             yield Problem("", repr(tag), f"a ring has no image: {tag} needs data.shape: [rows, cols]")
+        firsts = [(trial.kernels[0], trial) for trial in trials]
+        if self.needs_image and any(len(of.input_shape) < 2 and trial.data.is_image for of, trial in firsts):
+            yield Problem("", repr(tag), "needs a first layer that reads images: a Linear on whole inputs, or a Conv2d")
+        if self.compares_with_inputs and any(
+            of.input_shape != trial.data.input_shape or not of.dense for of, trial in firsts
+        ):
+            yield Problem(
+                "",
+                repr(tag),
+                "compares units with the inputs: the first layer must read them whole, as no convolution does",
+            )
         last = min((self.last_layer(trial.layers) for trial in trials), default=None)
         if self.unit_layers is not None and last is not None and max(self.unit_layers) > last:
             right = f"must be at most {last}: the last layer that {tag} reads in the smallest network"

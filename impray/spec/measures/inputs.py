@@ -13,6 +13,7 @@ class Components(MeasureSpec):
     """PCA and FastICA components of the held-out inputs, and each mask's largest cosine similarity with them (Redman et al. 2025,
     Appendix B, Fig. 2 and S2). The sign of a component is arbitrary, so the magnitude of the cosine counts."""
 
+    compares_with_inputs = True
     reads = frozenset({"mask", "held_out"})
     lineage_columns = (
         Column("ica_steps", "int", "steps", "steps that FastICA took on the inputs; 500: it did not converge"),

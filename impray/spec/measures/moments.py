@@ -66,6 +66,11 @@ class Kurtosis(MeasureSpec):
     def needs(self) -> frozenset[str]:
         return frozenset({"mask", "held_out", *self.at})
 
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all(any(kernel.dense for kernel in trial.kernels[: self.last_layer(trial.layers)]) for trial in trials):
+            yield Problem("", repr(self.name), "reads hidden layers that are dense, and this network has none")
+
 
 def _cavity_columns(prefix: str, what: str) -> tuple[Column, ...]:
     return (
@@ -125,3 +130,10 @@ class Cavity(MeasureSpec):
         classes = min((trial.data.classes for trial in trials), default=None)
         if self.classes and classes and self.classes > classes:
             yield Problem("classes", str(self.classes), f"must be at most {classes}: the data's classes")
+        asked = {number for trial in trials for number in self.layers if number <= trial.layers}
+        moved = {
+            number for number in asked if not all(t.kernels[number - 1].dense for t in trials if number <= t.layers)
+        }
+        if moved:
+            right = f"must be dense layers: a kernel that is moved over its inputs, as layer {min(moved)} is, has no cavity score"
+            yield Problem("layers", f"[{', '.join(map(str, self.layers))}]", right)

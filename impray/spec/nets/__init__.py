@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from impray.spec.nets.base import Kernel, NetSpec
 from impray.spec.nets.mlp import Activation, Init, Mlp
+from impray.spec.nets.module import LayerSize, Module
 
-__all__ = ["Activation", "Init", "Kernel", "Mlp", "NetSpec"]
+__all__ = ["Activation", "Init", "Kernel", "LayerSize", "Mlp", "Module", "NetSpec"]

@@ -14,11 +14,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The size of a layer: a matrix of so many units and inputs each, with a bias per unit or none."""
+    """The size of a layer: a matrix of so many units and inputs each, with a bias per unit or none.
+
+    Args:    input_shape, dense: as of `impray.nets.Layer`: how one unit's inputs lie (left out: in a row), and whether it reads all
+             that lies below.
+    """
 
     units: int
     inputs: int
     bias: bool
+    input_shape: tuple[int, ...] = ()
+    dense: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "input_shape", self.input_shape or (self.inputs,))
 
 
 class NetSpec(Spec):

@@ -80,7 +80,9 @@ class Mlp(NetSpec):
 
     def kernels(self, input_shape: tuple[int, ...], outputs: int) -> tuple[Kernel, ...]:
         sizes = (math.prod(input_shape), *self.hidden, outputs)
-        return tuple(Kernel(units, inputs, self.bias) for inputs, units in pairwise(sizes))
+        shapes = [input_shape, *((inputs,) for inputs in sizes[1:])]
+        pairs = zip(pairwise(sizes), shapes, strict=False)
+        return tuple(Kernel(units, inputs, self.bias, shape) for (inputs, units), shape in pairs)
 
     def parameters(self, kernels: tuple[Kernel, ...]) -> int:
         of_norms = 4 * sum(kernel.inputs for kernel in kernels) if self.batch_norm else 0

@@ -29,6 +29,10 @@ class HighestCavity(RuleSpec):
             least = SAMPLES_PER_CLASS * max(trial.data.classes for trial in short)
             right = f"must be at least {least} for the method cavity: {SAMPLES_PER_CLASS} for each class"
             yield Problem("prune.cavity.samples", str(short[0].prune.cavity.samples), right)
+        moved = {number for trial in trials for number in trial.pruned_layers if not trial.kernels[number - 1].dense}
+        if moved:
+            right = f"must leave out layer {min(moved)} for the method cavity: a kernel that is moved over its inputs has no score"
+            yield Problem("prune.layers", str(trials[0].prune.layers), right)
 
 
 class LowestCavity(HighestCavity):
