@@ -15,7 +15,8 @@ from impray.lineage.fates import fates
 from impray.lineage.rounds import Chain, Ended, Finished, rounds
 from impray.measures import MEASURES, Readings
 from impray.results import failures
-from impray.results.rows import keys, measured, rows
+from impray.results.ledger import Measured
+from impray.results.rows import keys, rows
 from impray.results.sink import FolderSink
 from impray.results.store import Place
 from impray.spec.errors import LineageError, LineagesEnded, Problem, SweepError
@@ -79,7 +80,7 @@ def write_fates(pack: Pack, lineages: Sequence[Lineage], sink: FolderSink, devic
     chain = Chain(pack, sink, device)
     for lineage in lineages:
         last = sink.last_round(lineage)
-        if last >= 0 and sink.fates_until(lineage) < last:
+        if last >= 0 and not sink.fates_done(lineage):
             try:
                 _write_fates(chain, sink, lineage, last)
             except LineageError as error:
@@ -90,7 +91,7 @@ def _write_fates(chain: Chain, sink: FolderSink, lineage: Lineage, last: int) ->
     records = _records(chain, lineage, last)
     scores = _Scores(chain, sink, lineage, records)
     found = fates(records, chain.rewound(lineage, {}), scores)
-    written_with = {round: {"measured": measured(asked)} for round, asked in scores.read.items()}
+    written_with = {round: {"measured": str(Measured(asked))} for round, asked in scores.read.items()}
     sink.write_fates(lineage, [keys(chain.pack, lineage) | row | written_with[row["round"]] for row in found])
 
 

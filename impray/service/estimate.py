@@ -11,7 +11,7 @@ import torch
 
 from impray.data import PackData, Raw, open_pack
 from impray.nets import NETS
-from impray.results.known import known
+from impray.results import ledger
 from impray.results.paths import Paths
 from impray.results.store import Place
 from impray.results.tables import axes_of
@@ -43,7 +43,7 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     else:
         trials = listed(sweep)
         count, kept = len(trials), _kept(sweep, [trial.trial for trial in trials])
-        todo = packs(sweep, trials, known(folder), columns, slots)
+        todo = packs(sweep, trials, ledger.read(folder), columns, slots)
         left, split, more = len({i.trial.id for pack in todo for i in pack.lineages}), len(todo), ""
         seconds = _pack_seconds(todo[0]) / len(todo[0].lineages) * sum(len(p.lineages) for p in todo) if todo else 0.0
     return [

@@ -17,14 +17,14 @@ from conftest import tiny, tiny_sweep
 from typer.testing import CliRunner
 
 from impray.cli import app
-from impray.results.known import Known
+from impray.results.ledger import Ledger
 from impray.service import doctor
 from impray.service.doctor import cluster, here, nodes, remote, storage, tracking
 from impray.service.doctor.finding import read
 from impray.service.doctor.needs import needs
 from impray.service.ray import nodes as on_nodes
 
-EMPTY = Known({}, {})
+EMPTY = Ledger()
 
 
 def levels(findings, what):
