@@ -21,6 +21,7 @@ from impray.spec.counts import fits
 from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
+from impray.spec.training import StepsSpec, TrainingSpec
 from impray.spec.trial import Trial
 from impray.training import TRAINERS, Task
 
@@ -49,12 +50,17 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     return [
         f"{name}: {sweep.question}",
         f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
-        f"rounds 0 to {sweep.rounds}, {sweep.trial.train.steps} steps each; methods {', '.join(sweep.methods)}",
+        f"rounds 0 to {sweep.rounds}, {_length(sweep.trial.train)} each; methods {', '.join(sweep.methods)}",
         *kept,
         f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
         f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",
         *_absent(sweep),
     ]
+
+
+def _length(train: TrainingSpec) -> str:
+    """`2000 steps`, or the training in words where it has none."""
+    return f"{train.steps} steps" if isinstance(train, StepsSpec) else train.words()
 
 
 def _kept(sweep: Sweep, trials: Sequence[Trial]) -> list[str]:
@@ -90,8 +96,8 @@ class _Noise:
         trial = pack.lineages[0].trial
         self.nets, self.inputs, self.classes = len(pack.lineages), trial.data.inputs, trial.data.classes
         draw = torch.Generator().manual_seed(0)
-        self._x = torch.randn(self.nets, trial.train.batch, self.inputs, generator=draw, dtype=dtype)
-        self._labels = torch.randint(self.classes, (self.nets, trial.train.batch), generator=draw)
+        self._x = torch.randn(self.nets, trial.train.batch_size, self.inputs, generator=draw, dtype=dtype)
+        self._labels = torch.randint(self.classes, (self.nets, trial.train.batch_size), generator=draw)
 
     def start(self, round: int) -> None:
         pass
@@ -105,13 +111,21 @@ class _Noise:
     def held_out(self, net: int) -> tuple[torch.Tensor, torch.Tensor]:
         raise NotImplementedError
 
+    def whole(self, net: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._x[net].clone(), self._labels[net]
+
+    def truth(self, net: int) -> dict[str, torch.Tensor]:
+        raise NotImplementedError
+
 
 def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
     """The pack's data; noise of the same shape where a data set's files are not here."""
     specs, seeds = [i.trial.data for i in pack.lineages], [i.seed for i in pack.lineages]
     if any(isinstance(spec, FileData) and not _here(spec) for spec in specs):
         return _Noise(pack, dtype)
-    return open_pack(specs, seeds, batch=pack.lineages[0].trial.train.batch, dtype=dtype, device=torch.device("cpu"))
+    return open_pack(
+        specs, seeds, batch=pack.lineages[0].trial.train.batch_size, dtype=dtype, device=torch.device("cpu")
+    )
 
 
 def _pack_seconds(pack: Pack) -> float:
@@ -123,12 +137,13 @@ def _pack_seconds(pack: Pack) -> float:
     data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
     params = network.initial([i.trial.net for i in pack.lineages], seeds, dtype, torch.device("cpu"))
     train, specs = TRAINERS[type(trial.train)], [i.trial.train for i in pack.lineages]
-    per_step = []
-    for steps in (data.block, PROBE_STEPS):  # the first call warms up
+    length, seconds = trial.train.length, 0.0
+    # The first call warms up. What is no loop of steps has no part that stands for the whole.
+    for probe in (data.block, PROBE_STEPS) if isinstance(trial.train, StepsSpec) else (length, length):
         data.start(0)
         start = time.perf_counter()
-        train(Task(network, specs, params, None, data, min(steps, trial.train.steps)))
-        per_step.append((time.perf_counter() - start) / min(steps, trial.train.steps))
+        train(Task(network, specs, params, None, data, min(probe, length)))
+        seconds = (time.perf_counter() - start) * length / min(probe, length)
     trained = sum(pack.trains(lineage, round) for lineage in pack.lineages for round in range(1, pack.rounds + 1))
     trunks = len({lineage.trunk for lineage in pack.lineages})
-    return per_step[-1] / nets * trial.train.steps * (trained + trunks)
+    return seconds / nets * (trained + trunks)

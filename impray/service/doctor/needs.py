@@ -99,7 +99,7 @@ def tensors(pack: Pack) -> int:
     """Bytes of a pack's tensors while it trains and is measured, about."""
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
-    samples = 2 * (trial.train.batch + _held_out(trial))
+    samples = 2 * (trial.train.batch_size + _held_out(trial))
     return _item(trial) * nets * (COPIES * parameters(trial) + samples * width)
 
 

@@ -30,6 +30,11 @@ class TrainingSpec(Spec):
         """How far a round goes: a number of updates, or whatever else progress is counted in."""
         raise NotImplementedError
 
+    @property
+    def batch_size(self) -> int:
+        """Samples that are drawn at once; 1 where none are drawn."""
+        return 1
+
     def words(self) -> str:
         """The training as a report says it: `sgd, learning rate 0.1, batch 64, 2,000 updates`."""
         raise NotImplementedError
@@ -50,3 +55,7 @@ class StepsSpec(TrainingSpec):
     @property
     def length(self) -> int:
         return self.steps
+
+    @property
+    def batch_size(self) -> int:
+        return self.batch
