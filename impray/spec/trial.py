@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -12,10 +13,17 @@ from pydantic import Field, model_validator
 
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
-from impray.spec.data import Data
+from impray.spec.data import DATA_KINDS, Data, DataSpec
 from impray.spec.nets import Kernel, Mlp
 from impray.spec.prune import Method, Prune
 from impray.spec.training import Sgd
+
+# What a training can need of data (`TrainingSpec.needs`), in words.
+_NEEDED = {
+    "batches": "batches drawn anew",
+    "whole": "the whole of a finite training set",
+    "truth": "the weights that made the targets",
+}
 
 
 class Impossible(ValueError):
@@ -58,9 +66,22 @@ class Trial(Spec):
         pruned = [kernel for layer, kernel in enumerate(self.kernels, start=1) if layer in self.pruned_layers]
         if prune.biases == "ranked" and not all(kernel.bias for kernel in pruned):
             wrong.append(("prune.biases", "this network has no biases (net.bias = false)"))
-        if self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
+        labelled = self.data.targets == "classes"
+        if labelled and self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
-        return [*wrong, *net.impossible(self), *train.impossible(self)]
+        return [*wrong, *self._not_offered(), *net.impossible(self), *train.impossible(self)]
+
+    def _not_offered(self) -> Iterator[tuple[str, str]]:
+        """What the training needs of the data, and these data do not have."""
+        if self.data.targets == "real" and self.train.loss != "mse":
+            yield "train.loss", f"must be mse: {_kind(self.data)} data have real targets, not classes"
+        for need in sorted(self.train.needs - self.data.offers):
+            having = ", ".join(_kind(kind) for kind in DATA_KINDS if need in kind.offers)
+            yield (
+                "train.optimizer",
+                f"needs {_NEEDED[need]}, which {_kind(self.data)} data do not have; "
+                + (f"data.kind can be {having}" if having else "no kind of data has it"),
+            )
 
     @property
     def outputs(self) -> int:
@@ -152,6 +173,10 @@ class Lineage(Spec):
         """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
         shared = {key: value for key, value in self.trial.canonical.items() if key != "prune"}
         return _digest({**shared, "seed": self.seed})
+
+
+def _kind(data: DataSpec | type[DataSpec]) -> str:
+    return str((data if isinstance(data, type) else type(data)).model_fields["kind"].default)
 
 
 def stream_seed(seed: int, stream: str, round: int = 0) -> int:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, generator, select, selection
+from impray.data.base import Blocks, Raw, distinct, gathered, generator, select, selection
 from impray.data.images.blend import added_clone, weights
 from impray.data.images.kept import clone_key, natural_key, opened, training_key
 from impray.data.images.samples import held_out
@@ -169,3 +169,8 @@ class ImagesPack(Blocks):
                 self._held_out.clear()
             self._held_out[spec] = held_out(spec, self._dtype, self._device)
         return self._held_out[spec]
+
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
+        spec = self._specs[net]
+        alone = ImagesPack([spec], [0], batch=1, dtype=self._dtype, device=self._device)
+        return gathered(alone, len(opened(spec).labels), self._device)
