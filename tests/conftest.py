@@ -91,6 +91,17 @@ def tiny_pack(**changes) -> Pack:
     return Pack(lineages=lineages, rounds=sweep.rounds, measures=sweep.measures)
 
 
+def rounds_of(pack: Pack, folder):
+    """The rounds of a pack in a folder; an error of a lineage is raised."""
+    from impray.lineage.rounds import Rounds
+    from impray.results.sink import FolderSink
+
+    def ended(lineage, round, error):
+        raise error
+
+    return Rounds(pack, FolderSink(folder, pack), torch.device("cpu"), ended)
+
+
 def rows_of(folder, table: str) -> pl.DataFrame:
     """A table without the columns that may differ between two runs of one sweep."""
     return scan(table, folder).drop([column.name for column in PROVENANCE], strict=False).collect()

@@ -1,25 +1,21 @@
 """Each family has two sides, the class in `spec` and its implementation; they hold each other's members."""
 
 import ast
+import inspect
 import math
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from data import dataset_files
 
-from impray.data import PACKS
 from impray.data.describe import describe
-from impray.masks import RULES
-from impray.nets import NETS
 from impray.service.drawing import analysis_folder
+from impray.spec import families
 from impray.spec.axes import trials as listed
 from impray.spec.data import (
-    DATA_KINDS,
     Arrays,
     Cifar10,
     Cifar100,
-    Data,
     Elliptical,
     Idx,
     Imagenet32,
@@ -28,29 +24,29 @@ from impray.spec.data import (
     Nlgp,
     Photographs,
 )
+from impray.spec.family import implementation
 from impray.spec.load import load
-from impray.spec.measure import MEASURE_KINDS, Measure
-from impray.spec.nets import Mlp
-from impray.spec.prune import Method
-from impray.spec.training import Sgd
 from impray.theory.naming import family
-from impray.training import TRAINERS
 
 SWEEPS = sorted((Path(__file__).parent.parent / "sweeps").glob("*.yaml"))
 
 
-def members(union):
-    return set(get_args(get_args(union)[0]))
+MEMBERS = [
+    pytest.param(family, member, id=f"{family.name}-{tag}")
+    for family in families.ALL.values()
+    for tag, member in family.members.items()
+]
 
 
-def test_kinds_and_implementations_are_the_same_sets():
-    assert set(PACKS) == set(DATA_KINDS) == members(Data)
-    assert set(MEASURE_KINDS) == members(Measure)
-    assert set(NETS) == {Mlp} and set(TRAINERS) == {Sgd}
-    assert set(RULES) == set(get_args(Method))
+@pytest.mark.parametrize("family, member", MEMBERS)
+def test_every_member_says_what_it_is_and_can_be_imported(family, member):
+    assert issubclass(member.spec, family.base) and inspect.cleandoc(member.spec.__doc__ or "")
+    assert family.member(member.spec) is member
+    assert callable(implementation(member))
+    assert (member.draws is not None) == (family is families.data)
 
 
-@pytest.mark.parametrize("kind", DATA_KINDS, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", families.data.specs, ids=lambda k: k.__name__)
 def test_packable_fields_exist(kind):
     assert kind.packable <= set(kind.model_fields)
 
@@ -102,7 +98,7 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("kind", DATA_KINDS, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", families.data.specs, ids=lambda k: k.__name__)
 def test_every_kind_of_data_describes_itself(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))
     spec = kind.model_validate(SMALL[kind](tmp_path / "files"))

@@ -5,7 +5,7 @@
 40 inputs from the non-linear Gaussian process on a ring, gain 100, xi (0.3, 0.7), 1,000 fresh samples in every step. A
 lineage-step is one update of one neuron.
 
-Ours: 32 neurons, the pack's data and `impray.training.sgd.train`. The reference: one neuron, as one would write it with
+Ours: 32 neurons, the pack's data and `impray.training.loop.train`. The reference: one neuron, as one would write it with
 nn.Sequential and optim.SGD; its samples come from the two classes' covariance roots, factorised once and not timed. Both run in
 this process, in turns, so that what else the machine does falls on both.
 
@@ -30,7 +30,7 @@ from impray.nets.mlp import architecture, initial
 from impray.spec.data import Nlgp
 from impray.spec.nets import Init, Mlp
 from impray.spec.training import Sgd
-from impray.training.sgd import train
+from impray.training import TRAINERS, Task
 
 NEURONS = 32
 BATCH = 1_000
@@ -112,7 +112,7 @@ def open_neurons(specs: Sequence[Nlgp], seeds: Sequence[int], batch: int) -> Cal
 
     def run(steps: int) -> Tensor:
         data.start(0)
-        trained, _ = train(arch, [sgd] * len(specs), params, None, data, steps)
+        trained = TRAINERS[Sgd](Task(arch, [sgd] * len(specs), params, None, data, steps))
         return trained.params["weight1"][:, 0]
 
     return run

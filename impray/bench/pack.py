@@ -4,7 +4,7 @@
 non-linear Gaussian process on a 12 x 12 torus, fresh in every step. A lineage-step is one update of one
 network.
 
-Ours: the pack's data and `impray.training.sgd.train`. The reference: one network at a time, as one would
+Ours: the pack's data and `impray.training.loop.train`. The reference: one network at a time, as one would
 write it with nn.Sequential, torch.nn.utils.prune and optim.SGD; its samples come from the two classes'
 covariance roots, factorised once and not timed. Both run in this process, in turns, so that what else the
 machine does falls on both.
@@ -26,7 +26,7 @@ from impray.nets.mlp import architecture, initial
 from impray.spec.data import Nlgp
 from impray.spec.nets import Mlp
 from impray.spec.training import Sgd
-from impray.training.sgd import train
+from impray.training import TRAINERS, Task
 
 NETS = 32
 BATCH = 64
@@ -103,11 +103,12 @@ def _ours(specs: Sequence[Nlgp], seeds: Sequence[int]) -> Callable[[], float]:
     arch = architecture(net, spec.inputs, spec.classes)
     params = initial(net, arch, seeds, torch.float32, cpu)
     masks = {"weight1": _masks()}
+    sgd = Sgd(lr=LR, batch=BATCH, steps=STEPS)
 
     def run() -> float:
         begin = time.perf_counter()
         data.start(0)
-        train(arch, [Sgd(lr=LR, batch=BATCH)] * NETS, params, masks, data, STEPS)
+        TRAINERS[Sgd](Task(arch, [sgd] * NETS, params, masks, data, STEPS))
         return NETS * STEPS / (time.perf_counter() - begin)
 
     return run

@@ -1,76 +1,35 @@
 """Stimuli and targets, one family per file.
 
-To add one: a class in `impray/spec/data/`, a file here with its pack, and a line in PACKS and in SAMPLES.
+To add one: a class in `impray/spec/data/`, a file here with its pack, and a line in `impray.spec.families`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data import images, photographs
+from impray.data import images
 from impray.data.base import PackData, Raw
-from impray.data.elliptical import EllipticalPack
-from impray.data.images import ImagesPack
-from impray.data.ising import IsingPack
-from impray.data.kur import KurPack
-from impray.data.nlgp import NlgpPack
-from impray.data.photographs import PhotographsPack
 from impray.data.stimulus import StimulusPack, draw_samples
-from impray.spec.data import (
-    Arrays,
-    Cifar10,
-    Cifar100,
-    DataSpec,
-    Elliptical,
-    FileData,
-    Idx,
-    Imagenet32,
-    Ising,
-    Kur,
-    Nlgp,
-    Photographs,
-    Stimulus,
-)
+from impray.spec import families
+from impray.spec.data import DataSpec, FileData, Stimulus
 from impray.spec.errors import ShapeError
+from impray.spec.family import Implementations
 
 __all__ = ["PACKS", "SAMPLES", "PackData", "Raw", "each_class", "open_pack", "sample"]
 
-PACKS: dict[type[DataSpec], Callable[..., PackData]] = {
-    Nlgp: NlgpPack,
-    Kur: KurPack,
-    Ising: IsingPack,
-    Elliptical: EllipticalPack,
-    Photographs: PhotographsPack,
-    Imagenet32: ImagesPack,
-    Cifar10: ImagesPack,
-    Cifar100: ImagesPack,
-    Idx: ImagesPack,
-    Arrays: ImagesPack,
-}
+PACKS: MutableMapping[type[DataSpec], Callable[..., PackData]] = Implementations(families.data)
+SAMPLES: MutableMapping[type[DataSpec], Callable[..., tuple[Tensor, Tensor]]] = Implementations(families.data, "draws")
 
 
-def _of_stimulus(spec: Stimulus, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
+def sample_stimulus(spec: Stimulus, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
+    """What SAMPLES has of all stimuli."""
     pack = PACKS[type(spec)]
     assert issubclass(pack, StimulusPack)  # type: ignore[arg-type]
     return draw_samples(pack.process, spec, per_class, seed, "sample", torch.float32, torch.device("cpu"))
-
-
-SAMPLES: dict[type[DataSpec], Callable[..., tuple[Tensor, Tensor]]] = {
-    Nlgp: _of_stimulus,
-    Kur: _of_stimulus,
-    Ising: _of_stimulus,
-    Elliptical: _of_stimulus,
-    Photographs: photographs.draw_samples,
-    Imagenet32: images.draw_samples,
-    Cifar10: images.draw_samples,
-    Cifar100: images.draw_samples,
-    Idx: images.draw_samples,
-    Arrays: images.draw_samples,
-}
 
 
 def open_pack(

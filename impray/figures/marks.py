@@ -28,7 +28,8 @@ from matplotlib.lines import Line2D
 
 from impray.figures.panels import Panel
 from impray.figures.tiles import mosaic, pictures
-from impray.results.tidy import CLONE, METHODS
+from impray.results.tidy import CLONE
+from impray.spec import families
 
 # Okabe and Ito's palette, safe for colour-blind readers; nearest to the papers' black, blue and red.
 LOOKS: dict[str, tuple[str, str]] = {
@@ -37,6 +38,8 @@ LOOKS: dict[str, tuple[str, str]] = {
     "random": ("#D55E00", "^"),
     "cavity": ("#009E73", "D"),
     "cavity_lowest": ("#CC79A7", "v"),
+    "reinit": ("#E69F00", "P"),
+    "shuffled": ("#56B4E9", "X"),
     "chance": ("#8A8A8A", ""),
 }
 OTHERS = (
@@ -86,7 +89,7 @@ def in_order(frame: pl.DataFrame, column: str) -> list[Any]:
     if not column or column not in frame.columns:
         return [None]
     values = frame[column].unique(maintain_order=True).to_list()
-    known = [*METHODS, CLONE]
+    known = [*families.rules.tags, CLONE]
     if any(value in known for value in values):
         values.sort(key=lambda v: (v == CLONE, known.index(v) if v in known else -1 if column == "side" else 99))
     return values

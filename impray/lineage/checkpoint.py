@@ -38,11 +38,15 @@ class Trunk:
 
 @dataclass
 class Record:
-    """One round of one lineage (no net axis): its mask, and the trained weights unless the network did not train."""
+    """One round of one lineage (no net axis): its mask, and the trained weights unless the network did not train.
+
+    lost: there is no such round, for the lineage that it follows has diverged; the mask is that of the round before.
+    """
 
     masks: Params
     end: Params | None = None
     stats: Params = field(default_factory=dict)
+    lost: bool = False
 
     @property
     def finite(self) -> bool:
@@ -97,25 +101,29 @@ def record_from_bytes(content: bytes, place: str) -> Record:
     return Record(masks, end, parts.get("stats", {}))
 
 
-def scores_to_bytes(scores: Mapping[int, Params], masks: Params) -> bytes:
+Matrices = Mapping[int, Tensor]
+"""Layer number -> [unit, input] of one net."""
+
+
+def scores_to_bytes(scores: Mapping[int, Params], masks: Matrices) -> bytes:
     """Numbers of single weights: layer -> column -> [unit, input]; only those of kept weights are stored."""
     tensors = {}
     for layer, columns in scores.items():
         for column, values in columns.items():
-            kept = masks.get(f"weight{layer}")
+            kept = masks.get(layer)
             tensors[f"{column}.{layer}"] = _plain(values.cpu() if kept is None else values.cpu()[kept.cpu()])
     return _bytes(tensors)
 
 
-def scores_from_bytes(content: bytes, masks: Params, place: str) -> dict[str, Params]:
-    """Column -> `weight1` and so on -> [unit, input], NaN where the mask keeps nothing.
+def scores_from_bytes(content: bytes, masks: Matrices, place: str) -> dict[str, dict[int, Tensor]]:
+    """Column -> layer -> [unit, input], NaN where the mask keeps nothing.
 
     Raises:  LineageError: the bytes do not fit the masks; `place` names them.
     """
-    found: dict[str, Params] = {}
+    scores: dict[str, dict[int, Tensor]] = {}
     for column, of_layers in _parts(_load(content, place)).items():
         for layer, values in of_layers.items():
-            mask = masks.get(f"weight{layer}")
+            mask = masks.get(int(layer))
             if mask is None:
                 whole = values
             elif int(mask.sum()) != values.numel():
@@ -123,8 +131,8 @@ def scores_from_bytes(content: bytes, masks: Params, place: str) -> dict[str, Pa
             else:
                 whole = torch.full(mask.shape, torch.nan, dtype=values.dtype)
                 whole[mask] = values
-            found.setdefault(column, {})[f"weight{layer}"] = whole
-    return found
+            scores.setdefault(column, {})[int(layer)] = whole
+    return scores
 
 
 def damage(content: bytes, part: str) -> str | None:

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impray.lineage.checkpoint import Params, Record
+from impray.lineage.checkpoint import Record
+from impray.nets import Layer, Params
 
 SURVIVES = 0
-Scores = Callable[[int], Mapping[str, Params]]
+Scores = Callable[[int], Mapping[str, Mapping[int, Tensor]]]
 
 
 def fate_of(masks: Sequence[Tensor]) -> Tensor:
@@ -26,37 +27,43 @@ def fate_of(masks: Sequence[Tensor]) -> Tensor:
     return torch.where(removed.any(dim=0), first, SURVIVES)
 
 
-def fates(records: Sequence[Record], start: Params, scores: Scores = lambda _: {}) -> list[dict]:
+def fates(
+    layers: Sequence[Layer], records: Sequence[Record], start: Params, scores: Scores = lambda _: {}
+) -> list[dict]:
     """One row per (round, layer, fate) of one lineage.
 
-    Args:    records: rounds 0 to n, in order. start: theta(rewind), not masked. scores: round -> column (`cavity`) ->
-             `weight1` and so on -> a number for every weight, NaN where there is none; asked for once per round.
+    Args:    layers: of its network. records: rounds 0 to n, in order. start: theta(rewind), not masked. scores: round -> column
+             (`cavity`) -> layer -> a number for every weight [unit, input], NaN where there is none; asked for once per round.
     Returns: dicts with round, layer, fate, weights, abs_weight_start_mean and _sem, abs_weight_end_mean (None where it did not
              train, or diverged), and for each column c of scores c_weights, c_mean, c_sem, c_median and these N_W times (c_scaled_...).
     """
-    names = [name for name in records[0].masks if name.startswith("weight")]
-    fate = {name: fate_of([record.masks[name] for record in records]) for name in names}
-    size = {name: start[name].double().abs() for name in names}
+    pruned = [layer for layer in layers if layer.weight in records[0].masks]
+    masks = {layer.number: [layer.matrix(record.masks[layer.weight]) for record in records] for layer in pruned}
+    fate = {number: fate_of(of_layer) for number, of_layer in masks.items()}
+    size = {layer.number: layer.matrix(start[layer.weight]).double().abs() for layer in pruned}
     rows = []
     for round, record in enumerate(records):
         of_round = scores(round)
-        for name in names:
-            end = record.end[name].double().abs() if record.end is not None and record.finite else None
-            left = int(record.masks[name].sum())
-            for value, group in _groups(fate[name], record.masks[name], round, len(records) - 1):
-                mean, sem = _mean_and_error(size[name][group])
+        for layer in pruned:
+            number, end = layer.number, None
+            if record.end is not None and record.finite:
+                end = layer.matrix(record.end[layer.weight]).double().abs()
+            mask = masks[number][round]
+            left = int(mask.sum())
+            for value, group in _groups(fate[number], mask, round, len(records) - 1):
+                mean, sem = _mean_and_error(size[number][group])
                 row = {
                     "round": round,
-                    "layer": int(name.removeprefix("weight")),
+                    "layer": number,
                     "fate": value,
                     "weights": int(group.sum()),
                     "abs_weight_start_mean": mean,
                     "abs_weight_start_sem": sem,
                     "abs_weight_end_mean": None if end is None else _mean_and_error(end[group])[0],
                 }
-                for column, values in of_round.items():
-                    if name in values:
-                        row |= _of_scores(column, values[name][group].double(), left)
+                for column, of_layers in of_round.items():
+                    if number in of_layers:
+                        row |= _of_scores(column, of_layers[number][group].double(), left)
                 rows.append(row)
     return rows
 

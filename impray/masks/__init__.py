@@ -1,94 +1,40 @@
 """Rules: pure functions from what is known of a lineage to its next mask, one file each.
 
-RULES says which rule each method uses, and on which numbers. All methods keep the same number of weights in every scope and round
-(`Prune.kept`). To add one: a name in `Method` (impray/spec/prune.py), a file here, a line in RULES.
+RULES says what each method does. All methods keep the same number of weights in every scope and round (`Prune.kept`). To add one: a
+class in `impray/spec/rules/`, a function here, a line in `impray.spec.families`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import MutableMapping
 
 import torch
 from torch import Tensor
 
-from impray.masks.cavity import cavity, within_units
-from impray.masks.magnitude import magnitude
-from impray.masks.random import random
-from impray.masks.ranked import ranked
+from impray.masks.past import Past, Rule
 from impray.masks.scope import Masks, Scope, density, full, scopes
-from impray.spec.counts import counts
-from impray.spec.prune import Method
+from impray.spec import families
+from impray.spec.errors import MemberError
+from impray.spec.family import Implementations
 
-__all__ = [
-    "RULES",
-    "Masks",
-    "Past",
-    "Scope",
-    "cavity",
-    "counts",
-    "density",
-    "full",
-    "magnitude",
-    "random",
-    "ranked",
-    "scopes",
-    "within_units",
-]
+__all__ = ["RULES", "Masks", "Past", "Rule", "Scope", "density", "full", "next_mask", "scopes"]
+
+RULES: MutableMapping[str, Rule] = Implementations(families.rules, by_tag=True)
 
 
-@dataclass(frozen=True)
-class Past:
-    """What a rule may read of its lineage before round n. What costs something to have is a function.
+def next_mask(method: str, past: Past, scope: Scope, keep: int) -> Tensor:
+    """What a method keeps of a scope, [prunable]; on the CPU.
 
-    everything: a mask of ones. dense: trained weights of round 0. masks(): m(n-1). end(): trained weights of round n-1.
-    scores(masks, names): cavity scores of the named parameters at the weights that `masks` keep, NaN where there is none; masks
-    are m(n-1), less what the rule has pruned of the scope so far: later scopes see the earlier ones as they were in round n-1.
-    rescore: how often the cavity rule asks for them. generator: the stream `prune`, at its start for the first scope.
+    Raises:  MemberError: the rule does not keep what it must: as many as every other method.
     """
-
-    everything: Masks
-    dense: dict[str, Tensor]
-    masks: Callable[[], Masks]
-    end: Callable[[], dict[str, Tensor]]
-    scores: Callable[[Masks, Sequence[str]], dict[str, Tensor]]
-    rescore: int
-    generator: torch.Generator
-
-
-def _imp(past: Past, scope: Scope, keep: int) -> Tensor:
-    return magnitude(scope.flat(past.end()), scope.flat(past.masks()), keep)
-
-
-def _oneshot(past: Past, scope: Scope, keep: int) -> Tensor:
-    return magnitude(scope.flat(past.dense), scope.flat(past.everything), keep)
-
-
-def _random(past: Past, scope: Scope, keep: int) -> Tensor:
-    return random(scope.flat(past.everything).numel(), keep, past.generator)
-
-
-def _cavity(past: Past, scope: Scope, keep: int, highest_first: bool = True) -> Tensor:
-    masks = past.masks()
-    flat = scope.flat(masks)
-    left = int(flat.sum())
-    if left == keep:  # a small scope's counts may stay, or be 0: no score is asked for, and there may be none
-        return flat
-    for part in range(1, past.rescore + 1):
-        scores = scope.flat(past.scores(masks, scope.names))
-        flat = cavity(scores, flat, left - (left - keep) * part // past.rescore, highest_first)
-        masks = masks | scope.unflat(flat, masks)
-    return flat
-
-
-def _cavity_lowest(past: Past, scope: Scope, keep: int) -> Tensor:
-    return _cavity(past, scope, keep, highest_first=False)
-
-
-RULES: dict[Method, Callable[[Past, Scope, int], Tensor]] = {
-    "imp": _imp,
-    "oneshot": _oneshot,
-    "random": _random,
-    "cavity": _cavity,
-    "cavity_lowest": _cavity_lowest,
-}
+    mask = RULES[method](past, scope, keep)
+    size = scope.flat(past.everything).numel()
+    where = families.rules.member(method).source
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or mask.shape != (size,):
+        shown = f"{mask.dtype} of shape {list(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
+        raise MemberError(method, where, f"must give a mask, torch.bool of shape [{size}], not {shown}")
+    if int(mask.sum()) != keep:
+        raise MemberError(
+            method, where, f"must keep {keep} of {size} weights, as every method does, not {int(mask.sum())}"
+        )
+    return mask

@@ -8,7 +8,19 @@ from __future__ import annotations
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from impray.masks.past import Past
 from impray.masks.ranked import ranked
+from impray.masks.scope import Scope
+
+
+def imp(past: Past, scope: Scope, keep: int) -> Bool[Tensor, " prunable"]:
+    """The rule `imp`: by the weights that the round before trained."""
+    return magnitude(scope.flat(past.end()), scope.flat(past.masks()), keep)
+
+
+def oneshot(past: Past, scope: Scope, keep: int) -> Bool[Tensor, " prunable"]:
+    """The rule `oneshot`: by the weights of the dense round."""
+    return magnitude(scope.flat(past.dense), scope.flat(past.everything), keep)
 
 
 def magnitude(

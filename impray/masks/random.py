@@ -6,6 +6,14 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from impray.masks.past import Past
+from impray.masks.scope import Scope
+
+
+def permuted(past: Past, scope: Scope, keep: int) -> Bool[Tensor, " prunable"]:
+    """The rule `random`."""
+    return random(scope.flat(past.everything).numel(), keep, past.generator)
+
 
 def random(prunable: int, keep: int, generator: torch.Generator) -> Bool[Tensor, " prunable"]:
     """The first `keep` places of the generator's permutation.

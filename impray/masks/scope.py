@@ -1,7 +1,7 @@
 """Scopes: the parameters that are ranked together; how many of them each round keeps is in `impray.spec.counts`.
 
-A mask is a dict from parameter name (`weight1`, `bias1`) to a boolean tensor; parameters without an
-entry are never pruned.
+A mask is a dict from parameter name, as the network's layers have it, to a boolean tensor; parameters without an entry are never
+pruned.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from impray.nets.base import Layer
 from impray.spec.prune import Prune
 
 Masks = dict[str, Tensor]
@@ -33,12 +34,11 @@ class Scope:
         return {name: part.reshape(like[name].shape) for name, part in zip(self.names, parts, strict=True)}
 
 
-def scopes(prune: Prune, layers: int) -> list[Scope]:
+def scopes(prune: Prune, layers: Sequence[Layer]) -> list[Scope]:
     """One scope per pruned layer, or a single one over all of them (`scope: global`)."""
-    per_layer = [
-        (f"weight{layer}", f"bias{layer}") if prune.biases == "ranked" else (f"weight{layer}",)
-        for layer in prune.pruned_layers(layers)
-    ]
+    pruned = [layers[number - 1] for number in prune.pruned_layers(len(layers))]
+    ranked = prune.biases == "ranked"
+    per_layer = [(layer.weight, layer.bias) if ranked and layer.bias else (layer.weight,) for layer in pruned]
     if prune.scope == "global":
         return [Scope(tuple(name for names in per_layer for name in names))]
     return [Scope(names) for names in per_layer]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from impray.measures.forward import PORTION, preactivations
+from impray.measures.forward import preactivations
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
+from impray.training.losses import of_net
 
 
 def accuracy(asked: spec.Accuracy, state: RoundState) -> Readings:
@@ -18,8 +20,7 @@ def accuracy(asked: spec.Accuracy, state: RoundState) -> Readings:
 
 def loss(asked: spec.Loss, state: RoundState) -> Readings:
     """Mean held-out loss, the same function that trained the network."""
-    function = _cross_entropy if state.loss == "cross_entropy" else _squared_error
-    return Readings(lineage={"loss": _per_net(state, function)})
+    return Readings(lineage={"loss": _per_net(state, partial(of_net, state.loss))})
 
 
 def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
@@ -28,7 +29,7 @@ def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
     for net in range(state.nets):
         inputs, labels = state.held_out(net)
         params, stats = state.one(net, "end")
-        outputs = preactivations(state.arch, params, inputs, stats, [len(state.arch.layers)])[0]
+        outputs = preactivations(state.network, params, inputs, stats, [len(state.layers)])[0]
         values.append(function(outputs, labels).double())
     return torch.stack(values).cpu()
 
@@ -36,13 +37,3 @@ def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
 def _share_right(outputs: Tensor, labels: Tensor) -> Tensor:
     guess = (outputs[:, 0] > 0.5).long() if outputs.shape[1] == 1 else outputs.argmax(dim=1)
     return (guess == labels).double().mean()
-
-
-def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
-    parts = zip(outputs.split(PORTION), labels.split(PORTION), strict=True)
-    return torch.cat([F.cross_entropy(some.double(), label, reduction="none") for some, label in parts]).mean()
-
-
-def _squared_error(outputs: Tensor, labels: Tensor) -> Tensor:
-    target = labels[:, None] if outputs.shape[1] == 1 else F.one_hot(labels, outputs.shape[1])
-    return (outputs.double() - target).square().mean()

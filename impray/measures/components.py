@@ -162,7 +162,7 @@ def measure(asked: spec.Components, state: RoundState) -> Readings:
     units: dict[str, list[Tensor]] = {"cosine_pca": [], "cosine_ica": [], "ica_component": []}
     steps: list[int] = []
     images: list[list[dict]] = []
-    masks = state.layer_mask(1).cpu()
+    masks = state.mask(1).cpu()
     for net in range(state.nets):
         inputs, _ = first_of_each_class(*state.held_out(net), asked.samples)
         key = fingerprint(inputs), asked.count

@@ -81,7 +81,7 @@ def measure(asked: spec.Correlation, state: RoundState) -> Readings:
     images if none). unit_correlation and unit_fit: `examples` of these units, the most connected first (value: the unit, and
     the mean squared residual; NaN where `rf_width` is).
     """
-    masks = state.layer_mask(1)
+    masks = state.mask(1)
     chosen = counted(asked, masks)
     coloured = len(state.input_shape) == 3 and state.input_shape[0] > 1
     kinds: tuple[Colours, ...] = ("same", "different") if coloured else ("same",)

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from impray.measures.forward import first_of_each_class
 from impray.measures.ipr import ipr
 from impray.measures.scale import norm
 from impray.measures.state import Readings, RoundState
-from impray.nets.base import Params
-from impray.nets.mlp import Architecture, preactivations
+from impray.nets.base import Network, Params
 from impray.spec import measure as spec
+from impray.training.losses import mean
 
 _TOGETHER = 2**24  # numbers of held-out inputs up to which all nets' are laid together; more are read where they are
 
@@ -28,7 +28,7 @@ class Recorder:
     """Called with a step and the parameters of all nets; keeps what the table `steps` wants of them."""
 
     def __init__(
-        self, asked: spec.Course, arch: Architecture, held_out: Sequence[tuple[Tensor, Tensor]], loss: str
+        self, asked: spec.Course, network: Network, held_out: Sequence[tuple[Tensor, Tensor]], loss: str
     ) -> None:
         """held_out: inputs [sample, input] and labels of each net."""
         chosen = [first_of_each_class(*of_net, asked.samples) for of_net in held_out]
@@ -40,12 +40,13 @@ class Recorder:
             else (part[0][0][None], part[0][1][None])
             for part in parts
         ]
-        self._asked, self._arch, self._loss = asked, arch, loss
+        self._asked, self._network, self._loss = asked, network, loss
         self._steps: list[int] = []
         self._found: list[dict[str, Tensor]] = []
 
     def __call__(self, step: int, params: Params) -> None:
-        weight = params["weight1"]
+        first = self._network.layers[0]
+        weight = first.matrix(params[first.weight])
         peak = weight.abs().argmax(dim=2)
         found = {
             "loss": self._losses(params)[:, None].expand(peak.shape),
@@ -67,10 +68,8 @@ class Recorder:
             some = slice(first, first + len(inputs))
             whole = len(self._held_out) == 1
             of_part = params if whole else {name: value[some].clone() for name, value in params.items()}
-            outputs = preactivations(self._arch, of_part, inputs)[-1].double()
-            found.append(
-                _cross_entropy(outputs, labels) if self._loss == "cross_entropy" else _squares(outputs, labels)
-            )
+            outputs = self._network.preactivations(of_part, inputs)[-1].double()
+            found.append(mean(self._loss, outputs, labels))
             first = some.stop
         return torch.cat(found)
 
@@ -93,17 +92,6 @@ class Recorder:
                     for unit in range(units)
                 ]
         return rows
-
-
-def _cross_entropy(outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]) -> Tensor:
-    chosen = outputs.gather(2, labels[..., None])[..., 0]
-    return (outputs.logsumexp(dim=2) - chosen).mean(dim=1)
-
-
-def _squares(outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]) -> Tensor:
-    classes = torch.arange(outputs.shape[2], device=outputs.device)
-    targets = labels[..., None] if outputs.shape[2] == 1 else labels[..., None] == classes
-    return (outputs - targets.double()).square().flatten(1).mean(dim=1)
 
 
 def measure(asked: spec.Course, state: RoundState) -> Readings:

@@ -8,7 +8,7 @@ from impray.spec import measure as spec
 
 def density(asked: spec.Density, state: RoundState) -> Readings:
     """Kept share of each layer's weights, [net][layer]; 1 for layers that are not pruned."""
-    layers = [state.layer_mask(layer).double().mean(dim=(1, 2)) for layer in range(1, len(state.arch.layers) + 1)]
+    layers = [state.mask(layer.number).double().mean(dim=(1, 2)) for layer in state.layers]
     return Readings(
         lineage={"density_by_layer": [list(of_net) for of_net in zip(*(s.tolist() for s in layers), strict=True)]}
     )
@@ -16,5 +16,4 @@ def density(asked: spec.Density, state: RoundState) -> Readings:
 
 def fan_in(asked: spec.FanIn, state: RoundState) -> Readings:
     """Kept inputs of each unit, every layer."""
-    layers = range(1, len(state.arch.layers) + 1)
-    return Readings(units={layer: {"fan_in": state.layer_mask(layer).sum(dim=2)} for layer in layers})
+    return Readings(units={layer.number: {"fan_in": state.mask(layer.number).sum(dim=2)} for layer in state.layers})

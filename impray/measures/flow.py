@@ -29,11 +29,11 @@ _COLUMNS = ("peak", "peak_flow", "peak_agrees", "ipr_flow", "flow_distance")
 
 def measure(asked: spec.Flow, state: RoundState) -> Readings:
     """Peaks, IPR and distance of every net's neuron; NaN after round 0."""
-    ends = state.trained["weight1"].double().cpu()
+    ends = state.weights(1, "end").double().cpu()
     found: dict[str, Tensor] = dict.fromkeys(_COLUMNS, torch.full(ends.shape[:2], torch.nan, dtype=torch.float64))
     if state.round == 0:
         theory = torch.empty_like(ends)
-        starts = state.start["weight1"].double().cpu().numpy()
+        starts = state.weights(1, "start").double().cpu().numpy()
         for nets, trial in _alike(state.trials):
             assert isinstance(trial.data, Stimulus), "checked before the sweep ran"
             # Together: elementwise and by transforms of single rows, so that a neuron's neighbours do not show.

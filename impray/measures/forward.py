@@ -6,57 +6,38 @@ sample itself do; then everything is computed at once.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from impray.nets import mlp
-from impray.nets.base import Params
-from impray.nets.mlp import Architecture
+from impray.nets.base import Network, Params
 
 PORTION = 4096
-_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 def preactivations(
-    arch: Architecture,
+    network: Network,
     params: Params,
     inputs: Float[Tensor, "sample input"],
     stats: Params | None,
     layers: Sequence[int],
 ) -> list[Float[Tensor, "sample unit"]]:
-    """z_l of the layers asked for, in that order; see `mlp.preactivations`.
+    """What the units of the layers asked for (dense ones) add up, in that order; see `Network.preactivations`.
 
     Args:    params, stats: of one net, its net axis kept.
     """
     if not layers:
         return []
-    lower = dataclasses.replace(arch, sizes=arch.sizes[: max(layers) + 1])
-    params, stats = (
-        {name: value for name, value in (part or {}).items() if int(name.lstrip(_LETTERS)) <= max(layers)}
-        for part in (params, stats)
-    )
-    portion = len(inputs) if arch.batch_norm and not stats else PORTION
-    found = [inputs.new_empty(len(inputs), arch.sizes[layer]) for layer in layers]
+    portion = len(inputs) if network.joins_samples(stats) else PORTION
+    found = [inputs.new_empty(len(inputs), network.layers[layer - 1].units) for layer in layers]
     for first in range(0, len(inputs), max(portion, 1)):
         some = slice(first, first + portion)
-        of_part = mlp.preactivations(lower, params, inputs[some][None], stats)
+        of_part = network.preactivations(params, inputs[some][None], stats, max(layers))
         for whole, layer in zip(found, layers, strict=True):
             whole[some] = of_part[layer - 1][0]
     return found
-
-
-def affine(params: Params) -> Params | None:
-    """Statistics that make batch norm its affine part alone, gamma x + beta (Redman et al. 2025, after eq. 3)."""
-    stats = {}
-    for name, value in params.items():
-        if name.startswith("gamma"):
-            stats[f"mean{name[5:]}"] = torch.zeros_like(value)
-            stats[f"var{name[5:]}"] = torch.ones_like(value)
-    return stats or None
 
 
 def first_of_each_class(

@@ -29,9 +29,8 @@ def measure(asked: spec.Ipr, state: RoundState) -> Readings:
     """IPR of every layer but the output layer, at the asked points of the round."""
     columns = {"mask": "ipr_mask", "start": "ipr_start", "end": "ipr"}
     units = {}
-    for layer in range(1, max(len(state.arch.layers), 2)):
-        name = f"weight{layer}"
-        weights = {"start": state.start[name], "mask": state.layer_mask(layer).double()}
-        weights |= {"end": state.trained[name]} if "end" in asked.at else {}
+    for layer in (layer.number for layer in state.hidden):
+        weights = {"start": state.weights(layer, "start"), "mask": state.mask(layer).double()}
+        weights |= {"end": state.weights(layer, "end")} if "end" in asked.at else {}
         units[layer] = {columns[at]: torch.stack([ipr(w) for w in weights[at]]) for at in asked.at}
     return Readings(units=units)

@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.measures.forward import affine, first_of_each_class, frequent, preactivations
+from impray.measures.forward import first_of_each_class, frequent, preactivations
 from impray.measures.scale import scaled
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
@@ -92,8 +92,8 @@ def by_label(
 
 
 def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
-    """All kurtoses of every hidden layer's units, and the first layer's by class, at the asked points of the round."""
-    layers = range(1, max(len(state.arch.layers), 2))
+    """All kurtoses of every dense hidden layer's units, and the first layer's by class, at the asked points of the round."""
+    layers = [layer.number for layer in state.hidden if layer.dense]
     found: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
     listed: dict[str, Tensor | list] = {f"kurtosis_by_class{_SUFFIX[at]}": [] for at in asked.at}
     for net in range(state.nets):
@@ -102,10 +102,9 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
         for at in asked.at:
             params, stats = state.one(net, at)
             if asked.batch_norm == "affine":
-                stats = affine(params)
-            of_layer = preactivations(state.arch, params, inputs, stats, layers)
-            for layer in layers:
-                values = of_layer[layer - 1]
+                stats = state.network.affine(params)
+            of_layer = preactivations(state.network, params, inputs, stats, layers)
+            for layer, values in zip(layers, of_layer, strict=True):
                 within = by_class(values, labels, classes) if len(values) else kurtosis(values)[None]
                 for column, of_units in _columns(values, within).items():
                     found[layer].setdefault(column + _SUFFIX[at], []).append(of_units)

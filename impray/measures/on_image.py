@@ -46,8 +46,8 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
     columns = ("rf_width_px", "rf_width_x_px", "rf_width_y_px", "rf_fit_mse")
     units: dict[int, dict[str, Tensor]] = {}
     if 1 in asked.layers:
-        units[1] = dict(zip(columns, _where_counted(asked, state, state.layer_mask(1), widths), strict=True))
-    later: dict[int, list[Tensor]] = {layer: [] for layer in asked.layers if 1 < layer < len(state.arch.layers)}
+        units[1] = dict(zip(columns, _where_counted(asked, state, state.mask(1), widths), strict=True))
+    later: dict[int, list[Tensor]] = {layer: [] for layer in asked.layers if 1 < layer < len(state.layers)}
     for net in range(state.nets if later else 0):  # one at a time: its paths are numbers of eight bytes, not bits
         for layer, reached in paths(state, net, max(later)):
             if layer in later:
@@ -62,9 +62,9 @@ def paths(state: RoundState, net: int, last: int) -> Iterator[tuple[int, Float[T
 
     m_l ... m_2 m_1 in float64: exact integers up to 2^53.
     """
-    reached = state.layer_mask(1)[net].double()
+    reached = state.mask(1)[net].double()
     for layer in range(2, last + 1):
-        reached = state.layer_mask(layer)[net].double() @ reached
+        reached = state.mask(layer)[net].double() @ reached
         yield layer, reached
 
 
@@ -80,14 +80,14 @@ def measure_clustering(asked: spec.Clustering, state: RoundState) -> Readings:
         return found, most, least, share
 
     columns = ("clustering", "clustering_ceiling", "clustering_chance", "clustering_of_ceiling")
-    found = _where_counted(asked, state, state.layer_mask(1), against_chance_and_most)
+    found = _where_counted(asked, state, state.mask(1), against_chance_and_most)
     return Readings(units={1: dict(zip(columns, found, strict=True))})
 
 
 def measure_spread(asked: spec.Spread, state: RoundState) -> Readings:
     """Fit-free width, first layer; see `spread`."""
     shape = state.input_shape
-    (found,) = _where_counted(asked, state, state.layer_mask(1), lambda masks: (spread(masks, shape),))
+    (found,) = _where_counted(asked, state, state.mask(1), lambda masks: (spread(masks, shape),))
     return Readings(units={1: {"spread_px": found}})
 
 
@@ -96,7 +96,7 @@ def measure_pieces(asked: spec.Pieces, state: RoundState) -> Readings:
     count, largest = _where_counted(
         asked,
         state,
-        state.layer_mask(1),
+        state.mask(1),
         lambda masks: pieces(masks, state.input_shape, asked.neighbours),
     )
     return Readings(units={1: {"pieces": count, "largest_piece": largest}})
@@ -104,7 +104,7 @@ def measure_pieces(asked: spec.Pieces, state: RoundState) -> Readings:
 
 def measure_masks(asked: spec.Masks, state: RoundState) -> Readings:
     """First-layer masks of the most connected units, bit-packed."""
-    masks = state.layer_mask(1)
+    masks = state.mask(1)
     fan_in = masks.sum(dim=2)
     chosen = _most_connected(fan_in, asked.most_connected).cpu()
     packed = np.packbits(masks.cpu().numpy(), axis=2)

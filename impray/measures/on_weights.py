@@ -15,66 +15,56 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.measures.cavity import cavity_scores
-from impray.measures.forward import affine, first_of_each_class, frequent_classes, preactivations
+from impray.measures.forward import first_of_each_class, frequent_classes, preactivations
 from impray.measures.state import Readings, RoundState
-from impray.nets import mlp
-from impray.nets.base import Params
-from impray.nets.mlp import BATCH_NORM_EPS, Architecture
+from impray.nets.base import Network, Params
 from impray.spec import measure as spec
 
 
 def layer_scores(
-    arch: Architecture,
+    network: Network,
     params: Params,
     stats: Params | None,
     inputs: Float[Tensor, "sample input"],
     labels: Int[Tensor, " sample"],
     layers: Sequence[int],
 ) -> dict[int, Tensor]:
-    """Cavity scores [unit, input] of every weight of `layers`, per class and averaged over classes; a layer reads the
+    """Cavity scores [unit, input] of every weight of `layers` (dense ones), per class and averaged over classes; a layer reads the
     activations below it.
 
-    Args:    params, stats: of one net, its net axis kept; stats as `mlp.preactivations` takes them.
+    Args:    params, stats: of one net, its net axis kept; stats as `Network.preactivations` takes them.
     """
     beneath = [layer - 1 for layer in layers if layer > 1]
-    below = dict(zip(beneath, preactivations(arch, params, inputs, stats, beneath), strict=True))
-    found = {}
-    for layer in layers:
-        h = inputs if layer == 1 else mlp.activation(arch.activation, below[layer - 1])
-        weight = params[f"weight{layer}"][0]
-        if arch.batch_norm:
-            var = stats[f"var{layer}"][0] if stats else _variance(h)
-            weight = weight * (params[f"gamma{layer}"][0] / (var + BATCH_NORM_EPS).sqrt())
-        found[layer] = cavity_scores(weight, h, labels)
-    return found
-
-
-def _variance(h: Float[Tensor, "sample input"]) -> Float[Tensor, " input"]:
-    return torch.cat([part.double().var(dim=0, correction=0) for part in h.split(256, dim=1)]).to(h.dtype)
+    below = dict(zip(beneath, preactivations(network, params, inputs, stats, beneath), strict=True))
+    scores = {}
+    for number in layers:
+        layer = network.layers[number - 1]
+        scores[number] = cavity_scores(*network.addends(params, inputs, stats, below.get(number - 1), layer), labels)
+    return scores
 
 
 def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
     """Scores of the kept weights at the round's start, from all the inputs asked for and from half of them."""
-    layers = [layer for layer in asked.layers if layer <= len(state.arch.layers)]
+    layers = [layer for layer in asked.layers if layer <= len(state.layers) and state.layers[layer - 1].dense]
     columns = ("cavity", "cavity_half") if asked.half else ("cavity",)
     # Filled in place: at full size all nets' scores are hundreds of megabytes, and stacking would double them.
-    weights = {layer: {c: torch.empty_like(state.start[f"weight{layer}"]) for c in columns} for layer in layers}
+    weights = {layer: {c: torch.empty_like(state.weights(layer, "start")) for c in columns} for layer in layers}
     units: dict[int, dict[str, list[Tensor]]] = {layer: {"cavity": []} for layer in layers}
     histograms: list[list[dict]] = []
     for net in range(state.nets):
         chosen = first_of_each_class(*state.held_out(net), asked.samples, asked.classes)
         inputs, labels = frequent_classes(*chosen, fresh=state.fresh(net))
         params, _ = state.one(net, "start")
-        stats = affine(params) if asked.batch_norm == "affine" else None
+        stats = state.network.affine(params) if asked.batch_norm == "affine" else None
         histograms.append([])
         for column in columns:
             sample = (inputs, labels) if column == "cavity" else _half(inputs, labels)
-            for layer, scores in layer_scores(state.arch, params, stats, *sample, layers).items():
-                kept = state.layer_mask(layer)[net]
+            for layer, scores in layer_scores(state.network, params, stats, *sample, layers).items():
+                kept = state.mask(layer)[net]
                 counted = kept & (kept.sum(dim=1, keepdim=True) >= asked.min_fan_in)
                 whole = weights[layer][column][net].copy_(scores).masked_fill_(~counted, torch.nan)
                 name = "weight_" + column
-                histograms[-1] += _histogram(layer, name, params[f"weight{layer}"][0], whole, asked.bins)
+                histograms[-1] += _histogram(layer, name, state.weights(layer, "start")[net], whole, asked.bins)
         for layer in layers:
             units[layer]["cavity"].append(weights[layer]["cavity"][net].double().nanmean(dim=1))
     return Readings(

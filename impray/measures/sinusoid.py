@@ -19,7 +19,7 @@ from impray.theory.localization import sinusoid
 
 def measure(asked: spec.Sinusoid, state: RoundState) -> Readings:
     """Distances of the trained first-layer weights; NaN for a unit without weights."""
-    weights = state.trained["weight1"].double().cpu().numpy()
+    weights = state.weights(1, "end").double().cpu().numpy()
     found = sinusoid(weights, state.input_shape)
     nothing = ~(np.abs(weights).sum(axis=-1) > 0)
     columns = {

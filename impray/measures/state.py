@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from impray.nets.base import Params
-from impray.nets.mlp import Architecture
+from impray.nets.base import Layer, Network, Params
 from impray.spec.data import Stimulus
 from impray.spec.measure import Course
 from impray.spec.trial import Trial
@@ -17,27 +17,41 @@ from impray.spec.trial import Trial
 
 @dataclass
 class RoundState:
-    """One round of `nets` lineages. Tensors have a leading `net` axis.
+    """One round of `nets` lineages. Tensors have a leading `net` axis, and the names that the network gives them.
 
-    masks holds pruned parameters only (`weight1` [net, unit, input], bool); start is theta(rewind) * mask, end the trained
-    weights (None where no measure reads them); held_out(net) gives inputs [sample, input] and labels [sample].
+    masks holds pruned parameters only, bool; start is theta(rewind) * mask, end the trained weights (None where no measure reads
+    them); held_out(net) gives inputs [sample, input] and labels [sample]. Measures ask for layers, by their numbers from 1.
     """
 
     round: int
-    arch: Architecture
+    network: Network
     masks: Params
     start: Params
     end: Params | None
     end_stats: Params | None
     held_out: Callable[[int], tuple[Tensor, Tensor]]
-    input_shape: tuple[int, ...]
     loss: str
     trials: Sequence[Trial] = ()  # of each net
     course: Callable[[Course], list[list[dict]]] | None = None  # records rows of the round's time course, per net
 
     @property
     def nets(self) -> int:
-        return self.start["weight1"].shape[0]
+        return len(self.start[self.layers[0].weight])
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """All of them; the last one is the output layer."""
+        return self.network.layers
+
+    @property
+    def hidden(self) -> tuple[Layer, ...]:
+        """All but the output layer, unless it is the only one."""
+        return self.layers[:-1] or self.layers
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """How the inputs of a first-layer unit lie: (input,), (row, col) or (channel, row, col)."""
+        return self.layers[0].input_shape
 
     def fresh(self, net: int) -> bool:
         """Whether every held-out sample was drawn for itself: a stimulus's are, those of a data set may be the same one twice."""
@@ -58,12 +72,17 @@ class RoundState:
         assert self.end is not None, "a measure that reads `end` makes every network train"
         return self.end
 
-    def layer_mask(self, layer: int) -> Tensor:
-        """[net, unit, input] of a layer, all ones where that layer is not pruned."""
-        name = f"weight{layer}"
-        if name in self.masks:
-            return self.masks[name]
-        return self.start[name].new_ones(self.start[name].shape).bool()
+    def weights(self, number: int, at: str) -> Float[Tensor, "net unit input"]:
+        """Of a layer, at `start` or `end`."""
+        layer = self.layers[number - 1]
+        return layer.matrix((self.start if at == "start" else self.trained)[layer.weight])
+
+    def mask(self, number: int) -> Bool[Tensor, "net unit input"]:
+        """Of a layer, all ones where that layer is not pruned."""
+        layer = self.layers[number - 1]
+        if layer.weight in self.masks:
+            return layer.matrix(self.masks[layer.weight])
+        return torch.ones_like(self.weights(number, "start"), dtype=torch.bool)
 
 
 @dataclass

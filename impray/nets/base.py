@@ -98,9 +98,9 @@ class Network(ABC):
         params: Params,
         inputs: Float[Tensor, "sample input"],
         stats: Params | None,
-        below: Float[Tensor, "sample unit"] | None,
+        below: Float[Tensor, "sample lower"] | None,
         layer: Layer,
-    ) -> tuple[Float[Tensor, "unit input"], Float[Tensor, "sample input"]]:
+    ) -> tuple[Float[Tensor, "unit feature"], Float[Tensor, "sample feature"]]:
         """Weights w and inputs h of one dense layer of one net, whose products w h add up to its preactivations, offsets left out.
 
         Args:    params, stats: with a net axis of 1. below: preactivations of the layer below; None for the first layer.

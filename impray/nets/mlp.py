@@ -94,9 +94,9 @@ class Architecture(Network):
         params: Params,
         inputs: Float[Tensor, "sample input"],
         stats: Params | None,
-        below: Float[Tensor, "sample unit"] | None,
+        below: Float[Tensor, "sample lower"] | None,
         layer: Layer,
-    ) -> tuple[Float[Tensor, "unit input"], Float[Tensor, "sample input"]]:
+    ) -> tuple[Float[Tensor, "unit feature"], Float[Tensor, "sample feature"]]:
         """As `Network.addends`. With batch norm gamma goes into the weights, so that the inputs need no copy; beta is an offset."""
         h = inputs if below is None else activation(self.activation, below)
         weight = params[layer.weight][0]

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from impray.results import tables
 from impray.results.store import Place
-from impray.spec.measure import MEASURE_KINDS
+from impray.spec import families
 from impray.spec.search import AtDensity, Goal, Reading
 from impray.spec.trial import Trial
 
 
 def column_of(measure: str) -> tuple[str, bool]:
     """(column, whether it is one per unit) of a measure's name (its first number) or a column's name."""
-    for kind in MEASURE_KINDS:
+    for kind in families.measures.specs:
         if measure == kind.model_fields["name"].default and kind.first_number():
             measure = kind.first_number()
         of_unit = [column.name for column in kind.unit_columns]
@@ -29,7 +29,9 @@ def column_of(measure: str) -> tuple[str, bool]:
 
 def revision_of(measure: str) -> int:
     """The revision that made the first number of the measure of this name; 0 for a column, which stays what it is."""
-    return next((kind.first_number_since for kind in MEASURE_KINDS if measure == kind.model_fields["name"].default), 0)
+    return next(
+        (kind.first_number_since for kind in families.measures.specs if measure == kind.model_fields["name"].default), 0
+    )
 
 
 def label(reading: Reading) -> str:

@@ -20,7 +20,7 @@ from impray.results.ledger import Measured
 from impray.results.paths import Paths
 from impray.results.spread import standard_error, told_apart
 from impray.results.store import Place
-from impray.spec.measure import MEASURE_KINDS
+from impray.spec import families
 from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
 from impray.theory.statistics import front
@@ -208,7 +208,7 @@ def by_method(folder: Place) -> Board:
 def _outdated(rounds: pl.DataFrame) -> list[str]:
     """Measures whose rows here are of an earlier version of impray, without the column that is shown now."""
     found = []
-    for kind in (kind for kind in MEASURE_KINDS if kind.first_number_since):
+    for kind in (kind for kind in families.measures.specs if kind.first_number_since):
         name, column = kind.model_fields["name"].default, f"{kind.first_number()}_median"
         lacking = rounds.filter(pl.col(column).is_null())["measured"].unique()
         if any(name in Measured.parse(text).digests for text in lacking):

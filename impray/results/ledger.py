@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 
 import polars as pl
 
 from impray.results import tables
 from impray.results.schema import OF_ROUNDS
 from impray.results.store import Place, opened
-from impray.spec.measure import MEASURE_KINDS
+from impray.spec import families
+from impray.spec.family import until_changed
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
@@ -195,11 +195,11 @@ def _is_whole(row: Mapping, measured: Measured, counts: Mapping[str, int]) -> bo
     )
 
 
-@cache
+@until_changed
 def _measures_with(table: str) -> frozenset[str]:
     """Names of the measures that have rows in `units` or `masks` in every round."""
     columns = {"units": "unit_columns", "masks": "mask_columns"}[table]
-    return frozenset(kind.model_fields["name"].default for kind in MEASURE_KINDS if getattr(kind, columns))
+    return frozenset(kind.model_fields["name"].default for kind in families.measures.specs if getattr(kind, columns))
 
 
 def _fates(rows: pl.LazyFrame) -> dict[str, Fates]:

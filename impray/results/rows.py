@@ -12,8 +12,9 @@ from torch import Tensor
 from impray.lineage.rounds import Finished
 from impray.measures import Readings
 from impray.results.ledger import Measured
+from impray.spec import families
 from impray.spec.axes import value as axis_value
-from impray.spec.measure import MEASURE_KINDS
+from impray.spec.family import until_changed
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, Trial
 
@@ -23,8 +24,7 @@ Rows = dict[str, list[dict]]
 def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
     """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`."""
     found: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": [], "steps": []}
-    well = [lineage for lineage, how in zip(finished.lineages, finished.status, strict=True) if how == "done"]
-    place = {lineage.id: net for net, lineage in enumerate(well)}
+    place = {lineage.id: net for net, lineage in enumerate(finished.well)}
     of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
     for lineage, how, trained, density in of_lineages:
         shared = keys(pack, lineage) | {"round": finished.round}
@@ -43,6 +43,17 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
             | {"measured": str(Measured(pack.asked)), "wall_s": finished.wall_s / len(finished.lineages)}
         )
     return found
+
+
+def fate_rows(
+    pack: Pack, lineage: Lineage, fates: Sequence[Mapping], made_with: Mapping[int, Mapping[str, str]]
+) -> list[dict]:
+    """Rows of the table `fates` of one lineage.
+
+    Args:    made_with: round -> the measures that its numbers are of, with the hashes of their parameters.
+    """
+    texts = {round: {"measured": str(Measured(asked))} for round, asked in made_with.items()}
+    return [{**keys(pack, lineage), **row, **texts[row["round"]]} for row in fates]
 
 
 def keys(pack: Pack, lineage: Lineage) -> dict:
@@ -80,13 +91,21 @@ def _units(readings: Sequence[Readings], net: int) -> list[dict]:
     return found
 
 
-_QUANTITIES = {column.name for kind in MEASURE_KINDS for column in kind.unit_columns if column.is_quantity}
-_INTEGERS = {column.name for kind in MEASURE_KINDS for column in kind.unit_columns if column.type == "int"}
+@until_changed
+def _quantities() -> frozenset[str]:
+    """Columns of units that have a mean and a median over units."""
+    return frozenset(c.name for kind in families.measures.specs for c in kind.unit_columns if c.is_quantity)
+
+
+@until_changed
+def _integers() -> frozenset[str]:
+    """Columns of units that hold whole numbers."""
+    return frozenset(c.name for kind in families.measures.specs for c in kind.unit_columns if c.type == "int")
 
 
 def _listed(values: Tensor, name: str) -> list:
     """A column's values. Integers know no NaN: a unit that has no such number is null there."""
-    if name not in _INTEGERS or not values.is_floating_point():
+    if name not in _integers() or not values.is_floating_point():
         return values.tolist()
     return [None if math.isnan(value) else int(value) for value in values.tolist()]
 
@@ -106,7 +125,7 @@ def summaries(units: Sequence[Mapping]) -> dict:
     if not first:
         return {}
     found = {}
-    for name in (name for name in first[0] if name in _QUANTITIES):
+    for name in (name for name in first[0] if name in _quantities()):
         # polars' mean and median add in one fixed order, so that they do not depend on the pack.
         values = pl.Series([unit[name] for unit in first], dtype=pl.Float64).drop_nans().drop_nulls()
         found[f"{name}_mean"] = values.mean() if len(values) else math.nan
@@ -119,7 +138,7 @@ def summaries(units: Sequence[Mapping]) -> dict:
 def _nan(pack: Pack) -> dict:
     """NaN for every number that a diverged lineage would have had."""
     names = {}
-    for kind in MEASURE_KINDS:
+    for kind in families.measures.specs:
         if any(isinstance(measure, kind) for measure in pack.measures):
             names |= {column.name: math.nan for column in kind.lineage_columns if column.type == "float"}
             quantities = [column.name for column in kind.unit_columns if column.is_quantity]

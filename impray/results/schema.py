@@ -6,11 +6,13 @@ their key; of two rows with one key the one written later counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from impray.spec.measure import MEASURE_KINDS, Column
+from impray.spec import families
+from impray.spec.family import until_changed
+from impray.spec.measure import Column
 
 VERSION = 2  # 1: files without a seal
 
@@ -93,7 +95,7 @@ PROVENANCE = (
 
 def _of_measures(kind: str) -> tuple[Column, ...]:
     seen: dict[str, Column] = {}
-    for measure in MEASURE_KINDS:
+    for measure in families.measures.specs:
         for column in getattr(measure, kind):
             seen.setdefault(column.name, column)
     return tuple(seen.values())
@@ -108,8 +110,8 @@ def _summaries() -> tuple[Column, ...]:
     )
 
 
-# Table -> its columns before and after the axes.
-_COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
+# Table -> its columns before and after the axes; text stands for the columns of that name of all measures that there are.
+_COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] = {
     "rounds": (
         (
             *_LINEAGE,
@@ -122,9 +124,9 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
                 "trained", "bool", "", "whether the network trained in this round; if not, nothing asked for its end"
             ),
             Column("density", "float", "share", "kept / prunable parameters, over all pruned layers"),
-            *_of_measures("lineage_columns"),
+            "lineage_columns",
             Column("units_counted", "int", "units", "units of layer 1 with a defined rf_width_x_px"),
-            *_summaries(),
+            "summaries",
             Column("measured", "str", "", "measures, parameters and axes that this row was written with"),
             Column(
                 "rows_elsewhere", "str", "", "how many rows other tables have of this lineage and round: `units:10`"
@@ -132,7 +134,7 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
             *PROVENANCE,
         ),
     ),
-    "units": ((*_LINEAGE, *_UNIT), (*_of_measures("unit_columns"), *PROVENANCE[1:])),
+    "units": ((*_LINEAGE, *_UNIT), ("unit_columns", *PROVENANCE[1:])),
     "fates": (
         (
             *_LINEAGE,
@@ -146,23 +148,23 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
             Column(
                 "abs_weight_end_mean", "float", "1", "their mean |w| after training; null if not trained or diverged"
             ),
-            *_of_measures("fate_columns"),
+            "fate_columns",
             Column("measured", "str", "", "measures of single weights and parameters that this row was written with"),
             *PROVENANCE[1:],
         ),
     ),
-    "masks": ((*_LINEAGE, *_UNIT), (*_of_measures("mask_columns"), *PROVENANCE[1:])),
+    "masks": ((*_LINEAGE, *_UNIT), ("mask_columns", *PROVENANCE[1:])),
     "images": (
         (
             *_LINEAGE,
             Column("name", "str", "", "what it shows: pca, ica, abs_mean, variance, sample, correlation_same ..."),
             Column("number", "int", "", "which one of that name, from 0"),
         ),
-        (*_of_measures("image_columns"), *PROVENANCE[1:]),
+        ("image_columns", *PROVENANCE[1:]),
     ),
     "histograms": (
         (*_LINEAGE, *_LAYER, Column("name", "str", "", "x against y: weight_cavity has weight and cavity score")),
-        (*_of_measures("histogram_columns"), *PROVENANCE[1:]),
+        ("histogram_columns", *PROVENANCE[1:]),
     ),
     "steps": (
         (
@@ -170,7 +172,7 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
             Column("step", "int", "updates", "updates made in this round, 0 at its start"),
             Column("unit", "int", "", "row of the first weight matrix, from 0"),
         ),
-        (*_of_measures("step_columns"), *PROVENANCE[1:]),
+        ("step_columns", *PROVENANCE[1:]),
     ),
     "trials": (
         (
@@ -258,9 +260,25 @@ _COLUMNS: dict[str, tuple[tuple[Column, ...], tuple[Column, ...]]] = {
 
 def columns(table: str, axes: Mapping[str, str] | None = None) -> list[Column]:
     """Every column of a table. `axes` maps a sweep's axis paths to their types (`float`, `int`, `str`, `bool`, `json`)."""
-    before, after = _COLUMNS[table]
+    before, after = _columns(table)
     of_axes = [Column(path, kind, "", "axis value") for path, kind in (axes or {}).items()]
     return [*before, *(of_axes if table not in ("failures", "findings") else []), *after]
+
+
+@until_changed
+def _columns(table: str) -> tuple[list[Column], list[Column]]:
+    before, after = _COLUMNS[table]
+    return _spelled_out(before), _spelled_out(after)
+
+
+def _spelled_out(columns: Sequence[Column | str]) -> list[Column]:
+    found: list[Column] = []
+    for column in columns:
+        if isinstance(column, Column):
+            found.append(column)
+        else:
+            found += _summaries() if column == "summaries" else _of_measures(column)
+    return found
 
 
 def schema(table: str, axes: Mapping[str, str] | None = None) -> dict[str, pl.DataType]:

@@ -29,8 +29,8 @@ from impray.results.provenance import read_sweep
 from impray.results.quantities import Quantity
 from impray.results.store import Place
 from impray.spec import axes as spec_axes
+from impray.spec import families
 from impray.spec.errors import DataError
-from impray.spec.measure import MEASURE_KINDS
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.theory.naming import Named, Names, described
@@ -40,7 +40,6 @@ BLEND, GAIN = "data.gaussian_blend", "data.gain"
 GAUSSIANITY = (BLEND, GAIN, "data.k")  # the axes that say how non-Gaussian the inputs are
 NATURAL, CLONE = "natural", "clone"
 LEAST, MOST = "least Gaussian", "most Gaussian"
-METHODS = ("imp", "oneshot", "random", "cavity", "cavity_lowest")
 
 
 class NotMeasured(Exception):
@@ -395,6 +394,8 @@ def _filled_by(table: str) -> str:
     """The measures that have rows in a table of their own."""
     column = f"{table.removesuffix('s')}_columns"
     kinds = [
-        kind.model_fields["name"].default for kind in MEASURE_KINDS if table != "units" and getattr(kind, column, ())
+        kind.model_fields["name"].default
+        for kind in families.measures.specs
+        if table != "units" and getattr(kind, column, ())
     ]
     return f" (of the measure{'s' * (len(kinds) > 1)} {', '.join(kinds)})" if kinds else ""

@@ -16,9 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from impray.spec import checks
+from impray.spec import checks, families
 from impray.spec.base import Spec, canonical, plain_types
-from impray.spec.data import DATA_KINDS
 from impray.spec.errors import Problem
 from impray.spec.points import at, choices_of, description_of, is_possible, owner_of, takes_integers, value
 from impray.spec.search import Axis, Range
@@ -169,12 +168,12 @@ def _unknown_path(sweep: Sweep, path: str) -> str | None:
     kinds = vocabulary().get(("trial", *keys), ())
     if owner_of(sweep.trial, path)[0] is not None:
         return None
-    if kinds and keys[0] == "data":
-        offered = {type(sweep.trial.data), *_kinds_on_axes(sweep)}
-        if offered & set(kinds):
+    if kinds and keys[0] in _FAMILIES:
+        here = type(getattr(sweep.trial, keys[0]))
+        if {here, *_kinds_on_axes(sweep, keys[0])} & set(kinds):
             return None
         tags = " and ".join(str(tag_of(kind)) for kind in kinds)
-        return f"is a parameter of {tags}; this trial's data are {tag_of(type(sweep.trial.data))}"
+        return f"is a parameter of {tags}; this trial's {_FAMILIES[keys[0]][1]} {tag_of(here)}"
     if keys[0] == "trial":
         return f"axes start below trial: write {'.'.join(keys[1:])}"
     known = [".".join(map(str, other[1:])) for other in vocabulary() if other[0] == "trial" and len(other) > 1]
@@ -185,11 +184,20 @@ def _unknown_path(sweep: Sweep, path: str) -> str | None:
     return f"is not a field of this trial{hint}"
 
 
-def _kinds_on_axes(sweep: Sweep) -> set[type[Spec]]:
-    """Kinds of data that an axis over `data.kind` or over whole `data` brings in."""
-    whole = [item.get("kind") for item in choices_of(sweep.search.space.get("data", ())) if isinstance(item, dict)]
-    named = [*choices_of(sweep.search.space.get("data.kind", ())), *whole]
-    return {kind for kind in DATA_KINDS if tag_of(kind) in named}
+# Part of a trial -> its family, and how it is spoken of.
+_FAMILIES = {
+    "data": (families.data, "data are"),
+    "net": (families.nets, "net is"),
+    "train": (families.training, "training is"),
+}
+
+
+def _kinds_on_axes(sweep: Sweep, part: str) -> set[type[Spec]]:
+    """Kinds of data that an axis over `data.kind` or over whole `data` brings in; so of net and train."""
+    family, space = _FAMILIES[part][0], sweep.search.space
+    whole = [item.get(family.tag) for item in choices_of(space.get(part, ())) if isinstance(item, dict)]
+    named = [*choices_of(space.get(f"{part}.{family.tag}", ())), *whole]
+    return {kind for kind in family.specs if tag_of(kind) in named}
 
 
 def _is_tag(path: str) -> bool:

@@ -6,10 +6,13 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
-from impray.spec.data import Kur, Stimulus
+from impray.spec import families
 from impray.spec.errors import Problem
-from impray.spec.measure import MEASURE_KINDS, Cavity, Course, Flow, MeasureSpec, Sinusoid
+from impray.spec.families import rule_of
+from impray.spec.measure import MeasureSpec
+from impray.spec.pack import measure_name
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
 from impray.spec.search import AtDensity, Reading
 from impray.spec.sweep import Sweep
@@ -24,7 +27,6 @@ def problems_with(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
         _pack_problems,
         _reading_problems,
         _measure_problems,
-        _theory_problems,
         _rule_problems,
     ):
         yield from rule(sweep, possible)
@@ -137,7 +139,7 @@ def _unreadable(sweep: Sweep, name: str) -> str | None:
     known = list(dict.fromkeys([*(n for n, m in by_name.items() if _numbers(m)), *columns]))
     if measure is not None:
         return f"has no single number to read; this sweep has {', '.join(known) or 'none'}"
-    for kind in MEASURE_KINDS:
+    for kind in families.measures.specs:
         if name in (tag_of(kind), *(column.name for column in (*kind.lineage_columns, *kind.unit_columns))):
             tag = tag_of(kind)
             return (
@@ -194,71 +196,21 @@ def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]
 
 
 def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
-    """Measures that some trial's data cannot feed."""
-    flat = [trial for trial in possible if not trial.data.is_image]
-    least = min((held_out for trial in possible if (held_out := getattr(trial.data, "held_out", None))), default=None)
+    """Measures that some trial cannot feed, or that are not about it."""
     for position, measure in enumerate(sweep.measures):
-        where = f"measures[{position}]"
-        if measure.needs_image and flat:
-            yield Problem(
-                where,
-                repr(measure.name),
-                f"a ring has no image: {measure.name} needs data.shape: [rows, cols]",
-            )
-        least_layer = min((measure.last_layer(trial.layers) for trial in possible), default=None)
-        if measure.unit_layers is not None and least_layer is not None and max(measure.unit_layers) > least_layer:
-            right = f"must be at most {least_layer}: the last layer that {measure.name} reads in the smallest network"
-            yield Problem(f"{where}.{measure.name}.layers", show(list(measure.unit_layers)), right)
-        classes = min((trial.data.classes for trial in possible), default=None)
-        if isinstance(measure, Cavity) and measure.classes and classes and measure.classes > classes:
-            right = f"must be at most {classes}: the data's classes"
-            yield Problem(f"{where}.cavity.classes", show(measure.classes), right)
-        samples = None if isinstance(measure, Course) else getattr(measure, "samples", None)
-        if samples is not None and least is not None and samples > least:
-            right = f"must be at most data.held_out = {least}: held-out inputs per class"
-            yield Problem(f"{where}.{measure.name}.samples", show(samples), right)
-
-
-def _theory_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
-    """Measures that have a theory behind them, and trials that it is not of."""
-    for position, measure in enumerate(sweep.measures):
-        where = f"measures[{position}]"
-        if isinstance(measure, Sinusoid) and any(len(trial.data.input_shape) > 2 for trial in possible):
-            yield Problem(where, repr(measure.name), "needs inputs on a ring or in one colour: [n] or [rows, cols]")
-        if isinstance(measure, Flow):
-            told = dict.fromkeys(why for trial in possible for why in _not_of_the_flow(trial, measure))
-            yield from (Problem(where, repr(measure.name), why) for why in told)
-
-
-def _not_of_the_flow(trial: Trial, asked: Flow) -> Iterator[str]:
-    """Why eq. 5 of Lufkin et al. (2024) is not about this trial."""
-    net = trial.net
-    if not isinstance(trial.data, Stimulus) or trial.data.classes != 2:
-        yield "is about two classes of nlgp, kur, ising or elliptical inputs"
-    if (net.hidden, net.activation, net.bias, net.readout) != ((1,), "relu", False, "mean"):
-        yield "is about a single neuron: net: {hidden: [1], activation: relu, bias: false, outputs: 1, readout: mean}"
-    if trial.train.momentum or trial.train.weight_decay:
-        yield "is about plain gradient descent: no momentum, no weight_decay"
-    if trial.prune.rewind_step != 0:
-        yield "starts at the initial weights: prune.rewind_step: 0"
-    if isinstance(trial.data, Stimulus) and not trial.data.variance_is_finite:
-        yield "needs inputs with a finite variance"
-    if asked.form == "taylor" and isinstance(trial.data, Kur) and trial.data.k <= 4:
-        yield "has no Taylor form for kur with k <= 4, whose kurtosis is infinite; use form: exact"
-
-
-SAMPLES_PER_CLASS = 16  # of the cavity rule, on average: a kurtosis within a class needs 8, and the draw varies
+        for problem in measure.problems(possible):
+            where = f"measures[{position}]" + (f".{measure_name(measure)}.{problem.path}" if problem.path else "")
+            yield replace(problem, path=where)
 
 
 def _rule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
-    """What the methods of the sweep need of the trials."""
-    if not {"cavity", "cavity_lowest"} & set(sweep.methods):
-        return
-    short = [t for t in possible if t.prune.cavity.samples < SAMPLES_PER_CLASS * t.data.classes]
-    if short:
-        least = SAMPLES_PER_CLASS * max(trial.data.classes for trial in short)
-        right = f"must be at least {least} for the method cavity: {SAMPLES_PER_CLASS} for each class"
-        yield Problem("trial.prune.cavity.samples", show(short[0].prune.cavity.samples), right)
+    """What the methods of the sweep need of the trials; what several of them need is told once."""
+    told = {
+        problem: None
+        for method in sweep.methods
+        for problem in rule_of(method, sweep.trial.prune.rules).problems(possible)
+    }
+    yield from (replace(problem, path=f"trial.{problem.path}") for problem in told)
 
 
 def _figure_problems(sweep: Sweep) -> Iterator[Problem]:

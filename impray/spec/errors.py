@@ -54,6 +54,15 @@ class StorageError(DataError):
     """
 
 
+class MemberError(ImprayError):
+    """A member of a family does not keep what it promised: a plugin's measure, rule, data, net or training."""
+
+    def __init__(self, member: str, source: str, why: str) -> None:
+        """member: its name. source: where it is written. why: what it did, and what would be right."""
+        self.member = member
+        super().__init__(f"{member} ({source}): {why}")
+
+
 class LineageError(ImprayError):
     """A lineage cannot go on; names the lineage and the round."""
 

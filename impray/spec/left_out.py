@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice, product
 from typing import Any
 
+from impray.spec import families
 from impray.spec.base import canonical
-from impray.spec.data import DATA_KINDS, FileData
+from impray.spec.data import FileData
 from impray.spec.errors import DataError, Problem
 from impray.spec.wording import at_path, dotted, show, tag_of
 
@@ -22,7 +23,11 @@ ReadSizes = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """From a description of data to the fields that its files say; raises DataError."""
 
 _MOST = 1000  # combinations of files that are looked at
-_KINDS = {tag_of(kind): kind for kind in DATA_KINDS if issubclass(kind, FileData) and kind.said_by_files}
+
+
+def _kinds() -> dict[str | None, type[FileData]]:
+    """Kinds of data with fields that files say, by name."""
+    return {tag_of(kind): kind for kind in families.data.specs if issubclass(kind, FileData) and kind.said_by_files}
 
 
 def fill(document: dict[str, Any], read: ReadSizes, *, large: bool = False) -> list[Problem]:
@@ -47,7 +52,7 @@ def _described(
     base = at_path(document, ("trial", "data"))
     if isinstance(base, dict):
         own = {path.removeprefix("data."): axis for path, axis in axes.items() if str(path).startswith("data.")}
-        names = {"kind"}.union(*(kind.sources for kind in _KINDS.values()))
+        names = {"kind"}.union(*(kind.sources for kind in _kinds().values()))
         yield ("trial", "data"), base, {name: axis for name, axis in own.items() if name in names and _is_list(axis)}
     whole = axes.get("data")
     for position, item in enumerate(whole if isinstance(whole, list) else ()):
@@ -66,7 +71,7 @@ def _fill(
     problems: list[Problem] = []
     for values in islice(product(*axes.values()), _MOST):
         described = {**data, **dict(zip(axes, values, strict=True))}
-        kind = _KINDS.get(_text(described.get("kind")))
+        kind = _kinds().get(_text(described.get("kind")))
         names = sorted(kind.said_by_files - data.keys()) if kind is not None else []
         if kind is None or not names:
             found.setdefault("{}", {})

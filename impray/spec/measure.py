@@ -1,10 +1,7 @@
-"""Kinds of measures: parameters, what each reads, and the columns it fills. Each stands in a file of `impray.spec.measures`."""
+"""Kinds of measures: parameters, what each reads, and the columns it fills. Each stands in a file of `impray.spec.measures`;
+`impray.spec.families` lists them."""
 
 from __future__ import annotations
-
-from typing import Annotated
-
-from pydantic import Field
 
 from impray.spec.measures.base import Column, MeasureSpec
 from impray.spec.measures.inputs import Components, Inputs
@@ -28,55 +25,11 @@ __all__ = [
     "Ipr",
     "Kurtosis",
     "Loss",
-    "MEASURE_KINDS",
     "MaskOnImage",
     "Masks",
-    "Measure",
     "MeasureSpec",
     "Pieces",
     "RfWidth",
     "Sinusoid",
     "Spread",
 ]
-
-Measure = Annotated[
-    Accuracy
-    | Loss
-    | Density
-    | FanIn
-    | RfWidth
-    | Clustering
-    | Spread
-    | Pieces
-    | Correlation
-    | Kurtosis
-    | Cavity
-    | Components
-    | Inputs
-    | Ipr
-    | Sinusoid
-    | Flow
-    | Course
-    | Masks,
-    Field(discriminator="name"),
-]
-MEASURE_KINDS: tuple[type[MeasureSpec], ...] = (
-    Accuracy,
-    Loss,
-    Density,
-    FanIn,
-    RfWidth,
-    Clustering,
-    Spread,
-    Pieces,
-    Correlation,
-    Kurtosis,
-    Cavity,
-    Components,
-    Inputs,
-    Ipr,
-    Sinusoid,
-    Flow,
-    Course,
-    Masks,
-)

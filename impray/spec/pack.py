@@ -8,10 +8,13 @@ from functools import cached_property
 from pydantic import Field
 
 from impray.spec.base import Spec, canonical
-from impray.spec.measure import Measure, MeasureSpec
+from impray.spec.families import Measure
+from impray.spec.family import embeds
+from impray.spec.measure import MeasureSpec
 from impray.spec.trial import Lineage, _digest
 
 
+@embeds
 class Pack(Spec):
     """What one actor is handed. Nothing here but the lineages decides their numbers."""
 
@@ -54,9 +57,18 @@ class Pack(Spec):
 
 def ranks_trained(lineage: Lineage) -> bool:
     """Whether the next mask follows from the weights that the round before trained."""
-    if lineage.method in ("cavity", "cavity_lowest"):
-        return lineage.trial.prune.cavity.at == "end"
-    return lineage.method == "imp"
+    return lineage.rule.ranks_trained(lineage.trial)
+
+
+def leader_of(lineage: Lineage) -> Lineage | None:
+    """The lineage whose masks this one follows, of the same trial and seed; None for methods with masks of their own."""
+    leader = lineage.rule.follows
+    return None if leader is None else lineage.model_copy(update={"method": leader})
+
+
+def starts_anew(lineage: Lineage) -> bool:
+    """Whether rounds start from new initial weights rather than from theta(rewind)."""
+    return lineage.rule.starts_anew
 
 
 def measure_name(measure: MeasureSpec) -> str:

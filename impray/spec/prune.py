@@ -10,8 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from impray.spec.base import Spec
 from impray.spec.counts import falling, share
-
-Method = Literal["imp", "oneshot", "random", "cavity", "cavity_lowest"]
+from impray.spec.families import Parameters, rule_parameters
+from impray.spec.family import embeds
 
 
 class CavityRule(Spec):
@@ -33,6 +33,7 @@ class CavityRule(Spec):
     )
 
 
+@embeds
 class Prune(Spec):
     """One round removes round(fraction * kept) of each scope's kept weights, the smallest magnitudes first, ties by position.
 
@@ -74,6 +75,13 @@ class Prune(Spec):
         Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")
     ] = "kept"
     cavity: CavityRule = CavityRule()
+    rules: Annotated[
+        Parameters,
+        Field(
+            default_factory=lambda: rule_parameters()(),
+            description="parameters of the methods that plugins bring, by plugin and method: {my_rules: {blocks: {size: 4}}}",
+        ),
+    ]
 
     @model_validator(mode="before")
     @classmethod

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from impray.spec.data import DATA_KINDS, FileData
-from impray.spec.measure import MEASURE_KINDS
+from impray.spec import families
+from impray.spec.data import FileData
+from impray.spec.family import Family
 from impray.spec.sweep import Sweep
-from impray.spec.wording import tag_of, vocabulary
+from impray.spec.wording import vocabulary
 
 
 def schema() -> dict[str, Any]:
@@ -25,7 +26,9 @@ def schema() -> dict[str, Any]:
     both = {"fraction": {"type": "number"}, "densities": {"type": "array"}}
     definitions["Prune"]["not"] = {"required": list(both), "properties": both}
     keys["measures"]["items"] = _measure(definitions)
-    for kind in DATA_KINDS:
+    for family in (families.nets, families.training):
+        _tags_are_required(family, definitions)
+    for kind in families.data.specs:
         of_kind = definitions[kind.__name__]
         read = kind.said_by_files if issubclass(kind, FileData) else frozenset()
         of_kind["required"] = sorted({"kind", *of_kind.get("required", ())} - read)
@@ -36,6 +39,14 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "impray sweep"}
 
 
+def _tags_are_required(family: Family, definitions: dict[str, Any]) -> None:
+    """Of a family with a default: a mapping that does not say which member it is, is that one, and no other."""
+    for tag, member in family.members.items():
+        of_member = definitions[member.spec.__name__]
+        if tag != family.default:
+            of_member["required"] = sorted({family.tag, *of_member.get("required", ())})
+
+
 def _or(short: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
     """Either form; what describes the field stays outside."""
     outside = {key: full[key] for key in ("description", "default", "title") if key in full}
@@ -44,10 +55,10 @@ def _or(short: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
 
 def _measure(definitions: dict[str, Any]) -> dict[str, Any]:
     """`rf_width`, `{rf_width: {offset: true}}` or `{name: rf_width, offset: true}`."""
-    names = [str(tag_of(kind)) for kind in MEASURE_KINDS]
+    names = list(families.measures.tags)
     by_name: dict[str, Any] = {}
     full = []
-    for kind, name in zip(MEASURE_KINDS, names, strict=True):
+    for kind, name in zip(families.measures.specs, names, strict=True):
         whole = definitions[kind.__name__]
         whole["required"] = ["name"]
         full.append({"$ref": f"#/$defs/{kind.__name__}"})

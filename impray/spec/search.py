@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from impray.spec.base import Spec
-from impray.spec.prune import Method
+from impray.spec.families import Method
 
 
 class Range(Spec):

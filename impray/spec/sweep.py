@@ -8,8 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from impray.spec.base import Spec, canonical
 from impray.spec.data import FileData
-from impray.spec.measure import Accuracy, Loss, Measure
-from impray.spec.prune import Method
+from impray.spec.families import Measure, Method
+from impray.spec.family import embeds
+from impray.spec.measure import Accuracy, Loss
 from impray.spec.search import Search
 from impray.spec.trial import Trial
 
@@ -23,6 +24,7 @@ class Resources(Spec):
     gpu: Annotated[float, Field(ge=0)] = 0.0
 
 
+@embeds
 class Sweep(Spec):
     """The whole of a sweep YAML."""
 

@@ -11,11 +11,15 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from impray.spec import families
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
-from impray.spec.data import DATA_KINDS, Data, DataSpec
+from impray.spec.data import DataSpec
+from impray.spec.families import Data, Method, Net, Training, rule_of
+from impray.spec.family import embeds
 from impray.spec.nets import Kernel, Mlp
-from impray.spec.prune import Method, Prune
+from impray.spec.prune import Prune
+from impray.spec.rules import RuleSpec
 from impray.spec.training import Sgd
 
 # What a training can need of data (`TrainingSpec.needs`), in words.
@@ -34,12 +38,13 @@ class Impossible(ValueError):
         super().__init__(" | ".join(f"{path}: {why}" for path, why in pairs))
 
 
+@embeds
 class Trial(Spec):
     """Everything that decides a network's numbers but its method and seed."""
 
     data: Data
-    net: Mlp = Mlp()
-    train: Sgd = Sgd()
+    net: Net = Mlp()
+    train: Training = Sgd()
     prune: Prune = Prune()
 
     @model_validator(mode="after")
@@ -76,7 +81,7 @@ class Trial(Spec):
         if self.data.targets == "real" and self.train.loss != "mse":
             yield "train.loss", f"must be mse: {_kind(self.data)} data have real targets, not classes"
         for need in sorted(self.train.needs - self.data.offers):
-            having = ", ".join(_kind(kind) for kind in DATA_KINDS if need in kind.offers)
+            having = ", ".join(_kind(kind) for kind in families.data.specs if need in kind.offers)
             yield (
                 "train.optimizer",
                 f"needs {_NEEDED[need]}, which {_kind(self.data)} data do not have; "
@@ -156,6 +161,7 @@ class Trial(Spec):
         return [Lineage(trial=self, method=method, seed=seed) for method in methods for seed in seeds]
 
 
+@embeds
 class Lineage(Spec):
     """One chain train -> prune -> rewind -> train ... of one network."""
 
@@ -167,6 +173,11 @@ class Lineage(Spec):
     def id(self) -> str:
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
         return _digest({**self.trial.canonical, **self.trial.counted, "method": self.method, "seed": self.seed})
+
+    @property
+    def rule(self) -> RuleSpec:
+        """The rule that its masks come from, with its parameters."""
+        return rule_of(self.method, self.trial.prune.rules)
 
     @cached_property
     def trunk(self) -> str:

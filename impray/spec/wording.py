@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -19,6 +18,8 @@ from pydantic.fields import FieldInfo
 
 from impray.spec.base import Spec
 from impray.spec.errors import Problem
+from impray.spec.families import classes_in, family_of
+from impray.spec.family import until_changed
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Impossible
 
@@ -108,7 +109,7 @@ def at_path(document: Any, path: Path, absent: object = None) -> Any:
     return document
 
 
-@cache
+@until_changed
 def vocabulary() -> dict[Path, tuple[type[Spec], ...]]:
     """Every path of a sweep, without positions in lists, and the classes that have it."""
     found: dict[Path, tuple[type[Spec], ...]] = {}
@@ -127,7 +128,7 @@ def _walk(spec: type[Spec], path: Path) -> Iterator[tuple[Path, type[Spec]]]:
 def specs_in(annotation: Any) -> tuple[type[Spec], ...]:
     """The classes in an annotation: both kinds of `Nlgp | Photographs`, the `Goal` of `tuple[Goal, ...]`."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
-        return (annotation,)
+        return classes_in(annotation)
     if get_origin(annotation) is Annotated:
         return specs_in(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType, tuple, dict):
@@ -159,7 +160,12 @@ def owners(root: type[Spec], document: object, path: Path) -> tuple[tuple[type[S
 
 
 def _chosen(specs: tuple[type[Spec], ...], value: object) -> tuple[type[Spec], ...]:
-    named = [value.get(tag) for tag in TAGS if tag in value] if isinstance(value, dict) else []
+    if not isinstance(value, dict):
+        return specs
+    named = [value.get(tag) for tag in TAGS if tag in value]
+    family = family_of(specs[0]) if specs and not named else None
+    if family is not None and family.default is not None:
+        named = [family.default]
     return tuple(spec for spec in specs if tag_of(spec) in named) or specs
 
 
@@ -264,12 +270,13 @@ def _wrong_member(path: Path, root: type[Spec], document: object) -> _Complaint:
         if not isinstance(name, str) or name in members or (isinstance(value, dict) and not _has_parameters(value)):
             return _Complaint(path, f"must be a name, or {{name: {{parameter: value}}}}; the names are {listed}")
         return _Complaint(path, f"not one of {listed}{near(name, members)}", value=repr(name))
-    if isinstance(value, dict) and "kind" not in value:
-        return _Complaint((*path, "kind"), f"is missing: one of {listed}", described=False)
+    tag = next(tag for tag in TAGS if tag in specs[0].model_fields)
+    if isinstance(value, dict) and tag not in value:
+        return _Complaint((*path, tag), f"is missing: one of {listed}", described=False)
     if isinstance(value, dict):
-        return _Complaint((*path, "kind"), f"not one of {listed}{near(value['kind'], members)}", described=False)
+        return _Complaint((*path, tag), f"not one of {listed}{near(value[tag], members)}", described=False)
     return _Complaint(
-        path, f"must be a mapping such as {{kind: {members[0]}}}; the kinds are {listed}", described=False
+        path, f"must be a mapping such as {{{tag}: {members[0]}}}; the {tag}s are {listed}", described=False
     )
 
 

@@ -23,6 +23,8 @@ class Task:
         until: how far to go, in the spec's progress (`TrainingSpec.length`): a number of updates, or a time.
         snapshots: progress, 0 to `until`, at which parameters are copied (0: those at the start, masked).
         record: (n, call): call(progress, a copy of the parameters) at the start, after every n and at the end.
+        begin: progress made before this round: the rewind step with `after_rewind: remaining`, else 0. Schedules of the learning
+            rate go on from there; `until`, `snapshots` and `record` count from this round's start.
     """
 
     network: Network
@@ -33,6 +35,7 @@ class Task:
     until: int | float
     snapshots: tuple[int | float, ...] = ()
     record: tuple[int, Callable[[int, Params], None]] | None = None
+    begin: int | float = 0
 
 
 @dataclass

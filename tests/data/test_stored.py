@@ -19,7 +19,8 @@ from impray.data import stored
 from impray.data.formats import PLANS
 from impray.data.formats.plan import MOST_ROWS, NUMBERS, portions
 from impray.data.stored import open_folder, open_stored
-from impray.spec.data import DATA_KINDS, Arrays, Cifar10, Cifar100, FileData, Idx, Imagenet32
+from impray.spec import families
+from impray.spec.data import Arrays, Cifar10, Cifar100, FileData, Idx, Imagenet32
 from impray.spec.errors import DataError, StorageError
 
 TESTS = Path(__file__).parents[1]
@@ -69,7 +70,7 @@ def told(spec) -> str:
 
 
 def test_every_kind_from_files_has_a_plan():
-    assert set(PLANS) == {kind for kind in DATA_KINDS if issubclass(kind, FileData)}
+    assert set(PLANS) == {kind for kind in families.data.specs if issubclass(kind, FileData)}
 
 
 # --- what can be asked ---
@@ -573,6 +574,7 @@ package = types.ModuleType("impray.data")  # its own first words import torch: s
 package.__path__ = [str(Path(impray.__file__).parent / "data")]
 sys.modules["impray.data"] = package
 from impray.data import stored
+from impray.spec import families
 from impray.spec.data import Imagenet32
 
 there, log, slow = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])

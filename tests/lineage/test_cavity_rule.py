@@ -6,17 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import rows_of, tiny_pack
+from conftest import rounds_of, rows_of, tiny_pack
 
-import impray.lineage.rounds as rounds_module
-from impray.lineage.cavity import rule_scores
 from impray.lineage.checkpoint import record_from_bytes
-from impray.masks import counts
+from impray.lineage.training import Training
+from impray.masks.cavity import rule_scores
 from impray.measures.cavity import cavity_scores
-from impray.measures.forward import LEAST
+from impray.measures.forward import LEAST, frequent_classes
 from impray.results.paths import Paths
-from impray.results.sink import FolderSink
 from impray.run import run_pack
+from impray.spec.counts import counts
 from impray.spec.prune import CavityRule
 
 
@@ -24,10 +23,6 @@ def run(pack, folder):
     folder.mkdir(exist_ok=True)
     (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
     return list(run_pack(pack, folder))
-
-
-def chain_of(pack, folder):
-    return rounds_module.Chain(pack, FolderSink(folder, pack), torch.device("cpu"))
 
 
 def pack_on_file(folder, of_each_class, **changes):
@@ -42,11 +37,11 @@ def pack_on_file(folder, of_each_class, **changes):
 
 
 def scores_and_sample(pack, folder, samples):
-    chain, (lineage,) = chain_of(pack, folder), pack.lineages
-    chain.grow_trunks([lineage])
-    mask = {"weight1": torch.ones(chain.arch.sizes[1::-1], dtype=torch.bool)}
-    scores = chain.cavity_scores(lineage, 1)(mask, ["weight1"])["weight1"]
-    return scores, chain.rewound(lineage, {})["weight1"], *chain.training_sample(lineage, 1, samples)
+    records, (lineage,) = rounds_of(pack, folder)._records, pack.lineages
+    past = records._past(lineage, 1)
+    sample = frequent_classes(*past.sample(samples), fresh=past.fresh)
+    scores = rule_scores(CavityRule(), past.network, past.start(), past.everything, ["weight1"], sample)["weight1"]
+    return scores, past.start()["weight1"], *past.sample(samples)
 
 
 @pytest.mark.parametrize(("rare", "counted"), [(3, False), (LEAST - 1, False), (40, True)])
@@ -70,12 +65,11 @@ def test_stimuli_are_drawn_afresh_and_all_classes_count(tmp_path, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     few = torch.randn(4, 36, generator=generator)[torch.randint(4, (50,), generator=generator)]
     inputs, labels = torch.cat([few, torch.randn(50, 36, generator=generator)]), torch.arange(100) // 50
-    monkeypatch.setattr(rounds_module, "training_sample", lambda *_: (inputs, labels))
+    monkeypatch.setattr(Training, "sample", lambda *_: (inputs, labels))
     scores, weight, *_ = scores_and_sample(pack, tmp_path, 100)
     assert torch.equal(scores, cavity_scores(weight, inputs, labels))
-    chain = chain_of(pack, tmp_path)
-    state = chain.finished(list(pack.lineages), chain.records(pack.lineages, 0), 0, 0.0).state
-    assert state is not None and state.fresh(0)
+    first = next(iter(rounds_of(pack, tmp_path)))
+    assert first is not None and first.state is not None and first.state.fresh(0)
 
 
 def test_where_no_weight_has_a_score_the_earlier_ones_go_first(tmp_path):
@@ -104,10 +98,10 @@ def test_where_no_weight_has_a_score_the_earlier_ones_go_first(tmp_path):
 @pytest.mark.parametrize("within", ["layer", "unit"])
 def test_samples_that_are_all_the_same_give_no_scores_and_no_error(within):
     pack = tiny_pack(methods=["cavity"], seeds=1)
-    chain = rounds_module.Chain(pack, FolderSink("nowhere", pack), torch.device("cpu"))
+    network = Training(pack, torch.device("cpu")).network
     weights = {"weight1": torch.randn(5, 36), "bias1": torch.zeros(5)}
     masks = {name: torch.ones_like(value, dtype=torch.bool) for name, value in weights.items()}
     sample = torch.ones(20, 36), torch.zeros(20, dtype=torch.int64)
     rule = CavityRule(within=within)
-    scores = rule_scores(rule, chain.arch, weights, masks, ["weight1", "bias1"], sample)
+    scores = rule_scores(rule, network, weights, masks, ["weight1", "bias1"], sample)
     assert set(scores) == {"weight1", "bias1"} and all(values.isnan().all() for values in scores.values())

@@ -77,15 +77,15 @@ def test_infinite_weights_are_not_finite():
 
 
 def test_scores_come_back_for_kept_weights_only():
-    masks = {"weight1": params(0, torch.float32)["weight1"] > 0.3}
+    masks = {1: params(0, torch.float32)["weight1"] > 0.3}
     scores = {
         1: {"cavity": torch.randn(5, 7, generator=torch.Generator().manual_seed(2))},
         2: {"cavity": torch.ones(3, 5)},
     }
     content = scores_to_bytes(scores, masks)
     back = scores_from_bytes(content, masks, "here")["cavity"]
-    assert torch.equal(back["weight1"][masks["weight1"]], scores[1]["cavity"][masks["weight1"]])
-    assert back["weight1"][~masks["weight1"]].isnan().all()
-    assert torch.equal(back["weight2"], scores[2]["cavity"])  # a layer that is not pruned: all of them
+    assert torch.equal(back[1][masks[1]], scores[1]["cavity"][masks[1]])
+    assert back[1][~masks[1]].isnan().all()
+    assert torch.equal(back[2], scores[2]["cavity"])  # a layer that is not pruned: all of them
     with pytest.raises(LineageError, match=r"here: \d+ numbers for a mask that keeps \d+ weights"):
-        scores_from_bytes(content, {"weight1": ~masks["weight1"]}, "here")
+        scores_from_bytes(content, {1: ~masks[1]}, "here")

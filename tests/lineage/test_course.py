@@ -7,7 +7,7 @@ import pytest
 import torch
 from conftest import assert_same_tables, rows_of, tiny_pack
 
-import impray.lineage.rounds as rounds_module
+from impray.lineage.checkpoint import weights_from_bytes
 from impray.measures.course import Recorder
 from impray.nets import mlp
 from impray.run import run_pack
@@ -107,7 +107,7 @@ def test_the_readout_of_a_committee_never_moves(tmp_path):
     pack = tiny_pack(measures=["loss"], rounds=1, **ring)
     run(pack, tmp_path)
     for lineage in pack.lineages[:2]:
-        end = rounds_module.weights_from_bytes(
+        end = weights_from_bytes(
             (tmp_path / "checkpoints" / "trunks" / lineage.trunk / "end.safetensors").read_bytes(), "test"
         )[0]
         assert (end["weight2"] == 0.25).all() and (end["bias2"] == 0).all()

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from conftest import assert_same_tables, rows_of, sweep_into, tiny_pack, tiny_sweep
 
-import impray.lineage.rounds as rounds_module
-import impray.run as run_module
+from impray.lineage.records import Records
+from impray.lineage.scores import Scores
+from impray.lineage.trunks import Trunks
 from impray.results.store import opened
 from impray.results.tables import scan
 from impray.run import run_pack
@@ -24,18 +25,18 @@ def run(pack, folder):
 def broken(monkeypatch, victims, at, where="mask"):
     """Whose mask of a round, or trunk, cannot be made."""
 
-    def mask(self, lineage, round, real=rounds_module.Chain._mask):
+    def mask(self, lineage, round, real=Records._mask):
         if where == "mask" and lineage.id in victims and round == at:
             raise LineageError(f"{lineage.id}, round {round}: broken on purpose")
         return real(self, lineage, round)
 
-    def load(self, lineage, real=rounds_module.Chain._load_trunk):
+    def load(self, lineage, real=Trunks._load):
         if where == "trunk" and lineage.id in victims:
             raise LineageError(f"trunk {lineage.trunk}: broken on purpose")
         return real(self, lineage)
 
-    monkeypatch.setattr(rounds_module.Chain, "_mask", mask)
-    monkeypatch.setattr(rounds_module.Chain, "_load_trunk", load)
+    monkeypatch.setattr(Records, "_mask", mask)
+    monkeypatch.setattr(Trunks, "_load", load)
 
 
 @pytest.mark.parametrize("at", [1, 3])
@@ -83,12 +84,12 @@ def test_so_does_one_whose_fates_cannot_be_told(tmp_path, monkeypatch):
     pack = tiny_pack(rounds=1)
     victim = pack.lineages[2]
 
-    def fates(records, start, scores, real=run_module.fates):
-        if scores._lineage.id == victim.id:
+    def read(self, round, real=Scores.__call__):
+        if self._lineage.id == victim.id:
             raise LineageError(f"scores of {victim.id}: broken on purpose")
-        return real(records, start, scores)
+        return real(self, round)
 
-    monkeypatch.setattr(run_module, "fates", fates)
+    monkeypatch.setattr(Scores, "__call__", read)
     with pytest.raises(LineagesEnded):
         list(run(pack, tmp_path))
     assert set(rows_of(tmp_path, "fates")["lineage"]) == {lineage.id for lineage in pack.lineages} - {victim.id}

@@ -1,31 +1,35 @@
 """Laws of every rule: exact counts, nothing comes back, ties by position; scopes and counts."""
 
-from typing import get_args
-
 import pytest
 import torch
 
-from impray.masks import (
-    RULES,
-    Past,
-    Scope,
-    cavity,
-    counts,
-    density,
-    full,
-    magnitude,
-    random,
-    ranked,
-    scopes,
-    within_units,
-)
+from impray.masks import RULES, Past, Scope, density, full, scopes
+from impray.masks.cavity import cavity, within_units
+from impray.masks.magnitude import magnitude
+from impray.masks.random import random
+from impray.masks.ranked import ranked
 from impray.nets.mlp import architecture, initial
-from impray.spec.prune import Method, Prune
+from impray.spec import families
+from impray.spec.counts import counts
+from impray.spec.nets import Mlp
+from impray.spec.prune import Prune
 from impray.spec.trial import Trial
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def past_with(**known):
+    """A lineage's past of which a rule may read these parts only."""
+
+    def never(*_):
+        raise AssertionError("nobody asks for this")
+
+    parts = {name: never for name in ("masks", "start", "end", "leader", "sample")}
+    arch = architecture(Mlp(hidden=(3,)), 3, 2)
+    fixed = {"prune": Prune(), "network": arch, "everything": {}, "dense": {}, "fresh": True, "generator": generator()}
+    return Past(**{**fixed, **parts, **known})
 
 
 def weights(size, ties):
@@ -49,7 +53,7 @@ def test_magnitude_keeps_the_asked_number_and_revives_nothing(size, ties):
 
 
 def test_every_method_has_one_rule():
-    assert set(RULES) == set(get_args(Method))
+    assert set(RULES) == set(families.rules.tags)
 
 
 @pytest.mark.parametrize("highest_first", [True, False])
@@ -146,7 +150,7 @@ def params():
     ],
 )
 def test_scopes(prune, expected):
-    assert [scope.names for scope in scopes(prune, 3)] == expected
+    assert [scope.names for scope in scopes(prune, architecture(Mlp(hidden=(4, 3)), 6, 2).layers)] == expected
 
 
 @pytest.mark.parametrize("biases", ["kept", "ranked"])
@@ -157,22 +161,18 @@ def test_trials_know_the_sizes_of_scopes(layers, scope, biases):
     trial = Trial.model_validate({"data": {"kind": "nlgp", "shape": [6]}, "net": {"hidden": [4, 3]}, "prune": prune})
     arch = architecture(trial.net, trial.data.inputs, trial.outputs)
     of_net = {name: value[0] for name, value in initial(trial.net, arch, [0], torch.float64, "cpu").items()}
-    assert trial.scope_sizes == tuple(len(scope.flat(of_net)) for scope in scopes(trial.prune, trial.net.layers))
+    assert trial.scope_sizes == tuple(len(scope.flat(of_net)) for scope in scopes(trial.prune, arch.layers))
 
 
 def test_the_cavity_rule_asks_for_no_scores_where_nothing_goes():
     """A scope whose count stays, or that is empty, may have none."""
 
-    def past(masks):
-        return Past(masks, {}, lambda: masks, dict, no_scores, 3, generator())
-
-    def no_scores(*_):
-        raise AssertionError("no score is needed")
-
     for kept in (0, 4):
         mask = {"weight1": torch.arange(9) < kept}
         for method in ("cavity", "cavity_lowest"):
-            assert torch.equal(RULES[method](past(mask), Scope(("weight1",)), kept), mask["weight1"])
+            assert torch.equal(
+                RULES[method](past_with(masks=lambda mask=mask: mask), Scope(("weight1",)), kept), mask["weight1"]
+            )
 
 
 def test_flat_and_unflat_are_inverse():
@@ -182,7 +182,7 @@ def test_flat_and_unflat_are_inverse():
 
 
 def test_density_of_a_full_mask_is_one_and_counts_all_scopes():
-    masks = full(scopes(Prune(), 3), params())
+    masks = full(scopes(Prune(), architecture(Mlp(hidden=(4, 3)), 6, 2).layers), params())
     assert density(masks) == 1
     masks["weight2"][:] = False
     assert density(masks) == 24 / 36

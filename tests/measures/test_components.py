@@ -48,9 +48,9 @@ def state_of(masks: torch.Tensor, held_out: list[torch.Tensor], shape: tuple[int
     nets, units, inputs = masks.shape
     start = {"weight1": torch.ones(nets, units, inputs), "weight2": torch.ones(nets, 2, units)}
     labels = [torch.arange(len(x)) * 2 // len(x) for x in held_out]
-    arch = Architecture((inputs, units, 2), "relu", False, True)
+    arch = Architecture((inputs, units, 2), "relu", False, True, input_shape=shape)
     return RoundState(
-        round, arch, {"weight1": masks}, start, None, None, lambda net: (held_out[net], labels[net]), shape, "mse"
+        round, arch, {"weight1": masks}, start, None, None, lambda net: (held_out[net], labels[net]), "mse"
     )
 
 

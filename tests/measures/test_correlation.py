@@ -25,8 +25,8 @@ def random_masks(*shape: int, density: float = 0.3, seed: int = 0) -> torch.Tens
 def state_of(masks: torch.Tensor, shape: tuple[int, ...], round: int = 0) -> RoundState:
     nets, units, inputs = masks.shape
     start = {"weight1": torch.ones(nets, units, inputs)}
-    arch = Architecture((inputs, units), "relu", False, True)
-    return RoundState(round, arch, {"weight1": masks}, start, None, None, lambda net: (masks, masks), shape, "mse")
+    arch = Architecture((inputs, units), "relu", False, True, input_shape=shape)
+    return RoundState(round, arch, {"weight1": masks}, start, None, None, lambda net: (masks, masks), "mse")
 
 
 def asked(**parameters) -> spec.Correlation:

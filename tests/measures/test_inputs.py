@@ -23,13 +23,12 @@ def state_of(held_out: list[tuple[torch.Tensor, torch.Tensor]], shape: tuple[int
     start = {"weight1": torch.ones(nets, 2, inputs)}
     return RoundState(
         round,
-        Architecture((inputs, 2), "relu", False, True),
+        Architecture((inputs, 2), "relu", False, True, input_shape=shape),
         {},
         start,
         None,
         None,
         lambda net: held_out[net],
-        shape,
         "mse",
     )
 

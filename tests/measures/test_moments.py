@@ -9,7 +9,7 @@ from impray.measures import MEASURES
 from impray.measures.forward import frequent, frequent_classes
 from impray.measures.ipr import ipr
 from impray.measures.kurtosis import kurtosis, per_class
-from impray.spec.measure import MEASURE_KINDS
+from impray.spec import families
 
 
 def gen(seed=0):
@@ -53,8 +53,8 @@ def test_per_class_of_some_classes_is_their_mean():
 
 
 def test_every_kind_of_measure_has_its_implementation():
-    assert set(MEASURES) == set(MEASURE_KINDS)
-    names = [c.name for kind in MEASURE_KINDS for c in (*kind.lineage_columns, *kind.unit_columns)]
+    assert set(MEASURES) == set(families.measures.specs)
+    names = [c.name for kind in families.measures.specs for c in (*kind.lineage_columns, *kind.unit_columns)]
     assert len(names) == len(set(names))
 
 

@@ -375,13 +375,12 @@ def three_layers(nets: int, seed: int, density: float = 0.3) -> RoundState:
     held_out = {"held_out": lambda net: (torch.zeros(0, 60), torch.zeros(0))}
     return RoundState(
         1,
-        Architecture(sizes, "relu", False, True),
+        Architecture(sizes, "relu", False, True, input_shape=(2, 5, 6)),
         masks,
         start,
         None,
         None,
         **held_out,
-        input_shape=(2, 5, 6),
         loss="mse",
     )
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from impray.spec import families
 from impray.spec.base import canonical
 from impray.spec.load import load
-from impray.spec.measure import MEASURE_KINDS
 from impray.spec.pack import measure_hash
 from impray.spec.sweep import written
 from impray.spec.trial import Lineage, Trial
@@ -58,7 +58,7 @@ HASHES = {
 }
 
 
-@pytest.mark.parametrize("kind", MEASURE_KINDS, ids=tag_of)
+@pytest.mark.parametrize("kind", families.measures.specs, ids=tag_of)
 def test_known_measures_keep_their_hashes(kind):
     assert measure_hash(kind()) == HASHES[tag_of(kind)]
 

@@ -142,7 +142,7 @@ FIELDS = [
     (
         "rounds: 3",
         "rounds: 3\nmethods: [impp]",
-        "line 7: methods[0] = 'impp'    not one of imp, oneshot, random, cavity, cavity_lowest; did you mean 'imp'?",
+        "line 7: methods[0] = 'impp'    not one of imp, oneshot, random, cavity, cavity_lowest, reinit, shuffled; did you mean 'imp'?",
     ),
     ("rf_width", "rf_widht", "line 7: measures[1] = 'rf_widht'    not one of accuracy, loss,"),
     (

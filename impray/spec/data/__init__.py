@@ -1,10 +1,9 @@
-"""Kinds of data: one class each, with its parameters and what is meant by them; a file for each group."""
+"""Kinds of data: one class each, with its parameters and what is meant by them; a file for each group.
+
+`impray.spec.families` lists them.
+"""
 
 from __future__ import annotations
-
-from typing import Annotated
-
-from pydantic import Field
 
 from impray.spec.data.arrays import Arrays
 from impray.spec.data.base import DataSpec
@@ -19,8 +18,6 @@ __all__ = [
     "Cifar10",
     "Cifar100",
     "Correlated",
-    "DATA_KINDS",
-    "Data",
     "DataSpec",
     "Elliptical",
     "FileData",
@@ -33,20 +30,3 @@ __all__ = [
     "PublishedColour",
     "Stimulus",
 ]
-
-Data = Annotated[
-    Nlgp | Kur | Ising | Elliptical | Photographs | Imagenet32 | Cifar10 | Cifar100 | Idx | Arrays,
-    Field(discriminator="kind"),
-]
-DATA_KINDS: tuple[type[DataSpec], ...] = (
-    Nlgp,
-    Kur,
-    Ising,
-    Elliptical,
-    Photographs,
-    Imagenet32,
-    Cifar10,
-    Cifar100,
-    Idx,
-    Arrays,
-)

@@ -6,10 +6,15 @@ trained weights; `held_out` data. A measure that reads `end` makes the oneshot a
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from impray.spec.base import Spec
+from impray.spec.errors import Problem
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,25 @@ class MeasureSpec(Spec):
     def last_layer(self, layers: int) -> int:
         """The last layer whose units can have its columns, of a network of `layers` weight matrices."""
         return layers
+
+    @property
+    def least_held_out(self) -> int | None:
+        """How many held-out inputs per class there must be; None: as many as there are will do."""
+        return getattr(self, "samples", None)
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        """What these trials, which stand for all of a sweep, cannot give; the path is a parameter, or empty."""
+        tag = str(type(self).model_fields["name"].default)
+        if self.needs_image and not all(trial.data.is_image for trial in trials):
+            yield Problem("", repr(tag), f"a ring has no image: {tag} needs data.shape: [rows, cols]")
+        last = min((self.last_layer(trial.layers) for trial in trials), default=None)
+        if self.unit_layers is not None and last is not None and max(self.unit_layers) > last:
+            right = f"must be at most {last}: the last layer that {tag} reads in the smallest network"
+            yield Problem("layers", f"[{', '.join(map(str, self.unit_layers))}]", right)
+        least = min((held_out for trial in trials if (held_out := getattr(trial.data, "held_out", None))), default=None)
+        if self.least_held_out is not None and least is not None and self.least_held_out > least:
+            right = f"must be at most data.held_out = {least}: held-out inputs per class"
+            yield Problem("samples", str(self.least_held_out), right)
 
 
 IMAGE_COLUMNS = (

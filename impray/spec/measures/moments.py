@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from impray.spec.errors import Problem
 from impray.spec.measures.base import Column, MeasureSpec
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
 
 
 class Kurtosis(MeasureSpec):
@@ -114,3 +119,9 @@ class Cavity(MeasureSpec):
     @property
     def unit_layers(self) -> tuple[int, ...] | None:
         return self.layers
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        classes = min((trial.data.classes for trial in trials), default=None)
+        if self.classes and classes and self.classes > classes:
+            yield Problem("classes", str(self.classes), f"must be at most {classes}: the data's classes")

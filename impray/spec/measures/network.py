@@ -91,6 +91,10 @@ class Course(MeasureSpec):
     ] = 250
 
     @property
+    def least_held_out(self) -> int | None:
+        return None
+
+    @property
     def unit_layers(self) -> tuple[int, ...] | None:
         return (1,)
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from impray.spec.data import Kur, Stimulus
+from impray.spec.errors import Problem
 from impray.spec.measures.base import Column, MeasureSpec
+from impray.spec.nets import Mlp
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
 
 
 class Sinusoid(MeasureSpec):
@@ -26,6 +33,11 @@ class Sinusoid(MeasureSpec):
     @property
     def unit_layers(self) -> tuple[int, ...] | None:
         return (1,)
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if any(len(trial.data.input_shape) > 2 for trial in trials):
+            yield Problem("", repr(self.name), "needs inputs on a ring or in one colour: [n] or [rows, cols]")
 
 
 class Flow(MeasureSpec):
@@ -49,3 +61,25 @@ class Flow(MeasureSpec):
     @property
     def unit_layers(self) -> tuple[int, ...] | None:
         return (1,)
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        told = dict.fromkeys(why for trial in trials for why in self._not_about(trial))
+        yield from (Problem("", repr(self.name), why) for why in told)
+
+    def _not_about(self, trial: Trial) -> Iterator[str]:
+        """Why eq. 5 of Lufkin et al. (2024) is not about this trial."""
+        net = trial.net
+        if not isinstance(trial.data, Stimulus) or trial.data.classes != 2:
+            yield "is about two classes of nlgp, kur, ising or elliptical inputs"
+        neuron = ((1,), "relu", False, "mean")
+        if not isinstance(net, Mlp) or (net.hidden, net.activation, net.bias, net.readout) != neuron:
+            yield "is about a single neuron: net: {hidden: [1], activation: relu, bias: false, outputs: 1, readout: mean}"
+        if getattr(trial.train, "momentum", 0) or getattr(trial.train, "weight_decay", 0):
+            yield "is about plain gradient descent: no momentum, no weight_decay"
+        if trial.prune.rewind_step != 0:
+            yield "starts at the initial weights: prune.rewind_step: 0"
+        if isinstance(trial.data, Stimulus) and not trial.data.variance_is_finite:
+            yield "needs inputs with a finite variance"
+        if self.form == "taylor" and isinstance(trial.data, Kur) and trial.data.k <= 4:
+            yield "has no Taylor form for kur with k <= 4, whose kurtosis is infinite; use form: exact"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from impray.spec.base import Spec
+from impray.spec.training.schedules import Constant, Schedule
 
 if TYPE_CHECKING:
     from impray.spec.trial import Trial
@@ -45,12 +46,18 @@ class TrainingSpec(Spec):
 
 
 class StepsSpec(TrainingSpec):
-    """Training by updates on batches, drawn with replacement from a data set, or fresh from a stimulus."""
+    """Training by updates on batches, drawn with replacement from a data set, or fresh from a stimulus.
+
+    Update t (from 0) has the learning rate lr * s_t; `schedule` says s_t. An optimizer's state (velocities, moments) starts anew
+    in every round. Losses: softmax cross-entropy, or mean squared error over samples and outputs, without 1/2 (targets: one-hot,
+    or the label 0/1 of a single output).
+    """
 
     steps: Annotated[
         int, Field(ge=1, description="updates in round 0, and in every later round with `after_rewind: full`")
     ] = 2000
     batch: Annotated[int, Field(ge=1)] = 64
+    schedule: Annotated[Schedule, Field(description="how the learning rate changes within a round")] = Constant()
 
     @property
     def length(self) -> int:
@@ -59,3 +66,15 @@ class StepsSpec(TrainingSpec):
     @property
     def batch_size(self) -> int:
         return self.batch
+
+    def words(self) -> str:
+        schedule = self.schedule.words()
+        return f"{self._optimizer_words()}, batch {self.batch:,}, {self.steps:,} updates{schedule and f', {schedule}'}"
+
+    def _optimizer_words(self) -> str:
+        """`sgd, learning rate 0.1`."""
+        raise NotImplementedError
+
+    def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
+        for field, right in self.schedule.impossible(self.steps):
+            yield f"train.schedule.{field}", right

@@ -1,0 +1,174 @@
+"""Records: the rounds of lineages after the dense one, masked, rewound and trained; or read where they are kept already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import torch
+
+from impray.lineage.checkpoint import Record, record_from_bytes, record_to_bytes
+from impray.lineage.memory import Memory
+from impray.lineage.training import Training, of_net
+from impray.lineage.trunks import Trunks
+from impray.masks import Masks, Past, full, next_mask, scopes
+from impray.nets import Params
+from impray.spec.data import Stimulus
+from impray.spec.pack import leader_of, starts_anew
+from impray.spec.trial import Lineage, stream_seed
+
+
+class Records:
+    """What each lineage was after each round, with what the next round needs of the last at hand."""
+
+    def __init__(
+        self,
+        memory: Memory,
+        training: Training,
+        trunks: Trunks,
+        converged: Callable[[Lineage, Record], bool],
+    ) -> None:
+        self._memory, self._training, self._trunks, self._converged = memory, training, trunks, converged
+        self._pack, self._layers = training.pack, training.network.layers
+        self._recent: dict[str, tuple[int, Record]] = {}  # lineage -> (round, record) of the last round seen
+        self._led: dict[str, tuple[int, Masks]] = {}  # leader -> (round, mask) that its followers were last given
+
+    def of(self, lineages: Sequence[Lineage], round: int) -> list[Record]:
+        """The records of a round: from the checkpoints where they are, else masked, trained and saved now."""
+        known = self._kept(lineages, round)
+        known |= self._made([lineage for lineage in lineages if lineage.id not in known], round)
+        for lineage in lineages:
+            self._recent[lineage.id] = (round, known[lineage.id])
+        return [known[lineage.id] for lineage in lineages]
+
+    def start(self, lineage: Lineage, masks: Masks) -> Params:
+        """theta(rewind) * mask; of a method that starts anew, weights that no trunk has seen."""
+        weights = self._anew(lineage) if starts_anew(lineage) else self._trunks.rewound(lineage)
+        return {name: value * masks[name] if name in masks else value for name, value in weights.items()}
+
+    def record_again(self, lineages: Sequence[Lineage], records: Sequence[Record], round: int) -> None:
+        """Train rounds once more, to the same numbers, for the time course alone."""
+        if round == 0:
+            self._trunks.record_again(lineages)
+        else:
+            self._trained(lineages, [record.masks for record in records], round)
+
+    # -- rounds -------------------------------------------------------------------------------------------------------
+
+    def _kept(self, lineages: Sequence[Lineage], round: int) -> dict[str, Record]:
+        if round == 0:
+            self._trunks.grow(lineages)
+            return {lineage.id: self._dense(lineage) for lineage in lineages}
+        stored = {lineage.id: self._stored(lineage, round) for lineage in lineages}
+        return {
+            lineage.id: record
+            for lineage in lineages
+            if (record := stored[lineage.id]) is not None
+            and (record.end is not None or not self._pack.trains(lineage, round))
+        }
+
+    def _made(self, lineages: Sequence[Lineage], round: int) -> dict[str, Record]:
+        """Mask, rewind and train `lineages`; save their records."""
+        if not lineages:
+            return {}
+        self._trunks.grow(lineages)
+        leaders = [leader for lineage in lineages if (leader := leader_of(lineage)) is not None]
+        self._at_hand(leaders, round - 1)
+        lost = {lineage.id: lineage for lineage in lineages if self._lost_its_leader(lineage, round)}
+        masks = {
+            lineage.id: self._previous(lineage, round).masks if lineage.id in lost else self._mask(lineage, round)
+            for lineage in lineages
+        }
+        records = {lineage.id: Record(masks[lineage.id], lost=lineage.id in lost) for lineage in lineages}
+        training = [lineage for lineage in lineages if lineage.id not in lost and self._pack.trains(lineage, round)]
+        trained = self._trained(training, [masks[lineage.id] for lineage in training], round)
+        records |= {lineage.id: record for lineage, record in zip(training, trained, strict=True)}
+        for lineage in lineages:
+            if lineage.id not in lost:
+                self._memory.save_record(lineage.id, round, record_to_bytes(records[lineage.id]))
+        return records
+
+    def _trained(self, lineages: Sequence[Lineage], masks: Sequence[Masks], round: int) -> list[Record]:
+        if not lineages:
+            return []
+        prune, length = lineages[0].trial.prune, lineages[0].trial.train.length
+        begin = prune.rewind_step if prune.after_rewind == "remaining" else 0
+        starts = [self.start(lineage, of_one) for lineage, of_one in zip(lineages, masks, strict=True)]
+        stack = self._training.stack
+        trained = self._training.run(lineages, stack(starts), stack(masks), length - begin, round, begin=begin)
+        return [
+            Record(of_one, of_net(trained.params, index), of_net(trained.stats, index))
+            for index, of_one in enumerate(masks)
+        ]
+
+    def _anew(self, lineage: Lineage) -> Params:
+        """Initial weights of a stream of their own, the same in every round."""
+        return of_net(self._training.initial([lineage], [stream_seed(lineage.seed, lineage.method)]), 0)
+
+    # -- masks --------------------------------------------------------------------------------------------------------
+
+    def _mask(self, lineage: Lineage, round: int) -> Masks:
+        """m(n) of one lineage, exact counts in every scope."""
+        prune, past = lineage.trial.prune, self._past(lineage, round)
+        masks: Masks = {}
+        for scope in scopes(prune, self._layers):
+            keep = prune.kept(scope.flat(past.everything).numel(), round)
+            masks |= scope.unflat(next_mask(lineage.method, past, scope, keep), past.everything)
+        return masks
+
+    def _past(self, lineage: Lineage, round: int) -> Past:
+        dense, leader = self._trunks.of(lineage).end, leader_of(lineage)
+
+        def end() -> Params:
+            trained = self._previous(lineage, round).end
+            assert trained is not None, "a rule that ranks trained weights makes its network train"
+            return trained
+
+        def of_leader() -> Masks:
+            assert leader is not None, "a rule that follows another says so"
+            if self._led.get(leader.id, (-1, None))[0] != round:
+                self._led[leader.id] = (round, self._mask(leader, round))
+            return self._led[leader.id][1]
+
+        return Past(
+            prune=lineage.trial.prune,
+            network=self._training.network,
+            everything=full(scopes(lineage.trial.prune, self._layers), dense),
+            dense=dense,
+            masks=lambda: self._previous(lineage, round).masks,
+            start=lambda: self._trunks.rewound(lineage),
+            end=end,
+            leader=of_leader,
+            sample=cache(lambda count: self._training.sample(lineage, round, count)),
+            fresh=isinstance(lineage.trial.data, Stimulus),
+            generator=torch.Generator().manual_seed(stream_seed(lineage.seed, "prune")),
+        )
+
+    def _lost_its_leader(self, lineage: Lineage, round: int) -> bool:
+        """Whether the lineage whose masks it follows has diverged: there is no mask to follow then."""
+        leader = leader_of(lineage)
+        return leader is not None and not self._converged(leader, self._previous(leader, round))
+
+    # -- what is remembered -------------------------------------------------------------------------------------------
+
+    def _previous(self, lineage: Lineage, round: int) -> Record:
+        self._at_hand([lineage], round - 1)
+        return self._recent[lineage.id][1]
+
+    def _at_hand(self, lineages: Sequence[Lineage], round: int) -> None:
+        """See to it that the records of a round are the recent ones, whatever it takes: someone may have deleted a checkpoint, or
+        a leader may be no method of the sweep. What has to be trained for it is trained together.
+        """
+        unique = {lineage.id: lineage for lineage in lineages}
+        absent = [one for one in unique.values() if self._recent.get(one.id, (-1, None))[0] != round]
+        if absent:
+            self.of(absent, round)
+
+    def _stored(self, lineage: Lineage, round: int) -> Record | None:
+        content = self._memory.load_record(lineage.id, round)
+        return None if content is None else record_from_bytes(content, f"checkpoint of {lineage.id}, round {round}")
+
+    def _dense(self, lineage: Lineage) -> Record:
+        """Round 0 of a lineage: its trunk under a mask of ones."""
+        trunk = self._trunks.of(lineage)
+        return Record(full(scopes(lineage.trial.prune, self._layers), trunk.end), trunk.end, trunk.stats)

@@ -1,0 +1,71 @@
+"""Rounds as measures see them: which networks have diverged, and the state of those that have not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from impray.lineage.checkpoint import Record
+from impray.lineage.records import Records
+from impray.lineage.training import Training
+from impray.measures import RoundState
+from impray.spec.trial import Lineage
+
+
+def converged(training: Training, lineage: Lineage, record: Record) -> bool:
+    """Whether weights and loss are finite; the loss on a few held-out inputs, since weights may be huge but finite."""
+    if record.lost:
+        return False
+    if record.end is None:
+        return True
+    if not record.finite:
+        return False
+    inputs, _ = training.held_out(lineage)
+    some = inputs[:: max(1, inputs.shape[0] // 64)]
+    stats = training.stack([record.stats]) if record.stats else None
+    outputs = training.network.preactivations(training.stack([record.end]), some[None], stats)[-1]
+    worst = outputs.square() if lineage.trial.train.loss == "mse" else outputs
+    return bool(torch.isfinite(worst).all())
+
+
+def state_of(
+    training: Training,
+    records: Records,
+    lineages: Sequence[Lineage],
+    of_round: Sequence[Record],
+    round: int,
+) -> RoundState:
+    """What is measured of a round: `of_round` are the records of `lineages`, which have not diverged."""
+    stack = training.stack
+    ends = [record.end for record in of_round if record.end is not None]
+    trained = len(ends) == len(of_round)
+    starts = [records.start(lineage, record.masks) for lineage, record in zip(lineages, of_round, strict=True)]
+    return RoundState(
+        round=round,
+        network=training.network,
+        masks=stack([record.masks for record in of_round]),
+        start=stack(starts),
+        end=stack(ends) if trained else None,
+        end_stats=stack([record.stats for record in of_round]) if trained else None,
+        held_out=lambda net: training.held_out(lineages[net]),
+        loss=lineages[0].trial.train.loss,
+        trials=[lineage.trial for lineage in lineages],
+        course=_course(training, records, lineages, of_round, round),
+    )
+
+
+def _course(
+    training: Training, records: Records, lineages: Sequence[Lineage], of_round: Sequence[Record], round: int
+) -> Callable[..., list[list[dict]]]:
+    """Rows of the time course of each lineage's round. A round that is trained already is trained once more, to the same numbers:
+    only then is there something to record.
+    """
+
+    def rows(_: object) -> list[list[dict]]:
+        absent = training.courses.absent(lineages, round)
+        if absent:
+            records.record_again([lineages[i] for i in absent], [of_round[i] for i in absent], round)
+        return training.courses.take(lineages, round)
+
+    return rows

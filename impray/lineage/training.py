@@ -1,0 +1,105 @@
+"""The networks of a pack in training: their shared form, their data, and one call of the trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from impray.data import PackData, open_pack
+from impray.lineage.courses import Courses
+from impray.nets import NETS, Params
+from impray.spec.pack import Pack
+from impray.spec.trial import Lineage
+from impray.training import TRAINERS, Task, Trained
+
+
+class Training:
+    """Trains lineages of a pack together. Tensors of a run have a net axis and lie on the device; those of one lineage wait on the CPU."""
+
+    def __init__(self, pack: Pack, device: torch.device) -> None:
+        self.pack, self.device = pack, device
+        trial = pack.lineages[0].trial
+        self.network = NETS[type(trial.net)](trial.net, trial.data.input_shape, trial.outputs)
+        self.dtype = getattr(torch, trial.train.dtype)
+        self.courses = Courses(pack, self.network)
+
+    def run(
+        self,
+        lineages: Sequence[Lineage],
+        start: Params,
+        masks: Params | None,
+        until: float,
+        round: int,
+        snapshots: Sequence[float] = (),
+        *,
+        begin: float = 0,
+        record: bool = True,
+    ) -> Trained:
+        """Train the networks of `lineages` in a round, `until` so far from its start, which lies at `begin`; see `Task`.
+
+        Args:    record: whether the time course is recorded, where it is asked for.
+        """
+        data = self.opened(lineages)
+        data.start(round)
+        specs = [lineage.trial.train for lineage in lineages]
+        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin)
+        train = TRAINERS[type(specs[0])]
+        if not record or self.courses.every is None:
+            return train(task)
+        recorder = self.courses.recorder([self.held_out(lineage) for lineage in lineages])
+        trained = train(replace(task, record=(self.courses.every, recorder)))
+        self.courses.keep(lineages, round, recorder)
+        return trained
+
+    def initial(self, lineages: Sequence[Lineage], seeds: Sequence[int]) -> Params:
+        """Weights before the first update; each network's from the stream `init` of its own seed."""
+        return self.network.initial([lineage.trial.net for lineage in lineages], seeds, self.dtype, self.device)
+
+    def stack(self, of_nets: Sequence[Params]) -> Params:
+        """Tensors of single lineages, together on the device."""
+        return {name: torch.stack([params[name].to(self.device) for params in of_nets]) for name in of_nets[0]}
+
+    # -- data ---------------------------------------------------------------------------------------------------------
+
+    def opened(self, lineages: Sequence[Lineage]) -> PackData:
+        return open_pack(
+            [lineage.trial.data for lineage in lineages],
+            [lineage.seed for lineage in lineages],
+            batch=lineages[0].trial.train.batch_size,
+            dtype=self.dtype,
+            device=self.device,
+        )
+
+    def held_out(self, lineage: Lineage) -> tuple[Tensor, Tensor]:
+        """Held-out inputs [sample, input] and labels, of a lineage of the pack or one with the same trial and seed."""
+        return self._data.held_out(self._places[lineage.trial.id, lineage.seed])
+
+    @cached_property
+    def _data(self) -> PackData:
+        return self.opened(self.pack.lineages)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, int], int]:
+        return {(lineage.trial.id, lineage.seed): place for place, lineage in enumerate(self.pack.lineages)}
+
+    def sample(self, lineage: Lineage, round: int, samples: int) -> tuple[Tensor, Tensor]:
+        """The first inputs, and their labels, that training draws in a round."""
+        data, batches = self.opened([lineage]), -(-samples // lineage.trial.train.batch_size)
+        data.start(round)
+        drawn: list[tuple[Tensor, ...]] = []
+        while batches > 0:
+            steps = min(batches, data.block)
+            raw = data.draw(steps)
+            drawn += [tuple(part[0].clone() for part in data.batch(raw, step)) for step in range(steps)]
+            batches -= steps
+        inputs, labels = (torch.cat(parts)[:samples] for parts in zip(*drawn, strict=True))
+        return inputs, labels
+
+
+def of_net(tensors: Params, index: int) -> Params:
+    """One net's, on the CPU: they wait there for the next round."""
+    return {name: value[index].detach().cpu().clone() for name, value in tensors.items()}

@@ -1,0 +1,21 @@
+"""Methods: how masks come about. One class each, with what it needs; its rule is in `impray.masks`."""
+
+from __future__ import annotations
+
+from impray.spec.rules.base import RuleParameters, RuleSpec
+from impray.spec.rules.cavity import HighestCavity, LowestCavity
+from impray.spec.rules.follow import Reinit, Shuffled
+from impray.spec.rules.magnitude import Imp, Oneshot
+from impray.spec.rules.random import Random
+
+__all__ = [
+    "HighestCavity",
+    "Imp",
+    "LowestCavity",
+    "Oneshot",
+    "Random",
+    "Reinit",
+    "RuleParameters",
+    "RuleSpec",
+    "Shuffled",
+]

@@ -1,0 +1,100 @@
+"""What the loop asks of whatever computes gradients, and all nets of a pack as one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impray.nets.base import Network, Params
+from impray.spec.errors import ShapeError
+from impray.spec.training import StepsSpec
+from impray.training.schedules import pace
+from impray.training.updates import OPTIMIZERS, Optimizer, alike
+
+
+class Engine(Protocol):
+    """Nets that are updated by the same arithmetic: their gradients, handed to an optimizer's parameters."""
+
+    def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
+        """One update of every net, by the parameters' `ready`, `sink` and `moved` or `apply`; the optimizer is at this update.
+
+        Tensor operations only, without host synchronisation, on memory that stays: see `impray.training.blocks`.
+        """
+        ...
+
+    def params(self) -> Params:
+        """[net, ...] by the network's names; may be views."""
+        ...
+
+    def stats(self) -> Params:
+        """Evaluation statistics, where the network has any; may be views."""
+        ...
+
+
+MakeEngine = Callable[[Network, Sequence[StepsSpec], Optimizer, Params, Params], Engine]
+"""(network, specs, optimizer, parameters, masks in their dtype, where there are any) -> engine; what it is given is not modified.
+
+It asks `optimizer.parameter` for each tensor that it trains. Specs share loss and batch.
+"""
+
+
+class Groups:
+    """All nets of a pack: an engine for each group of nets with the same arithmetic. (An `Engine` that calls engines.)"""
+
+    def __init__(
+        self,
+        make: MakeEngine,
+        network: Network,
+        specs: Sequence[StepsSpec],
+        params: Params,
+        masks: Params | None,
+        begin: int,
+        updates: int,
+    ) -> None:
+        """As in `Task`; updates: how many steps will be made at most."""
+        like = next(iter(params.values()))
+        if len(specs) != len(like):
+            raise ShapeError(f"{len(specs)} training specs for {len(like)} nets")
+        if len({(one.batch, one.loss) for one in specs}) != 1:
+            raise ShapeError("the nets of a pack share batch and loss; theirs differ")
+        self._nets = len(like)
+        self._pace = pace(specs, begin, updates, like.device)
+        given = {name: mask.to(params[name].dtype) for name, mask in (masks or {}).items() if mask is not None}
+        self._groups: list[tuple[Tensor, Optimizer, Engine]] = []
+        for chosen in alike(specs):
+            index = torch.tensor(chosen, device=like.device)
+            some = [specs[net] for net in chosen]
+            optimizer = OPTIMIZERS[type(some[0])](some, self._pace, like)
+            own = [{name: value[index] for name, value in tensors.items()} for tensors in (params, given)]
+            self._groups.append((index, optimizer, make(network, some, optimizer, *own)))
+
+    def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
+        """One update of every net."""
+        if self._pace is not None:
+            self._pace.advance()
+        for index, optimizer, engine in self._groups:
+            optimizer.advance()
+            if len(self._groups) == 1:
+                engine.step(x, labels)
+            else:
+                engine.step(x.index_select(0, index), labels.index_select(0, index))
+
+    def params(self) -> Params:
+        """A copy."""
+        return self._joined([engine.params() for _, _, engine in self._groups])
+
+    def stats(self) -> Params:
+        """A copy."""
+        return self._joined([engine.stats() for _, _, engine in self._groups])
+
+    def _joined(self, parts: Sequence[Params]) -> Params:
+        joined: Params = {}
+        for name, first in parts[0].items():
+            joined[name] = first.new_empty(self._nets, *first.shape[1:])
+            for (index, _, _), part in zip(self._groups, parts, strict=True):
+                joined[name][index] = part[name]
+        return joined

@@ -1,0 +1,64 @@
+"""Training by updates: the loop over the steps of a round, for every optimizer and every engine of gradients.
+
+Random numbers are drawn a block of steps at a time, and on a GPU whole blocks are one CUDA graph. A block is interrupted where
+parameters are asked for.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+
+from impray.data.base import Raw
+from impray.nets.base import Network, Params
+from impray.nets.mlp import Architecture
+from impray.spec.training import StepsSpec
+from impray.training.base import Task, Trained
+from impray.training.blocks import runner
+from impray.training.engine import Groups, MakeEngine
+from impray.training.mlp import MlpEngine
+
+ENGINES: dict[type[Network], MakeEngine] = {
+    Architecture: MlpEngine,
+}
+
+
+@torch.no_grad()
+def train(task: Task) -> Trained:
+    """One round: `task.until` updates of every net (a `Trainer`).
+
+    Raises: ShapeError: the data's batches do not fit the nets, or the nets one another.
+    """
+    steps = int(task.until)
+    if any(not 0 <= step <= steps for step in task.snapshots):
+        raise ValueError(f"snapshots {task.snapshots}: must be from 0 to steps = {steps}")
+    specs = [spec for spec in task.specs if isinstance(spec, StepsSpec)]
+    assert len(specs) == len(task.specs), "training by updates takes specs with steps and batch"
+    make = ENGINES[type(task.network)]
+    pack = Groups(make, task.network, specs, task.start, task.masks, int(task.begin), steps)
+    snapshots: dict[int | float, Params] = {}
+    recorded = set() if task.record is None else {*range(0, steps, task.record[0]), steps}
+    wanted = recorded.union(map(int, task.snapshots))
+
+    def keep(step: int) -> None:
+        if step in task.snapshots:
+            snapshots[step] = pack.params()
+        if task.record is not None and step in recorded:
+            task.record[1](step, pack.params())
+
+    def run_steps(raw: Raw, first: int, last: int) -> None:
+        for step in range(first, last):
+            pack.step(*task.data.batch(raw, step))
+
+    keep(0)
+    run = runner(run_steps, task.data.block, next(iter(task.start.values())).device)
+    for begin in range(0, steps, task.data.block):
+        size = min(task.data.block, steps - begin)
+        raw = task.data.draw(size)
+        stops = [0, *(step for step in range(1, size) if begin + step in wanted), size]
+        for first, last in pairwise(stops):
+            run(raw, first, last)
+            if begin + last in wanted:
+                keep(begin + last)
+    return Trained(pack.params(), pack.stats(), snapshots)

@@ -1,0 +1,93 @@
+"""Losses, once: softmax cross-entropy, and mean squared error over samples and outputs, without 1/2.
+
+    cross_entropy   mean over samples of log(sum_k exp(y_k)) - y_label
+    mse             mean over samples and outputs of (y_k - target_k)^2; targets one-hot, or the label 0/1 of a single output
+
+`Slope` is what training by hand needs; `mean` is for all nets at once, and for autograd; `of_net` for one net's many held-out
+samples. The last two differ in their last bits (logsumexp against log_softmax, and the order of sums where outputs do not lie
+contiguously), so each stays as rows were written with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impray.nets import layout
+
+_PORTION = 4096  # samples whose outputs are taken in float64 at once
+
+
+class Slope:
+    """The derivative of the loss by the outputs, in the buffers of a batch."""
+
+    def __init__(
+        self, loss: str, outputs: int, like: Float[Tensor, "net unit sample"], factor: Float[Tensor, " net"]
+    ) -> None:
+        """outputs: counted without padding. like: the outputs' shape, dtype and device. factor: of the mean loss's slope, see `mean_of`."""
+        nets, units, batch = like.shape
+        self._loss, self._outputs, self._factor = loss, outputs, factor.view(-1, 1, 1)
+        self._classes = torch.arange(units, dtype=like.dtype, device=like.device).unsqueeze(-1)
+        self._labels = like.new_empty(nets, 1, batch)
+        self._targets = layout.zeros(like, nets, units, batch)
+        self._slope = layout.empty(like, nets, units, batch)
+
+    def __call__(
+        self, outputs: Float[Tensor, "net unit sample"], labels: Int[Tensor, "net sample"]
+    ) -> Float[Tensor, "net unit sample"]:
+        """The slope, times the factor; in memory that the next call uses again."""
+        if self._outputs == 1:
+            self._targets[:, 0].copy_(labels)
+        else:
+            self._labels[:, 0].copy_(labels)
+            torch.eq(self._labels, self._classes, out=self._targets)
+        if self._loss == "cross_entropy":
+            outputs = torch.softmax(outputs, 1, out=self._slope)
+        return torch.sub(outputs, self._targets, out=self._slope).mul_(self._factor)
+
+
+def mean_of(loss: str, batch: int, outputs: int) -> float:
+    """What softmax - target or output - target is multiplied by in the slope of the mean loss."""
+    return {"cross_entropy": 1 / batch, "mse": 2 / (batch * outputs)}[loss]
+
+
+def mean(
+    loss: str, outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]
+) -> Float[Tensor, " net"]:
+    """The mean loss of each net; reduced over each net's own row, so that neighbours do not matter."""
+    return _MEANS[loss](outputs, labels)
+
+
+def of_net(loss: str, outputs: Float[Tensor, "sample unit"], labels: Int[Tensor, " sample"]) -> Float[Tensor, ""]:
+    """The mean loss of one net, in float64 whatever its outputs are in."""
+    return _OF_NET[loss](outputs, labels)
+
+
+def _mean_cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
+    chosen = outputs.gather(2, labels[..., None])[..., 0]
+    return (outputs.logsumexp(dim=2) - chosen).mean(dim=1)
+
+
+def _mean_squares(outputs: Tensor, labels: Tensor) -> Tensor:
+    classes = torch.arange(outputs.shape[2], device=outputs.device)
+    targets = labels[..., None] if outputs.shape[2] == 1 else labels[..., None] == classes
+    return (outputs - targets.to(outputs.dtype)).square().flatten(1).mean(dim=1)
+
+
+def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
+    parts = zip(outputs.split(_PORTION), labels.split(_PORTION), strict=True)
+    return torch.cat([F.cross_entropy(some.double(), label, reduction="none") for some, label in parts]).mean()
+
+
+def _squares(outputs: Tensor, labels: Tensor) -> Tensor:
+    target = labels[:, None] if outputs.shape[1] == 1 else F.one_hot(labels, outputs.shape[1])
+    return (outputs.double() - target).square().mean()
+
+
+Function = Callable[[Tensor, Tensor], Tensor]
+_MEANS: dict[str, Function] = {"cross_entropy": _mean_cross_entropy, "mse": _mean_squares}
+_OF_NET: dict[str, Function] = {"cross_entropy": _cross_entropy, "mse": _squares}

@@ -1,0 +1,121 @@
+"""`reinit` and `shuffled` follow imp's masks, whether imp is in the pack or not, and end where imp has diverged."""
+
+import json
+
+import polars as pl
+import pytest
+import torch
+from conftest import assert_same_tables, rounds_of, rows_of, tiny_pack
+
+from impray.run import run_pack
+from impray.spec.pack import leader_of
+from impray.spec.training import Sgd
+from impray.training import TRAINERS
+
+
+def run(pack, folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
+    return list(run_pack(pack, folder))
+
+
+def by_method(pack):
+    return {(lineage.method, lineage.seed): lineage for lineage in pack.lineages}
+
+
+DEEP = {"trial.net": {"hidden": [5, 4]}, "trial.prune": {"fraction": 0.3, "rewind_step": 3, "biases": "ranked"}}
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_masks_are_those_of_imp_or_as_many_per_layer_elsewhere(tmp_path, scope):
+    changes = {**DEEP, "trial.prune": {**DEEP["trial.prune"], "scope": scope}}
+    pack = tiny_pack(methods=["imp", "reinit", "shuffled"], measures=["fan_in"], **changes)
+    run(pack, tmp_path)
+    lineages, records = by_method(pack), rounds_of(pack, tmp_path)._records
+    for seed in {lineage.seed for lineage in pack.lineages}:
+        before = None
+        for round in range(1, 4):
+            imp, reinit, shuffled = (
+                records.of([lineages[method, seed]], round)[0].masks for method in ("imp", "reinit", "shuffled")
+            )
+            assert imp.keys() == {"weight1", "bias1", "weight2", "bias2"}
+            for name, mask in imp.items():
+                assert torch.equal(reinit[name], mask)
+                assert shuffled[name].sum() == mask.sum()
+                assert before is None or not (shuffled[name] & ~before[name]).any(), "nested"
+            assert any(not torch.equal(shuffled[name], mask) for name, mask in imp.items())
+            before = shuffled
+
+
+def test_reinit_starts_from_weights_of_its_own_and_the_same_ones_in_every_round(tmp_path):
+    pack = tiny_pack(methods=["imp", "reinit", "shuffled"], measures=["accuracy"], **DEEP)
+    run(pack, tmp_path)
+    lineages, records = by_method(pack), rounds_of(pack, tmp_path)._records
+    seeds = sorted({lineage.seed for lineage in pack.lineages})
+    starts = {key: records.start(lineage, {})["weight1"] for key, lineage in lineages.items()}
+    for seed in seeds:
+        assert torch.equal(starts["shuffled", seed], starts["imp", seed])
+        assert not torch.isclose(starts["reinit", seed], starts["imp", seed]).any()
+        for round in (1, 2):
+            record = records.of([lineages["reinit", seed]], round)[0]
+            assert record.end is not None
+            assert (record.end["weight1"][~record.masks["weight1"]] == 0).all()
+    assert not torch.equal(starts["reinit", seeds[0]], starts["reinit", seeds[1]])
+    # Drawn as any initial weights are: the same law, so about the same size.
+    assert starts["reinit", seeds[0]].std() / starts["imp", seeds[0]].std() == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("method", ["reinit", "shuffled"])
+def test_a_follower_is_the_same_beside_imp_and_alone(tmp_path, method):
+    beside = tiny_pack(methods=["imp", method], measures=["fan_in", "accuracy", "cavity"], **DEEP)
+    run(beside, tmp_path / "beside")
+    alone = tiny_pack(methods=[method], measures=["fan_in", "accuracy", "cavity"], **DEEP)
+    run(alone, tmp_path / "alone")
+    ids = [lineage.id for lineage in alone.lineages]
+    for table in ("rounds", "units", "fates"):
+        rows = rows_of(tmp_path / "beside", table).filter(pl.col("lineage").is_in(ids))
+        assert rows.height and rows.equals(rows_of(tmp_path / "alone", table), null_equal=True)
+
+
+def test_more_rounds_and_lost_checkpoints_of_the_leader_change_nothing(tmp_path):
+    pack = tiny_pack(methods=["shuffled", "reinit"], measures=["fan_in", "accuracy"], **DEEP)
+    run(pack, tmp_path / "whole")
+    run(pack.model_copy(update={"rounds": 2}), tmp_path / "hurt")
+    leaders = {leader.id for lineage in pack.lineages if (leader := leader_of(lineage)) is not None}
+    for path in (tmp_path / "hurt" / "checkpoints" / "lineages").rglob("round-00*"):
+        if any(leader in str(path) for leader in leaders):
+            path.unlink()
+    run(pack, tmp_path / "hurt")
+    assert_same_tables(tmp_path / "whole", tmp_path / "hurt", ("rounds", "units", "fates"))
+
+
+def test_leaders_that_are_no_methods_train_together(tmp_path, monkeypatch):
+    nets = []
+
+    def counting(task, real=TRAINERS[Sgd]):
+        nets.append(len(task.specs))
+        return real(task)
+
+    monkeypatch.setitem(TRAINERS, Sgd, counting)
+    run(tiny_pack(methods=["shuffled"], seeds=3, measures=["fan_in"], rounds=3), tmp_path)
+    assert nets == [3, 3, 3]  # the trunks; imp's rounds 1 and 2; shuffled itself is never trained
+
+
+@pytest.mark.parametrize("with_leader", [True, False])
+def test_where_imp_has_diverged_its_followers_end_too(tmp_path, monkeypatch, with_leader):
+    def breaks(task, real=TRAINERS[Sgd]):
+        trained = real(task)
+        if task.masks is not None and task.masks["weight1"].float().mean() < 0.6:  # from round 2 on
+            trained.params["weight1"] *= torch.nan
+        return trained
+
+    monkeypatch.setitem(TRAINERS, Sgd, breaks)
+    methods = ["imp", "shuffled"] if with_leader else ["shuffled"]
+    pack = tiny_pack(methods=methods, measures=["fan_in"], rounds=4)
+    run(pack, tmp_path)
+    rows = rows_of(tmp_path, "rounds").filter(pl.col("method") == "shuffled")
+    assert rows.filter(pl.col("status") == "diverged")["round"].unique().to_list() == [3]
+    assert rows["round"].max() == 3 and not rows.filter(pl.col("round") == 3)["trained"].any()
+    before = rows
+    run(pack, tmp_path)  # and stay ended
+    assert rows_of(tmp_path, "rounds").filter(pl.col("method") == "shuffled").equals(before, null_equal=True)
