@@ -124,7 +124,7 @@ def imported_by(path: Path, modules: set[str]) -> set[str]:
 def test_no_cycles_between_modules():
     modules = {name_of(path) for path in FILES}
     graph = {name_of(path): imported_by(path, modules) - {name_of(path)} for path in FILES}
-    assert graph["impray.nets"] >= {"impray.nets.mlp", "impray.nets.base"}
+    assert "impray.nets.base" in graph["impray.nets.mlp"] and "impray.results" in graph["impray.service.driver"]
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
