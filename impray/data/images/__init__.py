@@ -39,8 +39,8 @@ that accuracy rises with b even where the images have nothing to learn.
 
 from __future__ import annotations
 
-from impray.data.images.clone import Clones, clone_table
-from impray.data.images.pack import ImagesPack
+from impray.data.images.batches import ImagesPack
+from impray.data.images.clones import Clones, clone_table
 from impray.data.images.samples import draw_samples, each_class, held_out
 
 __all__ = ["Clones", "ImagesPack", "clone_table", "draw_samples", "each_class", "held_out"]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from impray.data.base import remembered
 from impray.data.blend import gaussian_clone
-from impray.data.images.kept import Images, files_key, kept_images, listed
-from impray.data.images.rows import PORTION
+from impray.data.images.kept import Images, class_list, files_key, kept_images
+from impray.data.images.mapped import PORTION
 from impray.spec.data import FileData
 from impray.spec.errors import DataError
 from impray.spec.trial import stream_seed
@@ -41,7 +41,7 @@ def fitted_rows(key: FileData) -> list[Int[np.ndarray, " image"]]:
     labels = images.labels[places]
     counts = np.bincount(labels, minlength=key.classes)
     if counts.min() < 2:
-        few = listed(np.flatnonzero(counts < 2))
+        few = class_list(np.flatnonzero(counts < 2))
         raise DataError(
             f"{key.path}: the Gaussian clone is fitted to 2 images or more of each class, but the {size} drawn from "
             f"{len(images.labels)} have fewer of {few}; raise clone_images (null: all), or leave such classes out by "

@@ -91,7 +91,7 @@ def kept_images(key: FileData) -> Images:
     )
 
 
-def opened(spec: FileData) -> Images:
+def opened_images(spec: FileData) -> Images:
     """Raises: DataError: there is not what the spec asks for."""
     images = kept_images(files_key(spec))
     for what, labels in (("training", images.labels), ("held-out", images.held_out_labels)):
@@ -99,11 +99,11 @@ def opened(spec: FileData) -> Images:
             raise DataError(f"{spec.path}: there is no {what} image of the classes kept (0 to {spec.classes - 1})")
     if (spec.center == "class" or spec.gaussian_blend > 0) and not images.count.all():
         what = "center: class" if spec.center == "class" else "a Gaussian blend"
-        absent = listed(np.flatnonzero(images.count == 0))
+        absent = class_list(np.flatnonzero(images.count == 0))
         raise DataError(f"{spec.path}: {what} needs training images of every class; there is none of {absent}")
     held_out = np.bincount(images.held_out_labels, minlength=spec.classes)
     if spec.held_out is not None and held_out.min() < spec.held_out:
-        fewer = listed(np.flatnonzero(held_out < spec.held_out))
+        fewer = class_list(np.flatnonzero(held_out < spec.held_out))
         raise DataError(
             f"{spec.path}: held_out = {spec.held_out} per class is more than there are of {fewer}; take {held_out.min()} "
             f"at most, or null for all"
@@ -111,7 +111,7 @@ def opened(spec: FileData) -> Images:
     return images
 
 
-def listed(labels: Int[np.ndarray, " class"]) -> str:
+def class_list(labels: Int[np.ndarray, " class"]) -> str:
     """The first few classes, and how many more."""
     more = f" and {len(labels) - 5} more" if len(labels) > 5 else ""
     return f"class{'es' if len(labels) > 1 else ''} {', '.join(map(str, labels[:5]))}{more}"

@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data.base import generator
-from impray.data.images.blend import Gaussian, blend
-from impray.data.images.clone import clone_table
+from impray.data.images.blended import Gaussian, blend_in_place
+from impray.data.images.clones import clone_table
 from impray.data.images.fitted import drawn_clones, fitted_rows
-from impray.data.images.kept import clone_key, listed, opened
-from impray.data.images.rows import PORTION, rows_on
+from impray.data.images.kept import class_list, clone_key, opened_images
+from impray.data.images.mapped import PORTION, rows_on
 from impray.data.images.units import Units
 from impray.spec.data import FileData
 from impray.spec.errors import DataError
@@ -30,7 +30,7 @@ def held_out(
 
     Treated in portions, so that there is never a second copy of them all.
     """
-    images = opened(spec)
+    images = opened_images(spec)
     units = Units(spec, images, dtype, device)
     clones = clone_table(spec) if spec.gaussian_blend > 0 else None
     gaussian = None if clones is None else Gaussian(spec, images, units, clones.unit)
@@ -43,7 +43,7 @@ def held_out(
         stored = rows_on(device, images.stored.held_out.inputs, images.held_out[chosen[part]])
         x[part] = units.rows(stored, labels[part])
         if clones is not None and gaussian is not None:
-            blend(x[part], rows_on(device, clones.held_out, chosen[part]), labels[part], spec, gaussian)
+            blend_in_place(x[part], rows_on(device, clones.held_out, chosen[part]), labels[part], spec, gaussian)
     return x, labels
 
 
@@ -61,9 +61,9 @@ def each_class(spec: FileData, per_class: int, seed: int) -> Iterator[Float[Tens
 
     Raises: DataError: a class has none.
     """
-    images, key = opened(spec), clone_key(spec)
+    images, key = opened_images(spec), clone_key(spec)
     if not images.count.all():
-        absent = listed(np.flatnonzero(images.count == 0))
+        absent = class_list(np.flatnonzero(images.count == 0))
         raise DataError(f"{spec.path}: there is no training image of {absent}; leave such classes out by keep_classes")
     units = Units(spec, images, torch.float32, _CPU)
     gaussian = Gaussian(spec, images, units, images.unit) if spec.gaussian_blend > 0 else None
@@ -75,7 +75,7 @@ def each_class(spec: FileData, per_class: int, seed: int) -> Iterator[Float[Tens
         if gaussian is not None:
             stream = generator(_CPU, seed, "sample_clone", label)
             clones = torch.cat(list(drawn_clones(key, images, fitted_rows(key)[label], label, len(rows), stream)))
-            blend(x, clones, labels, spec, gaussian)
+            blend_in_place(x, clones, labels, spec, gaussian)
         yield x
 
 

@@ -13,10 +13,10 @@ CPU = torch.device("cpu")
 
 CACHED = (
     images.kept.kept_images,
-    images.clone._clone_table,
+    images.clones._clone_table,
     images.fitted.fitted_rows,
-    images.tables.pixels,
-    images.tables.clone_rows,
+    images.gathered.pixels,
+    images.gathered.clone_rows,
 )
 
 
@@ -33,7 +33,7 @@ def open_(specs, seeds, batch=7, dtype=torch.float32, round=0):
 
 def train(spec, dtype=torch.float32):
     """All training images of a spec in the order of the files, through the pack's own gather."""
-    places = torch.arange(len(images.kept.opened(spec).labels))
+    places = torch.arange(len(images.kept.opened_images(spec).labels))
     x, y = open_([spec], [0], dtype=dtype).batch({"order": places[None, None]}, 0)
     return x[0], y[0]
 

@@ -99,7 +99,7 @@ def test_a_pack_of_16_equals_16_packs_of_one(center, keep, together, tmp_path, m
     specs, seeds = mixed(tmp_path, center=center, keep_classes=keep)
     if together:  # as on CUDA
         by_table = lambda _, all: [[i for i, r in enumerate(all) if r[1].draw == draw] for draw in (0, 1)]  # noqa: E731
-        monkeypatch.setattr(images.pack.ImagesPack, "_groups", by_table)
+        monkeypatch.setattr(images.batches.ImagesPack, "_groups", by_table)
     pack = open_(specs, seeds, round=2)
     x, y = pack.batch(pack.draw(2), 1)
     monkeypatch.undo()
@@ -128,7 +128,7 @@ def test_a_stream_does_not_depend_on_how_it_is_asked_for(tmp_path):
     assert whole.block == 2
     expected, found = whole.draw(5)["order"], [parts.draw(steps)["order"] for steps in (1, 3, 1)]
     assert torch.equal(torch.cat(found, dim=1), expected)
-    kept = len(images.kept.opened(kind(**asked, keep_classes=2)).labels)
+    kept = len(images.kept.opened_images(kind(**asked, keep_classes=2)).labels)
     assert expected.min() == 0 and expected.max() == kept - 1 and kept < 60
     whole.start(1)
     assert not torch.equal(whole.draw(5)["order"], expected)
@@ -138,10 +138,10 @@ def test_training_images_are_read_where_the_files_are_mapped(tmp_path):
     asked, kind, _ = cifar10(tmp_path)
     key = images.kept.files_key(kind(**asked))
     mapped = images.kept.kept_images(key).stored.train.inputs
-    assert images.tables.pixels(key, CPU).data_ptr() == mapped.ctypes.data
+    assert images.gathered.pixels(key, CPU).data_ptr() == mapped.ctypes.data
     blended = kind(**asked, gaussian_blend=0.5)
-    clones = images.tables.clone_rows(images.kept.clone_key(blended), CPU)
+    clones = images.gathered.clone_rows(images.kept.clone_key(blended), CPU)
     assert clones.data_ptr() == clone_table(blended).train.ctypes.data and clones.dtype == torch.float16
-    assert images.tables.pixels(images.kept.files_key(blended), CPU).data_ptr() == mapped.ctypes.data
-    other = images.rows.copied(mapped, np.array([3, 1]), CPU)
+    assert images.gathered.pixels(images.kept.files_key(blended), CPU).data_ptr() == mapped.ctypes.data
+    other = images.mapped.copied(mapped, np.array([3, 1]), CPU)
     assert torch.equal(other, torch.from_numpy(mapped[[3, 1]])) and other.dtype == torch.uint8

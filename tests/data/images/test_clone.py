@@ -116,7 +116,7 @@ def test_clones_of_few_images_span_what_these_span_and_share_their_mean(clone, t
 def test_many_images_are_condensed_to_few_of_the_same_mean_and_covariance(clone, tmp_path, monkeypatch):
     spec = Arrays(**skewed(tmp_path, count=800), clone=clone)
     key = images.kept.clone_key(spec)
-    opened, rows = images.kept.opened(spec), images.fitted.fitted_rows(key)[1]
+    opened, rows = images.kept.opened_images(spec), images.fitted.fitted_rows(key)[1]
     whole = images.fitted._fit(key, opened, rows, 1).flatten(1)
     monkeypatch.setattr(images.fitted, "_FITTED", 70 * 8)
     few = images.fitted._fit(key, opened, rows, 1).flatten(1)
@@ -152,9 +152,9 @@ ALTERED = {"clone": "joint", "clone_images": 20, "draw": 1, "keep_classes": 2}
 def test_two_processes_at_once_make_one_clone(tmp_path, monkeypatch):
     asked, kind, _ = arrays(tmp_path, np.uint8)
     spec = kind(**asked, gaussian_blend=0.5)
-    images.kept.opened(spec)
+    images.kept.opened_images(spec)
     fork = multiprocessing.get_context("fork")  # here, for starting torch again would take seconds
-    both, answers, make = fork.Barrier(2), fork.SimpleQueue(), images.clone._make_clones
+    both, answers, make = fork.Barrier(2), fork.SimpleQueue(), images.clones._make_clones
 
     def slowly(*args):
         answers.put("made")
@@ -165,7 +165,7 @@ def test_two_processes_at_once_make_one_clone(tmp_path, monkeypatch):
         both.wait()
         answers.put(clone_table(spec).train.astype(np.float64).sum())
 
-    monkeypatch.setattr(images.clone, "_make_clones", slowly)
+    monkeypatch.setattr(images.clones, "_make_clones", slowly)
     processes = [fork.Process(target=run) for _ in range(2)]
     for process in processes:
         process.start()
@@ -189,7 +189,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(images.clone, "_write_clones", full)
+    monkeypatch.setattr(images.clones, "_write_clones", full)
     with pytest.raises(StorageError, match=r"clone-[0-9a-f]{16}: cannot be written .*free some space"):
         open_([kind(**asked, gaussian_blend=0.5)], [0])
     assert not list((tmp_path / "cache").rglob("*.unfinished"))

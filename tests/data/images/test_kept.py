@@ -32,7 +32,7 @@ def test_held_out_inputs_are_made_in_portions_and_again_when_too_many(tmp_path, 
     kept = [pack.held_out(net)[0] for net in (0, 1)]
     assert pack.held_out(0)[0] is kept[0]
     monkeypatch.setattr(images.samples, "PORTION", 100)
-    monkeypatch.setattr(images.pack, "_HELD_OUT_BYTES", 0)
+    monkeypatch.setattr(images.batches, "_HELD_OUT_BYTES", 0)
     pack = open_(specs, [0, 0])
     assert all(torch.equal(pack.held_out(net)[0], kept[net]) for net in (0, 1, 0))
     assert len(pack._held_out) == 1
@@ -62,7 +62,7 @@ def test_every_kind_of_file_describes_itself(writer, tmp_path):
     asked, kind, _ = writer(tmp_path)
     spec = kind(**asked, gaussian_blend=0.5)
     found = describe(spec, 1000)
-    assert found["samples"] == len(images.kept.opened(spec).labels) and len(found["classes"]) == spec.classes
+    assert found["samples"] == len(images.kept.opened_images(spec).labels) and len(found["classes"]) == spec.classes
     assert all(row["variance"] > 0 for row in found["classes"])
     assert found["samples"] > describe(spec, 2)["samples"] == 2 * spec.classes
 
@@ -93,4 +93,4 @@ def test_nothing_left_of_the_classes_kept_is_told(tmp_path):
     for of_train, of_held_out, what in ((later, labels, "training"), (labels, later, "held-out")):
         paths = {"labels_path": str(of_train), "held_out_labels_path": str(of_held_out)}
         with pytest.raises(DataError, match=f"there is no {what} image of the classes kept"):
-            images.kept.opened(Arrays.model_validate({**asked, **paths, "class_count": 3, "keep_classes": 2}))
+            images.kept.opened_images(Arrays.model_validate({**asked, **paths, "class_count": 3, "keep_classes": 2}))

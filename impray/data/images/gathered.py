@@ -8,10 +8,10 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from impray.data.base import remembered
-from impray.data.images.blend import Gaussian
-from impray.data.images.clone import clone_table
-from impray.data.images.kept import clone_key, files_key, kept_images, opened
-from impray.data.images.rows import copied, shared
+from impray.data.images.blended import Gaussian
+from impray.data.images.clones import clone_table
+from impray.data.images.kept import clone_key, files_key, kept_images, opened_images
+from impray.data.images.mapped import copied, shared_memory
 from impray.data.images.units import Units
 from impray.spec.data import FileData
 
@@ -22,25 +22,25 @@ def pixels(key: FileData, device: torch.device) -> Shaped[Tensor, "row input"]:
     images = kept_images(key)
     inputs = np.asarray(images.stored.train.inputs)
     if device.type == "cpu":
-        return shared(inputs)
+        return shared_memory(inputs)
     return copied(inputs, images.rows(np.arange(len(images.labels))), device)
 
 
 @remembered(2)
 def clone_rows(key: FileData, device: torch.device) -> Float[Tensor, "row input"]:
     clones = clone_table(key).train
-    return shared(clones) if device.type == "cpu" else copied(clones, np.arange(len(clones)), device)
+    return shared_memory(clones) if device.type == "cpu" else copied(clones, np.arange(len(clones)), device)
 
 
-class Table:
+class NaturalImages:
     """The training images of a spec, without its blend."""
 
     def __init__(self, spec: FileData, dtype: torch.dtype, device: torch.device) -> None:
-        images = opened(spec)
+        images = opened_images(spec)
         self.units = Units(spec, images, dtype, device)
         self._pixels = pixels(files_key(spec), device)
-        self._labels = shared(images.labels).to(device)
-        self._kept = None if images.kept is None or device.type != "cpu" else shared(images.kept)
+        self._labels = shared_memory(images.labels).to(device)
+        self._kept = None if images.kept is None or device.type != "cpu" else shared_memory(images.kept)
 
     def labels(self, places: Int[Tensor, "order sample"]) -> Int[Tensor, "order sample"]:
         return self._labels.index_select(0, places.flatten()).view(places.shape)
@@ -52,13 +52,13 @@ class Table:
         return self.units.rows(self._pixels.index_select(0, rows), labels.flatten()).view(*places.shape, -1)
 
 
-class CloneTable:
+class CloneImages:
     """The clones of a spec's training images."""
 
     def __init__(self, spec: FileData, units: Units, device: torch.device) -> None:
-        images = opened(spec)
+        images = opened_images(spec)
         self._clones = clone_rows(clone_key(spec), device)
-        self._rows = shared(images.clone_rows).to(device)
+        self._rows = shared_memory(images.clone_rows).to(device)
         self._gaussian = Gaussian(spec, images, units, clone_table(spec).unit)
 
     def rows(

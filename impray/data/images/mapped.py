@@ -12,7 +12,7 @@ from torch import Tensor
 PORTION = 2**22  # inputs treated at once where a whole data set passes through
 
 
-def shared(array: np.ndarray) -> Tensor:
+def shared_memory(array: np.ndarray) -> Tensor:
     """The array's memory as a tensor that no one may write to."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
@@ -23,7 +23,7 @@ def copied(
     table: Shaped[np.ndarray, "all input"], rows: Int[np.ndarray, " row"], device: torch.device
 ) -> Shaped[Tensor, "row input"]:
     """Rows on the device, in portions: a second whole copy in the machine's memory might not fit."""
-    x = torch.empty(len(rows), table.shape[1], dtype=shared(table[:1]).dtype, device=device)
+    x = torch.empty(len(rows), table.shape[1], dtype=shared_memory(table[:1]).dtype, device=device)
     portion = max(1, PORTION // table.shape[1])
     for first in range(0, len(rows), portion):
         x[first : first + portion] = rows_on(device, table, rows[first : first + portion])

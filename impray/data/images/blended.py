@@ -31,7 +31,7 @@ class Gaussian:
         return None if self._means is None else self._means.index_select(0, labels)
 
 
-def weights(b: float) -> tuple[float, float, float]:
+def blend_factors(b: float) -> tuple[float, float, float]:
     """Factors of x, (clone - mu_c) / s and mu' in a blend."""
     return math.sqrt(1 - b), math.sqrt(b), 1 - math.sqrt(1 - b)
 
@@ -47,7 +47,7 @@ def added_clone(
     return added if means is None else added.add_(means * of_mean)
 
 
-def blend(
+def blend_in_place(
     x: Float[Tensor, "sample input"],
     clones: Float[Tensor, "sample input"],
     labels: Int[Tensor, " sample"],
@@ -55,5 +55,5 @@ def blend(
     gaussian: Gaussian,
 ) -> None:
     """Blends `x` with clones in the units of their file, in place."""
-    of_x, of_clone, of_mean = weights(spec.gaussian_blend)
+    of_x, of_clone, of_mean = blend_factors(spec.gaussian_blend)
     x.mul_(of_x).add_(added_clone(gaussian.clones(clones), gaussian.means(labels), of_clone, of_mean))
