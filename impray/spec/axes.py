@@ -16,14 +16,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from impray.spec import checks, families
-from impray.spec.base import Spec, canonical, plain_types
+from impray.spec import checks
+from impray.spec.base import Spec, canonical
 from impray.spec.errors import Problem
-from impray.spec.points import at, choices_of, description_of, is_possible, owner_of, takes_integers, value
+from impray.spec.points import at, choices_of, description_of, is_possible, owner_of, takes_integers, types_at, value
 from impray.spec.search import Axis, Range
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Impossible, Trial
-from impray.spec.wording import near, problems, show, tag_of, vocabulary
+from impray.spec.wording import TAGS, near, problems, show, tag_of, vocabulary
 
 __all__ = ["at", "axis_type", "check", "takes_integers", "trials", "value"]
 
@@ -55,11 +55,21 @@ def trials(sweep: Sweep) -> list[tuple[dict[str, Any], Trial]]:
 
 def axis_type(sweep: Sweep, path: str) -> str:
     """Column type of an axis in tables: `float`, `int`, `str`, `bool`, or `json` for lists and mixtures."""
-    values = [value(at(sweep, {path: choice}), path) for choice in choices_of(sweep.search.space[path], sweep, path)]
+    values = [_value_in(sweep, path, choice) for choice in choices_of(sweep.search.space[path], sweep, path)]
     types = {type(item) for item in values if item is not None}
     if types == {int, float}:
         return "float"
     return types.pop().__name__ if len(types) == 1 and types <= {float, int, str, bool} else "json"
+
+
+def _value_in(sweep: Sweep, path: str, choice: object) -> Any:
+    """What trials have where the axis is at `choice`; None where no trial can be."""
+    for point in _points(sweep, path, choice):
+        try:
+            return value(at(sweep, point), path)
+        except ValidationError:
+            continue  # a parameter of another member of the family, which its tag's axis brings in
+    return None
 
 
 def _with_values(sweep: Sweep, point: Mapping[str, object]) -> tuple[dict[str, Any], Trial]:
@@ -168,12 +178,13 @@ def _unknown_path(sweep: Sweep, path: str) -> str | None:
     kinds = vocabulary().get(("trial", *keys), ())
     if owner_of(sweep.trial, path)[0] is not None:
         return None
-    if kinds and keys[0] in _FAMILIES:
-        here = type(getattr(sweep.trial, keys[0]))
-        if {here, *_kinds_on_axes(sweep, keys[0])} & set(kinds):
+    base = _part(sweep.trial, ".".join(keys[:-1]))
+    if kinds and base is not None and tag_of(type(base)):
+        if _named_on_axes(sweep, ".".join(keys[:-1])) & {tag_of(kind) for kind in kinds}:
             return None
         tags = " and ".join(str(tag_of(kind)) for kind in kinds)
-        return f"is a parameter of {tags}; this trial's {_FAMILIES[keys[0]][1]} {tag_of(here)}"
+        this = "data are" if keys[0] == "data" else f"{'.'.join(keys[:-1])} is"
+        return f"is a parameter of {tags}; this trial's {this} {tag_of(type(base))}"
     if keys[0] == "trial":
         return f"axes start below trial: write {'.'.join(keys[1:])}"
     known = [".".join(map(str, other[1:])) for other in vocabulary() if other[0] == "trial" and len(other) > 1]
@@ -184,20 +195,20 @@ def _unknown_path(sweep: Sweep, path: str) -> str | None:
     return f"is not a field of this trial{hint}"
 
 
-# Part of a trial -> its family, and how it is spoken of.
-_FAMILIES = {
-    "data": (families.data, "data are"),
-    "net": (families.nets, "net is"),
-    "train": (families.training, "training is"),
-}
+def _part(trial: Trial, path: str) -> Spec | None:
+    """What the trial has at a path, where that has fields of its own."""
+    owner, name = owner_of(trial, path)
+    part = None if owner is None else getattr(owner, name)
+    return part if isinstance(part, Spec) else None
 
 
-def _kinds_on_axes(sweep: Sweep, part: str) -> set[type[Spec]]:
-    """Kinds of data that an axis over `data.kind` or over whole `data` brings in; so of net and train."""
-    family, space = _FAMILIES[part][0], sweep.search.space
-    whole = [item.get(family.tag) for item in choices_of(space.get(part, ())) if isinstance(item, dict)]
-    named = [*choices_of(space.get(f"{part}.{family.tag}", ())), *whole]
-    return {kind for kind in family.specs if tag_of(kind) in named}
+def _named_on_axes(sweep: Sweep, path: str) -> set[str | None]:
+    """The members of a family that an axis over its tag (`data.kind`), or over the whole of it, brings in."""
+    space = sweep.search.space
+    whole = [item for item in choices_of(space.get(path, ())) if isinstance(item, dict)]
+    named = [item.get(tag) for item in whole for tag in TAGS]
+    named += [item for tag in TAGS for item in choices_of(space.get(f"{path}.{tag}", ()))]
+    return {name for name in named if isinstance(name, str)}
 
 
 def _is_tag(path: str) -> bool:
@@ -219,9 +230,7 @@ def _range_problems(sweep: Sweep, path: str, axis: Range) -> list[Problem]:
     where = f"search.space.{path}"
     if sweep.search.algorithm == "grid":
         return [Problem(where, None, "a grid needs a list of values; a range is for random and optuna")]
-    owner, name = owner_of(sweep.trial, path)
-    types = plain_types(type(owner), name) if owner is not None else {float}
-    if not types & {int, float}:
+    if not types_at(sweep, path) & {int, float}:
         return [Problem(where, None, "a range needs a field that is a number; list the values instead")]
     if takes_integers(sweep, path) and not (axis.low.is_integer() and axis.high.is_integer()):
         wrong = [(end, limit) for end, limit in (("low", axis.low), ("high", axis.high)) if not limit.is_integer()]
@@ -234,12 +243,25 @@ def _range_problems(sweep: Sweep, path: str, axis: Range) -> list[Problem]:
 
 def _why_not(sweep: Sweep, path: str, item: object) -> str | None:
     """Why the field cannot be `item` whatever the other axes are; the rest is for `_combinations`."""
+    whys = [_why_not_with(sweep, path, point) for point in _points(sweep, path, item)]
+    return None if None in whys else whys[0]
+
+
+def _points(sweep: Sweep, path: str, item: object) -> list[dict[str, object]]:
+    """The axis at `item`: with the base trial, and with each member of its family that an axis over the tag brings in."""
+    parent = path.rpartition(".")[0]
+    tags = [f"{parent}.{tag}" for tag in TAGS if f"{parent}.{tag}" != path]
+    members = [(tag, member) for tag in tags for member in choices_of(sweep.search.space.get(tag, ()))]
+    return [{path: item}, *({tag: member, path: item} for tag, member in members)]
+
+
+def _why_not_with(sweep: Sweep, path: str, point: Mapping[str, object]) -> str | None:
     try:
-        at(sweep, {path: item})
+        at(sweep, point)
     except ValidationError as error:
         if _only_impossible(error):
             return None
-        wrong = problems(error, Trial, description_of(sweep, {path: item}))
+        wrong = problems(error, Trial, description_of(sweep, point))
         own = [problem for problem in wrong if problem.path.startswith(path)]
         if own:
             listed = " (an axis is a list of values: here a list of lists)" if "must be a list" in own[0].right else ""

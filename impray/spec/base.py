@@ -27,6 +27,9 @@ class Spec(BaseModel):
     # nothing of them.
     unidentifying: ClassVar[frozenset[str]] = frozenset()
 
+    # Whether this member of its family is meant where a description names none.
+    implied: ClassVar[bool] = False
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields changed. Pydantic's own would also copy cached properties, such as another pack's id."""
         fields = {name: getattr(self, name) for name in type(self).model_fields}

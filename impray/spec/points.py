@@ -14,6 +14,7 @@ from impray.spec.base import Spec, canonical, plain_types
 from impray.spec.search import Axis, Range
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
+from impray.spec.wording import vocabulary
 
 
 def at(sweep: Sweep, values: Mapping[str, object]) -> Trial:
@@ -36,9 +37,15 @@ def value(trial: Trial, path: str) -> Any:
 
 def takes_integers(sweep: Sweep, path: str) -> bool:
     """Whether a field takes whole numbers only: `train.steps`, or `net.hidden`, where one may stand alone."""
-    owner, name = owner_of(sweep.trial, path)
-    types = plain_types(type(owner), name) if owner is not None else frozenset()
+    types = types_at(sweep, path)
     return int in types and float not in types
+
+
+def types_at(sweep: Sweep, path: str) -> frozenset[Any]:
+    """The types that a field's values may be of; where the base trial has no such field, those of the classes that have it."""
+    owner, name = owner_of(sweep.trial, path)
+    specs = vocabulary().get(("trial", *path.split(".")), ()) if owner is None else (type(owner),)
+    return frozenset[Any]().union(*(plain_types(spec, name) for spec in specs))
 
 
 def choices_of(axis: Axis, sweep: Sweep | None = None, path: str = "") -> tuple[Any, ...]:

@@ -114,7 +114,7 @@ def vocabulary() -> dict[Path, tuple[type[Spec], ...]]:
     """Every path of a sweep, without positions in lists, and the classes that have it."""
     found: dict[Path, tuple[type[Spec], ...]] = {}
     for path, owner in _walk(Sweep, ()):
-        found[path] = (*found.get(path, ()), owner)
+        found[path] = tuple(dict.fromkeys((*found.get(path, ()), owner)))
     return found
 
 
@@ -138,8 +138,15 @@ def specs_in(annotation: Any) -> tuple[type[Spec], ...]:
 
 def tag_of(spec: type[Spec]) -> str | None:
     """The name by which YAML asks for this class, where it is one of a family."""
-    tags = [spec.model_fields[tag].default for tag in TAGS if tag in spec.model_fields]
-    return next((tag for tag in tags if isinstance(tag, str)), None)
+    field = tag_field(spec)
+    return None if field is None else spec.model_fields[field].default
+
+
+def tag_field(spec: type[Spec]) -> str | None:
+    """The field by which YAML says that name: `kind`, `optimizer`, or a measure's `name`."""
+    return next(
+        (tag for tag in TAGS if tag in spec.model_fields and isinstance(spec.model_fields[tag].default, str)), None
+    )
 
 
 def owners(root: type[Spec], document: object, path: Path) -> tuple[tuple[type[Spec], ...], FieldInfo | None]:
@@ -152,7 +159,8 @@ def owners(root: type[Spec], document: object, path: Path) -> tuple[tuple[type[S
         holders = [spec for spec in _chosen(specs, at_path(document, path[:depth])) if key in spec.model_fields]
         if holders:
             field = holders[0].model_fields[key]
-            specs = tuple(part for holder in holders for part in specs_in(holder.model_fields[key].annotation))
+            parts = (part for holder in holders for part in specs_in(holder.model_fields[key].annotation))
+            specs = tuple(dict.fromkeys(parts))
         else:
             field = None
             specs = tuple(spec for spec in specs if tag_of(spec) == key) or specs  # `- rf_width: {...}` names its class
@@ -163,10 +171,10 @@ def _chosen(specs: tuple[type[Spec], ...], value: object) -> tuple[type[Spec], .
     if not isinstance(value, dict):
         return specs
     named = [value.get(tag) for tag in TAGS if tag in value]
-    family = family_of(specs[0]) if specs and not named else None
-    if family is not None and family.default is not None:
-        named = [family.default]
-    return tuple(spec for spec in specs if tag_of(spec) in named) or specs
+    if named or not specs:
+        return tuple(spec for spec in specs if tag_of(spec) in named) or specs
+    family = family_of(specs[0])
+    return tuple(spec for spec in specs if spec.implied or (family and tag_of(spec) == family.default)) or specs
 
 
 def _problem(path: Path, complaints: list[_Complaint], root: type[Spec], document: object) -> Problem:
@@ -259,7 +267,7 @@ def _is_family(path: Path, root: type[Spec], document: object) -> bool:
 
 
 def _wrong_member(path: Path, root: type[Spec], document: object) -> _Complaint:
-    """An unknown kind of data, an unknown measure, or one that does not say what it is."""
+    """An unknown kind of data, optimizer or measure, or one that does not say what it is."""
     value = at_path(document, path)
     specs = owners(root, document, path)[0]
     members = [str(tag_of(spec)) for spec in specs]
@@ -270,14 +278,13 @@ def _wrong_member(path: Path, root: type[Spec], document: object) -> _Complaint:
         if not isinstance(name, str) or name in members or (isinstance(value, dict) and not _has_parameters(value)):
             return _Complaint(path, f"must be a name, or {{name: {{parameter: value}}}}; the names are {listed}")
         return _Complaint(path, f"not one of {listed}{near(name, members)}", value=repr(name))
-    tag = next(tag for tag in TAGS if tag in specs[0].model_fields)
+    tag = str(tag_field(specs[0]))
     if isinstance(value, dict) and tag not in value:
         return _Complaint((*path, tag), f"is missing: one of {listed}", described=False)
     if isinstance(value, dict):
         return _Complaint((*path, tag), f"not one of {listed}{near(value[tag], members)}", described=False)
-    return _Complaint(
-        path, f"must be a mapping such as {{{tag}: {members[0]}}}; the {tag}s are {listed}", described=False
-    )
+    right = f"must be a mapping such as {{{tag}: {members[0]}}}; the {tag}s are {listed}"
+    return _Complaint(path, right, described=False)
 
 
 def _has_parameters(measure: dict) -> bool:

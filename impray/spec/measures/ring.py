@@ -11,6 +11,7 @@ from impray.spec.data import Kur, Stimulus
 from impray.spec.errors import Problem
 from impray.spec.measures.base import Column, MeasureSpec
 from impray.spec.nets import Mlp
+from impray.spec.training import Sgd
 
 if TYPE_CHECKING:
     from impray.spec.trial import Trial
@@ -75,8 +76,10 @@ class Flow(MeasureSpec):
         neuron = ((1,), "relu", False, "mean")
         if not isinstance(net, Mlp) or (net.hidden, net.activation, net.bias, net.readout) != neuron:
             yield "is about a single neuron: net: {hidden: [1], activation: relu, bias: false, outputs: 1, readout: mean}"
-        if getattr(trial.train, "momentum", 0) or getattr(trial.train, "weight_decay", 0):
-            yield "is about plain gradient descent: no momentum, no weight_decay"
+        train = trial.train
+        plain = isinstance(train, Sgd) and not train.momentum and not train.weight_decay and train.schedule.is_constant
+        if not plain:
+            yield "is about plain gradient descent: sgd, no momentum, no weight_decay, no schedule"
         if trial.prune.rewind_step != 0:
             yield "starts at the initial weights: prune.rewind_step: 0"
         if isinstance(trial.data, Stimulus) and not trial.data.variance_is_finite:

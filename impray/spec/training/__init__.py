@@ -30,7 +30,7 @@ __all__ = [
 
 
 def sgd_unless_said(value: object) -> object:
-    """A description with its optimizer: those of versions before Adam have none."""
+    """A description with its optimizer, where it names none."""
     return {"optimizer": "sgd", **value} if isinstance(value, dict) else value
 
 

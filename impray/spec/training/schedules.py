@@ -66,6 +66,8 @@ class ScheduleSpec(Spec):
 class Constant(ScheduleSpec):
     """The learning rate stays, but for the warm-up."""
 
+    implied = True
+
     kind: Literal["constant"] = "constant"
 
     @property

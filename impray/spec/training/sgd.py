@@ -18,6 +18,7 @@ class Sgd(StepsSpec):
     """
 
     packable: ClassVar[frozenset[str]] = frozenset({"lr", "momentum", "nesterov", "weight_decay"})
+    implied = True  # descriptions of versions before Adam name no optimizer
 
     optimizer: Literal["sgd"] = "sgd"
     lr: Annotated[float, Field(gt=0)] = 0.1
