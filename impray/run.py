@@ -39,7 +39,7 @@ def run_pack(pack: Pack, folder: Place, device: torch.device | None = None) -> I
         yield round
     for lineage in pack.lineages:
         last = sink.last_round(lineage)
-        if lineage.id in reasons or last < 0 or sink.fates_until(lineage) >= last:
+        if lineage.id in reasons or last < 0 or sink.fates_done(lineage):
             continue
         fates = rounds.fates(lineage, last)
         if fates is not None:

@@ -1,6 +1,7 @@
 """Imports go one way: spec < theory < data, nets < training, masks, measures < lineage < results < figures, run < service < bench < cli."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,48 @@ def test_each_library_has_its_home(path):
             assert here in ONLY_IN[library], f"{here} imports {library}"
         if here == "spec":
             assert library not in SPEC_FREE_OF
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def at_import(nodes: list[ast.stmt]):
+    """Statements that run when a module is imported, those for type checking left out."""
+    for node in nodes:
+        if isinstance(node, ast.If):
+            yield from at_import(node.orelse if ast.unparse(node.test) == "TYPE_CHECKING" else node.body + node.orelse)
+        elif isinstance(node, ast.Try):
+            yield from at_import(node.body + node.orelse + node.finalbody)
+            for handler in node.handlers:
+                yield from at_import(handler.body)
+        elif isinstance(node, ast.With):
+            yield from at_import(node.body)
+        else:
+            yield node
+
+
+def imported_by(path: Path, modules: set[str]) -> set[str]:
+    """Modules of ours that importing this one imports itself: those it names, and packages above them that it is not in."""
+    names = []
+    for node in at_import(ast.parse(path.read_text()).body):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            names += [name if name in modules else node.module for name in inner]
+    above = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 1)}
+    return (set(names) | {package for package in above if not name_of(path).startswith(f"{package}.")}) & modules
+
+
+def test_no_cycles_between_modules():
+    modules = {name_of(path) for path in FILES}
+    graph = {name_of(path): imported_by(path, modules) - {name_of(path)} for path in FILES}
+    assert "impray.nets.base" in graph["impray.nets.mlp"] and "impray.results" in graph["impray.service.driver"]
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 BOOKKEEPING = ("plan", "proposals", "trials", "folder", "driver", "pool", "listener", "here", "progress", "estimate")

@@ -83,6 +83,12 @@ class _OneBatch:
     def held_out(self, net: int) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
+    def whole(self, net: int) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def truth(self, net: int) -> dict[str, Tensor]:
+        raise NotImplementedError
+
 
 def _run(data: PackData) -> Callable[[], float]:
     """A run of the training: its milliseconds per step."""

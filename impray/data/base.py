@@ -8,7 +8,7 @@ drawn numbers.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
@@ -19,16 +19,19 @@ from torch import Tensor
 from impray.spec.trial import stream_seed
 
 Raw = dict[str, Tensor]
+Targets = Int[Tensor, "*net sample"] | Float[Tensor, "*net sample output"]
+"""Labels, int64 from 0 to classes - 1; or numbers, where the spec says `targets: real`."""
 Item = TypeVar("Item")
 Function = TypeVar("Function", bound=Callable[..., Any])
+_GATHERED = 2**24  # inputs gathered at once
 
 
 @runtime_checkable
 class PackData(Protocol):
     """Training batches and held-out samples for the nets of a pack; net i has its own data spec and seed.
 
-    Attributes: nets; inputs: length of one flattened input; classes; block: steps drawn at once, decided by
-    the data spec and the batch size only.
+    Attributes: nets; inputs: length of one flattened input; classes: or how many numbers a target is; block:
+    steps drawn at once, decided by the data spec and the batch size only.
     """
 
     nets: int
@@ -47,18 +50,29 @@ class PackData(Protocol):
         """
         ...
 
-    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
         """One batch per net, from the numbers of one step (0 to steps - 1) of `raw`.
 
         Tensor operations on `raw` and constant buffers only, without host synchronisation: it can be captured
         in a CUDA graph with `raw` as a static buffer.
 
-        Returns: inputs of the pack's dtype, variance near 1; labels, int64 from 0 to classes - 1.
+        Returns: inputs of the pack's dtype, variance near 1; targets [net, sample] or [net, sample, output].
         """
         ...
 
-    def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
+    def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
         """Samples training never sees, `held_out` per class, sorted by class; the same in every round."""
+        ...
+
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """Every training sample once, as batches have it, in the order of the data set; where the spec offers `whole`.
+
+        Made anew in every call; the caller may overwrite it.
+        """
+        ...
+
+    def truth(self, net: int) -> Mapping[str, Tensor]:
+        """The weights that made the net's targets, by the names of the network's parameters; where the spec offers `truth`."""
         ...
 
 
@@ -81,6 +95,14 @@ class Blocks(ABC):
     def _forget(self) -> None:
         self._left, self._drawn = 0, None
 
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """See `PackData.whole`; validation lets no training come here that needs what the data do not offer."""
+        raise NotImplementedError
+
+    def truth(self, net: int) -> Mapping[str, Tensor]:
+        """See `PackData.truth`, and `whole`."""
+        raise NotImplementedError
+
     def draw(self, steps: int) -> Raw:
         """The random numbers of the next `steps` steps; see `PackData.draw`."""
         assert steps >= 1, steps
@@ -96,6 +118,16 @@ class Blocks(ABC):
         if len(parts) == 1:
             return parts[0]
         return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+
+
+def gathered(pack: PackData, samples: int, device: torch.device) -> tuple[Float[Tensor, "sample input"], Targets]:
+    """A pack of one net that chooses its batches by an `order`: all samples in turn, gathered as batches are.
+
+    In portions, so that a blend's parts never lie beside the whole set.
+    """
+    places = torch.arange(samples, device=device).split(max(1, _GATHERED // pack.inputs))
+    parts = [pack.batch({"order": some[None, None]}, 0) for some in places]
+    return torch.cat([x[0] for x, _ in parts]), torch.cat([targets[0] for _, targets in parts])
 
 
 def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:

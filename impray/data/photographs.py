@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, generator, remembered
+from impray.data.base import Blocks, Raw, distinct, gathered, generator, remembered
 from impray.data.blend import blend, gaussian_clone, weights
 from impray.spec.data import Photographs
 from impray.spec.errors import DataError
@@ -300,6 +300,11 @@ class PhotographsPack(Blocks):
             x = _rows(blend(natural.held_out, clone, natural.mean, b)).to(dtype=self._dtype, device=self._device)
             self._held_out[spec] = x, _labels(spec, spec.held_out).to(self._device)
         return self._held_out[spec]
+
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
+        spec = self._specs[net]
+        alone = PhotographsPack([spec], [0], batch=1, dtype=self._dtype, device=self._device)
+        return gathered(alone, spec.classes * spec.crops, self._device)
 
 
 def _labels(spec: Photographs, per_class: int) -> Int[Tensor, " sample"]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import polars as pl
 
 from impray.results import goals, outcomes, quantities, tables
+from impray.results.ledger import Measured
 from impray.results.paths import Paths
 from impray.results.spread import standard_error, told_apart
 from impray.results.store import Place
@@ -209,7 +210,8 @@ def _outdated(rounds: pl.DataFrame) -> list[str]:
     found = []
     for kind in (kind for kind in families.measures.specs if kind.first_number_since):
         name, column = kind.model_fields["name"].default, f"{kind.first_number()}_median"
-        if rounds.filter(pl.col(column).is_null(), pl.col("measured").str.contains(f"\\b{name}:")).height:
+        lacking = rounds.filter(pl.col(column).is_null())["measured"].unique()
+        if any(name in Measured.parse(text).digests for text in lacking):
             found.append(
                 f"{name}: rows of an earlier version lack {column}; impray sweep measures them again, untrained"
             )

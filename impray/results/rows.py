@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impray.lineage.rounds import Finished
 from impray.measures import Readings
+from impray.results.ledger import Measured
 from impray.spec import families
 from impray.spec.axes import value as axis_value
 from impray.spec.family import until_changed
@@ -39,7 +40,7 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
             shared
             | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how, "trained": trained, "density": density}
             | (_nan(pack) if net is None else _of_lineage(readings, net) | summaries(of_units))
-            | {"measured": measured(pack.asked), "wall_s": finished.wall_s / len(finished.lineages)}
+            | {"measured": str(Measured(pack.asked)), "wall_s": finished.wall_s / len(finished.lineages)}
         )
     return found
 
@@ -51,7 +52,7 @@ def fate_rows(
 
     Args:    made_with: round -> the measures that its numbers are of, with the hashes of their parameters.
     """
-    texts = {round: {"measured": measured(asked)} for round, asked in made_with.items()}
+    texts = {round: {"measured": str(Measured(asked))} for round, asked in made_with.items()}
     return [{**keys(pack, lineage), **row, **texts[row["round"]]} for row in fates]
 
 
@@ -59,15 +60,6 @@ def keys(pack: Pack, lineage: Lineage) -> dict:
     """Columns that every table of a lineage has: its names and its axis values."""
     axes = {path: axis_value_of_column(kind, lineage.trial, path) for path, kind in pack.axes.items()}
     return {"lineage": lineage.id, "method": lineage.method, "seed": lineage.seed, **axes}
-
-
-def measured(asked: Mapping[str, str]) -> str:
-    return " ".join(f"{name}:{digest}" for name, digest in sorted(asked.items()))
-
-
-def covers(written_with: str, asked: Mapping[str, str]) -> bool:
-    """Whether a row that was written with `written_with` has everything that is asked for."""
-    return set(measured(asked).split()) <= set(written_with.split())
 
 
 def axis_value_of_column(kind: str, trial: Trial, path: str) -> object:

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 import polars as pl
 
 from impray.lineage import checkpoint
-from impray.results import tables
-from impray.results.known import Fates, Known, Round, counted, known
+from impray.results import ledger, tables
+from impray.results.ledger import Ledger, Measured, counted
 from impray.results.paths import Paths, set_aside
-from impray.results.rows import Rows, covers, measured
+from impray.results.rows import Rows
 from impray.results.schema import GROUPS, KEYS, OF_ROUNDS
 from impray.results.store import File, Place
 from impray.results.store.lease import lease
@@ -29,46 +29,35 @@ class FolderSink:
 
     def __init__(self, folder: Place, pack: Pack) -> None:
         self.paths, self.pack = Paths(folder), pack
-        found = self._earlier()
-        self._rows = {(lineage, round): row for lineage, of in found.rounds.items() for round, row in of.items()}
-        self._fates = dict(found.fates)
+        self.ledger = self._earlier()
 
-    def _earlier(self) -> Known:
+    def _earlier(self) -> Ledger:
         """Rows of this pack's lineages; only a pack that has left files itself, or is known to, need look for them."""
         own = any(self.paths.row_files(table, [f"{self.pack.id}-"]) for table in ("rounds", "fates"))
         if not own and not self.pack.known:
-            return Known({}, {})
-        return known(self.paths.store, [lineage.id for lineage in self.pack.lineages])
+            return Ledger()
+        return ledger.read(self.paths.store, [lineage.id for lineage in self.pack.lineages])
 
     # -- what is there ------------------------------------------------------------------------------------------------
 
     def done(self, lineage: Lineage, round: int) -> bool:
-        row = self._rows.get((lineage.id, round))
-        if row is None or not covers(row.measured, self.pack.asked):
-            return False
-        # The last round of a shorter sweep was perhaps not trained; the next mask needs its weights.
-        return row.trained or row.status == "diverged" or not self.pack.trains(lineage, round)
+        return self.ledger.round_done(lineage, round, self.pack)
 
     def diverged(self, lineage: Lineage) -> int | None:
-        rounds = [round for (id, round), row in self._rows.items() if id == lineage.id and row.status == "diverged"]
-        return min(rounds) if rounds else None
+        return self.ledger.diverged(lineage)
 
     def last_round(self, lineage: Lineage) -> int:
-        """The last round of a lineage that has a row; -1 before the first."""
-        return max((round for id, round in self._rows if id == lineage.id), default=-1)
+        return self.ledger.last_round(lineage)
 
-    def fates_until(self, lineage: Lineage) -> int:
-        """The last round that the lineage's rows in `fates` know, written with all that is asked; -1 if there are none."""
-        found = self._fates.get(lineage.id, Fates(-1, {}))
-        whole = all(covers(written_with, self.pack.asked_of_fates) for written_with in found.measured.values())
-        return found.until if whole else -1
+    def fates_done(self, lineage: Lineage) -> bool:
+        return self.ledger.fates_done(lineage, self.pack)
 
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def write(self, round: int, rows: Rows) -> None:
         """Write a round's rows, `rounds` last: a round whose row is there has all its others too."""
         # Also where only others of the pack have rows: this file must not take theirs away.
-        again = self.pack.known or any(of_row == round for _, of_row in self._rows)
+        again = self.pack.known or any(round in rounds for rounds in self.ledger.rounds.values())
         if again:
             rows = {table: self._merged(table, of_table, round) for table, of_table in rows.items()}
         counts = self._counts(rows, round if again else None)
@@ -77,8 +66,7 @@ class FolderSink:
             # Named by what was measured of whom: a later run that measures more must not replace a file with other rows in it.
             suffix = _digest(self.pack, rows["rounds"]) if again else "0"
             tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", rows[table], self.pack.axes)
-        for row in rows["rounds"]:
-            self._rows[row["lineage"], round] = Round(row["status"], row["measured"], row["trained"])
+        self.ledger.enter_rounds(rows["rounds"])
 
     def _counts(self, rows: Rows, round: int | None) -> dict[str, str]:
         """Lineage -> how many rows each other table will have of it; of rows measured again, those that stay count too."""
@@ -113,23 +101,20 @@ class FolderSink:
         for row in rows:
             before = {k: v for k, v in known.get(tuple(row[name] for name in key), {}).items() if v is not None}
             if "measured" in row and before:
-                row = {**row, "measured": self._both(row, before["measured"], round)}
+                row = {**row, "measured": self._both(row, before.get("measured"), round)}
             merged.append({**{k: v for k, v in before.items() if k not in _FRESH}, **row})
         return merged
 
-    def _both(self, row: Mapping, before: str, round: int) -> str:
+    def _both(self, row: Mapping, before: str | None, round: int) -> str:
         """What a row is written with that replaces another one; where rows of other tables are lost, only what is new."""
-        earlier = self._rows.get((row["lineage"], round))
-        whole = earlier is not None and earlier.measured != ""
-        texts = (before, row["measured"]) if whole else (row["measured"],)
-        return measured(dict(entry.split(":") for text in texts for entry in text.split()))
+        earlier = self.ledger.rounds.get(row["lineage"], {}).get(round)
+        whole = earlier is not None and earlier.whole
+        return str(Measured.parse(before) | Measured.parse(row["measured"])) if whole else row["measured"]
 
     def write_fates(self, lineage: Lineage, rows: Sequence[Mapping]) -> None:
         """Replace a lineage's rows in `fates`; `measured` of each says what it was written with."""
         tables.write(self.paths, "fates", f"{self.pack.id}-{lineage.id}", rows, self.pack.axes)
-        self._fates[lineage.id] = Fates(
-            max((row["round"] for row in rows), default=-1), {row["round"]: row["measured"] for row in rows}
-        )
+        self.ledger.enter_fates(lineage, rows)
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
@@ -166,9 +151,8 @@ class FolderSink:
 
     def earlier_scores(self, lineage: Lineage) -> list[tuple[str, str]]:
         """(measure, hash of its parameters) of the numbers of single weights that only earlier runs asked for."""
-        texts = self._fates.get(lineage.id, Fates(-1, {})).measured.values()
-        entries = dict(entry.split(":") for text in texts for entry in text.split())
-        return [(name, digest) for name, digest in entries.items() if name not in self.pack.asked_of_fates]
+        written_with = self.ledger.fates_measured(lineage).digests
+        return [(name, digest) for name, digest in written_with.items() if name not in self.pack.asked_of_fates]
 
     def _whole(self, file: File, part: str) -> bytes | None:
         """A checkpoint's bytes; None where there is none, also because it was damaged and has just been set aside."""
@@ -193,5 +177,5 @@ _FRESH = {"version", "git_sha", "host", "device", "written_at"}
 
 def _digest(pack: Pack, rows: Sequence[Mapping]) -> str:
     """Names what rows are written again with, and whose they are."""
-    text = " ".join([measured(pack.asked), *sorted(row["lineage"] for row in rows)])
+    text = " ".join([str(Measured(pack.asked)), *sorted(row["lineage"] for row in rows)])
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -20,10 +20,10 @@ from functools import cached_property, wraps
 from typing import Any
 
 import polars as pl
-from pydantic import ValidationError
 
 from impray.results import tables
 from impray.results.axis_values import canonical, flat, label, positions
+from impray.results.described import NO_SWEEP, described_trials, first_line
 from impray.results.paths import Paths
 from impray.results.provenance import read_sweep
 from impray.results.quantities import Quantity
@@ -34,9 +34,8 @@ from impray.spec.errors import DataError
 from impray.spec.measure import measure_name
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.theory.naming import Named, Names, described
+from impray.theory.naming import Named
 
-NO_SWEEP = "give a sweep's own folder, such as runs/quickstart"
 BLEND, GAIN = "data.gaussian_blend", "data.gain"
 GAUSSIANITY = (BLEND, GAIN, "data.k")  # the axes that say how non-Gaussian the inputs are
 NATURAL, CLONE = "natural", "clone"
@@ -284,11 +283,11 @@ def results(place: Place, only: Mapping[str, str] | None = None, round: int | No
         axes = tables.axes_of(paths)
         frame = tables.scan("rounds", place).collect()
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{place}: its tables cannot be read ({_first_line(error)})") from error
+        raise DataError(f"{place}: its tables cannot be read ({first_line(error)})") from error
     if frame.is_empty():
         raise DataError(f"{place}: no rows in the table rounds; {NO_SWEEP}")
     sweep = read_sweep(paths) if paths.sweep.is_file() else None
-    trials, named = _trials(place, sweep, set(frame["trial"]))
+    trials, named = described_trials(place, sweep, set(frame["trial"]))
     keys = ["lineage", "trial", "method", "seed", *axes]
     done = pl.col("round").filter(pl.col("status") == "done").max().fill_null(-1).alias("last")
     ends = pl.when((pl.col("status") == "diverged").any()).then(pl.lit("diverged")).otherwise(pl.lit("done"))
@@ -349,41 +348,11 @@ def _ends(frame: pl.DataFrame, main: str | None) -> pl.Series:
     return pl.Series([LEAST if v == least else MOST if v == most else "" for v in frame[main]], dtype=pl.String)
 
 
-def _trials(
-    place: Place, sweep: Sweep | None, wanted: set[str]
-) -> tuple[dict[str, Trial], dict[str, tuple[int, Named]]]:
-    """Trials by id, in the order of the search, and of each its number and what its data are called.
-
-    Those that the table `trials` describes, under the names that it has, and those of the sweep.
-
-    Raises:  DataError: some is described nowhere.
-    """
-    try:
-        rows = tables.scan("trials", place).sort("number").select("trial", "number", "name", "description").collect()
-        rows = rows.drop_nulls("description")
-        found = {row[0]: Trial.model_validate_json(row[3]) for row in rows.iter_rows()}
-    except (pl.exceptions.PolarsError, OSError, ValidationError) as error:
-        raise DataError(f"{place}: its trials cannot be read ({_first_line(error)})") from error
-    numbers, names = dict(rows.select("trial", "number").iter_rows()), Names()
-    for id, name in rows.drop_nulls("name").select("trial", "name").iter_rows():
-        names.keep(name, found[id].data)
-    found |= {trial.id: trial for _, trial in (spec_axes.trials(sweep) if sweep else []) if trial.id not in found}
-    unknown = sorted(wanted - set(found))
-    if unknown:
-        raise DataError(f"{place}: {len(unknown)} of its trials are described nowhere; {NO_SWEEP}")
-    named = {id: (numbers.get(id, n), described(trial.data, names)) for n, (id, trial) in enumerate(found.items())}
-    return {id: trial for id, trial in found.items() if id in wanted}, named
-
-
 def _collected(frame: pl.LazyFrame, place: Place, table: str) -> pl.DataFrame:
     try:
         return frame.collect()
     except (pl.exceptions.PolarsError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{place}: its table {table} cannot be read ({_first_line(error)})") from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{place}: its table {table} cannot be read ({first_line(error)})") from error
 
 
 def _listed(values: Mapping[str, object]) -> str:

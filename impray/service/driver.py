@@ -16,8 +16,7 @@ from rich.console import Console
 
 from impray.data import open_pack
 from impray.data.stored import drop_damaged, open_stored
-from impray.results import tables
-from impray.results.known import known
+from impray.results import ledger, tables
 from impray.results.paths import Paths, aside
 from impray.results.store import Place
 from impray.results.store.lease import Lease, taken_over
@@ -120,7 +119,7 @@ def _open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
     specs = dict.fromkeys([sweep.trial.data] if asks else [planned.trial.data for planned in trials])
     if not any(isinstance(spec, FileData) for spec in specs):
         return contents
-    if trials and not packs(sweep, trials, known(paths.store), axis_types(sweep), 1):
+    if trials and not packs(sweep, trials, ledger.read(paths.store), axis_types(sweep), 1):
         return contents  # all is done: figures can be drawn where the data are not
     for spec in specs:
         if isinstance(spec, FileData):
@@ -216,7 +215,7 @@ def _run_packs(request: Request, pool: Pool, listeners: Sequence[Listener], tria
 def _proposals(sweep: Sweep, trials: Trials, books: Books, slots: int) -> Proposals:
     if trials.asks:
         return _Announced(trials.asked, books)
-    left = packs(sweep, trials.left(), trials.known, trials.columns, slots)
+    left = packs(sweep, trials.left(), trials.ledger, trials.columns, slots)
     for pack in left:
         trials.waits_for(pack)
     for trial in trials.left():

@@ -11,7 +11,7 @@ import torch
 
 from impray.data import PackData, Raw, open_pack
 from impray.nets import network_of
-from impray.results.known import known
+from impray.results import ledger
 from impray.results.paths import Paths
 from impray.results.store import Place
 from impray.results.tables import axes_of
@@ -21,6 +21,7 @@ from impray.spec.counts import fits
 from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
+from impray.spec.training import StepsSpec, TrainingSpec
 from impray.spec.trial import Trial
 from impray.training import Task, train_round
 
@@ -43,18 +44,23 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     else:
         trials = listed(sweep)
         count, kept = len(trials), _kept(sweep, [trial.trial for trial in trials])
-        todo = packs(sweep, trials, known(folder), columns, slots)
+        todo = packs(sweep, trials, ledger.read(folder), columns, slots)
         left, split, more = len({i.trial.id for pack in todo for i in pack.lineages}), len(todo), ""
         seconds = _pack_seconds(todo[0]) / len(todo[0].lineages) * sum(len(p.lineages) for p in todo) if todo else 0.0
     return [
         f"{name}: {sweep.question}",
         f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
-        f"rounds 0 to {sweep.rounds}, {sweep.trial.train.length} steps each; methods {', '.join(sweep.methods)}",
+        f"rounds 0 to {sweep.rounds}, {_length(sweep.trial.train)} each; methods {', '.join(sweep.methods)}",
         *kept,
         f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
         f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",
         *_absent(sweep),
     ]
+
+
+def _length(train: TrainingSpec) -> str:
+    """`2000 steps`, or the training in words where it has none."""
+    return f"{train.steps} steps" if isinstance(train, StepsSpec) else train.words()
 
 
 def _kept(sweep: Sweep, trials: Sequence[Trial]) -> list[str]:
@@ -105,6 +111,12 @@ class _Noise:
     def held_out(self, net: int) -> tuple[torch.Tensor, torch.Tensor]:
         raise NotImplementedError
 
+    def whole(self, net: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._x[net].clone(), self._labels[net]
+
+    def truth(self, net: int) -> dict[str, torch.Tensor]:
+        raise NotImplementedError
+
 
 def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
     """The pack's data; noise of the same shape where a data set's files are not here."""
@@ -125,12 +137,13 @@ def _pack_seconds(pack: Pack) -> float:
     data, seeds = _probe_data(pack, dtype), [i.seed for i in pack.lineages]
     params = network.initial([i.trial.net for i in pack.lineages], seeds, dtype, torch.device("cpu"))
     specs = [i.trial.train for i in pack.lineages]
-    per_step = []
-    for steps in (data.block, PROBE_STEPS):  # the first call warms up
+    length, seconds = trial.train.length, 0.0
+    # The first call warms up. What is no loop of steps has no part that stands for the whole.
+    for probe in (data.block, PROBE_STEPS) if isinstance(trial.train, StepsSpec) else (length, length):
         data.start(0)
         start = time.perf_counter()
-        train_round(Task(network, specs, params, None, data, min(steps, trial.train.length)))
-        per_step.append((time.perf_counter() - start) / min(steps, trial.train.length))
+        train_round(Task(network, specs, params, None, data, min(probe, length)))
+        seconds = (time.perf_counter() - start) * length / min(probe, length)
     trained = sum(pack.trains(lineage, round) for lineage in pack.lineages for round in range(1, pack.rounds + 1))
     trunks = len({lineage.trunk for lineage in pack.lineages})
-    return per_step[-1] / nets * trial.train.length * (trained + trunks)
+    return seconds / nets * (trained + trunks)

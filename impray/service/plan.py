@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from impray.results.known import Known
+from impray.results.ledger import Ledger
 from impray.spec import axes
 from impray.spec.pack import Pack, stackable
 from impray.spec.sweep import Sweep
@@ -40,7 +40,7 @@ def axis_types(sweep: Sweep) -> dict[str, str]:
 
 
 def pack_of(
-    sweep: Sweep, lineages: Sequence[Lineage], known: Known, columns: Mapping[str, str], snapshots: Sequence[int] = ()
+    sweep: Sweep, lineages: Sequence[Lineage], ledger: Ledger, columns: Mapping[str, str], snapshots: Sequence[int] = ()
 ) -> Pack:
     """A pack; `columns` are the folder's axis columns and their types (an earlier run may have had other axes)."""
     return Pack(
@@ -49,29 +49,31 @@ def pack_of(
         measures=sweep.measures,
         axes=dict(columns),
         snapshots=tuple(sorted(set(snapshots))),
-        known=any(known.has_rows(lineage) for lineage in lineages),
+        known=any(ledger.has_rows(lineage) for lineage in lineages),
     )
 
 
-def packs(sweep: Sweep, trials: Sequence[Planned], known: Known, columns: Mapping[str, str], slots: int) -> list[Pack]:
+def packs(
+    sweep: Sweep, trials: Sequence[Planned], ledger: Ledger, columns: Mapping[str, str], slots: int
+) -> list[Pack]:
     """Packs of what is left to do, so many that they keep `slots` device slots busy.
 
     Trials that differ only along `search.pack` share one; packs are split between seeds (then trials) where slots would stay
     empty at the end. A lineage is in one pack only.
     """
-    whole = pack_of(sweep, trials[0].lineages, known, columns) if trials else None
+    whole = pack_of(sweep, trials[0].lineages, ledger, columns) if trials else None
     groups: dict[tuple, list[Lineage]] = {}
     for trial in trials:
         shared = tuple(repr(value) for path, value in trial.values.items() if path not in sweep.search.pack)
         for lineage in trial.lineages:
-            if whole is not None and not known.complete(lineage, whole):
+            if whole is not None and not ledger.complete(lineage, whole):
                 groups.setdefault((shared, stackable(lineage)), []).append(lineage)
     # Early stopping compares whole trials, so their packs stay whole.
     parts = parts_for(len(groups), slots) if sweep.search.stop_early is None else 1
     # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
     snapshots = [trial.trial.prune.rewind_step for trial in trials]
     return [
-        pack_of(sweep, part, known, columns, snapshots) for group in groups.values() for part in split(group, parts)
+        pack_of(sweep, part, ledger, columns, snapshots) for group in groups.values() for part in split(group, parts)
     ]
 
 

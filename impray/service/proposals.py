@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from impray.results.known import Known
+from impray.results.ledger import Ledger
 from impray.service.plan import Planned, pack_of, planned
 from impray.service.pool import Outcome
 from impray.spec import axes
@@ -58,7 +58,7 @@ class Asked:
     def __init__(
         self,
         sweep: Sweep,
-        known: Known,
+        ledger: Ledger,
         columns: Mapping[str, str],
         earlier: Sequence[Earlier],
         goals_of: Callable[[Planned], list[float]],
@@ -68,7 +68,7 @@ class Asked:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         assert sweep.search.trials is not None
-        self._sweep, self._known, self._columns = sweep, known, columns
+        self._sweep, self._ledger, self._columns = sweep, ledger, columns
         self._goals_of, self._announce = goals_of, announce
         self._budget = sweep.search.trials
         # The sampler starts anew in every run: another seed then, or it would ask for the same points again.
@@ -109,7 +109,7 @@ class Asked:
             self._next_number = max(self._next_number, number + 1)
             found = planned(self._sweep, number, values, trial)
             self._handed += 1
-            pack = pack_of(self._sweep, found.lineages, self._known, self._columns)
+            pack = pack_of(self._sweep, found.lineages, self._ledger, self._columns)
             self._trials[pack.id] = (asked, found)
             self._announce(found)
             return pack

@@ -11,8 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from impray.results import goals, tables
-from impray.results.known import known
+from impray.results import goals, ledger, tables
 from impray.results.paths import Paths
 from impray.results.rows import axis_value_of_column
 from impray.service.plan import Planned, listed, pack_of, planned
@@ -31,7 +30,7 @@ class Trials:
     def __init__(self, sweep: Sweep, paths: Paths) -> None:
         self.sweep, self.paths = sweep, paths
         self.columns = tables.axes_of(paths)
-        self.known = known(paths.store)
+        self.ledger = ledger.read(paths.store)
         self.rows = {row["trial"]: row for row in tables.scan("trials", paths.store).collect().iter_rows(named=True)}
         self._names = self._given()
         self.planned: dict[str, Planned] = {}
@@ -69,8 +68,7 @@ class Trials:
             return "stopped"
         if row["status"] not in ("done", "diverged") or not self.complete(trial):
             return None
-        ends = [{round.status for round in self.known.rounds[lineage.id].values()} for lineage in trial.lineages]
-        return _how(sum("diverged" in statuses for statuses in ends), trial)
+        return _how(sum(self.ledger.diverged(lineage) is not None for lineage in trial.lineages), trial)
 
     def _outdated(self, row: Mapping[str, Any], outcome: Outcome) -> bool:
         """Whether a row says something else than is so: versions before 0.4.0 wrote `done` of a trial that had diverged, those
@@ -107,12 +105,12 @@ class Trials:
     @cached_property
     def asked(self) -> Asked:
         """The proposals of an asking search."""
-        return Asked(self.sweep, self.known, self.columns, self.earlier(), self.goals_of, self.add)
+        return Asked(self.sweep, self.ledger, self.columns, self.earlier(), self.goals_of, self.add)
 
     def complete(self, trial: Planned) -> bool:
         """Whether nothing of this trial is left to run."""
-        pack = pack_of(self.sweep, trial.lineages, self.known, self.columns)
-        return all(self.known.complete(lineage, pack) for lineage in trial.lineages)
+        pack = pack_of(self.sweep, trial.lineages, self.ledger, self.columns)
+        return all(self.ledger.complete(lineage, pack) for lineage in trial.lineages)
 
     def left(self) -> list[Planned]:
         """Listed trials that are not over: also those whose rows are complete but that were never told as done."""

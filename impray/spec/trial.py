@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from impray.spec import families
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
+from impray.spec.data import DataSpec
 from impray.spec.families import Data, Method, Net, Training, rule_of
 from impray.spec.family import embeds
 from impray.spec.nets import Kernel, Mlp
 from impray.spec.prune import Prune
 from impray.spec.rules import RuleSpec
 from impray.spec.training import Sgd
+
+# What a training can need of data (`TrainingSpec.needs`), in words.
+_NEEDED = {
+    "batches": "batches drawn anew",
+    "whole": "the whole of a finite training set",
+    "truth": "the weights that made the targets",
+}
 
 
 class Impossible(ValueError):
@@ -63,9 +73,22 @@ class Trial(Spec):
         pruned = [kernel for layer, kernel in enumerate(self.kernels, start=1) if layer in self.pruned_layers]
         if prune.biases == "ranked" and not all(kernel.bias for kernel in pruned):
             wrong.append(("prune.biases", "this network has no biases (net.bias = false)"))
-        if self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
+        labelled = self.data.targets == "classes"
+        if labelled and self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
-        return [*wrong, *net.impossible(self), *train.impossible(self)]
+        return [*wrong, *self._not_offered(), *net.impossible(self), *train.impossible(self)]
+
+    def _not_offered(self) -> Iterator[tuple[str, str]]:
+        """What the training needs of the data, and these data do not have."""
+        if self.data.targets == "real" and self.train.loss != "mse":
+            yield "train.loss", f"must be mse: {_kind(self.data)} data have real targets, not classes"
+        for need in sorted(self.train.needs - self.data.offers):
+            having = ", ".join(_kind(kind) for kind in families.data.specs if need in kind.offers)
+            yield (
+                "train.optimizer",
+                f"needs {_NEEDED[need]}, which {_kind(self.data)} data do not have; "
+                + (f"data.kind can be {having}" if having else "no kind of data has it"),
+            )
 
     @property
     def described(self) -> bool:
@@ -181,6 +204,10 @@ class Lineage(Spec):
         shared = {key: value for key, value in self.trial.canonical.items() if key != "prune"}
         of_plugins = versions(self.trial.data, self.trial.net, self.trial.train)
         return _digest({**shared, **of_plugins, "seed": self.seed})
+
+
+def _kind(data: DataSpec | type[DataSpec]) -> str:
+    return str((data if isinstance(data, type) else type(data)).model_fields["kind"].default)
 
 
 def stream_seed(seed: int, stream: str, round: int = 0) -> int:

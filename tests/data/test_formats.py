@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data import dataset_files as files
-from data.test_stored import assert_holds
+from data.stored.held import assert_holds
 from pydantic import ValidationError
 
 from impray.data.stored import open_stored

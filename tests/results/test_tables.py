@@ -11,7 +11,7 @@ import pytest
 from impray.results import provenance, tables
 from impray.results.files import locked, write
 from impray.results.paths import Paths, aside
-from impray.results.rows import covers, measured, summaries
+from impray.results.rows import summaries
 from impray.results.schema import KEYS, TABLES, TYPES, columns, schema
 from impray.spec.errors import DataError, StorageError
 
@@ -253,12 +253,6 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path):
             assert not second
     with locked(tmp_path / "x.lock", wait=False) as again:
         assert again
-
-
-def test_measured_covers_what_it_contains():
-    text = measured({"accuracy": "1", "rf_width": "2", "axes": "3"})
-    assert covers(text, {"accuracy": "1"}) and covers(text, {"rf_width": "2", "axes": "3"})
-    assert not covers(text, {"rf_width": "other"}) and not covers(text, {"loss": "1"})
 
 
 def test_summaries_leave_undefined_units_out():

@@ -5,17 +5,17 @@ import math
 import pytest
 from conftest import tiny_sweep
 
-from impray.results.known import Fates, Known, Round
+from impray.results.ledger import Fates, Ledger, Measured, Round
 from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
 from impray.service.proposals import Asked, Earlier, Listed
 from impray.spec.base import canonical
 from impray.spec.trial import Trial
 
-NOTHING = Known({}, {})
+NOTHING = Ledger()
 
 
-def plan(sweep, slots, known=NOTHING):
-    return packs(sweep, listed(sweep), known, axis_types(sweep), slots)
+def plan(sweep, slots, ledger=NOTHING):
+    return packs(sweep, listed(sweep), ledger, axis_types(sweep), slots)
 
 
 def test_packed_axes_share_a_pack_and_others_do_not():
@@ -54,22 +54,21 @@ def test_splitting_keeps_trunks_together():
 def test_finished_lineages_are_in_no_pack():
     sweep = tiny_sweep()
     first = plan(sweep, 1)[0]
-    measured = " ".join(f"{name}:{digest}" for name, digest in first.asked.items())
-    of_fates = " ".join(f"{name}:{digest}" for name, digest in first.asked_of_fates.items())
+    measured, of_fates = Measured(first.asked), Measured(first.asked_of_fates)
     done = first.lineages[0]
     whole = {round: Round("done", measured, True) for round in range(4)}
     fates_of = {round: of_fates for round in range(4)}
-    known = Known({done.id: whole}, {done.id: Fates(3, fates_of)})
-    assert done.id not in {lineage.id for pack in plan(sweep, 1, known) for lineage in pack.lineages}
+    ledger = Ledger({done.id: whole}, {done.id: Fates(3, fates_of)})
+    assert done.id not in {lineage.id for pack in plan(sweep, 1, ledger) for lineage in pack.lineages}
     # ... but they are if a measure, a round or the fates are missing.
     for rounds, fates in (
         ({0: Round("done", measured, True)}, Fates(3, fates_of)),
-        ({r: Round("done", "", True) for r in range(4)}, Fates(3, fates_of)),
+        ({r: Round("done", measured, True, whole=False) for r in range(4)}, Fates(3, fates_of)),
         (whole, Fates(2, fates_of)),
         (whole, Fates(-1, fates_of)),
-        (whole, Fates(3, {**fates_of, 1: ""})),
+        (whole, Fates(3, {**fates_of, 1: Measured()})),
     ):
-        again = Known({done.id: rounds}, {done.id: fates})
+        again = Ledger({done.id: rounds}, {done.id: fates})
         assert done.id in {lineage.id for pack in plan(sweep, 1, again) for lineage in pack.lineages}
 
 

@@ -1,15 +1,12 @@
 """Every kind of wrong input is a `Problem` at its place, all of them at once, and never a traceback."""
 
-import subprocess
-import sys
-
 import pytest
 
 from impray.spec.errors import SweepError
-from impray.spec.load import load, validate
-from impray.spec.sweep import Sweep
+from impray.spec.load import load
 
 KINDS = "nlgp, kur, ising, elliptical, photographs, imagenet32, cifar10, cifar100, idx, arrays"
+
 
 GOOD = """\
 question: does it load?
@@ -390,17 +387,3 @@ SETS = [
 def test_a_wrong_override_names_itself_as_the_place(wrong, item, message):
     said = wrong(GOOD, item)
     assert any(message in line for line in said), said
-
-
-def test_validate_takes_a_document_and_its_lines():
-    document = {"question": "?", "trial": {"data": {"kind": "nlgp", "gain": 0}}, "seeds": 1, "rounds": 1}
-    with pytest.raises(SweepError, match="line 7: trial.data.gain = 0    must be above 0"):
-        validate(document, "here", {("trial", "data"): 6, ("trial", "data", "gain"): 7})
-    document["trial"]["data"]["gain"] = 1
-    assert isinstance(validate(document, "here", {}), Sweep)
-
-
-def test_importing_is_light():
-    code = "import sys, impray.spec.load, impray.spec.schema; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"torch", "ray", "polars", "mlflow", "numpy", "optuna"} & set(loaded)

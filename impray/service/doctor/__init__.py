@@ -118,13 +118,13 @@ def _needs(asked: Asked) -> Needs | None:
     """Of what is left to do; of all of it where the folder's tables cannot be read (the sweep will say why)."""
     if asked.sweep is None:
         return None
-    from impray.results.known import Known, known
+    from impray.results import ledger
 
     slots = len(os.sched_getaffinity(0))
     try:
-        done = storage.limited(KNOWN_S, known, within(asked.out, asked.name))
+        done = storage.limited(KNOWN_S, ledger.read, within(asked.out, asked.name))
     except (ImprayError, OSError):
-        done = Known({}, {})
+        done = ledger.Ledger()
     return needs(asked.sweep, done, slots)
 
 

@@ -21,7 +21,7 @@ from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
 
 if TYPE_CHECKING:
-    from impray.results.known import Known
+    from impray.results.ledger import Ledger
 
 HEAD_BYTES = 700 << 20  # of memory: Ray's own processes on a head
 NODE_BYTES = 210 << 20  # and on every other node
@@ -61,18 +61,18 @@ class Needs:
         return asdict(self)
 
 
-def needs(sweep: Sweep, known: Known, slots: int = 1) -> Needs:
+def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
     """What is left of a sweep needs; with Optuna, what its trials would if each were like the base trial.
 
-    Args:    known: rows of earlier runs. slots: actors at once, which decides how large packs are.
+    Args:    ledger: what of the sweep is done. slots: actors at once, which decides how large packs are.
     """
     from impray.service.plan import axis_types, listed, pack_of, packs, planned
 
     if sweep.search.algorithm == "optuna":
-        left = [pack_of(sweep, planned(sweep, 0, {}, sweep.trial).lineages, known, axis_types(sweep))]
+        left = [pack_of(sweep, planned(sweep, 0, {}, sweep.trial).lineages, ledger, axis_types(sweep))]
         times = sweep.search.trials or 1
     else:
-        left, times = packs(sweep, listed(sweep), known, axis_types(sweep), slots), 1
+        left, times = packs(sweep, listed(sweep), ledger, axis_types(sweep), slots), 1
     lineages = list(chain.from_iterable(pack.lineages for pack in left))
     trials = len({lineage.trial.id for lineage in lineages}) * times
     data = sweep.trial.data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -33,7 +33,14 @@ FirstLabel = Annotated[int, Field(ge=0, description="the label of class 0 in the
 
 
 class DataSpec(Spec):
-    """What every kind of data says of itself."""
+    """What every kind of data says of itself.
+
+    `offers` names what a training may have of it (`TrainingSpec.needs`): `batches`, drawn anew; the `whole` training set, which is
+    finite then; the `truth`, weights that made the targets. `targets`: a class per sample, or real numbers, one per output.
+    """
+
+    offers: ClassVar[frozenset[str]] = frozenset({"batches"})
+    targets: ClassVar[Literal["classes", "real"]] = "classes"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -42,6 +49,7 @@ class DataSpec(Spec):
 
     @property
     def classes(self) -> int:
+        """How many classes there are; of real targets, how many numbers a target is."""
         raise NotImplementedError
 
     @property

@@ -18,6 +18,7 @@ class FileData(DataSpec):
     """
 
     packable: ClassVar[frozenset[str]] = frozenset({"gaussian_blend", "clone"})
+    offers: ClassVar[frozenset[str]] = frozenset({"batches", "whole"})
 
     # Fields that a sweep may leave out where its files say them: `impray.spec.left_out` fills them in before anything is
     # validated, so a spec always has them, and ids hash what was found.

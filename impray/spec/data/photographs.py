@@ -21,6 +21,7 @@ class Photographs(DataSpec):
     """
 
     packable: ClassVar[frozenset[str]] = frozenset({"gaussian_blend", "clone"})
+    offers: ClassVar[frozenset[str]] = frozenset({"batches", "whole"})
 
     kind: Literal["photographs"] = "photographs"
     shape: Annotated[tuple[int, int], Field(description="rows and columns of a crop, in pixels")] = (16, 16)
