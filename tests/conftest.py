@@ -120,7 +120,7 @@ def sweep_into(folder, sweep, where="here", mlflow="off", address=None, width=20
     """Run a sweep as the command line does, without figures; its report, and what was printed."""
     from impray.service import driver
     from impray.service.exporting import Exporting
-    from impray.service.here import Here
+    from impray.service.here import LocalPool
     from impray.service.progress import Progress
     from impray.service.ray.pool import RayPool
 
@@ -129,7 +129,7 @@ def sweep_into(folder, sweep, where="here", mlflow="off", address=None, width=20
     listeners = [Progress(console)]
     if mlflow != "off":
         listeners.append(Exporting(mlflow, console.print))
-    pool = Here() if where == "here" else RayPool(address)
+    pool = LocalPool() if where == "here" else RayPool(address)
     report = driver.run(driver.Request(sweep, folder.name, folder), pool, listeners, console)
     return report, output.getvalue()
 

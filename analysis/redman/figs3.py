@@ -43,7 +43,7 @@ def beyond_random(of):
 
 
 def not_pruned(of):
-    pruned = [2 in trial.prune.pruned_layers(trial.net.layers) for trial in of.trials.values()]
+    pruned = [2 in trial.pruned_layers for trial in of.trials.values()]
     return [] if all(pruned) else ["Layer 2 itself is not pruned in this sweep."]
 
 

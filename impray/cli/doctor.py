@@ -17,7 +17,7 @@ from impray.cli.load import load_sweep, name_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from impray.service.doctor import Asked, Finding
+    from impray.service.doctor import DoctorRequest, Finding
     from impray.spec.errors import Problem
 
 STYLES = {"ok": "green", "warn": "yellow", "wrong": "red"}
@@ -60,13 +60,13 @@ def doctor(
     raise typer.Exit(1 if any(finding.level == "wrong" for finding in found) else 0)
 
 
-def question(file: str | None, out: str | None, address: str | None, mlflow: str | None) -> Asked:
+def question(file: str | None, out: str | None, address: str | None, mlflow: str | None) -> DoctorRequest:
     """What is to be looked at.
 
     Raises:  SweepError: something cannot be meant, each with what would be right.
     """
     from impray.results.store import problems as place_problems
-    from impray.service.doctor import Asked
+    from impray.service.doctor import DoctorRequest
     from impray.spec.errors import SweepError
 
     address, _ = cluster_of(address)
@@ -77,7 +77,7 @@ def question(file: str | None, out: str | None, address: str | None, mlflow: str
     if wrong:
         raise SweepError("impray doctor", wrong)
     name = "" if path is None else name_of(path)
-    return Asked(
+    return DoctorRequest(
         out or "runs",
         out is not None,
         address,

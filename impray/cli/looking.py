@@ -138,10 +138,10 @@ def data(
 ) -> None:
     """Statistics and sample pictures of a stimulus."""
     with answered():
-        from impray.service import stimulus
+        from impray.service import data_report
 
-        spec = stimulus.data_of(file, sets or [], load_sweep)
-        stimulus.show(spec, samples, seed, as_json, picture, out)
+        spec = data_report.data_of(file, sets or [], load_sweep)
+        data_report.show(spec, samples, seed, as_json, picture, out)
 
 
 @app.command()

@@ -119,9 +119,9 @@ def _run(found: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None,
 
 def _pool(where: str, address: str | None) -> Pool:
     if where == "here":
-        from impray.service.here import Here
+        from impray.service.here import LocalPool
 
-        return Here()
+        return LocalPool()
     from impray.service.ray.pool import RayPool
 
     return RayPool(address)

@@ -63,7 +63,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Stored:
+class ConvertedData:
     """A converted data set: all classes and all held-out inputs, in the units of the files.
 
     The sums are over the training inputs as they are, not centred: exact for bytes. A class may have no inputs.
@@ -90,7 +90,7 @@ class Stored:
         return digest.hexdigest()
 
 
-def open_stored(spec: FileData) -> Stored:
+def open_stored(spec: FileData) -> ConvertedData:
     """The data set of a spec, before `keep_classes` and `held_out`; converted if it is not yet in the cache.
 
     Raises: DataError: source files are missing or not as their format wants; names every one that was found so.
@@ -128,7 +128,7 @@ def drop_damaged(spec: FileData) -> list[str]:
     return told
 
 
-def open_folder(folder: Path) -> Stored:
+def open_folder(folder: Path) -> ConvertedData:
     """A converted data set, from its folder in the cache alone.
 
     Raises: DataError: the folder holds no whole one.
@@ -139,7 +139,7 @@ def open_folder(folder: Path) -> Stored:
     train, held_out = (_split(folder, split, said) for split in _SPLITS)
     mean, count = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("mean", "class_count"))
     sums = [np.load(folder / f"{name}.npy", "r", allow_pickle=False) for name in ("class_sum", "class_square_sum")]
-    return Stored(train, held_out, mean, count, sums[0], sums[1], said["fingerprint"], folder)
+    return ConvertedData(train, held_out, mean, count, sums[0], sums[1], said["fingerprint"], folder)
 
 
 def _split(folder: Path, split: str, said: dict[str, Any]) -> Split:

@@ -46,7 +46,7 @@ class Paper:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFigure:
     """A figure of a sweep; without a picture where the sweep lacks what it needs."""
 
     figure: Figure
@@ -99,16 +99,16 @@ class Drawn:
         return base64.b64encode(self.picture).decode()
 
 
-def drawn(figure: Figure, of: Results) -> Drawn:
+def drawn(figure: Figure, of: Results) -> DrawnFigure:
     """A figure of a sweep, or what the sweep lacks for it."""
     try:
         found = table(figure, of)
     except NotMeasured as missing:
-        return Drawn(figure, None, b"", str(missing))
-    return Drawn(figure, found, png(draw(found)))
+        return DrawnFigure(figure, None, b"", str(missing))
+    return DrawnFigure(figure, found, png(draw(found)))
 
 
-def publish(figures: Sequence[Figure], of: Results, page: Paper | None = None) -> list[Drawn]:
+def publish(figures: Sequence[Figure], of: Results, page: Paper | None = None) -> list[DrawnFigure]:
     """Writes every figure that can be drawn, their findings, and the page; prints where they are and what they say.
 
     Raises:  NotMeasured: none can be drawn; says what each needs.
@@ -139,7 +139,7 @@ def _write(paths: Paths, name: str, content: bytes) -> None:
     print(file)
 
 
-def _record(paths: Paths, each: Drawn) -> None:
+def _record(paths: Paths, each: DrawnFigure) -> None:
     """A figure's findings are one file of the table; that of a figure without claims goes."""
     name, rows = each.figure.name.replace("_", "-"), list(_rows(each))
     if rows:
@@ -148,7 +148,7 @@ def _record(paths: Paths, each: Drawn) -> None:
         file.delete()
 
 
-def _rows(each: Drawn) -> Iterator[dict]:
+def _rows(each: DrawnFigure) -> Iterator[dict]:
     """A figure's findings as rows of the table `findings`."""
     for number, finding in enumerate(each.findings):
         told = {name: value for name, value in asdict(finding).items() if name != "says"}
@@ -192,7 +192,7 @@ ul { padding-left: 1.2em } li { margin: .3em 0 } .missing { background: #f3f3f3;
 """
 
 
-def document(page: Paper, made: Sequence[Drawn], of: Results) -> str:
+def document(page: Paper, made: Sequence[DrawnFigure], of: Results) -> str:
     """One HTML file that needs no other."""
     told = setting(of) if page.setting else {}
     rows = [(name, words, told.get(name, "not known")) for name, words in page.setting.items()]

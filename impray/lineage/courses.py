@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from impray.measures.course import Recorder
+from impray.measures.course import Observer
 from impray.nets import Network
 from impray.spec.measure import Course
 from impray.spec.pack import Pack
@@ -26,12 +26,12 @@ class Courses:
         """Updates between two records; None where no measure asks for a time course."""
         return None if self._asked is None else self._asked.record_every
 
-    def recorder(self, held_out: Sequence[tuple[Tensor, Tensor]]) -> Recorder:
+    def observer(self, held_out: Sequence[tuple[Tensor, Tensor]]) -> Observer:
         assert self._asked is not None, "nobody asked for a time course"
-        return Recorder(self._asked, self._network, held_out, self._loss)
+        return Observer(self._asked, self._network, held_out, self._loss)
 
-    def keep(self, lineages: Sequence[Lineage], round: int, recorder: Recorder) -> None:
-        for lineage, of_net in zip(lineages, recorder.rows(), strict=True):
+    def keep(self, lineages: Sequence[Lineage], round: int, observer: Observer) -> None:
+        for lineage, of_net in zip(lineages, observer.rows(), strict=True):
             self._rows[_key(lineage, round)] = of_net
 
     def absent(self, lineages: Sequence[Lineage], round: int) -> list[int]:

@@ -46,10 +46,10 @@ class Records:
         weights = self._anew(lineage) if starts_anew(lineage) else self._trunks.rewound(lineage)
         return {name: value * masks[name] if name in masks else value for name, value in weights.items()}
 
-    def record_again(self, lineages: Sequence[Lineage], records: Sequence[Record], round: int) -> None:
+    def observe_again(self, lineages: Sequence[Lineage], records: Sequence[Record], round: int) -> None:
         """Train rounds once more, to the same numbers, for the time course alone."""
         if round == 0:
-            self._trunks.record_again(lineages)
+            self._trunks.observe_again(lineages)
         else:
             self._trained(lineages, [record.masks for record in records], round)
 

@@ -32,7 +32,7 @@ from impray.spec.trial import Lineage
 
 
 @dataclass
-class Finished:
+class FinishedRound:
     """A round that is trained and saved, to be measured. `state` holds the lineages with status `done`, in order."""
 
     round: int
@@ -42,6 +42,7 @@ class Finished:
     density: list[float]
     state: RoundState | None
     wall_s: float
+    exact: bool = True  # whether numbers do not depend, in the last bit, on the pack (`Network.exact`)
 
     @property
     def well(self) -> list[Lineage]:
@@ -50,20 +51,20 @@ class Finished:
 
 
 # Told when a lineage cannot go on: the lineage, the round, and why.
-Ended = Callable[[Lineage, int, LineageError], None]
+OnEnded = Callable[[Lineage, int, LineageError], None]
 
 
 class Rounds:
     """The lineages of a pack on their way. A lineage that cannot go on ends alone, and `ended` is told; the others do not notice."""
 
-    def __init__(self, pack: Pack, memory: Memory, device: torch.device, ended: Ended) -> None:
+    def __init__(self, pack: Pack, memory: Memory, device: torch.device, ended: OnEnded) -> None:
         self._pack, self._memory, self._tell = pack, memory, ended
         self._training = Training(pack, device)
         self._trunks = Trunks(memory, self._training)
         self._records = Records(memory, self._training, self._trunks, self._has_converged)
         self._over = {lineage.id: memory.diverged(lineage) for lineage in pack.lineages}  # -> round in which it ended
 
-    def __iter__(self) -> Iterator[Finished | None]:
+    def __iter__(self) -> Iterator[FinishedRound | None]:
         """Run every round of the pack that is not done; once per round, None where nothing was left to do."""
         for round in range(self._pack.rounds + 1):
             start = time.perf_counter()
@@ -71,7 +72,7 @@ class Rounds:
             todo, records = self._able(todo, round)
             yield self._finished(todo, records, round, time.perf_counter() - start) if todo else None
 
-    def measured(self, finished: Finished) -> list[Readings]:
+    def measured(self, finished: FinishedRound) -> list[Readings]:
         """Every measure of the pack, of a round's healthy lineages; numbers of single weights are kept for `fates`."""
         if finished.state is None:
             return []
@@ -122,7 +123,7 @@ class Rounds:
         alone = [self._able([lineage], round) for lineage in lineages]
         return [one for ones, _ in alone for one in ones], [record for _, records in alone for record in records]
 
-    def _finished(self, lineages: list[Lineage], records: Sequence[Record], round: int, wall_s: float) -> Finished:
+    def _finished(self, lineages: list[Lineage], records: Sequence[Record], round: int, wall_s: float) -> FinishedRound:
         well = [self._has_converged(lineage, record) for lineage, record in zip(lineages, records, strict=True)]
         for lineage, fine in zip(lineages, well, strict=True):
             if not fine:
@@ -132,7 +133,7 @@ class Rounds:
         if healthy:
             of_round = [lineages[i] for i in healthy], [records[i] for i in healthy]
             state = states.state_of(self._training, self._records, *of_round, round)
-        return Finished(
+        return FinishedRound(
             round=round,
             lineages=lineages,
             status=["done" if fine else "diverged" for fine in well],
@@ -140,12 +141,13 @@ class Rounds:
             density=[density(record.masks) for record in records],
             state=state,
             wall_s=wall_s,
+            exact=self._training.network.exact,
         )
 
     def _has_converged(self, lineage: Lineage, record: Record) -> bool:
         return states.converged(self._training, lineage, record)
 
-    def _save_scores(self, measure: MeasureSpec, finished: Finished, readings: Readings) -> None:
+    def _save_scores(self, measure: MeasureSpec, finished: FinishedRound, readings: Readings) -> None:
         assert finished.state is not None, "only what was measured has scores"
         masks = scores.matrices(self._training.network.layers, finished.state.masks)
         of_nets = [{layer: mask[net] for layer, mask in masks.items()} for net in range(finished.state.nets)]

@@ -65,7 +65,7 @@ def _course(
     def rows(_: object) -> list[list[dict]]:
         absent = training.courses.absent(lineages, round)
         if absent:
-            records.record_again([lineages[i] for i in absent], [of_round[i] for i in absent], round)
+            records.observe_again([lineages[i] for i in absent], [of_round[i] for i in absent], round)
         return training.courses.take(lineages, round)
 
     return rows

@@ -14,7 +14,7 @@ from impray.lineage.courses import Courses
 from impray.nets import Params, network_of
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, stream_seed
-from impray.training import Task, Trained, train_round
+from impray.training import Task, TrainingEnd, train_round
 
 
 class Training:
@@ -37,22 +37,22 @@ class Training:
         snapshots: Sequence[float] = (),
         *,
         begin: float = 0,
-        record: bool = True,
-    ) -> Trained:
+        observe: bool = True,
+    ) -> TrainingEnd:
         """Train the networks of `lineages` in a round, `until` so far from its start, which lies at `begin`; see `Task`.
 
-        Args:    record: whether the time course is recorded, where it is asked for.
+        Args:    observe: whether the time course is taken, where it is asked for.
         """
         data = self.opened(lineages)
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
         noise = [stream_seed(lineage.seed, "noise", round) for lineage in lineages]
         task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin, noise=noise)
-        if not record or self.courses.every is None:
+        if not observe or self.courses.every is None:
             return train_round(task)
-        recorder = self.courses.recorder([self.held_out(lineage) for lineage in lineages])
-        trained = train_round(replace(task, record=(self.courses.every, recorder)))
-        self.courses.keep(lineages, round, recorder)
+        observer = self.courses.observer([self.held_out(lineage) for lineage in lineages])
+        trained = train_round(replace(task, observe=(self.courses.every, observer)))
+        self.courses.keep(lineages, round, observer)
         return trained
 
     def initial(self, lineages: Sequence[Lineage], seeds: Sequence[int]) -> Params:

@@ -28,9 +28,9 @@ class Trunks:
         """theta(rewind), not masked."""
         return self.of(lineage).snapshots[lineage.trial.prune.rewind_step]
 
-    def record_again(self, lineages: Sequence[Lineage]) -> None:
+    def observe_again(self, lineages: Sequence[Lineage]) -> None:
         """Train once more, for the time course alone."""
-        self._dense(lineages, lineages[0].trial.train.length, (), record=True)
+        self._dense(lineages, lineages[0].trial.train.length, (), observe=True)
 
     def grow(self, lineages: Sequence[Lineage]) -> None:
         """Load or train the trunks of `lineages` with every snapshot asked for."""
@@ -44,11 +44,11 @@ class Trunks:
             for lineage in needy:
                 self._load(lineage)
             absent = [lineage for lineage in needy if lineage.trunk not in self._trunks]
-            self._train(absent, lineages[0].trial.train.length, record=True)
+            self._train(absent, lineages[0].trial.train.length, observe=True)
             # A trunk of an earlier sweep that was never asked for this snapshot: only the way there is trained again.
             short = [lineage for lineage in needy if self._lacks(lineage)]
             self._train(
-                short, max([1, *(step for lineage in short for step in self._lacks(lineage) or [])]), record=False
+                short, max([1, *(step for lineage in short for step in self._lacks(lineage) or [])]), observe=False
             )
 
     def _lacks(self, lineage: Lineage) -> list[int] | None:
@@ -81,16 +81,16 @@ class Trunks:
             asked.add(lineage.trial.prune.rewind_step)
         return {trunk: tuple(sorted(asked)) for trunk, asked in steps.items()}
 
-    def _dense(self, lineages: Sequence[Lineage], until: float, snapshots: Sequence[float], *, record: bool):  # noqa: ANN202
+    def _dense(self, lineages: Sequence[Lineage], until: float, snapshots: Sequence[float], *, observe: bool):  # noqa: ANN202
         start = self._training.initial(lineages, [lineage.seed for lineage in lineages])
-        return self._training.run(lineages, start, None, until, 0, snapshots, record=record)
+        return self._training.run(lineages, start, None, until, 0, snapshots, observe=observe)
 
-    def _train(self, lineages: Sequence[Lineage], until: float, *, record: bool) -> None:
+    def _train(self, lineages: Sequence[Lineage], until: float, *, observe: bool) -> None:
         """Train the dense networks of `lineages` as far as `until` and keep what their trunks lack."""
         if not lineages:
             return
         asked = sorted({step for lineage in lineages for step in self._snapshots(lineage) if step <= until})
-        trained = self._dense(lineages, until, asked, record=record)
+        trained = self._dense(lineages, until, asked, observe=observe)
         for index, lineage in enumerate(lineages):
             trunk = self._trunks.get(lineage.trunk)
             at = {step: of_net(trained.snapshots[step], index) for step in asked}

@@ -24,7 +24,7 @@ from impray.training.losses import mean
 _TOGETHER = 2**24  # numbers of held-out inputs up to which all nets' are laid together; more are read where they are
 
 
-class Recorder:
+class Observer:
     """Called with a step and the parameters of all nets; keeps what the table `steps` wants of them."""
 
     def __init__(

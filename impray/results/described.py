@@ -11,14 +11,14 @@ from impray.spec import axes as spec_axes
 from impray.spec.errors import DataError
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.theory.naming import Named, Names, described
+from impray.theory.naming import Names, StimulusName, described
 
 NO_SWEEP = "give a sweep's own folder, such as runs/quickstart"
 
 
 def described_trials(
     place: Place, sweep: Sweep | None, wanted: set[str]
-) -> tuple[dict[str, Trial], dict[str, tuple[int, Named]]]:
+) -> tuple[dict[str, Trial], dict[str, tuple[int, StimulusName]]]:
     """Trials by id, in the order of the search, and of each its number and what its data are called.
 
     Those that the table `trials` describes, under the names that it has, and those of the sweep.

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from impray.results import tables
 from impray.results.store import Place
 from impray.spec import families
-from impray.spec.search import AtDensity, Goal, Reading
+from impray.spec.search import AtDensity, Criterion, Goal
 from impray.spec.trial import Trial
 
 
@@ -34,39 +34,39 @@ def revision_of(measure: str) -> int:
     )
 
 
-def label(reading: Reading) -> str:
-    """How the reading is called: `rf_width_px_median of imp at density 0.1`, the quantity by its name in the catalogue."""
-    column, per_unit = column_of(reading.measure)
-    return _of_method(f"{column}_{reading.reduce}" if per_unit else column, reading)
+def label(criterion: Criterion) -> str:
+    """How the criterion is called: `rf_width_px_median of imp at density 0.1`, the quantity by its name in the catalogue."""
+    column, per_unit = column_of(criterion.measure)
+    return _of_method(f"{column}_{criterion.reduce}" if per_unit else column, criterion)
 
 
-def former_label(reading: Reading) -> str:
+def former_label(criterion: Criterion) -> str:
     """How versions before 0.6.0 called it (`median rf_width_px of imp`), in tables that were written then."""
-    column, per_unit = column_of(reading.measure)
-    return _of_method(f"{reading.reduce} {column}" if per_unit else column, reading)
+    column, per_unit = column_of(criterion.measure)
+    return _of_method(f"{criterion.reduce} {column}" if per_unit else column, criterion)
 
 
-def _of_method(number: str, reading: Reading) -> str:
-    layer = f" in layer {reading.layer}" if reading.layer != 1 else ""
-    where = f" at {_at(reading.at)}" if isinstance(reading, Goal) and reading.at != "last" else ""
-    return f"{number} of {reading.method}{layer}{where}"
+def _of_method(number: str, criterion: Criterion) -> str:
+    layer = f" in layer {criterion.layer}" if criterion.layer != 1 else ""
+    where = f" at {_at(criterion.at)}" if isinstance(criterion, Goal) and criterion.at != "last" else ""
+    return f"{number} of {criterion.method}{layer}{where}"
 
 
 def _at(at: int | str | AtDensity) -> str:
     return f"density {at.density:g}" if isinstance(at, AtDensity) else f"round {at}"
 
 
-def in_round(reading: Reading, trial: Trial) -> Reading | None:
+def in_round(criterion: Criterion, trial: Trial) -> Criterion | None:
     """A goal at a density as one in the round whose counts are at it; None where the trial has no such round."""
-    if not isinstance(reading, Goal) or not isinstance(reading.at, AtDensity) or trial.described:
-        return reading  # of a trial that is only described, its densities are all that is known
-    round = trial.round_at(reading.at.density)
-    return None if round is None else reading.model_copy(update={"at": round})
+    if not isinstance(criterion, Goal) or not isinstance(criterion.at, AtDensity) or trial.described:
+        return criterion  # of a trial that is only described, its densities are all that is known
+    round = trial.round_at(criterion.at.density)
+    return None if round is None else criterion.model_copy(update={"at": round})
 
 
 @dataclass(frozen=True)
 class Read:
-    """What a reading found in one trial: the round, the density there (None if it never got there), and a number per seed."""
+    """What a criterion found in one trial: the round, the density there (None if it never got there), and a number per seed."""
 
     round: int
     density: float | None
@@ -80,7 +80,7 @@ class Read:
 
 
 def value(
-    reading: Reading, folder: Place, lineages: Sequence[str], round: int, packs: Sequence[str] | None = None
+    criterion: Criterion, folder: Place, lineages: Sequence[str], round: int, packs: Sequence[str] | None = None
 ) -> float:
     """The mean over seeds in `round` (a `Goal` at a density: in the first round at or below it; see `in_round` for exact counts).
 
@@ -88,19 +88,19 @@ def value(
     Returns: NaN if some of the method's lineages has no number there: diverged, undefined or not measured.
     """
     rows = tables.scan("rounds", folder, packs).filter(
-        pl.col("lineage").is_in(list(lineages)), pl.col("method") == reading.method, pl.col("round") <= round
+        pl.col("lineage").is_in(list(lineages)), pl.col("method") == criterion.method, pl.col("round") <= round
     )
-    return read(reading, rows.collect(), round, folder, packs).value
+    return read(criterion, rows.collect(), round, folder, packs).value
 
 
-def of_trials(reading: Reading, folder: Place, trials: pl.DataFrame) -> list[Read]:
-    """What a reading finds in each row of `trials` (columns trial, lineages, rounds, description), in one look at `rounds`."""
+def of_trials(criterion: Criterion, folder: Place, trials: pl.DataFrame) -> list[Read]:
+    """What a criterion finds in each row of `trials` (columns trial, lineages, rounds, description), in one look at `rounds`."""
     listed = trials.select("trial", pl.col("lineages").alias("lineage"), pl.col("rounds").alias("until")).explode(
         "lineage"
     )
     rows = (
         tables.scan("rounds", folder)
-        .filter(pl.col("method") == reading.method)
+        .filter(pl.col("method") == criterion.method)
         .drop("trial")
         .join(listed.lazy(), on="lineage")
         .filter(pl.col("round") <= pl.col("until"))
@@ -109,43 +109,45 @@ def of_trials(reading: Reading, folder: Place, trials: pl.DataFrame) -> list[Rea
     )
     parts = {trial: part for (trial,), part in rows.partition_by("trial", as_dict=True).items()}
     said = trials.select("trial", pl.col("rounds").fill_null(0), "description").iter_rows()
-    return [_of_trial(reading, parts.get(trial, rows.clear()), last, text, folder) for trial, last, text in said]
+    return [_of_trial(criterion, parts.get(trial, rows.clear()), last, text, folder) for trial, last, text in said]
 
 
-def _of_trial(reading: Reading, rows: pl.DataFrame, last: int, description: str, folder: Place) -> Read:
+def _of_trial(criterion: Criterion, rows: pl.DataFrame, last: int, description: str, folder: Place) -> Read:
     try:
-        asked = in_round(reading, Trial.model_validate_json(description))
+        asked = in_round(criterion, Trial.model_validate_json(description))
     except ValidationError:  # of another version of impray: its densities are all that is known
-        asked = reading
+        asked = criterion
     if asked is None or (isinstance(asked, Goal) and isinstance(asked.at, int) and asked.at > last):
         return Read(last, None, dict.fromkeys(rows["seed"], math.nan))
     return read(asked, rows, last, folder)
 
 
-def read(reading: Reading, rows: pl.DataFrame, round: int, folder: Place, packs: Sequence[str] | None = None) -> Read:
-    """Where and what `reading` is in these rows of `rounds`: of one trial and the reading's method, up to `round`."""
-    column, per_unit = column_of(reading.measure)
+def read(
+    criterion: Criterion, rows: pl.DataFrame, round: int, folder: Place, packs: Sequence[str] | None = None
+) -> Read:
+    """Where and what `criterion` is in these rows of `rounds`: of one trial and the criterion's method, up to `round`."""
+    column, per_unit = column_of(criterion.measure)
     nothing = dict.fromkeys(rows["seed"], math.nan)
-    if isinstance(reading, Goal) and isinstance(reading.at, AtDensity):
-        reached = rows.filter(pl.col("density") <= reading.at.density)
+    if isinstance(criterion, Goal) and isinstance(criterion.at, AtDensity):
+        reached = rows.filter(pl.col("density") <= criterion.at.density)
         if reached.is_empty():
             return Read(round, None, nothing)
         round = reached["round"].min()  # type: ignore[assignment]
-    elif isinstance(reading, Goal) and isinstance(reading.at, int):
-        round = reading.at
+    elif isinstance(criterion, Goal) and isinstance(criterion.at, int):
+        round = criterion.at
     there = rows.filter(pl.col("round") == round)
-    if per_unit and reading.layer != 1:
+    if per_unit and criterion.layer != 1:
         there = there.drop(column, strict=False).join(
-            _of_layer(reading, column, folder, there["lineage"].to_list(), round, packs), on="lineage", how="left"
+            _of_layer(criterion, column, folder, there["lineage"].to_list(), round, packs), on="lineage", how="left"
         )
     elif per_unit:
-        column = f"{column}_{reading.reduce}"
+        column = f"{column}_{criterion.reduce}"
     numbers = dict(there.select("seed", pl.col(column).cast(pl.Float64).fill_null(math.nan)).iter_rows())
     return Read(round, there["density"].mean(), nothing | numbers)  # type: ignore[arg-type]
 
 
 def _of_layer(
-    reading: Reading,
+    criterion: Criterion,
     column: str,
     folder: Place,
     lineages: list[str],
@@ -156,8 +158,8 @@ def _of_layer(
     values = pl.col(column).drop_nans().drop_nulls()
     return (
         tables.scan("units", folder, packs)
-        .filter(pl.col("lineage").is_in(lineages), pl.col("round") == round, pl.col("layer") == reading.layer)
+        .filter(pl.col("lineage").is_in(lineages), pl.col("round") == round, pl.col("layer") == criterion.layer)
         .group_by("lineage")
-        .agg((values.median() if reading.reduce == "median" else values.mean()).alias(column))
+        .agg((values.median() if criterion.reduce == "median" else values.mean()).alias(column))
         .collect()
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 from torch import Tensor
 
-from impray.lineage.rounds import Finished
+from impray.lineage.rounds import FinishedRound
 from impray.measures import Readings
 from impray.results.ledger import Measured
 from impray.spec import families
@@ -21,7 +21,7 @@ from impray.spec.trial import Lineage, Trial
 Rows = dict[str, list[dict]]
 
 
-def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
+def rows(pack: Pack, finished: FinishedRound, readings: Sequence[Readings]) -> Rows:
     """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`."""
     found: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": [], "steps": []}
     place = {lineage.id: net for net, lineage in enumerate(finished.well)}
@@ -38,7 +38,8 @@ def rows(pack: Pack, finished: Finished, readings: Sequence[Readings]) -> Rows:
             found["steps"] += [{**shared, **one} for r in readings if r.steps for one in r.steps[net]]
         found["rounds"].append(
             shared
-            | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how, "trained": trained, "density": density}
+            | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how}
+            | {"trained": trained, "exact": finished.exact, "density": density}
             | (_nan(pack) if net is None else _of_lineage(readings, net) | summaries(of_units))
             | {"measured": str(Measured(pack.asked)), "wall_s": finished.wall_s / len(finished.lineages)}
         )

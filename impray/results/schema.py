@@ -123,6 +123,12 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column(
                 "trained", "bool", "", "whether the network trained in this round; if not, nothing asked for its end"
             ),
+            Column(
+                "exact",
+                "bool",
+                "",
+                "whether its numbers are the same, bit for bit on one kind of CPU, whatever lineages stood beside it in the pack",
+            ),
             Column("density", "float", "share", "kept / prunable parameters, over all pruned layers"),
             "lineage_columns",
             Column("units_counted", "int", "units", "units of layer 1 with a defined rf_width_x_px"),

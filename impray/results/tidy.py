@@ -34,7 +34,7 @@ from impray.spec.errors import DataError
 from impray.spec.measure import measure_name
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.theory.naming import Named
+from impray.theory.naming import StimulusName
 
 BLEND, GAIN = "data.gaussian_blend", "data.gain"
 GAUSSIANITY = (BLEND, GAIN, "data.k")  # the axes that say how non-Gaussian the inputs are
@@ -310,7 +310,10 @@ def _kept(lineages: pl.DataFrame, axes: Mapping[str, str], only: Mapping[str, st
 
 
 def _described(
-    lineages: pl.DataFrame, trials: Mapping[str, Trial], named: Mapping[str, tuple[int, Named]], axes: Mapping[str, str]
+    lineages: pl.DataFrame,
+    trials: Mapping[str, Trial],
+    named: Mapping[str, tuple[int, StimulusName]],
+    axes: Mapping[str, str],
 ) -> pl.DataFrame:
     """Adds what each trial is (`_OF_TRIAL`)."""
     rows = [(id, number, n.name, n.kind, n.family, n.excess_kurtosis) for id, (number, n) in named.items()]

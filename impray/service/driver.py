@@ -21,10 +21,10 @@ from impray.results.paths import Paths, aside
 from impray.results.store import Place
 from impray.results.store.lease import Lease, taken_over
 from impray.service import folder
-from impray.service.listener import Begun, Ended, Listener, Report
+from impray.service.listener import Listener, Report, SweepStart, TrialEnd
 from impray.service.plan import axis_types, listed, packs
 from impray.service.pool import Outcome, Pool, Proposals, Work
-from impray.service.proposals import Listed
+from impray.service.proposals import PackQueue
 from impray.service.trials import Trials
 from impray.spec.data import FileData
 from impray.spec.pack import Pack
@@ -167,7 +167,7 @@ class Books:
             listener.pack_ended(pack, outcome, error)
         for trial, how in self.trials.pack_ended(pack, outcome, lineages):
             values = self.trials.goals_of(trial) if how == "done" else []
-            ended = Ended(trial, how, values, self.trials.diverged[trial.trial.id])
+            ended = TrialEnd(trial, how, values, self.trials.diverged[trial.trial.id])
             for listener in self.listeners:
                 listener.trial_ended(ended)
 
@@ -195,7 +195,7 @@ class _Announced:
 def _run_packs(request: Request, pool: Pool, listeners: Sequence[Listener], trials: Trials, lease: Lease) -> Report:
     books, seconds = Books(trials, listeners, lease), {}
     over = trials.asked.told if trials.asks else len(trials.outcomes)
-    begun = Begun(request.sweep, request.name, trials.paths, _budget(trials), list(trials.outcomes.values()), over)
+    begun = SweepStart(request.sweep, request.name, trials.paths, _budget(trials), list(trials.outcomes.values()), over)
     with ExitStack() as begin:
         for listener in listeners:
             listener.begun(begun)
@@ -221,4 +221,4 @@ def _proposals(sweep: Sweep, trials: Trials, books: Books, slots: int) -> Propos
     for trial in trials.left():
         if trial.trial.id not in trials.waiting:  # its rows were complete, but it was killed before it was told as done
             trials.end(trial)
-    return _Announced(Listed(left), books)
+    return _Announced(PackQueue(left), books)

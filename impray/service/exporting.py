@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from impray.results import mlflow
 from impray.results.paths import Paths
-from impray.service.listener import Begun, Listener, Report
+from impray.service.listener import Listener, Report, SweepStart
 from impray.spec.errors import ImprayError
 
 EVERY_S = 30.0
@@ -26,7 +26,7 @@ class Exporting(Listener):
         self.uri, self.say = uri, say
         self._stop, self._thread = threading.Event(), None
 
-    def begun(self, begun: Begun) -> None:
+    def begun(self, begun: SweepStart) -> None:
         """Raises:  DataError: a server that was asked for does not answer. A file of our own waits its turn."""
         store = begun.paths.store
         if self.uri is not None:

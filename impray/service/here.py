@@ -13,7 +13,7 @@ from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 
 
-class Here:
+class LocalPool:
     """Runs packs in the calling thread."""
 
     name = ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from impray.results.paths import Paths
 from impray.results.store import File
-from impray.service.plan import Planned
+from impray.service.plan import PlannedTrial
 from impray.service.pool import Outcome
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
@@ -32,7 +32,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Begun:
+class SweepStart:
     """What is known when packs are about to run."""
 
     sweep: Sweep
@@ -44,10 +44,10 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Ended:
+class TrialEnd:
     """A trial that has ended; `diverged` of its lineages did, and the goals are `values`."""
 
-    planned: Planned
+    planned: PlannedTrial
     outcome: Outcome
     values: Sequence[float]
     diverged: int
@@ -58,7 +58,7 @@ class Listener:
 
     part = ""  # what its work after `whole` is called where times are told
 
-    def begun(self, begun: Begun) -> None:
+    def begun(self, begun: SweepStart) -> None:
         """Packs are about to run.
 
         Raises:  ImprayError: what the user asked for cannot be had; nothing has been run.
@@ -72,7 +72,7 @@ class Listener:
 
     def pack_ended(self, pack: Pack, outcome: Outcome, error: str) -> None: ...
 
-    def trial_ended(self, ended: Ended) -> None: ...
+    def trial_ended(self, ended: TrialEnd) -> None: ...
 
     def ran(self) -> None:
         """No more packs run, for whatever reason."""

@@ -14,7 +14,7 @@ from impray.spec.trial import Lineage, Trial
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedTrial:
     """A trial with its place in the search, its axis values and its lineages."""
 
     number: int
@@ -23,13 +23,13 @@ class Planned:
     lineages: tuple[Lineage, ...]
 
 
-def planned(sweep: Sweep, number: int, values: Mapping[str, object], trial: Trial) -> Planned:
-    return Planned(number, values, trial, tuple(trial.lineages(sweep.methods, sweep.seeds)))
+def planned(sweep: Sweep, number: int, values: Mapping[str, object], trial: Trial) -> PlannedTrial:
+    return PlannedTrial(number, values, trial, tuple(trial.lineages(sweep.methods, sweep.seeds)))
 
 
-def listed(sweep: Sweep) -> list[Planned]:
+def listed(sweep: Sweep) -> list[PlannedTrial]:
     """Every trial of a grid or random search, each once, in order."""
-    found: dict[str, Planned] = {}
+    found: dict[str, PlannedTrial] = {}
     for values, trial in axes.trials(sweep):
         found.setdefault(trial.id, planned(sweep, len(found), values, trial))
     return list(found.values())
@@ -54,7 +54,7 @@ def pack_of(
 
 
 def packs(
-    sweep: Sweep, trials: Sequence[Planned], ledger: Ledger, columns: Mapping[str, str], slots: int
+    sweep: Sweep, trials: Sequence[PlannedTrial], ledger: Ledger, columns: Mapping[str, str], slots: int
 ) -> list[Pack]:
     """Packs of what is left to do, so many that they keep `slots` device slots busy.
 

@@ -1,4 +1,4 @@
-"""Pools: where packs run. `here.Here` runs them in this process, `ray.pool.RayPool` in Ray's actors; the driver knows neither.
+"""Pools: where packs run. `here.LocalPool` runs them in this process, `ray.pool.RayPool` in Ray's actors; the driver knows neither.
 
 A pool asks the proposals for a pack whenever it has room for one, and tells the events what becomes of it. Both may raise a
 StorageError, after which a pool starts nothing more and raises it again.

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from impray.results.outcomes import share
-from impray.service.listener import Begun, Ended, Listener
+from impray.service.listener import Listener, SweepStart, TrialEnd
 from impray.service.pool import Outcome
 from impray.service.trials import told
 from impray.spec.pack import Pack
@@ -38,7 +38,7 @@ class Progress(Listener):
 
     # -- events -------------------------------------------------------------------------------------------------------
 
-    def begun(self, begun: Begun) -> None:
+    def begun(self, begun: SweepStart) -> None:
         self.sweep, self.name, self.trials = begun.sweep, begun.name, begun.trials
         self.diverged = begun.over.count("diverged")
         self.done = begun.told - self.diverged
@@ -69,7 +69,7 @@ class Progress(Listener):
             self.rounds_left -= (pack.rounds - round) * len(pack.lineages)
             self.line(f"pack {pack.id} {outcome}" + (f": {error}" if error else ""), always=outcome == "failed")
 
-    def trial_ended(self, ended: Ended) -> None:
+    def trial_ended(self, ended: TrialEnd) -> None:
         assert self.sweep is not None
         values = list(ended.values)
         goals = told(self.sweep, values) if values else ""

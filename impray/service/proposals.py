@@ -1,6 +1,6 @@
 """Which pack comes next: the same question for a grid, a random search and Optuna, and free of ray.
 
-`Listed` hands out packs that were planned beforehand. `Asked` asks an Optuna study, one trial per pack, and tells it how each
+`PackQueue` hands out packs that were planned beforehand. `OptunaQueue` asks an Optuna study, one trial per pack, and tells it how each
 ended: its goals' values, PRUNED for a trial stopped early, FAIL for one that failed or whose goals are NaN.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from impray.results.ledger import Ledger
-from impray.service.plan import Planned, pack_of, planned
+from impray.service.plan import PlannedTrial, pack_of, planned
 from impray.service.pool import Outcome
 from impray.spec import axes
 from impray.spec.base import canonical
@@ -26,7 +26,7 @@ REPEATS = 100  # draws in a row of points that were asked before, after which a 
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierTrial:
     """A trial of an earlier run of a search; `outcome` is None if something of it is left to do."""
 
     number: int
@@ -35,7 +35,7 @@ class Earlier:
     goals: list[float]
 
 
-class Listed:
+class PackQueue:
     """Packs in a fixed order."""
 
     def __init__(self, packs: Sequence[Pack]) -> None:
@@ -48,7 +48,7 @@ class Listed:
         pass
 
 
-class Asked:
+class OptunaQueue:
     """Packs of one trial each, as an Optuna study suggests them.
 
     Trials of an earlier run that are over are told to the study and not run; those that were interrupted are asked again first.
@@ -60,9 +60,9 @@ class Asked:
         sweep: Sweep,
         ledger: Ledger,
         columns: Mapping[str, str],
-        earlier: Sequence[Earlier],
-        goals_of: Callable[[Planned], list[float]],
-        announce: Callable[[Planned], None],
+        earlier: Sequence[EarlierTrial],
+        goals_of: Callable[[PlannedTrial], list[float]],
+        announce: Callable[[PlannedTrial], None],
     ) -> None:
         import optuna
 
@@ -130,7 +130,7 @@ class Asked:
 
     # -- what was asked before ----------------------------------------------------------------------------------------
 
-    def _recall(self, earlier: Earlier) -> None:
+    def _recall(self, earlier: EarlierTrial) -> None:
         import optuna
 
         values = {path: self._on_axis(path, axes.value(earlier.trial, path)) for path in self._sweep.search.space}

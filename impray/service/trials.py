@@ -14,9 +14,9 @@ import polars as pl
 from impray.results import goals, ledger, tables
 from impray.results.paths import Paths
 from impray.results.rows import axis_value_of_column
-from impray.service.plan import Planned, listed, pack_of, planned
+from impray.service.plan import PlannedTrial, listed, pack_of, planned
 from impray.service.pool import Outcome
-from impray.service.proposals import Asked, Earlier
+from impray.service.proposals import EarlierTrial, OptunaQueue
 from impray.spec.base import canonical
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
@@ -33,7 +33,7 @@ class Trials:
         self.ledger = ledger.read(paths.store)
         self.rows = {row["trial"]: row for row in tables.scan("trials", paths.store).collect().iter_rows(named=True)}
         self._names = self._given()
-        self.planned: dict[str, Planned] = {}
+        self.planned: dict[str, PlannedTrial] = {}
         self.waiting: dict[str, set[str]] = {}  # trial -> ids of packs that have not ended
         self.packs: dict[str, list[Pack]] = {}  # trial -> its packs
         self.outcomes: dict[str, Outcome] = {}
@@ -44,7 +44,7 @@ class Trials:
             for trial in listed(sweep):
                 self.add(trial)
 
-    def add(self, trial: Planned) -> None:
+    def add(self, trial: PlannedTrial) -> None:
         """Take note of a trial. Its row says `running` until it ends, so that an interrupted search asks for it again."""
         self.planned[trial.trial.id] = trial
         row = self.rows.get(trial.trial.id)
@@ -62,7 +62,7 @@ class Trials:
                 names.keep(row["name"], Trial.model_validate_json(row["description"]).data)
         return names
 
-    def _outcome(self, row: Mapping[str, Any], trial: Planned) -> Outcome | None:
+    def _outcome(self, row: Mapping[str, Any], trial: PlannedTrial) -> Outcome | None:
         """How a trial of an earlier run ended; None if something of it is left to do."""
         if row["status"] == "stopped" and row["stopped_by"] == self._stop_early:
             return "stopped"
@@ -88,7 +88,7 @@ class Trials:
     def _goal_names(self) -> list[str]:
         return [goals.label(goal) for goal in self.sweep.search.goals]
 
-    def earlier(self) -> list[Earlier]:
+    def earlier(self) -> list[EarlierTrial]:
         """Trials of earlier runs of an asking search, in the order of their numbers."""
         found = []
         for row in sorted(self.rows.values(), key=lambda row: row["number"]):
@@ -99,21 +99,21 @@ class Trials:
                 self.planned[trial.id] = of_row
                 self.write(of_row, outcome)
                 row = {**row, "goals": self.goals_of(of_row)}
-            found.append(Earlier(row["number"], trial, outcome, row["goals"] or []))
+            found.append(EarlierTrial(row["number"], trial, outcome, row["goals"] or []))
         return found
 
     @cached_property
-    def asked(self) -> Asked:
+    def asked(self) -> OptunaQueue:
         """The proposals of an asking search."""
-        return Asked(self.sweep, self.ledger, self.columns, self.earlier(), self.goals_of, self.add)
+        return OptunaQueue(self.sweep, self.ledger, self.columns, self.earlier(), self.goals_of, self.add)
 
-    def complete(self, trial: Planned) -> bool:
+    def complete(self, trial: PlannedTrial) -> bool:
         """Whether nothing of this trial is left to run."""
         pack = pack_of(self.sweep, trial.lineages, self.ledger, self.columns)
         return all(self.ledger.complete(lineage, pack) for lineage in trial.lineages)
 
-    def left(self) -> list[Planned]:
-        """Listed trials that are not over: also those whose rows are complete but that were never told as done."""
+    def left(self) -> list[PlannedTrial]:
+        """PackQueue trials that are not over: also those whose rows are complete but that were never told as done."""
         return [trial for id, trial in self.planned.items() if id not in self.outcomes]
 
     def nothing_left(self) -> bool:
@@ -129,7 +129,7 @@ class Trials:
 
     def pack_ended(
         self, pack: Pack, outcome: Outcome, lineages: Sequence[str] | None = None
-    ) -> list[tuple[Planned, Outcome]]:
+    ) -> list[tuple[PlannedTrial, Outcome]]:
         """Trials that ended with this pack. One failed pack makes its trials failed; only those of `lineages` where these failed."""
         ended = []
         spared = {lineage.trial.id for lineage in pack.lineages}
@@ -142,7 +142,7 @@ class Trials:
                 ended.append((self.planned[id], self.end(self.planned[id])))
         return ended
 
-    def end(self, trial: Planned) -> Outcome:
+    def end(self, trial: PlannedTrial) -> Outcome:
         """A trial with nothing left to run, and no failed or stopped pack, is done or diverged; its row says so."""
         gone = self._of_trial(trial).filter(pl.col("status") == "diverged")
         self.diverged[trial.trial.id] = gone.select(pl.col("lineage").n_unique()).collect().item()
@@ -150,7 +150,7 @@ class Trials:
         self.write(trial, how)
         return how
 
-    def goals_of(self, trial: Planned, round: int | None = None) -> list[float]:
+    def goals_of(self, trial: PlannedTrial, round: int | None = None) -> list[float]:
         """Values of the sweep's goals, NaN where undefined; read once, when the trial is over."""
         last = self.sweep.rounds if round is None else round
         key = (trial.trial.id, last)
@@ -163,12 +163,12 @@ class Trials:
             ]
         return self._values[key]
 
-    def _files(self, trial: Planned) -> list[str] | None:
+    def _files(self, trial: PlannedTrial) -> list[str] | None:
         """Packs whose files hold all rows of a trial; None (every file) if an earlier run left some elsewhere."""
         packs = self.packs.get(trial.trial.id, [])
         return [pack.id for pack in packs] if packs and not any(pack.known for pack in packs) else None
 
-    def write(self, trial: Planned, status: str) -> None:
+    def write(self, trial: PlannedTrial, status: str) -> None:
         over = status != "running"
         ids = [lineage.id for lineage in trial.lineages]
         last = self._last_round(trial) if over else None
@@ -187,16 +187,16 @@ class Trials:
         }
         tables.write(self.paths, "trials", f"{trial.number:06d}-{trial.trial.id}", [row], self.columns)
 
-    def _last_round(self, trial: Planned) -> int | None:
+    def _last_round(self, trial: PlannedTrial) -> int | None:
         return self._of_trial(trial).select(pl.col("round").max()).collect().item()
 
-    def _of_trial(self, trial: Planned) -> pl.LazyFrame:
+    def _of_trial(self, trial: PlannedTrial) -> pl.LazyFrame:
         """Its rows of `rounds`."""
         found = tables.scan("rounds", self.paths.store, self._files(trial))
         return found.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
 
 
-def _how(diverged: int, trial: Planned) -> Outcome:
+def _how(diverged: int, trial: PlannedTrial) -> Outcome:
     return "diverged" if diverged == len(trial.lineages) else "done"
 
 

@@ -22,7 +22,7 @@ from impray.spec.errors import Problem
 from impray.spec.points import at, choices_of, description_of, is_possible, owner_of, takes_integers, types_at, value
 from impray.spec.search import Axis, Range
 from impray.spec.sweep import Sweep
-from impray.spec.trial import Impossible, Trial
+from impray.spec.trial import ImpossibleTrial, Trial
 from impray.spec.wording import TAGS, near, problems, show, tag_of, vocabulary
 
 __all__ = ["at", "axis_type", "check", "takes_integers", "trials", "value"]
@@ -274,7 +274,9 @@ def _why_not_with(sweep: Sweep, path: str, point: Mapping[str, object]) -> str |
 
 
 def _only_impossible(error: ValidationError) -> bool:
-    return all(isinstance(item.get("ctx", {}).get("error"), Impossible) for item in error.errors(include_url=False))
+    return all(
+        isinstance(item.get("ctx", {}).get("error"), ImpossibleTrial) for item in error.errors(include_url=False)
+    )
 
 
 def _combinations(sweep: Sweep, space: Mapping[str, Axis]) -> tuple[list[Trial], list[Problem]]:

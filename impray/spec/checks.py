@@ -13,7 +13,7 @@ from impray.spec.errors import Problem
 from impray.spec.families import rule_of
 from impray.spec.measure import MeasureSpec, measure_name
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
-from impray.spec.search import AtDensity, Reading
+from impray.spec.search import AtDensity, Criterion
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.spec.wording import near, show, tag_of
@@ -89,21 +89,21 @@ def _changes_sizes(sweep: Sweep, path: str) -> bool:
 
 def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     """Goals and early stopping read columns that this sweep fills, of rounds and layers that it has."""
-    readings: list[tuple[str, Reading]] = [(f"search.goals[{i}]", goal) for i, goal in enumerate(sweep.search.goals)]
+    criteria: list[tuple[str, Criterion]] = [(f"search.goals[{i}]", goal) for i, goal in enumerate(sweep.search.goals)]
     stop = sweep.search.stop_early
     if stop is not None:
-        readings.append(("search.stop_early", stop))
+        criteria.append(("search.stop_early", stop))
         if stop.grace > sweep.rounds:
             yield Problem("search.stop_early.grace", show(stop.grace), f"must be at most rounds = {sweep.rounds}")
-    for where, reading in readings:
-        if reading.method not in sweep.methods:
+    for where, criterion in criteria:
+        if criterion.method not in sweep.methods:
             right = f"is not among this sweep's methods: {', '.join(sweep.methods)}"
-            yield Problem(f"{where}.method", repr(reading.method), right)
-        why = _unreadable(sweep, reading.measure)
+            yield Problem(f"{where}.method", repr(criterion.method), right)
+        why = _unreadable(sweep, criterion.measure)
         if why:
-            yield Problem(f"{where}.measure", repr(reading.measure), why)
-        elif why := _no_such_layer(sweep, reading, possible):
-            yield Problem(f"{where}.layer", show(reading.layer), why)
+            yield Problem(f"{where}.measure", repr(criterion.measure), why)
+        elif why := _no_such_layer(sweep, criterion, possible):
+            yield Problem(f"{where}.layer", show(criterion.layer), why)
     for position, goal in enumerate(sweep.search.goals):
         if isinstance(goal.at, int) and goal.at > sweep.rounds:
             yield Problem(f"search.goals[{position}].at", show(goal.at), f"must be at most rounds = {sweep.rounds}")
@@ -149,18 +149,18 @@ def _unreadable(sweep: Sweep, name: str) -> str | None:
     return f"is not among this sweep's measures or their columns: {', '.join(known)}{near(name, known)}"
 
 
-def _no_such_layer(sweep: Sweep, reading: Reading, possible: list[Trial]) -> str | None:
+def _no_such_layer(sweep: Sweep, criterion: Criterion, possible: list[Trial]) -> str | None:
     names = {measure_name(measure): measure for measure in sweep.measures}
-    owner = names.get(reading.measure) or next(m for m in sweep.measures if reading.measure in _numbers(m))
+    owner = names.get(criterion.measure) or next(m for m in sweep.measures if criterion.measure in _numbers(m))
     if not owner.unit_columns:
         return None
     asked, tag = owner.unit_layers, tag_of(type(owner))
-    if asked is not None and reading.layer not in asked:
+    if asked is not None and criterion.layer not in asked:
         if "layers" not in type(owner).model_fields:
             return f"must be 1: {tag} reads the first layer"
         return f"must be one of the layers that {tag} is asked for: {', '.join(map(str, asked))}"
-    least = min((owner.last_layer(trial.layers) for trial in possible), default=reading.layer)
-    if reading.layer <= least:
+    least = min((owner.last_layer(trial.layers) for trial in possible), default=criterion.layer)
+    if criterion.layer <= least:
         return None
     return f"must be at most {least}: the last layer that {tag} reads in the smallest network of this sweep"
 

@@ -33,7 +33,7 @@ class AtDensity(Spec):
     density: Annotated[float, Field(gt=0, le=1)]
 
 
-class Reading(Spec):
+class Criterion(Spec):
     """One number of a trial: a measure's column, for one method, reduced over units, then averaged over seeds."""
 
     measure: Annotated[str, Field(description="a measure's name (its first column is read) or a column")]
@@ -43,7 +43,7 @@ class Reading(Spec):
     direction: Literal["min", "max"]
 
 
-class Goal(Reading):
+class Goal(Criterion):
     """What the search makes small or large."""
 
     at: Annotated[
@@ -51,7 +51,7 @@ class Goal(Reading):
     ] = "last"
 
 
-class StopEarly(Reading):
+class StopEarly(Criterion):
     """Asynchronous successive halving between rounds: of the trials that reached a rung, the best 1/factor go on."""
 
     grace: Annotated[int, Field(ge=1, description="rounds that every trial gets")] = 2

@@ -30,7 +30,7 @@ _NEEDED = {
 }
 
 
-class Impossible(ValueError):
+class ImpossibleTrial(ValueError):
     """Fields that are fine one by one but cannot be together: (path below `trial`, what would be right) of each."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
@@ -51,7 +51,7 @@ class Trial(Spec):
     def _possible(self) -> Trial:
         wrong = list(self.impossible())
         if wrong:
-            raise Impossible(wrong)
+            raise ImpossibleTrial(wrong)
         return self
 
     def impossible(self) -> list[tuple[str, str]]:

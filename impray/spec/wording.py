@@ -21,7 +21,7 @@ from impray.spec.errors import Problem
 from impray.spec.families import classes_in, family_of
 from impray.spec.family import until_changed
 from impray.spec.sweep import Sweep
-from impray.spec.trial import Impossible
+from impray.spec.trial import ImpossibleTrial
 
 Path = tuple[str | int, ...]
 
@@ -261,7 +261,7 @@ def _options(expected: str) -> tuple[str, ...]:
 
 def _raised(error: Exception, path: Path, root: type[Spec], document: object) -> list[_Complaint]:
     """A validator's own words; those of a whole class begin with the field that is to blame."""
-    if isinstance(error, Impossible):
+    if isinstance(error, ImpossibleTrial):
         return [_Complaint((*path, *where.split(".")), why, described=False) for where, why in error.pairs]
     name, colon, words = str(error).partition(": ")
     if colon and any(name in spec.model_fields for spec in owners(root, document, path)[0]):

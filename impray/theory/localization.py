@@ -48,7 +48,7 @@ __all__ = [
     "Amplifier",
     "Form",
     "Sinusoid",
-    "Steady",
+    "SteadyState",
     "Weights",
     "amplifier",
     "empirical_euler",
@@ -188,7 +188,7 @@ def _adaptive(
     return found.y.T.reshape(len(times), *w.shape)
 
 
-class Steady(NamedTuple):
+class SteadyState(NamedTuple):
     """Weights at which the flow comes to rest, and which neurons did within the time allowed."""
 
     w: Weights
@@ -197,7 +197,7 @@ class Steady(NamedTuple):
 
 def steady_state(
     spec: Stimulus, w0: Weights, *, form: Form = "exact", tolerance: float = 1e-6, most_time: float = 1e5
-) -> Steady:
+) -> SteadyState:
     """Where eq. 5 comes to rest from `w0`: it is followed for longer and longer times until |dw/dt| < tolerance |w|.
 
     Args:    tolerance: per unit of time (updates x learning rate). most_time: after which those that still move are given up.
@@ -213,7 +213,7 @@ def steady_state(
         gone += span
         still = np.linalg.norm(_speed(law, w), axis=-1) <= tolerance * np.linalg.norm(w, axis=-1)
         if still.all() or gone >= most_time:
-            return Steady(w, still)
+            return SteadyState(w, still)
         span *= 2
 
 

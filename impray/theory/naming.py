@@ -21,7 +21,7 @@ from impray.theory.stimuli import is_known, theory_moments
 
 
 @dataclass(frozen=True)
-class Named:
+class StimulusName:
     """Data as a reader knows them; the fields are columns of the table `trials`.
 
     excess_kurtosis: of an input within a class, exact, blend included; 0 is Gaussian, inf where there is none. None where
@@ -62,7 +62,7 @@ class Names:
         self._names[_form(data)] = name
 
 
-def named(trials: Iterable[Trial]) -> list[Named]:
+def named(trials: Iterable[Trial]) -> list[StimulusName]:
     """What every trial's data are called, in the order given; see `Names`.
 
     Trials of a folder are given in the order of their numbers, so that the names are those in its table `trials`, which a
@@ -72,10 +72,12 @@ def named(trials: Iterable[Trial]) -> list[Named]:
     return [described(trial.data, names) for trial in trials]
 
 
-def described(data: DataSpec, names: Names | None = None) -> Named:
+def described(data: DataSpec, names: Names | None = None) -> StimulusName:
     """One data set in words; by its short name where nothing stands beside it."""
     name = short(data) if names is None else names.of(data)
-    return Named(name, str(getattr(data, "kind", type(data).__name__.lower())), family(data), excess_kurtosis(data))
+    return StimulusName(
+        name, str(getattr(data, "kind", type(data).__name__.lower())), family(data), excess_kurtosis(data)
+    )
 
 
 def short(data: DataSpec) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from impray.spec import families
 from impray.spec.errors import MemberError
 from impray.spec.family import BUILT_IN, Implementations
-from impray.training.base import Task, Trained, Trainer, wrong_with
+from impray.training.base import Task, Trainer, TrainingEnd, wrong_with
 
-__all__ = ["TRAINERS", "Task", "Trained", "Trainer", "train_round"]
+__all__ = ["TRAINERS", "Task", "TrainingEnd", "Trainer", "train_round"]
 
 TRAINERS: Implementations[Trainer] = Implementations(families.training)
 
 
-def train_round(task: Task) -> Trained:
+def train_round(task: Task) -> TrainingEnd:
     """A round of training, by the trainer of its specs' kind.
 
     Raises:  MemberError: it returns something else than what it was asked for.

@@ -22,9 +22,9 @@ class Task:
         data: with its streams at the round's start. `whole` and `truth` are there where the spec needs them.
         until: how far to go, in the spec's progress (`TrainingSpec.length`): a number of updates, or a time.
         snapshots: progress, 0 to `until`, at which parameters are copied (0: those at the start, masked).
-        record: (n, call): call(progress, a copy of the parameters) at the start, after every n and at the end.
+        observe: (n, call): call(progress, a copy of the parameters) at the start, after every n and at the end.
         begin: progress made before this round: the rewind step with `after_rewind: remaining`, else 0. Schedules of the learning
-            rate go on from there; `until`, `snapshots` and `record` count from this round's start.
+            rate go on from there; `until`, `snapshots` and `observe` count from this round's start.
         noise: one per net, the seed of what training itself draws, such as dropout (stream `noise`); empty: 0 for all.
     """
 
@@ -35,13 +35,13 @@ class Task:
     data: PackData
     until: int | float
     snapshots: tuple[int | float, ...] = ()
-    record: tuple[int, Callable[[int, Params], None]] | None = None
+    observe: tuple[int, Callable[[int, Params], None]] | None = None
     begin: int | float = 0
     noise: Sequence[int] = ()
 
 
 @dataclass
-class Trained:
+class TrainingEnd:
     """The end of a round.
 
     Args:
@@ -55,13 +55,13 @@ class Trained:
     snapshots: dict[int | float, Params] = field(default_factory=dict)
 
 
-Trainer = Callable[[Task], Trained]
+Trainer = Callable[[Task], TrainingEnd]
 
 
 def wrong_with(made: object, task: Task) -> str | None:
     """Why what a trainer returns is not what `task` asks for; None where it is."""
-    if not isinstance(made, Trained):
-        return f"must return impray.training.Trained, not {type(made).__name__}"
+    if not isinstance(made, TrainingEnd):
+        return f"must return impray.training.TrainingEnd, not {type(made).__name__}"
     asked, given = set(task.snapshots), set(made.snapshots)
     if asked != given:
         return f"must return snapshots at {sorted(asked)}, not {sorted(given)}"

@@ -21,7 +21,7 @@ Do = Callable[[], None]
 
 def runner(steps: Run, block: int, device: torch.device) -> Run:
     """`steps` itself on the CPU, its graphed form on a GPU; to be chosen once per round."""
-    return Graphed(steps, block) if device.type == "cuda" else steps
+    return CapturedSteps(steps, block) if device.type == "cuda" else steps
 
 
 def _on_a_side_stream(do: Do) -> None:
@@ -41,7 +41,7 @@ def _captured(do: Do) -> Do:
     return graph.replay
 
 
-class Graphed:
+class CapturedSteps:
     """Runs whole blocks as a graph, parts of blocks (a remainder, a snapshot within) step by step.
 
     The first whole block is run step by step and is the warm-up: real updates, so that nothing has to be

@@ -15,7 +15,7 @@ from impray.nets.base import Network, Params
 from impray.nets.mlp import Architecture
 from impray.nets.module import ModuleNetwork
 from impray.spec.training import StepsSpec
-from impray.training.base import Task, Trained
+from impray.training.base import Task, TrainingEnd
 from impray.training.blocks import runner
 from impray.training.engine import Groups, MakeEngine
 from impray.training.mlp import MlpEngine
@@ -28,7 +28,7 @@ ENGINES: dict[type[Network], MakeEngine] = {
 
 
 @torch.no_grad()
-def train(task: Task) -> Trained:
+def train(task: Task) -> TrainingEnd:
     """One round: `task.until` updates of every net (a `Trainer`).
 
     Raises: ShapeError: the data's batches do not fit the nets, or the nets one another.
@@ -41,14 +41,14 @@ def train(task: Task) -> Trained:
     make = ENGINES[type(task.network)]
     pack = Groups(make, task.network, specs, task.start, task.masks, int(task.begin), steps, task.noise)
     snapshots: dict[int | float, Params] = {}
-    recorded = set() if task.record is None else {*range(0, steps, task.record[0]), steps}
-    wanted = recorded.union(map(int, task.snapshots))
+    observed = set() if task.observe is None else {*range(0, steps, task.observe[0]), steps}
+    wanted = observed.union(map(int, task.snapshots))
 
     def keep(step: int) -> None:
         if step in task.snapshots:
             snapshots[step] = pack.params()
-        if task.record is not None and step in recorded:
-            task.record[1](step, pack.params())
+        if task.observe is not None and step in observed:
+            task.observe[1](step, pack.params())
 
     def run_steps(raw: Raw, first: int, last: int) -> None:
         for step in range(first, last):
@@ -65,4 +65,4 @@ def train(task: Task) -> Trained:
             run(raw, first, last)
             if begin + last in wanted:
                 keep(begin + last)
-    return Trained(pack.params(), pack.stats(), snapshots)
+    return TrainingEnd(pack.params(), pack.stats(), snapshots)

@@ -152,7 +152,7 @@ def test_two_classes_in_the_files_are_two_outputs(tmp_path):
         f"{{question: q, trial: {{data: {{kind: idx, path: {tmp_path / 'digits'}}}}}, seeds: 1, rounds: 1}}"
     )
     trial = load(path, sizes=sizes).trial
-    assert trial.sizes == (36, 100, 2)
+    assert trial.shapes == ((100, 36), (2, 100))
     assert trial.data == Idx(path=str(tmp_path / "digits"), shape=(6, 6), class_count=2)
     wider = load(path, ["data.class_count=10"], sizes=sizes).trial  # asked for: outputs for classes that never occur
     assert wider.outputs == 10 and open_stored(wider.data).class_count[2:].sum() == 0

@@ -161,8 +161,10 @@ def test_a_figure_leaves_picture_numbers_text_and_findings(of, figure, capsys):
 
 
 def test_a_sweeps_caveat_is_in_every_text(of, figure):
-    told = replace(of, sweep=of.sweep.model_copy(update={"caveat": "Chosen after looking."}))
-    assert "Chosen after looking." in table(figure, told).notes and "Chosen" not in " ".join(table(figure, of).notes)
+    told = replace(of, sweep=of.sweep.model_copy(update={"caveat": "ChosenStore after looking."}))
+    assert "ChosenStore after looking." in table(figure, told).notes and "ChosenStore" not in " ".join(
+        table(figure, of).notes
+    )
 
 
 def of_figures(of):

@@ -8,7 +8,7 @@ import torch
 from conftest import assert_same_tables, rows_of, tiny_pack
 
 from impray.lineage.checkpoint import weights_from_bytes
-from impray.measures.course import Recorder
+from impray.measures.course import Observer
 from impray.nets import mlp
 from impray.run import run_pack
 from impray.spec.data import Ising
@@ -94,11 +94,11 @@ def test_losses_read_together_are_those_read_one_by_one(loss, monkeypatch):
     params = mlp.initial(net, arch, [0, 1, 2], torch.float32, "cpu")
     generator = torch.Generator().manual_seed(0)
     held_out = [(torch.randn(12, 8, generator=generator), torch.arange(12) % 2) for _ in range(3)]
-    together = Recorder(Course(), arch, held_out, loss)
+    together = Observer(Course(), arch, held_out, loss)
     monkeypatch.setattr("impray.measures.course._TOGETHER", 0)
-    apart = Recorder(Course(), arch, held_out, loss)
-    for recorder in (together, apart):
-        recorder(0, params)
+    apart = Observer(Course(), arch, held_out, loss)
+    for observer in (together, apart):
+        observer(0, params)
     assert together.rows() == apart.rows()
 
 

@@ -122,7 +122,7 @@ def test_its_trial_has_failed_and_the_other_trials_of_the_pack_are_done(tmp_path
 
 
 def test_an_actor_and_tunes_searcher_pass_on_which_lineages_ended(tmp_path, monkeypatch):
-    from impray.service.proposals import Listed
+    from impray.service.proposals import PackQueue
     from impray.service.ray import actor, search
 
     pack = tiny_pack()
@@ -142,7 +142,7 @@ def test_an_actor_and_tunes_searcher_pass_on_which_lineages_ended(tmp_path, monk
             self.heard = heard
 
     heard: Any = Heard()
-    searcher = search.PackSearcher(Listed([pack]), heard, opened(tmp_path))
+    searcher = search.PackSearcher(PackQueue([pack]), heard, opened(tmp_path))
     searcher.suggest("a")
     searcher.on_trial_complete("a", told[3])
     assert heard.heard[1] == "failed" and list(heard.heard[3]) == [victim.id]

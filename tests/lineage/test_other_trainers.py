@@ -14,7 +14,7 @@ from impray.spec import families
 from impray.spec.family import Member
 from impray.spec.pack import Pack
 from impray.spec.training import Sgd, TrainingSpec
-from impray.training import Trained
+from impray.training import TrainingEnd
 
 DATA = {"kind": "photographs", "shape": [4, 4], "crops": 80, "held_out": 30, "images": ["camera", "coins", "moon"]}
 
@@ -49,7 +49,7 @@ def solve(task):
             design = torch.cat([x[:, kept], torch.ones(len(x), 1, dtype=x.dtype)], dim=1)
             best = torch.linalg.lstsq(design, y[:, unit : unit + 1]).solution[:, 0]
             params[layer.weight][net, unit, kept], params[layer.bias][net, unit] = best[:-1], best[-1]
-    return Trained(params, {}, {at: params if at else task.start for at in task.snapshots})
+    return TrainingEnd(params, {}, {at: params if at else task.start for at in task.snapshots})
 
 
 @pytest.fixture

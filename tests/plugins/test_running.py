@@ -196,7 +196,7 @@ BAD_TRAINERS = {
     "snapshots": ("return made", "made.snapshots.clear()\n    return made", "must return snapshots at [0], not []"),
     "parameters": ("return made", "made.params.popitem()\n    return made", "must return bias2 of shape"),
     "pruned ones": ("return made", "made.params['weight1'] += 1\n    return made", "must leave pruned weights at 0"),
-    "nothing": ("return made", "pass", "must return impray.training.Trained, not NoneType"),
+    "nothing": ("return made", "pass", "must return impray.training.TrainingEnd, not NoneType"),
 }
 
 

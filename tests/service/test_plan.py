@@ -7,7 +7,7 @@ from conftest import tiny_sweep
 
 from impray.results.ledger import Fates, Ledger, Measured, Round
 from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
-from impray.service.proposals import Asked, Earlier, Listed
+from impray.service.proposals import DoctorRequest, EarlierTrial, PackQueue
 from impray.spec.base import canonical
 from impray.spec.trial import Trial
 
@@ -79,7 +79,7 @@ def test_axes_that_change_shapes_do_not_stack():
 
 def test_listed_ends():
     sweep = tiny_sweep()
-    proposals = Listed(plan(sweep, 1))
+    proposals = PackQueue(plan(sweep, 1))
     assert proposals.next() is not None and proposals.next() == "finished"
 
 
@@ -100,7 +100,7 @@ SEARCH = {
 
 def asked(sweep, earlier=(), values=None):
     seen = []
-    proposals = Asked(
+    proposals = DoctorRequest(
         sweep, NOTHING, axis_types(sweep), earlier, values or (lambda t: [t.trial.prune.fraction, 1.0]), seen.append
     )
     return proposals, seen
@@ -135,7 +135,7 @@ def test_a_diverged_trial_of_an_earlier_run_is_told_as_failed_and_not_run_again(
     sweep = tiny_sweep(**SEARCH)
     first, seen = asked(sweep)
     first.next()
-    again, heard = asked(sweep, earlier=[Earlier(0, seen[0].trial, "diverged", [math.nan, math.nan])])
+    again, heard = asked(sweep, earlier=[EarlierTrial(0, seen[0].trial, "diverged", [math.nan, math.nan])])
     assert again.told == 1 and [trial.state.name for trial in again._study.trials] == ["FAIL"]
     while again.next() != "finished":
         pass
@@ -157,7 +157,7 @@ def test_earlier_trials_are_told_and_interrupted_ones_asked_again_first():
         first.ended(first.next(), "done")
     outcomes = ["done", None, "stopped", None]
     earlier = [
-        Earlier(
+        EarlierTrial(
             trial.number, Trial.model_validate(canonical(trial.trial)), outcome, [0.5, 0.5] if outcome == "done" else []
         )
         for trial, outcome in zip(seen, outcomes, strict=True)
@@ -177,7 +177,7 @@ def test_trials_of_another_space_or_base_are_forgotten():
     sweep = tiny_sweep(**SEARCH)
     first, seen = asked(sweep)
     first.ended(first.next(), "done")
-    earlier = [Earlier(0, seen[0].trial, "done", [0.5, 0.5])]
+    earlier = [EarlierTrial(0, seen[0].trial, "done", [0.5, 0.5])]
     other, _ = asked(tiny_sweep(**SEARCH, **{"trial.train.lr": 0.5}), earlier=earlier)
     assert other.told == 0
     narrow = {**SEARCH["search"], "space": {**SEARCH["search"]["space"], "prune.fraction": {"low": 0.9, "high": 0.95}}}
@@ -190,7 +190,7 @@ def test_a_range_over_hidden_units_is_remembered():
     sweep = tiny_sweep(search=search)
     first, seen = asked(sweep, values=lambda t: [1.0, 1.0])
     first.ended(first.next(), "done")
-    again, _ = asked(sweep, earlier=[Earlier(0, seen[0].trial, "done", [1.0, 1.0])])
+    again, _ = asked(sweep, earlier=[EarlierTrial(0, seen[0].trial, "done", [1.0, 1.0])])
     assert again.told == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 from conftest import assert_same_tables, rows_of, sweep_into, tiny_sweep
 from data import dataset_files
 
+from impray.lineage.rounds import Rounds
 from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.tables import scan
@@ -214,16 +215,14 @@ def test_rows_without_newer_columns_are_measured_again_and_nothing_is_trained(tm
 
 
 def test_a_pack_that_fails_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
-    import impray.run as run
-
-    def breaks(pack, finished, real=run.measure):
-        if pack.lineages[0].trial.data.gain == 3.0 and finished.round == 1:
+    def breaks(self, finished, real=Rounds.measured):
+        if finished.lineages[0].trial.data.gain == 3.0 and finished.round == 1:
             raise RuntimeError("broken on purpose")
-        return real(pack, finished)
+        return real(self, finished)
 
     sweep = tiny_sweep(**{"search.pack": []})
     with monkeypatch.context() as patched:
-        patched.setattr(run, "measure", breaks)
+        patched.setattr(Rounds, "measured", breaks)
         report, output = sweep_into(tmp_path / "s", sweep)
     assert report.count("done") == 1 and report.count("failed") == 1 and "broken on purpose" in output
     failures = scan("failures", tmp_path / "s").collect()

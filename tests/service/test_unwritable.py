@@ -4,7 +4,7 @@ import pytest
 from conftest import tiny_pack
 
 from impray.results.store import opened
-from impray.service.proposals import Listed
+from impray.service.proposals import PackQueue
 from impray.service.ray import actor, search
 from impray.spec.errors import StorageError
 
@@ -31,7 +31,7 @@ class Heard:
 )
 def test_no_pack_is_started_after_it_and_tune_hears_no_error(tmp_path, result, error, ends):
     heard = Heard()
-    searcher = search.PackSearcher(Listed([tiny_pack(), tiny_pack(seeds=1)]), heard, opened(tmp_path))
+    searcher = search.PackSearcher(PackQueue([tiny_pack(), tiny_pack(seeds=1)]), heard, opened(tmp_path))
     assert isinstance(searcher.suggest("a"), dict)
     searcher.on_trial_complete("a", result, error)
     assert heard.ends == ends and str(searcher.unwritable) == FULL
@@ -96,9 +96,9 @@ def test_deaths_count_from_the_last_finished_round(tmp_path):
     class Deaf:
         def finished_round(self, *_): ...
 
-    searcher = search.PackSearcher(Listed([tiny_pack()]), Deaf(), opened(tmp_path))
+    searcher = search.PackSearcher(PackQueue([tiny_pack()]), Deaf(), opened(tmp_path))
     searcher.suggest("a")
-    telling, trial = search.Telling(searcher, Deaf()), FakeTrial()
+    telling, trial = search.Announcer(searcher, Deaf()), FakeTrial()
     for round in range(5):
         trial.num_failures += search.RETRIES  # all that one round may cost
         assert trial.num_failures <= trial.max_failures  # Tune tries again
@@ -118,7 +118,7 @@ def test_packs_that_tune_gives_up_are_run_once_more_and_then_told_as_failed(tmp_
 
     (tmp_path / "provenance.json").write_text('{"axes": {}}')
     lost, fine = tiny_pack(), tiny_pack(seeds=1)
-    heard, proposals = Heard(), Listed([lost, fine])
+    heard, proposals = Heard(), PackQueue([lost, fine])
     first = search.PackSearcher(proposals, heard, opened(tmp_path), last=False)
     first.suggest("a"), first.suggest("b")
     first.on_trial_complete("a", {}, error=True)

@@ -41,7 +41,7 @@ def test_snapshots_and_records_are_prefixes_of_the_round_and_change_nothing(bloc
     arch, params, masks, data = problem(Mlp(hidden=(7,)), steps=10, density=0.5)
     data.block = block
     recorded = {}
-    end = train(arch, specs, params, masks, data, 10, snapshots=[10, 0, 4, 7], record=(4, recorded.__setitem__))
+    end = train(arch, specs, params, masks, data, 10, snapshots=[10, 0, 4, 7], observe=(4, recorded.__setitem__))
     assert sorted(end.snapshots) == [0, 4, 7, 10] and sorted(recorded) == [0, 4, 8, 10]
     for steps, snapshot in (recorded | end.snapshots).items():
         alone = train(arch, specs, params, masks, data.again(), steps)
@@ -51,7 +51,7 @@ def test_snapshots_and_records_are_prefixes_of_the_round_and_change_nothing(bloc
         train(arch, specs, params, None, data, 3, snapshots=[4])
 
 
-class Recorder:
+class Observer:
     """Stands for the CUDA calls: counts, and replays what it was given."""
 
     def __init__(self, able=True):
@@ -79,8 +79,8 @@ class Recorder:
 def test_blocks_run_from_static_buffers_equal_steps_run_one_by_one(monkeypatch, able, specs):
     arch, params, masks, data = problem(Mlp(hidden=(7,), batch_norm=True), steps=17, density=0.5)
     plain = train(arch, specs, params, masks, data, 17, snapshots=[6, 10])
-    recorder = Recorder(able)
-    graphed = lambda steps, block, device: blocks.Graphed(steps, block, recorder.warm_up, recorder.capture)  # noqa: E731
+    observer = Observer(able)
+    graphed = lambda steps, block, device: blocks.CapturedSteps(steps, block, observer.warm_up, observer.capture)  # noqa: E731
     monkeypatch.setattr(loop, "runner", graphed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -88,11 +88,11 @@ def test_blocks_run_from_static_buffers_equal_steps_run_one_by_one(monkeypatch, 
     assert same(end.params, plain.params) and same(end.stats, plain.stats)
     assert all(same(end.snapshots[step], plain.snapshots[step]) for step in (6, 10))
     # Blocks of 3: the first warms up; that with a snapshot inside (9 to 12) and the last 2 are not replayed.
-    assert (recorder.warmed, recorder.captured, recorder.replayed) == (1, 1, 3 if able else 0)
+    assert (observer.warmed, observer.captured, observer.replayed) == (1, 1, 3 if able else 0)
     assert [w.category for w in caught] == ([] if able else [RuntimeWarning])
 
 
-class Asked(TorchDispatchMode):
+class DoctorRequest(TorchDispatchMode):
     """Notes operations that read a tensor on the host, or bring a number of the host to the device."""
 
     def __init__(self):
@@ -114,10 +114,10 @@ def test_a_step_neither_asks_the_host_nor_is_told_by_it(kind, schedule):
     specs = [kind(batch=6, steps=5, schedule=schedule, weight_decay=decay) for decay in (0.0, 0.1)]
     with torch.no_grad():
         pack = Groups(MlpEngine, arch, specs, params, masks, 0, 5)
-        with Asked() as asked:
+        with DoctorRequest() as asked:
             pack.step(data.x[:, 0], data.y[:, 0])
             pack.step(data.x[:, 1], data.y[:, 1])
         assert asked.seen == set()
-        with Asked() as asked:
+        with DoctorRequest() as asked:
             assert torch.ones(1).item() and torch.tensor(1.0) is not None
         assert asked.seen == {"_local_scalar_dense", "lift_fresh"}  # the means of asking are seen

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 
 from impray.data.formats.files import File, Place, infos, is_file
 from impray.data.formats.numpy_files import look_at_npy, look_at_npz, npy, npz
-from impray.data.formats.opened import Asked, Names, Opened, naming, shape_of_one
+from impray.data.formats.opened import FormatRequest, Names, OpenedData, naming, shape_of_one
 from impray.data.formats.parquet import look_at_parquet, parquet
 from impray.data.formats.plan import Part, Plan, Rows, Sizes, class_count_from, labels_from, refuse
 from impray.spec.counts import share
@@ -30,7 +30,11 @@ from impray.spec.data import Arrays
 from impray.spec.errors import DataError
 from impray.spec.trial import stream_seed
 
-_OPEN: dict[str, Callable[[Asked, Sequence[File]], Opened]] = {".npz": npz, ".npy": npy, ".parquet": parquet}
+_OPEN: dict[str, Callable[[FormatRequest, Sequence[File]], OpenedData]] = {
+    ".npz": npz,
+    ".npy": npy,
+    ".parquet": parquet,
+}
 _LOOK: dict[str, Callable[[Names, Sequence[Place]], tuple[tuple[int, ...], object]]] = {
     ".npz": look_at_npz,
     ".npy": look_at_npy,
@@ -91,7 +95,7 @@ def _suffix(file: File | Place) -> str:
 def _rows(spec: Arrays, names: Names, files: Sequence[File]) -> Iterator[Rows]:
     shown = files[0].shown
     with naming(shown):
-        opened = _OPEN[_suffix(files[0])](Asked(names, spec.shape), files)
+        opened = _OPEN[_suffix(files[0])](FormatRequest(names, spec.shape), files)
     of_labels = files[-1].shown if len(files) == 2 else f"{shown}: {names.labels}"
     labels, problems = labels_from(opened.labels, of_labels, first=spec.first_label, classes=spec.class_count)
     if labels is not None and len(labels) != opened.count:
@@ -103,7 +107,7 @@ def _rows(spec: Arrays, names: Names, files: Sequence[File]) -> Iterator[Rows]:
     yield from _numbered(opened, labels, _held_out_rows(spec, names, opened, shown), shown)
 
 
-def _held_out_rows(spec: Arrays, names: Names, opened: Opened, shown: str) -> Bool[np.ndarray, " row"] | None:
+def _held_out_rows(spec: Arrays, names: Names, opened: OpenedData, shown: str) -> Bool[np.ndarray, " row"] | None:
     """Which rows are held out; None: the part says it for all of them."""
     if names.held_out_rows is not None:
         return _marked(opened.held_out_rows, opened.count, f"{shown}: {names.held_out_rows}")
@@ -124,7 +128,7 @@ def _marked(given: object, count: int, place: str) -> Bool[np.ndarray, " row"]:
 
 
 def _numbered(
-    opened: Opened, labels: Int64[np.ndarray, " all"], held_out: Bool[np.ndarray, " all"] | None, shown: str
+    opened: OpenedData, labels: Int64[np.ndarray, " all"], held_out: Bool[np.ndarray, " all"] | None, shown: str
 ) -> Iterator[Rows]:
     first = 0
     with naming(shown):

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from impray.data.formats.files import File, Place
-from impray.data.formats.opened import Asked, Names, Opened, check, naming
+from impray.data.formats.opened import FormatRequest, Names, OpenedData, check, naming
 from impray.data.formats.plan import archive, portions
 from impray.spec.errors import DataError
 
 Header = tuple[tuple[int, ...], bool, np.dtype]  # shape, whether in Fortran's order, type
 
 
-def npy(asked: Asked, files: Sequence[File]) -> Opened:
+def npy(asked: FormatRequest, files: Sequence[File]) -> OpenedData:
     inputs, of_labels = files
     array = np.load(inputs.path, mmap_mode="r", allow_pickle=False)
     if not isinstance(array, np.ndarray):
@@ -28,7 +28,7 @@ def npy(asked: Asked, files: Sequence[File]) -> Opened:
     check(asked, array.shape, array.dtype, inputs.shown)
     with naming(of_labels.shown):
         labels = np.load(of_labels.path, allow_pickle=False)
-    return Opened(labels, len(array), _parts(asked, array))
+    return OpenedData(labels, len(array), _parts(asked, array))
 
 
 def look_at_npy(names: Names, places: Sequence[Place]) -> tuple[tuple[int, ...], object]:
@@ -40,12 +40,12 @@ def look_at_npy(names: Names, places: Sequence[Place]) -> tuple[tuple[int, ...],
         return shape, np.lib.format.read_array(file, allow_pickle=False)
 
 
-def _parts(asked: Asked, array: np.ndarray) -> Iterator[np.ndarray]:
+def _parts(asked: FormatRequest, array: np.ndarray) -> Iterator[np.ndarray]:
     for part in portions(len(array), asked.inputs):
         yield np.asarray(array[part]).reshape(-1, asked.inputs)
 
 
-def npz(asked: Asked, files: Sequence[File]) -> Opened:
+def npz(asked: FormatRequest, files: Sequence[File]) -> OpenedData:
     (file,) = files
     names = asked.names
     with archive(file) as opened:
@@ -56,7 +56,7 @@ def npz(asked: Asked, files: Sequence[File]) -> Opened:
     shape, fortran, dtype = _member_header(file.path, names.inputs)
     check(asked, shape, dtype, place)
     inputs = _streamed(asked, file) if not fortran else _loaded(asked, file)
-    return Opened(labels, shape[0], inputs, held_out_rows)
+    return OpenedData(labels, shape[0], inputs, held_out_rows)
 
 
 def look_at_npz(names: Names, places: Sequence[Place]) -> tuple[tuple[int, ...], object]:
@@ -89,7 +89,7 @@ def _header(member: Any) -> Header:
     return readers[version](member)
 
 
-def _streamed(asked: Asked, file: File) -> Iterator[np.ndarray]:
+def _streamed(asked: FormatRequest, file: File) -> Iterator[np.ndarray]:
     with zipfile.ZipFile(file.path) as opened, opened.open(f"{asked.names.inputs}.npy") as member:
         shape, _, dtype = _header(member)
         for part in portions(shape[0], asked.inputs):
@@ -99,7 +99,7 @@ def _streamed(asked: Asked, file: File) -> Iterator[np.ndarray]:
             raise ValueError("there are more bytes than the array needs")
 
 
-def _loaded(asked: Asked, file: File) -> Iterator[np.ndarray]:
+def _loaded(asked: FormatRequest, file: File) -> Iterator[np.ndarray]:
     with archive(file) as opened:
         array = opened[asked.names.inputs]
     yield from _parts(asked, array)

@@ -33,7 +33,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Asked:
+class FormatRequest:
     """What one part asks of its file."""
 
     names: Names
@@ -45,7 +45,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedData:
     """One file's labels, and its inputs in portions of any size."""
 
     labels: object
@@ -64,7 +64,7 @@ def naming(shown: str) -> Iterator[None]:
         raise DataError(f"{shown}: cannot be read (truncated?): {reason}") from error
 
 
-def check(asked: Asked, shape: Sequence[int], dtype: np.dtype, place: str) -> None:
+def check(asked: FormatRequest, shape: Sequence[int], dtype: np.dtype, place: str) -> None:
     """Raises: DataError: the inputs have another shape or are no real numbers."""
     wanted = ", ".join(map(str, ("rows", *asked.shape)))
     flat = f" or (rows, {asked.inputs})" if len(asked.shape) > 1 else ""
@@ -77,7 +77,7 @@ def check(asked: Asked, shape: Sequence[int], dtype: np.dtype, place: str) -> No
     refuse(problems)
 
 
-def _channels_last(asked: Asked, shape: Sequence[int]) -> bool:
+def _channels_last(asked: FormatRequest, shape: Sequence[int]) -> bool:
     return len(asked.shape) == 3 and tuple(shape[1:]) == (*asked.shape[1:], asked.shape[0])
 
 

@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from impray.data.formats.files import File, Place
-from impray.data.formats.opened import Asked, Names, Opened, naming
+from impray.data.formats.opened import FormatRequest, Names, OpenedData, naming
 from impray.data.formats.plan import portions
 from impray.spec.errors import DataError
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
-def parquet(asked: Asked, files: Sequence[File]) -> Opened:
+def parquet(asked: FormatRequest, files: Sequence[File]) -> OpenedData:
     (file,) = files
     opened, names, shown = pq.ParquetFile(file.path), asked.names, file.shown
     schema = opened.schema_arrow
@@ -36,7 +36,7 @@ def parquet(asked: Asked, files: Sequence[File]) -> Opened:
     labels = _one_column(opened, names.labels, shown)
     marks = None if names.held_out_rows is None else _one_column(opened, names.held_out_rows, shown)
     read = _of_lists if listed else _of_columns
-    return Opened(labels, opened.metadata.num_rows, read(asked, shown, opened, columns), marks)
+    return OpenedData(labels, opened.metadata.num_rows, read(asked, shown, opened, columns), marks)
 
 
 def look_at_parquet(names: Names, places: Sequence[Place]) -> tuple[tuple[int, ...], object]:
@@ -103,14 +103,14 @@ def _list_length(opened: pq.ParquetFile, name: str, shown: str) -> int:
     raise DataError(f"{shown}: {name}: its first row has no list")
 
 
-def _batches(asked: Asked, opened: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _batches(asked: FormatRequest, opened: pq.ParquetFile, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
     first = 0
     for batch in opened.iter_batches(next(portions(2**62, asked.inputs)).stop, columns=columns, use_threads=False):
         yield first, batch
         first += len(batch)
 
 
-def _of_columns(asked: Asked, shown: str, opened: pq.ParquetFile, columns: list[str]) -> Iterator[np.ndarray]:
+def _of_columns(asked: FormatRequest, shown: str, opened: pq.ParquetFile, columns: list[str]) -> Iterator[np.ndarray]:
     for first, batch in _batches(asked, opened, columns):
         for column in columns:
             if batch.column(column).null_count:
@@ -119,7 +119,7 @@ def _of_columns(asked: Asked, shown: str, opened: pq.ParquetFile, columns: list[
         yield np.stack([batch.column(column).to_numpy(zero_copy_only=False) for column in columns], axis=1)
 
 
-def _of_lists(asked: Asked, shown: str, opened: pq.ParquetFile, columns: list[str]) -> Iterator[np.ndarray]:
+def _of_lists(asked: FormatRequest, shown: str, opened: pq.ParquetFile, columns: list[str]) -> Iterator[np.ndarray]:
     place = f"{shown}: {asked.names.inputs}"
     kind = opened.schema_arrow.field(asked.names.inputs).type
     if not _is_list(kind) or not _is_number(kind.value_type):

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from impray.data.base import remembered
-from impray.data.stored import Stored, open_stored
+from impray.data.stored import ConvertedData, open_stored
 from impray.spec.data import FileData
 from impray.spec.errors import DataError
 
@@ -18,7 +18,7 @@ from impray.spec.errors import DataError
 class Images:
     """The images of the classes kept, in the units of the files."""
 
-    stored: Stored
+    stored: ConvertedData
     kept: Int[np.ndarray, " image"] | None  # rows of the training images kept; None: all
     labels: Int[np.ndarray, " image"]  # of the training images kept, in the order of the files
     held_out: Int[np.ndarray, " held_out_image"]  # rows of the held-out images kept, sorted by class

@@ -17,7 +17,7 @@ from typing import Any
 from impray.results.mlflow import charts
 from impray.results.mlflow.points import DIGITS
 from impray.results.mlflow.store import damages, words
-from impray.results.mlflow.wanted import Wanted, title
+from impray.results.mlflow.wanted import WantedRun, title
 from impray.results.paths import Paths
 
 _ACTIVE = "select run_uuid from runs where lifecycle_stage = 'active' and experiment_id = ?"
@@ -54,7 +54,7 @@ def moved(paths: Paths, sweep: str) -> bool:
         return any(found != here for found in database.execute(query))
 
 
-def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[Wanted], view: str | None) -> str | None:
+def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[WantedRun], view: str | None) -> str | None:
     """What the store holds that is not wanted, or the other way round, after an export; None if all is as wanted.
 
     Args:    view: the page's charts, None where they have no tag.
@@ -112,7 +112,7 @@ def _table(database: sqlite3.Connection, name: str, experiment: str) -> dict[str
 
 
 def _wrong(
-    one: Wanted,
+    one: WantedRun,
     info: tuple[Any, ...],
     tags: dict[str, str],
     params: list[tuple[Any, ...]],

@@ -16,27 +16,27 @@ _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenStore:
     """A store, and a line on why it is this one, where that is not as typed and not in the sweep's folder."""
 
     uri: str | None  # None: the sqlite file of the folder's own
     said: str | None = None
 
 
-def chosen(folder: Place, given: str | None) -> Chosen:
+def chosen(folder: Place, given: str | None) -> ChosenStore:
     """The store that is meant. `given` is what was typed, None where nothing was.
 
     The sqlite file of a sweep in a bucket lies in the user's cache on this machine, as a database cannot lie in a bucket.
     """
     named = os.environ.get(VARIABLE)
     if given is not None:
-        return Chosen(given)
+        return ChosenStore(given)
     if named:
-        return Chosen(named, f"MLflow: {shown(named)} ({VARIABLE} says so)")
+        return ChosenStore(named, f"MLflow: {shown(named)} ({VARIABLE} says so)")
     paths = Paths(folder)
     if paths.store.local is None:
-        return Chosen(None, f"MLflow: {paths.mlflow} (of this machine; for all to see: --mlflow or {VARIABLE})")
-    return Chosen(None)
+        return ChosenStore(None, f"MLflow: {paths.mlflow} (of this machine; for all to see: --mlflow or {VARIABLE})")
+    return ChosenStore(None)
 
 
 def problems(given: str | None) -> list[Problem]:

@@ -22,7 +22,7 @@ from impray.results.mlflow.chosen import is_server
 from impray.results.mlflow.identity import identity
 from impray.results.mlflow.points import Point, group_of
 from impray.results.mlflow.store import leftovers
-from impray.results.mlflow.wanted import Wanted, title
+from impray.results.mlflow.wanted import WantedRun, title
 from impray.results.paths import Paths
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class View:
             self.client.delete_run(run.info.run_id)
         self.runs = {}
 
-    def put(self, wanted: Wanted, tags: Mapping[str, str] | None = None) -> tuple[Run, int]:
+    def put(self, wanted: WantedRun, tags: Mapping[str, str] | None = None) -> tuple[Run, int]:
         """Bring a run to what is wanted; the run as it was found or made, and the number of points added."""
         tags = {**wanted.tags, **(tags or {}), "impray.sweep": self.sweep}
         run, news = self.runs.get(wanted.trial), wanted.points
@@ -131,7 +131,7 @@ class View:
         self._log(run, wanted, tags, news)
         return run, len(news)
 
-    def _log(self, run: Run, wanted: Wanted, tags: Mapping[str, str], news: Points) -> None:
+    def _log(self, run: Run, wanted: WantedRun, tags: Mapping[str, str], news: Points) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         id, tags = run.info.run_id, {**tags, "impray.exported": _exported(wanted.points)}
@@ -146,7 +146,7 @@ class View:
         elif wanted.end is None and run.info.status != wanted.status:
             self.client.update_run(id, wanted.status)
 
-    def _lacking(self, run: Run, wanted: Wanted) -> dict[Point, tuple[float, int]] | None:
+    def _lacking(self, run: Run, wanted: WantedRun) -> dict[Point, tuple[float, int]] | None:
         """Points that the run does not have yet; None if it has something that cannot be changed and is not wanted."""
         if any(wanted.params.get(key) != value for key, value in run.data.params.items()):
             return None

@@ -26,7 +26,7 @@ PARAM_LENGTH = 500
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedRun:
     """One run as it should be; times in ms. `trial` is None for the sweep's own run."""
 
     trial: str | None
@@ -38,7 +38,7 @@ class Wanted:
     points: dict[Point, tuple[float, int]] = field(default_factory=dict)  # -> value, timestamp
 
 
-def runs(paths: Paths, sweep: Sweep) -> list[Wanted]:
+def runs(paths: Paths, sweep: Sweep) -> list[WantedRun]:
     """The sweep's own run, then one per trial in the order of their numbers.
 
     Raises:  DataError: a table cannot be read.
@@ -57,7 +57,7 @@ def title(paths: Paths) -> str:
     return paths.store.name
 
 
-def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
+def _parent(paths: Paths, sweep: Sweep, children: list[WantedRun]) -> WantedRun:
     ends = [child.end for child in children if child.end is not None]
     over = bool(children) and len(ends) == len(children)
     found = [child.tags["impray.status"] for child in children]
@@ -77,7 +77,7 @@ def _parent(paths: Paths, sweep: Sweep, children: list[Wanted]) -> Wanted:
         f"space.{path}": _text(json.loads(sweep.search.model_dump_json())["space"][path]) for path in sweep.search.space
     }
     status = ("FAILED" if "failed" in found else "FINISHED") if over else "RUNNING"
-    return Wanted(None, start, max(ends) if over else None, status, {**_shared_params(sweep), **params}, tags)
+    return WantedRun(None, start, max(ends) if over else None, status, {**_shared_params(sweep), **params}, tags)
 
 
 def _findings(paths: Paths) -> dict[str, str]:
@@ -103,7 +103,7 @@ def _seeds(sweep: Sweep) -> str:
     return _text(len(sweep.seeds) if counted else sweep.seeds)
 
 
-def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
+def _children(paths: Paths, sweep: Sweep) -> list[WantedRun]:
     """One run per row of the table `trials`, in the order of their numbers."""
     axes = tables.axes_of(paths)
     points, first = round_points(paths, sweep)
@@ -127,7 +127,7 @@ def _children(paths: Paths, sweep: Sweep) -> list[Wanted]:
         start, end = min(written, first.get(row["trial"], written)), None if status == "RUNNING" else written
         params = {**_trial_params(row, axes), **_shared_params(sweep)}
         metrics = points.get(row["trial"], {}) | of_goals.get(row["trial"], {})
-        wanted.append(Wanted(row["trial"], start, end, status, params, tags, metrics))
+        wanted.append(WantedRun(row["trial"], start, end, status, params, tags, metrics))
     return wanted
 
 

@@ -54,7 +54,7 @@ class Folder(Store):
         return files.create(self._path(key), content)
 
     def files(self, folder: str, starts: Sequence[str] = ("",)) -> list[File]:
-        # Listed, not matched as a pattern: a name may hold a pattern's characters.
+        # PackQueue, not matched as a pattern: a name may hold a pattern's characters.
         wanted = tuple(starts)
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._path(folder)) as found:
             names = [entry.name for entry in found if entry.name.startswith(wanted)]

@@ -20,14 +20,14 @@ from impray.service.doctor.needs import Needs, needs
 from impray.spec.errors import ImprayError
 from impray.spec.sweep import Sweep
 
-__all__ = ["LEVELS", "Asked", "Check", "Finding", "Level", "examine", "run"]
+__all__ = ["LEVELS", "DoctorRequest", "Check", "Finding", "Level", "examine", "run"]
 
 QUICK_S, SERVICE_S, NEEDS_S = 10.0, 15.0, 40.0
 KNOWN_S = 10.0  # for reading what is done; more is not worth the wait
 
 
 @dataclass(frozen=True)
-class Asked:
+class DoctorRequest:
     """What `impray doctor` was asked: what a sweep would be started with."""
 
     out: Place = "runs"
@@ -49,7 +49,7 @@ class Check:
     told: queue.Queue[Finding | None] = field(default_factory=queue.Queue)
 
 
-def examine(asked: Asked, doing: Callable[[str], None] = lambda what: None) -> Iterator[Finding]:
+def examine(asked: DoctorRequest, doing: Callable[[str], None] = lambda what: None) -> Iterator[Finding]:
     """Findings, as they become known.
 
     Args:    doing: hears what is waited for.
@@ -57,7 +57,7 @@ def examine(asked: Asked, doing: Callable[[str], None] = lambda what: None) -> I
     return run(checks(asked), doing)
 
 
-def checks(asked: Asked) -> list[Check]:
+def checks(asked: DoctorRequest) -> list[Check]:
     """What is looked at, in the order in which it is told."""
     if asked.address is not None and asked.address.startswith(("http://", "https://")):
         return [
@@ -114,7 +114,7 @@ def _worked(check: Check) -> None:
 # -- what the sweep needs ---------------------------------------------------------------------------------------------
 
 
-def _needs(asked: Asked) -> Needs | None:
+def _needs(asked: DoctorRequest) -> Needs | None:
     """Of what is left to do; of all of it where the folder's tables cannot be read (the sweep will say why)."""
     if asked.sweep is None:
         return None
@@ -128,7 +128,7 @@ def _needs(asked: Asked) -> Needs | None:
     return needs(asked.sweep, done, slots)
 
 
-def _room(asked: Asked) -> Iterator[Finding]:
+def _room(asked: DoctorRequest) -> Iterator[Finding]:
     """The disk of the results against what they will take. A bucket has room."""
     needed = _needs(asked)
     assert needed is not None
@@ -149,6 +149,6 @@ def _room(asked: Asked) -> Iterator[Finding]:
         yield ok("disk", value)
 
 
-def _remote(asked: Asked) -> Iterator[Finding]:
+def _remote(asked: DoctorRequest) -> Iterator[Finding]:
     out = str(asked.out) if asked.given else None
     return remote.cluster(asked.address or "", out, asked.mlflow, asked.name, asked.text)

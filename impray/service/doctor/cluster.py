@@ -104,7 +104,7 @@ def cluster(address: str | None, out: Place, needed: Needs | None) -> Iterator[F
                 yield from nodes.judged(resources, said, needed)
             elif stage == "storage":
                 tidy = True
-                yield from storage.judged(storage.Told(**said), out)
+                yield from storage.judged(storage.Answer(**said), out)
             else:
                 yield wrong("Ray", f"asking it ended early: {said}", f"ray status{_at(address)} may say more")
         if not tidy:  # no Ray to ask: what can be seen from here is seen

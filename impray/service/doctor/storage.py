@@ -147,7 +147,7 @@ def nearest(place: str) -> str:
 def _reached(place: str) -> float:
     """How far the service's clock is ahead of this one, in seconds.
 
-    Raises:  OSError: nobody answers, or there is no such bucket. Asked first, because a store tries again for a minute.
+    Raises:  OSError: nobody answers, or there is no such bucket. DoctorRequest first, because a store tries again for a minute.
     """
     bucket = place.partition("://")[2].partition("/")[0]
     asked = urllib.request.Request(f"{endpoint(place).rstrip('/')}/{bucket}", method="HEAD")
@@ -184,7 +184,7 @@ Ask = Callable[[str, Mapping[str, tuple]], Mapping[str, dict[str, Any]]]
 
 
 @dataclass
-class Told:
+class Answer:
     """What the machines answered, by machine; `here` is one of them."""
 
     writes: dict[str, dict[str, Any]]
@@ -198,9 +198,9 @@ class Told:
         return [name for name, answer in self.writes.items() if "error" not in answer]
 
 
-def tried(place: str, machines: Sequence[str], ask: Ask) -> Told:
+def tried(place: str, machines: Sequence[str], ask: Ask) -> Answer:
     """All steps, each on all machines at once; those that cannot write are asked no more. Leaves nothing behind."""
-    told = Told(dict(ask("write", {name: (place, name) for name in machines})))
+    told = Answer(dict(ask("write", {name: (place, name) for name in machines})))
     writers = told.writers
     try:
         told.seen = dict(ask("seen", {name: (place, writers) for name in writers}))
@@ -220,7 +220,7 @@ def tried(place: str, machines: Sequence[str], ask: Ask) -> Told:
     return told
 
 
-def judged(told: Told, out: str) -> list[Finding]:
+def judged(told: Answer, out: str) -> list[Finding]:
     """What the answers mean for sweeps in `out`."""
     found = _written(told, out)
     writers, bucket = told.writers, in_bucket(out)
@@ -251,7 +251,7 @@ def _who(machines: list[str]) -> str:
     return " and ".join(parts)
 
 
-def _written(told: Told, out: str) -> list[Finding]:
+def _written(told: Answer, out: str) -> list[Finding]:
     found = []
     reasons: dict[str, list[str]] = {}
     for name, answer in told.writes.items():
@@ -278,7 +278,7 @@ def _written(told: Told, out: str) -> list[Finding]:
     return found
 
 
-def _exclusive(told: Told) -> list[Finding]:
+def _exclusive(told: Answer) -> list[Finding]:
     """Of several that create one file exactly one may win, and no file may be read in part."""
     mend = "leases do not hold there: choose another --out, such as s3://bucket/runs"
     won = [name for name, answer in told.creates.items() if answer.get("won")]
@@ -297,7 +297,7 @@ def _exclusive(told: Told) -> list[Finding]:
     return found
 
 
-def _locks(told: Told) -> Finding:
+def _locks(told: Answer) -> Finding:
     held = {name: answer.get("held") for name, answer in told.locks.items()}
     here, others = held.get(HERE), [value for name, value in held.items() if name != HERE]
     if here is None or any(value is None for value in others):

@@ -20,7 +20,7 @@ from impray.spec.errors import LineagesEnded, StorageError
 from impray.spec.pack import Pack
 from impray.spec.plugins.joined import receive
 from impray.spec.plugins.loading import PluginError
-from impray.spec.search import Reading
+from impray.spec.search import Criterion
 
 
 class PackTrainable(tune.Trainable):
@@ -40,7 +40,7 @@ class PackTrainable(tune.Trainable):
 
     def _open(self, config: Mapping[str, Any]) -> None:
         self.store, self.epoch = opened(config["store"]), config["epoch"]
-        self.stop_early = Reading.model_validate(config["stop_early"]) if config["stop_early"] else None
+        self.stop_early = Criterion.model_validate(config["stop_early"]) if config["stop_early"] else None
         self.unusable = ""
         try:
             receive(config["plugins"])

@@ -180,7 +180,7 @@ def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
     from ray import tune
 
     from impray.service.ray.actor import PackTrainable
-    from impray.service.ray.search import RETRIES, Telling
+    from impray.service.ray.search import RETRIES, Announcer
 
     sweep = work.sweep
     # With a searcher Tune has one trial waiting at a time. Where a round takes less than an actor's start, the actor that
@@ -207,7 +207,7 @@ def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[Telling(searcher, searcher.events)],
+            callbacks=[Announcer(searcher, searcher.events)],
         ),
     )
     tuner.fit()

@@ -89,7 +89,7 @@ class PackSearcher(Searcher):
         return (Searcher, ())
 
 
-class Telling(Callback):
+class Announcer(Callback):
     """Tells the events what Tune sees."""
 
     def __init__(self, searcher: PackSearcher, events: Events) -> None:

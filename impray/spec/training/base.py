@@ -73,7 +73,7 @@ class StepsSpec(TrainingSpec):
 
     def _optimizer_words(self) -> str:
         """`sgd, learning rate 0.1`."""
-        raise NotImplementedError
+        return str(getattr(self, "optimizer", type(self).__name__))
 
     def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
         for field, right in self.schedule.impossible(self.steps):

@@ -109,7 +109,7 @@ def test_needs_are_what_a_sweep_then_takes(tmp_path):
     assert 0.9 * took < needed.checkpoints < 1.1 * took
     assert needed.lineages == 2 * 3 * 3
     # What is done needs nothing.
-    asked = doctor.Asked(str(tmp_path / "runs"), sweep=tiny_sweep(**document), name="tiny")
+    asked = doctor.DoctorRequest(str(tmp_path / "runs"), sweep=tiny_sweep(**document), name="tiny")
     left = doctor._needs(asked)
     assert left is not None and left.lineages == 0 and left.checkpoints == 0
 
@@ -126,5 +126,5 @@ def test_a_disk_too_small_for_the_sweep_is_told(tmp_path, monkeypatch, free, lev
     real = os.statvfs(tmp_path)
     faked = os.statvfs_result((4096, 4096, free // 4096, free // 4096, free // 4096, *tuple(real)[5:]))
     monkeypatch.setattr(os, "statvfs", lambda path: faked)
-    found = list(doctor._room(doctor.Asked(str(tmp_path), sweep=tiny_sweep(), name="tiny")))
+    found = list(doctor._room(doctor.DoctorRequest(str(tmp_path), sweep=tiny_sweep(), name="tiny")))
     assert levels(found, "disk") == [level] and mended(found)

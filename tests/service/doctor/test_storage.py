@@ -62,7 +62,7 @@ def test_a_node_that_cannot_write_is_told(tmp_path):
 
 def test_a_store_that_two_can_win_at_or_that_tears_files_is_told():
     written = {"seconds": 0.01, "existed": None}
-    told = storage.Told({"here": written, "a": written}, {"here": {"missing": []}, "a": {"missing": []}})
+    told = storage.Answer({"here": written, "a": written}, {"here": {"missing": []}, "a": {"missing": []}})
     told.creates, told.replaces = {"here": {"won": True}, "a": {"won": True}}, {"here": {"torn": 0}, "a": {"torn": 3}}
     told.locks = {"here": {"held": True}, "a": {"held": True}}
     found = storage.judged(told, "/runs")
@@ -72,7 +72,7 @@ def test_a_store_that_two_can_win_at_or_that_tears_files_is_told():
 
 @pytest.mark.parametrize(("ahead", "levels_told"), [(0.6, []), (-5.0, ["warn"]), (400.0, ["wrong"])])
 def test_a_clock_that_is_off_from_the_stores(ahead, levels_told):
-    told = storage.Told({"here": {"seconds": 0.01, "existed": None, "ahead_s": ahead}}, {"here": {"missing": []}})
+    told = storage.Answer({"here": {"seconds": 0.01, "existed": None, "ahead_s": ahead}}, {"here": {"missing": []}})
     assert levels(storage.judged(told, "s3://b/runs"), "clock") == levels_told
 
 
