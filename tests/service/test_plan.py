@@ -7,7 +7,7 @@ from conftest import tiny_sweep
 
 from impray.results.ledger import Fates, Ledger, Measured, Round
 from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
-from impray.service.proposals import DoctorRequest, EarlierTrial, PackQueue
+from impray.service.proposals import OptunaQueue, EarlierTrial, PackQueue
 from impray.spec.base import canonical
 from impray.spec.trial import Trial
 
@@ -100,7 +100,7 @@ SEARCH = {
 
 def asked(sweep, earlier=(), values=None):
     seen = []
-    proposals = DoctorRequest(
+    proposals = OptunaQueue(
         sweep, NOTHING, axis_types(sweep), earlier, values or (lambda t: [t.trial.prune.fraction, 1.0]), seen.append
     )
     return proposals, seen

@@ -33,6 +33,12 @@ class FixedData:
     def batch(self, raw, step):
         return raw["x"][:, step], raw["y"][:, step]
 
+    def whole(self, net):
+        return self.x[net].flatten(0, 1), self.y[net].flatten()
+
+    def truth(self, net):
+        return {}
+
     def of(self, nets):
         return FixedData(self.x[nets].clone(), self.y[nets].clone(), self.block)
 

@@ -92,7 +92,7 @@ def test_blocks_run_from_static_buffers_equal_steps_run_one_by_one(monkeypatch, 
     assert [w.category for w in caught] == ([] if able else [RuntimeWarning])
 
 
-class DoctorRequest(TorchDispatchMode):
+class HostCalls(TorchDispatchMode):
     """Notes operations that read a tensor on the host, or bring a number of the host to the device."""
 
     def __init__(self):
@@ -114,10 +114,10 @@ def test_a_step_neither_asks_the_host_nor_is_told_by_it(kind, schedule):
     specs = [kind(batch=6, steps=5, schedule=schedule, weight_decay=decay) for decay in (0.0, 0.1)]
     with torch.no_grad():
         pack = Groups(MlpEngine, arch, specs, params, masks, 0, 5)
-        with DoctorRequest() as asked:
+        with HostCalls() as asked:
             pack.step(data.x[:, 0], data.y[:, 0])
             pack.step(data.x[:, 1], data.y[:, 1])
         assert asked.seen == set()
-        with DoctorRequest() as asked:
+        with HostCalls() as asked:
             assert torch.ones(1).item() and torch.tensor(1.0) is not None
         assert asked.seen == {"_local_scalar_dense", "lift_fresh"}  # the means of asking are seen
