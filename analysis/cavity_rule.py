@@ -39,8 +39,8 @@ H = "H* of Redman et al. (2025), section 3.3"
 def score(name, column):
     """Of the first layer's weights whose fate is the next round."""
 
-    def rows(of):
-        following = of.rows("fates", ["fate", column], layer=1).filter(col("fate") == col("round") + 1)
+    def rows(results):
+        following = results.rows("fates", ["fate", column], layer=1).filter(col("fate") == col("round") + 1)
         return following.select("lineage", "round", col(column).alias("value"))
 
     return Quantity(name, f"cavity score x N_W\nof what goes next\n({name.split()[0]})", "", "higher", make=rows)
@@ -50,20 +50,24 @@ MEAN, MEDIAN = score("mean score", "cavity_scaled_mean"), score("median score", 
 HALF = score("mean score from half of the inputs", "cavity_half_scaled_mean")
 
 
-def with_chance(of):
+def with_chance(results):
     chance = (
-        of.values(OVERLAP_BY_CHANCE, EVERY).filter(METHODS["cavity"]).with_columns(pl.lit("chance").alias("method"))
+        results.values(OVERLAP_BY_CHANCE, EVERY)
+        .filter(METHODS["cavity"])
+        .with_columns(pl.lit("chance").alias("method"))
     )
-    return pl.concat([of.values(OVERLAP, EVERY), chance])
+    return pl.concat([results.values(OVERLAP, EVERY), chance])
 
 
-def means(of):
+def means(results):
     parts = {"all inputs": MEAN, "half of them": HALF}
-    return pl.concat([of.values(each, EVERY).with_columns(pl.lit(name).alias("from")) for name, each in parts.items()])
+    return pl.concat(
+        [results.values(quantity, EVERY).with_columns(pl.lit(name).alias("from")) for name, quantity in parts.items()]
+    )
 
 
 def compared(quantity, left, than, side, **more):
-    of, other = (METHODS[name] & SIDES[side] for name in (left, than))
+    left_rows, than_rows = (METHODS[name] & SIDES[side] for name in (left, than))
     margin = MARGINS.get(quantity.name)
     alike = margin and (left, than, side) in LIKE
     comparative = quantity.comparative
@@ -73,7 +77,7 @@ def compared(quantity, left, than, side, **more):
         "source": H,
         "question": f"{quantity.name}, {side}",
     }
-    return (Same if alike else More)(quantity=quantity, left=of, than=other, margin=margin, **shared | more)
+    return (Same if alike else More)(quantity=quantity, left=left_rows, than=than_rows, margin=margin, **shared | more)
 
 
 def orders(quantity):
@@ -93,10 +97,10 @@ def positive(quantity):
     return Level(quantity=quantity, left=left, above=0.0, each="method", at=EVERY, says=says, **shared)
 
 
-def of_rule(of):
-    if "cavity" not in of.lineages["method"]:
+def of_rule(results):
+    if "cavity" not in results.lineages["method"]:
         raise NotMeasured("needs the method cavity")
-    return of
+    return results
 
 
 def panel(quantity, optional=False):

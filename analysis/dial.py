@@ -30,12 +30,14 @@ FIG3 = "Redman et al. (2025), Fig. 3C"
 def settings(quantity):
     """imp's rows with the first two further axes in words, and `score`, the number that is compared."""
 
-    def rows(of):
-        frame = of.values(quantity, AT).filter(imp).with_columns(quantity.compared(col("value")).alias("score"))
-        further = [path for path in of.axes if path != of.axis and frame[path].n_unique() > 1][:2]
+    def rows(results):
+        frame = results.values(quantity, AT).filter(imp).with_columns(quantity.compared(col("value")).alias("score"))
+        further = [path for path in results.axes if path != results.axis and frame[path].n_unique() > 1][:2]
         words = [f"{path} = {label(value)}" for path in further for value in frame[path]]
         names = [words[n * len(frame) : (n + 1) * len(frame)] or [""] * len(frame) for n in (0, 1)]
-        return frame.with_columns(pl.Series(name, each) for name, each in zip(("first", "second"), names, strict=True))
+        return frame.with_columns(
+            pl.Series(name, column) for name, column in zip(("first", "second"), names, strict=True)
+        )
 
     return rows
 
@@ -43,13 +45,13 @@ def settings(quantity):
 def differences(quantity):
     """Per setting and seed imp on the least Gaussian inputs minus imp on the most Gaussian."""
 
-    def rows(of):
-        kept = settings(quantity)(of).filter(col("end") != "")
+    def rows(results):
+        kept = settings(quantity)(results).filter(col("end") != "")
         gap = col("score").filter(least).mean() - col("score").filter(most).mean()
-        found = kept.group_by("first", "second", "setting", "seed", maintain_order=True).agg(gap.alias("value"))
-        if found["value"].is_null().all():
+        gaps = kept.group_by("first", "second", "setting", "seed", maintain_order=True).agg(gap.alias("value"))
+        if gaps["value"].is_null().all():
             raise NotMeasured("needs imp at both ends of an axis of non-Gaussianity")
-        return found.drop_nulls("value").with_columns(place=col("first").str.split(" = ").list.last())
+        return gaps.drop_nulls("value").with_columns(place=col("first").str.split(" = ").list.last())
 
     return rows
 
@@ -57,20 +59,20 @@ def differences(quantity):
 def smallest(quantity):
     """Per seed the difference at the setting where it is the smallest; positive: the same order at every setting."""
     gap = (quantity.sign * col("value")).min().alias("gap")
-    return lambda of: differences(quantity)(of).group_by("seed").agg(gap).sort("seed")
+    return lambda results: differences(quantity)(results).group_by("seed").agg(gap).sort("seed")
 
 
 def course_of(quantity, number):
     """Per seed that has all values of the dial a number of its course: scores from the most to the least Gaussian inputs."""
 
-    def rows(of):
-        frame = settings(quantity)(of).drop_nulls("score")
-        if not frame["end"].is_in([LEAST]).any() or frame[of.axis].n_unique() < 3:
+    def rows(results):
+        frame = settings(quantity)(results).drop_nulls("score")
+        if not frame["end"].is_in([LEAST]).any() or frame[results.axis].n_unique() < 3:
             raise NotMeasured("needs three values or more of an axis with a Gaussian end")
-        points = frame.group_by("seed", of.axis).agg(col("score").mean())
-        points = points.sort(of.axis, descending=of.axis == BLEND)
+        points = frame.group_by("seed", results.axis).agg(col("score").mean())
+        points = points.sort(results.axis, descending=results.axis == BLEND)
         lines = points.group_by("seed").agg("score").sort("seed")
-        lines = lines.filter(col("score").list.len() == points[of.axis].n_unique())
+        lines = lines.filter(col("score").list.len() == points[results.axis].n_unique())
         return lines.select(
             "seed", gap=pl.Series([number(np.array(line)) for line in lines["score"]], dtype=pl.Float64)
         )
@@ -84,43 +86,43 @@ def effects(quantity):
     The smallest fraction minus the largest, of other axes the last value minus the first.
     """
 
-    def rows(of):
-        frame = settings(quantity)(of).filter(least)
-        others = [path for path in of.axes if path != of.axis and frame[path].n_unique() > 1]
-        found = []
+    def rows(results):
+        frame = settings(quantity)(results).filter(least)
+        others = [path for path in results.axes if path != results.axis and frame[path].n_unique() > 1]
+        parts = []
         for path in others:
             values = sorted(set(frame[path]), reverse=path == "prune.fraction")
             keys = ["seed", *(other for other in others if other != path)]
             sides = [frame.filter(col(path) == value).select(*keys, "score") for value in (values[-1], values[0])]
             both = sides[0].join(sides[1], on=keys).with_columns(gap=col("score") - col("score_right"))
             words = pl.lit(f"{path} {label(values[-1])} instead of {label(values[0])}")
-            found.append(both.group_by("seed").agg(col("gap").mean()).sort("seed").with_columns(words=words))
-        return pl.concat(found) if found else pl.DataFrame(schema=["seed", "gap", "words"])
+            parts.append(both.group_by("seed").agg(col("gap").mean()).sort("seed").with_columns(words=words))
+        return pl.concat(parts) if parts else pl.DataFrame(schema=["seed", "gap", "words"])
 
     return rows
 
 
-def told(of):
+def told(results):
     """Where rows were read, and how many pairs of setting and seed stand behind a count of seeds."""
-    rows = of.at(AT)
+    rows = results.at(AT)
     low, high = (100 * share for share in (rows["density"].min(), rows["density"].max()))
     unequal = ": not one density, and part of what differs between settings is that" * (high > 1.05 * low)
-    found = [f"Read with {low:.3g} to {high:.3g} % of the weights left{unequal}."]
-    for quantity in (WIDTH, CLUSTERING) if (of.lineages["end"] != "").any() else ():
-        gaps = differences(quantity)(of)
+    sentences = [f"Read with {low:.3g} to {high:.3g} % of the weights left{unequal}."]
+    for quantity in (WIDTH, CLUSTERING) if (results.lineages["end"] != "").any() else ():
+        gaps = differences(quantity)(results)
         pairs = f"{(quantity.sign * gaps['value'] > 0).sum()} of {len(gaps)} pairs"
         where = f"{gaps['seed'].n_unique()} seeds at {gaps['setting'].n_unique()} settings of one set of inputs"
-        found.append(f"imp is {quantity.comparative} at the least Gaussian end in {pairs}: {where}.")
-    return found
+        sentences.append(f"imp is {quantity.comparative} at the least Gaussian end in {pairs}: {where}.")
+    return sentences
 
 
-def said(quantity, says, question, **more):
+def claim_words(quantity, says, question, **more):
     """What all claims on a quantity have; "more" becomes its comparative."""
     return {"says": says.replace("more", quantity.comparative, 1), "question": f"{quantity.name}: {question}", **more}
 
 
 def order(quantity, left, than, says, question, **more):
-    shared = said(quantity, says, question, **more)
+    shared = claim_words(quantity, says, question, **more)
     return More(quantity=quantity, left=left, than=than, at=AT, by=("setting",), **shared)
 
 
@@ -142,7 +144,10 @@ def course(quantity):
         "At every step of the dial imp is more on the less Gaussian inputs (smallest step)": lambda line: (sign * np.diff(line)).min(),
         "Beyond its first step too the dial makes imp more": lambda line: sign * (line[-2] - line[0]),
     }  # fmt: skip
-    return [Gaps(frame=course_of(quantity, number), **said(quantity, says, "dial")) for says, number in numbers.items()]
+    return [
+        Gaps(frame=course_of(quantity, number), **claim_words(quantity, says, "dial"))
+        for says, number in numbers.items()
+    ]
 
 
 def methods(quantity):
@@ -157,10 +162,12 @@ def methods(quantity):
 def compared(quantity):
     """imp between the ends over all settings, the methods, and what a further axis does."""
     inputs, unit = "on the least Gaussian inputs", quantity.unit
-    everywhere = said(
+    everywhere = claim_words(
         quantity, f"At every setting imp is more {inputs} than on the most (smallest difference)", "settings"
     )
-    further = said(quantity, f"With {{each}} imp is more {inputs}", "further axes", each="words", sign=quantity.sign)
+    further = claim_words(
+        quantity, f"With {{each}} imp is more {inputs}", "further axes", each="words", sign=quantity.sign
+    )
     return [
         order(quantity, imp & least, imp & most, f"In the mean of all settings imp is more {inputs} than on the most", "settings"),
         Gaps(frame=smallest(quantity), unit=unit, **everywhere),
@@ -169,9 +176,9 @@ def compared(quantity):
     ]  # fmt: skip
 
 
-def panel(quantity, of, **more):
+def panel(quantity, rows, **more):
     optional = quantity in (SPREAD, PIECES)
-    return Panel(of=of, at=AT, mark=dots, label=quantity.label, optional=optional, height=1.8, **more)
+    return Panel(of=rows, at=AT, mark=dots, label=quantity.label, optional=optional, height=1.8, **more)
 
 
 def of_settings(quantity):

@@ -24,22 +24,22 @@ from impray.theory.statistics import front, ranks, spearman
 MOST_AXES = 3
 
 
-def asked(of):
+def asked(results):
     """The sweep's goals.
 
     Raises:  NotMeasured: there are none, or --round asks for another place.
     """
-    if of.sweep is None or not of.sweep.search.goals:
+    if results.sweep is None or not results.sweep.search.goals:
         raise NotMeasured("this sweep has no goals (search.goals in sweep.yaml)")
-    if of.round is not None:
+    if results.round is not None:
         raise NotMeasured("goals are read at the round or density that the sweep names, not at --round")
-    return of.sweep.search.goals
+    return results.sweep.search.goals
 
 
-def trials(of):
+def trials(results):
     """A row per trial: axes, `goal 1` ... (null unless done with a finite number), `status`, `best` (on the front), `so_far` in goal 1."""
-    wanted, beside = asked(of), set(of.trials) - set(of.lineages["trial"])
-    frame = tables.scan("trials", of.place).sort("number").collect().filter(~col("trial").is_in(beside))
+    wanted, beside = asked(results), set(results.trials) - set(results.lineages["trial"])
+    frame = tables.scan("trials", results.place).sort("number").collect().filter(~col("trial").is_in(beside))
     named = [f"goal {place}" for place in range(1, len(wanted) + 1)]
     is_done, whole = col("status") == "done", col("goals").list.len() == len(wanted)
     numbers = [col("goals").list.get(n, null_on_oob=True).cast(pl.Float64) for n in range(len(wanted))]
@@ -58,105 +58,108 @@ def trials(of):
                               pl.when(lacks).then(pl.lit("undefined")).otherwise("status").alias("status"))  # fmt: skip
 
 
-def links(of, goal):
+def links(results, goal):
     """(axis, rank correlation, trials) of a goal with every axis that has an order, the strongest first; NaN ones left out."""
-    frame = trials(of)
-    pairs = {path: frame.drop_nulls([goal, path]) for path in of.axes if of.axes[path] in ("int", "float")}
-    found = [
+    frame = trials(results)
+    pairs = {path: frame.drop_nulls([goal, path]) for path in results.axes if results.axes[path] in ("int", "float")}
+    correlations = [
         (path, spearman(known[path].to_numpy(), known[goal].to_numpy()), len(known)) for path, known in pairs.items()
     ]
-    return sorted((link for link in found if not math.isnan(link[1])), key=lambda link: -abs(link[1]))
+    return sorted((link for link in correlations if not math.isnan(link[1])), key=lambda link: -abs(link[1]))
 
 
 def of_axes(place):
     """What each trial adds to the size of the rank correlation of a goal with every axis that has an order."""
 
-    def rows(of):
-        if place > len(asked(of)):
+    def rows(results):
+        if place > len(asked(results)):
             raise NotMeasured("one goal only")
-        frame, words, goal, found = trials(of), goals.label(asked(of)[place - 1]), f"goal {place}", []
-        for path, rho, _ in links(of, goal):
+        frame, words, goal, parts = trials(results), goals.label(asked(results)[place - 1]), f"goal {place}", []
+        for path, rho, _ in links(results, goal):
             known = frame.drop_nulls([goal, path])
-            said = pl.lit(f"{words} {'rises' if rho > 0 else 'falls'} with {path}")
+            sentence = pl.lit(f"{words} {'rises' if rho > 0 else 'falls'} with {path}")
             added, p = ranks(known[path].to_numpy(), known[goal].to_numpy())
-            found.append(known.select("number", words=said, gap=pl.Series(np.sign(rho) * added), p=pl.lit(p)))
-        return pl.concat(found) if found else pl.DataFrame(schema={"words": pl.String, "gap": pl.Float64})
+            parts.append(known.select("number", words=sentence, gap=pl.Series(np.sign(rho) * added), p=pl.lit(p)))
+        return pl.concat(parts) if parts else pl.DataFrame(schema={"words": pl.String, "gap": pl.Float64})
 
     return rows
 
 
-def conflict(of):
+def conflict(results):
     """What each trial adds to the rank correlation of the first two goals, both turned so that smaller is better."""
-    if len(asked(of)) < 2:
+    if len(asked(results)) < 2:
         raise NotMeasured("one goal only")
-    known = trials(of).drop_nulls(["goal 1", "goal 2"])
-    sign = 1 if asked(of)[0].direction == asked(of)[1].direction else -1
+    known = trials(results).drop_nulls(["goal 1", "goal 2"])
+    sign = 1 if asked(results)[0].direction == asked(results)[1].direction else -1
     added, p = ranks(known["goal 1"].to_numpy(), known["goal 2"].to_numpy())
     return known.select("number", gap=pl.Series(sign * added), p=pl.lit(p))
 
 
-def scale(of, path):
-    axis = of.sweep.search.space.get(path)
-    found = positions(trials(of)[path].to_list())[2]
-    return ("log" if axis.log else "linear") if isinstance(axis, Range) and found != "names" else found
+def scale(results, path):
+    axis = results.sweep.search.space.get(path)
+    by_values = positions(trials(results)[path].to_list())[2]
+    return ("log" if axis.log else "linear") if isinstance(axis, Range) and by_values != "names" else by_values
 
 
-def shaded(of):
+def shaded(results):
     """The trials with `shade`, where they are on the axis that goes most with the first goal."""
-    frame, strongest = trials(of), links(of, "goal 1")[:1]
+    frame, strongest = trials(results), links(results, "goal 1")[:1]
     shade = pl.lit(None, dtype=pl.Float64)
     for path, _, _ in strongest:
-        at = col(path).log() if scale(of, path) == "log" else col(path)
+        at = col(path).log() if scale(results, path) == "log" else col(path)
         shade = (at - at.min()) / (at.max() - at.min())
     return frame.with_columns(shade.alias("shade"), group=pl.lit(f"colour: {strongest[0][0]}" if strongest else ""))
 
 
-def panels(of):
-    wanted = asked(of)[:2]
+def panels(results):
+    wanted = asked(results)[:2]
     words = {f"goal {n}": f"goal {n}: {goals.label(goal)}\n({goal.direction}imise)" for n, goal in enumerate(wanted, 1)}
     shared = {"of": shaded, "mark": scatter}
     if len(wanted) > 1:
-        options = {"named": "number", "join": len(asked(of)) == 2}
+        options = {"named": "number", "join": len(asked(results)) == 2}
         first = Panel(**shared, x="goal 1", y="goal 2", columns="group", label=words["goal 2"], scale="linear", options=options,
                       xlabel=words["goal 1"].replace("\n", " "), where=col("goal 1").is_not_null(), height=3.0)  # fmt: skip
     else:
         first = Panel(**shared, x="number", y="goal 1", columns="group", label=words["goal 1"], scale="linear", height=3.0,
                       options={"named": "number", "line": "so_far"}, xlabel="number of the trial (line: best so far)")  # fmt: skip
-    ordered = [path for path, _, _ in links(of, "goal 1")]
-    shown = [*ordered, *(path for path in of.axes if path not in ordered)][:MOST_AXES]
-    return [first, *(against(of, goal, path, words[goal], shared) for goal in words for path in shown)]
+    ordered = [path for path, _, _ in links(results, "goal 1")]
+    shown = [*ordered, *(path for path in results.axes if path not in ordered)][:MOST_AXES]
+    return [first, *(against(results, goal, path, words[goal], shared) for goal in words for path in shown)]
 
 
-def against(of, goal, path, words, shared):
-    known = [f"rank corr. {rho:+.2f}, n = {n}" for axis, rho, n in links(of, goal) if axis == path]
+def against(results, goal, path, words, shared):
+    known = [f"rank corr. {rho:+.2f}, n = {n}" for axis, rho, n in links(results, goal) if axis == path]
     title = known[0] if known else "no rank correlation"
     short = "\n".join([words.split(":")[0], words.split("\n")[1]])
-    return Panel(**shared, x=path, y=goal, title=title, label=short, scale=scale(of, path), height=1.9)
+    return Panel(**shared, x=path, y=goal, title=title, label=short, scale=scale(results, path), height=1.9)
 
 
-def notes(of):
+def notes(results):
     """Who finished, what the correlations stand on, and where the first goal was read."""
-    frame, search, first = trials(of), of.sweep.search, asked(of)[0]
+    frame, search, first = trials(results), results.sweep.search, asked(results)[0]
     asked_for = search.trials or len(frame)
     counts = ", ".join(
         f"{count} {status}" for status, count in frame["status"].value_counts().sort("status").iter_rows()
     )
-    found = [
-        f"{asked_for} trials asked for: {counts}; {frame['best'].sum()} on the front. Numbers are means over {len(of.sweep.seeds)} seeds."
+    seeds = len(results.sweep.seeds)
+    sentences = [
+        f"{asked_for} trials asked for: {counts}; {frame['best'].sum()} on the front. Numbers are means over {seeds} seeds."
     ]
     if search.algorithm == "optuna":
-        found.append("Optuna chose later trials by the earlier ones: they are no random sample of the space.")
+        sentences.append("Optuna chose later trials by the earlier ones: they are no random sample of the space.")
     if search.stop_early is not None:
-        found.append(
+        sentences.append(
             "Trials that were stopped had been compared at equal rounds, whatever their prune fraction; those left are selected."
         )
     if isinstance(first.at, AtDensity):
-        read = [each.density for each in goals.of_trials(first, of.place, frame.filter(col("status") == "done"))]
-        low, high = (100 * end(share for share in read if share is not None) for end in (min, max))
-        found.append(
+        densities = [
+            read.density for read in goals.of_trials(first, results.place, frame.filter(col("status") == "done"))
+        ]
+        low, high = (100 * end(share for share in densities if share is not None) for end in (min, max))
+        sentences.append(
             f"Goal 1 was read with {low:.3g} to {high:.3g} % of the weights left: rounds step over its density."
         )
-    return found
+    return sentences
 
 
 FIGURE = Figure(

@@ -33,13 +33,13 @@ WAVE = Quantity("sinusoid_distance_mean", "distance from the best wave")
 far = col("natural_excess") <= -NEARLY
 
 
-def wanted(of):
-    return those(of, lambda trial: isinstance(trial.data, Nlgp) and trial.data.gaussian_blend in (0, 1), NEEDS)
+def wanted(results):
+    return those(results, lambda trial: isinstance(trial.data, Nlgp) and trial.data.gaussian_blend in (0, 1), NEEDS)
 
 
-def described(of, rows):
+def described(results, rows):
     """Rows with the gain, the excess kurtosis of the process (not of its clone), and the IPR of random weights."""
-    kinds = [(id, *stimulus(trial.data)) for id, trial in of.trials.items()]
+    kinds = [(id, *stimulus(trial.data)) for id, trial in results.trials.items()]
     kinds = pl.DataFrame(kinds, ["trial", "gain", "at_gain", "natural_excess", "random", "shape"], orient="row")
     rows = rows.with_columns(pl.when(col("side") == CLONE).then(pl.lit(CLONE)).otherwise(pl.lit("")).alias("clone"))
     return rows.join(kinds, on="trial", maintain_order="left").sort("gain", "clone", maintain_order=True)
@@ -51,31 +51,31 @@ def stimulus(data):
 
 
 @once
-def course(of):
+def course(results):
     """A row per net and recorded step: means over units."""
-    rows = of.rows("steps", ["step", "ipr", "loss"], round=0).sort("step")
+    rows = results.rows("steps", ["step", "ipr", "loss"], round=0).sort("step")
     keys = [name for name in rows.columns if name not in ("ipr", "loss")]
-    return described(of, rows.group_by(keys, maintain_order=True).agg(col("ipr", "loss").mean()))
+    return described(results, rows.group_by(keys, maintain_order=True).agg(col("ipr", "loss").mean()))
 
 
 @once
-def ends(of):
+def ends(results):
     """A row per gain and seed: first and last IPR, and distance from a wave, of the process and (with _clone) of its clone."""
     keys = ["at_gain", "natural_excess", "random", "seed"]
-    found = course(of).group_by(*keys, "side", maintain_order=True)
-    found = found.agg(col("ipr").first().alias("first"), col("ipr").last(), col("lineage").first())
+    rows = course(results).group_by(*keys, "side", maintain_order=True)
+    rows = rows.agg(col("ipr").first().alias("first"), col("ipr").last(), col("lineage").first())
     try:
-        wave = of.values(WAVE, DENSE).select("lineage", col("value").alias("wave"))
+        wave = results.values(WAVE, DENSE).select("lineage", col("value").alias("wave"))
     except NotMeasured:
         wave = pl.DataFrame(schema={"lineage": pl.String, "wave": pl.Float64})
-    found = found.join(wave, on="lineage", how="left", maintain_order="left").drop("lineage")
-    process, clone = (found.filter(col("side") == side).drop("side") for side in (NATURAL, CLONE))
+    rows = rows.join(wave, on="lineage", how="left", maintain_order="left").drop("lineage")
+    process, clone = (rows.filter(col("side") == side).drop("side") for side in (NATURAL, CLONE))
     return process.join(clone, on=keys, how="full", suffix="_clone", coalesce=True, maintain_order="left")
 
 
-def fields(of):
+def fields(results):
     """Weights of the first units at some steps, at the middle gain, of the first seed that has them of the process and its clone."""
-    rows = described(of, weights(of).filter(col("unit") < UNITS))
+    rows = described(results, weights(results).filter(col("unit") < UNITS))
     gains = rows["gain"].unique().sort().to_list()
     rows = rows.filter(col("gain") == gains[len(gains) // 2])
     rows = rows.filter(col("side").n_unique().over("seed") == rows["side"].n_unique())
@@ -86,19 +86,19 @@ def fields(of):
     return rows.drop("weights").sort("side", "step", "unit", descending=[True, False, False])
 
 
-def powers(of):
+def powers(results):
     """The share of a field's power in the best single wave, 1 - d^2 at the mean distance d over units."""
-    return described(of, of.values(WAVE, DENSE)).with_columns((1 - col("value") ** 2).alias("value"))
+    return described(results, results.values(WAVE, DENSE)).with_columns((1 - col("value") ** 2).alias("value"))
 
 
 def gaps(gap, where=far):
     """A gap per seed and gain."""
 
-    def made(of):
-        found = ends(of).filter(where).select("seed", "at_gain", gap.alias("gap"))
-        if found["gap"].is_null().all():
+    def made(results):
+        rows = ends(results).filter(where).select("seed", "at_gain", gap.alias("gap"))
+        if rows["gap"].is_null().all():
             raise NotMeasured(f"needs {NEEDS}")
-        return found
+        return rows
 
     return made
 
@@ -123,7 +123,7 @@ FIGURE = Figure(
         over_time(of=course, y="ipr", label="IPR, mean over units\n(dotted: random weights)", yscale="log", reference=noise_ipr(256)),
         over_time(of=course, y="loss", label="held-out loss", yscale="log"),
         by_gain(of=powers, label="share of power in\nthe best single wave"),
-        by_gain(of=lambda of: described(of, of.values(ACCURACY, DENSE)), label="held-out accuracy"),
+        by_gain(of=lambda results: described(results, results.values(ACCURACY, DENSE)), label="held-out accuracy"),
     ],
     claims=[
         claim(says="at {each} the IPR on the process ends above the clone's", question="above", frame=gaps(col("ipr") - col("ipr_clone"))),

@@ -32,9 +32,9 @@ def orders(quantity, optional=False):
     ]  # fmt: skip
 
 
-def change_of_random(of):
+def change_of_random(results):
     """random's kurtosis at the last round minus that at the first, on the least Gaussian inputs."""
-    line = of.values(KURTOSIS, EVERY).filter(random & least).drop_nulls("value").sort("round")
+    line = results.values(KURTOSIS, EVERY).filter(random & least).drop_nulls("value").sort("round")
     if line.is_empty():
         raise NotMeasured("needs random on the least Gaussian inputs")
     change = col("value").last() - col("value").first()

@@ -12,7 +12,7 @@ from impray.figures import Paper, command
 PAPER = Paper(
     name="lufkin2024",
     title="Lufkin, Saxe & Grant (2024)",
-    figures=[each.FIGURE for each in (fig3, fig4, fig5, fig6, fig7, fig8)],
+    figures=[module.FIGURE for module in (fig3, fig4, fig5, fig6, fig7, fig8)],
     setting={
         "data": "Fig. 3: Ising (J 0.3/0.7), NLGP(0.01), Kur(5) (code: ξ 0.3/0.7). Fig. 4: t(3), shell, extreme. Fig. 5: NLGP(g) and Kur(k) "
         "(code: ξ 0.3/0.7). Fig. 6: Kur(10), Kur(4); ICA: Kur(3) (ξ 1/3). Fig. 7: Kur(4) on sigmoid, Kur(30) on ReLU units (code: ξ 1/3). "

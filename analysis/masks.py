@@ -21,10 +21,10 @@ imp, oneshot, random = (col("method") == name for name in ("imp", "oneshot", "ra
 least, most = (col("end") == LEAST) | (col("name").n_unique() == 1), col("end") == MOST  # least: or the only
 
 
-def connected(of):
+def connected(results):
     """Stored image masks of layer 1, of each lineage and round those with the most inputs, in that order."""
     try:
-        frame = of.rows("masks", ["unit", "fan_in", "bits", "shape"], layer=1).filter(col("shape").list.len() >= 2)
+        frame = results.rows("masks", ["unit", "fan_in", "bits", "shape"], layer=1).filter(col("shape").list.len() >= 2)
     except NotMeasured:
         raise NotMeasured("needs the measure masks") from None
     if frame.is_empty():
@@ -33,21 +33,21 @@ def connected(of):
     return ordered.group_by("lineage", "round", maintain_order=True).head(MOST_UNITS)
 
 
-def of_lineages(of):
+def of_lineages(results):
     """Mean of `touching` over those units."""
-    frame = connected(of)
+    frame = connected(results)
     near = [touching(unpacked(bits, tuple(shape))) for bits, shape in frame.select("bits", "shape").iter_rows()]
     frame = frame.with_columns(pl.Series("value", near, dtype=pl.Float64).fill_nan(None))
     return frame.group_by("lineage", "round").agg(col("value").mean())
 
 
-def shown(of):
+def shown(results):
     """The mosaics: both ends, one round, one seed."""
-    frame = connected(of)
+    frame = connected(results)
     frame = frame.filter((col("end") != "") | ~(col("end") != "").any())
     mosaics = pl.struct("name", "method").n_unique()
     full = frame.group_by("round").agg(mosaics.alias("count")).filter(col("count") == frame.select(mosaics).item())
-    wanted = full["round"].max() if of.round is None else of.round
+    wanted = full["round"].max() if results.round is None else results.round
     frame = frame.filter(col("round") == wanted)
     if frame.is_empty():
         raise NotMeasured("methods and inputs have no stored masks at one round; try --round")

@@ -24,7 +24,7 @@ FIGURES = (fig1, fig2, fig3, fig4, fig5, figs1, figs2, figs3, figs4)
 PAPER = Paper(
     name="redman2025",
     title="Redman, Wang, Ingrosso & Goldt (2025), redrawn from this sweep's tables",
-    figures=[each.FIGURE for each in FIGURES],
+    figures=[module.FIGURE for module in FIGURES],
     setting=SETTING,
 )
 

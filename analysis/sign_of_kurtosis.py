@@ -56,18 +56,18 @@ MASKS = (q.CLUSTERING, q.CLUSTERING_EQUAL, q.OF_CEILING, *OLDER, q.SPREAD, q.PIE
 BLEND = "blend with the Gaussian clone"
 
 
-def at_one_round(of):
+def at_one_round(results):
     """All stimuli at the round that most trials have reached, the later one of as many: while a sweep runs they differ."""
-    alive = of.lineages.filter(col("status") != "diverged")
+    alive = results.lineages.filter(col("status") != "diverged")
     usual = alive.group_by("trial").agg(col("last").min())["last"].mode().max()
-    return of.in_round(usual) if of.round is None else of
+    return results.in_round(usual) if results.round is None else results
 
 
 def stimuli(quantity):
     """A quantity at the last round; the Gaussian stimulus, which is both, stands with pointwise and with elliptical ones."""
 
-    def rows(of):
-        frame = of.values(quantity)
+    def rows(results):
+        frame = results.values(quantity)
         twice = frame.filter(gaussian & bool(len(frame.filter(elliptical))))
         twice = twice.with_columns(pl.lit("elliptical").alias(name) for name in ("family", "kind"))
         blends = col("side").str.strip_prefix("blend ").alias(BLEND)
@@ -77,33 +77,33 @@ def stimuli(quantity):
     return rows
 
 
-def dependence(of):
+def dependence(results):
     """Per seed: how much more clustered at negative than at positive excess kurtosis, oneshot minus imp."""
-    frame = of.values(q.CLUSTERING).filter(pointwise & (col("round") >= 2))
+    frame = results.values(q.CLUSTERING).filter(pointwise & (col("round") >= 2))
     rise = col("value").filter(negative).mean() - col("value").filter(positive).mean()
     sides = [frame.filter(method).group_by("seed").agg(rise.alias("gap")) for method in (oneshot, imp)]
     return sides[0].join(sides[1], on="seed", suffix="_imp").sort("seed").select("seed", col("gap") - col("gap_imp"))
 
 
-def classes(of):
+def classes(results):
     """Excess kurtosis of the pixels of every class of the photographs."""
-    frame = of.at(LAST).filter(images & (col("side") == NATURAL)).drop_nulls("input_kurtosis_by_class")
+    frame = results.at(LAST).filter(images & (col("side") == NATURAL)).drop_nulls("input_kurtosis_by_class")
     if frame.is_empty():
         raise NotMeasured("needs the measure inputs, class by class")
     number = pl.int_ranges(col("input_kurtosis_by_class").list.len()).alias("class")
-    each = frame.select(number, col("input_kurtosis_by_class").alias("value")).explode("class", "value")
-    return each.group_by("class").agg(col("value").mean() - 3).sort("class")
+    by_class = frame.select(number, col("input_kurtosis_by_class").alias("value")).explode("class", "value")
+    return by_class.group_by("class").agg(col("value").mean() - 3).sort("class")
 
 
-def change(quantity, method, words, each=False, **more):
+def change(quantity, method, words, one_by_one=False, **more):
     """A method on a side's stimuli, together or one by one, against the same method on their Gaussian stimulus."""
     those, than, source = SIDES[words]
     beside = "their clone" if words == "photographs" else "Gaussian inputs"
-    says = f"{'on {each}' if each else f'with {words}'} {method} is {quantity.comparative} than on {beside}"
-    question = f"{quantity.name} of {method}, {f'{words} one by one' if each else 'four sides'}"
+    says = f"{'on {each}' if one_by_one else f'with {words}'} {method} is {quantity.comparative} than on {beside}"
+    question = f"{quantity.name} of {method}, {f'{words} one by one' if one_by_one else 'four sides'}"
     shared = {
         "margin": MARGINS.get(quantity.name),
-        "each": "name" if each else "",
+        "each": "name" if one_by_one else "",
         "source": source,
         "question": question,
     }
@@ -112,8 +112,8 @@ def change(quantity, method, words, each=False, **more):
     )
 
 
-def changes(quantity, method, each=False, **more):
-    return [change(quantity, method, words, each, **more) for words in SIDES]
+def changes(quantity, method, one_by_one=False, **more):
+    return [change(quantity, method, words, one_by_one, **more) for words in SIDES]
 
 
 def beyond_random(quantity, method):
@@ -130,8 +130,8 @@ def trend(quantity, method, words):
     """The same direction for all families: that of negative excess kurtosis."""
     says = f"over {words} {method} is {quantity.comparative} the lower the excess kurtosis"
     shared = {"source": LUFKIN, "question": f"rank correlation of {quantity.name}", "optional": True}
-    of = METHODS[method] & FAMILIES[words]
-    return Trend(quantity=quantity, left=of, along="excess", sign=-quantity.sign, says=says, **shared)
+    left = METHODS[method] & FAMILIES[words]
+    return Trend(quantity=quantity, left=left, along="excess", sign=-quantity.sign, says=says, **shared)
 
 
 def proxy(words):
@@ -161,23 +161,23 @@ FIGURE = Figure(
     wanted=at_one_round,
     paper="Negative excess kurtosis localises, positive and elliptical inputs do not (Lufkin et al.); photographs do, whose "
           "preactivations have positive excess kurtosis (Redman et al.).",
-    panels=[panel(each) for each in (*MASKS, q.KURTOSIS, MEDIAN_CLASS, q.KURTOSIS_END)],
+    panels=[panel(quantity) for quantity in (*MASKS, q.KURTOSIS, MEDIAN_CLASS, q.KURTOSIS_END)],
     claims=[
         *changes(q.CLUSTERING, "imp"),
         Same(quantity=q.CLUSTERING, left=imp & elliptical, than=imp & gaussian, margin=MARGINS[q.CLUSTERING.name], source=LUFKIN,
              says="with elliptical inputs imp is as clustered as on Gaussian inputs", question="elliptical"),
         *(beyond_random(quantity, method) for quantity in (q.CLUSTERING, *OLDER) for method in METHODS),
-        *changes(q.CLUSTERING, "imp", each=True, optional=True),
+        *changes(q.CLUSTERING, "imp", one_by_one=True, optional=True),
         *changes(q.CLUSTERING, "oneshot", optional=True),
-        *changes(q.CLUSTERING, "oneshot", each=True, optional=True),
+        *changes(q.CLUSTERING, "oneshot", one_by_one=True, optional=True),
         Gaps(frame=dependence, says="from positive to negative excess kurtosis oneshot's clustering rises more than imp's",
              question="dependence", optional=True),
         *changes(q.CLUSTERING_EQUAL, "imp", optional=True),
-        *changes(q.CLUSTERING_EQUAL, "imp", each=True, optional=True),
+        *changes(q.CLUSTERING_EQUAL, "imp", one_by_one=True, optional=True),
         *changes(q.OF_CEILING, "imp", optional=True),
         *(trend(quantity, method, words) for quantity in (q.CLUSTERING, q.WIDTH) for method in METHODS for words in FAMILIES),
         *(proxy(words) for words in FAMILIES),
-        *(each for quantity in OLDER for method in METHODS for each in changes(quantity, method, optional=True)),
+        *(claim for quantity in OLDER for method in METHODS for claim in changes(quantity, method, optional=True)),
         Share(frame=classes, holds=col("value") > 0, what="photograph", source=REDMAN, question="pixels", optional=True,
               says="the photographs' own pixels have positive excess kurtosis"),
     ],

@@ -38,9 +38,9 @@ def claims(quantity, optional=False):
     ]  # fmt: skip
 
 
-def panels(of):
+def panels(results):
     """A facet per setting of further axes, where there are several."""
-    facets = "setting" if of.lineages["setting"].n_unique() > 1 else ""
+    facets = "setting" if results.lineages["setting"].n_unique() > 1 else ""
     drawn = (WIDTH, CLUSTERING, SPREAD, OF_CEILING, PIECES, KURTOSIS)
     optional = (SPREAD, PIECES, OF_CEILING)
     return [Panel(of=q, mark=dots, x=AXIS, columns=facets, optional=q in optional) for q in drawn]

@@ -36,8 +36,8 @@ def orders(quantity, optional=False):
 def change_of_random(quantity):
     """The last round minus the first, of random on the least Gaussian inputs."""
 
-    def rows(of):
-        line = of.values(quantity, EVERY).filter(random & ENDS["least"]).drop_nulls("value").sort("round")
+    def rows(results):
+        line = results.values(quantity, EVERY).filter(random & ENDS["least"]).drop_nulls("value").sort("round")
         if line.is_empty():
             raise NotMeasured("needs random on the least Gaussian inputs")
         change = col("value").last() - col("value").first()

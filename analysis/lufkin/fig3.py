@@ -27,43 +27,47 @@ KINDS = (Ising, Nlgp, Kur)
 TAYLOR, EXACT = "Taylor amplifier", "exact amplifier"
 
 
-def wanted(of: Results) -> Results:
+def wanted(results: Results) -> Results:
     def those_on(*kinds):
-        return those(of, lambda t: is_neuron(t) and isinstance(t.data, kinds) and t.data.gaussian_blend == 0, NEEDS)
+        return those(
+            results, lambda t: is_neuron(t) and isinstance(t.data, kinds) and t.data.gaussian_blend == 0, NEEDS
+        )
 
     those_on(Ising)
     return first_of_each(those_on(*KINDS), lambda trial: KINDS.index(type(trial.data)))
 
 
 @once
-def fields(of: Results) -> pl.DataFrame:
-    return with_theory(of, {TAYLOR: "taylor", EXACT: "exact"})
+def fields(results: Results) -> pl.DataFrame:
+    return with_theory(results, {TAYLOR: "taylor", EXACT: "exact"})
 
 
 @once
-def ends(of: Results) -> pl.DataFrame:
+def ends(results: Results) -> pl.DataFrame:
     """Eq. 5 against the simulated fields after training: a row per net and form."""
-    return held_against(fields(of).filter(col("share") == 1))
+    return held_against(fields(results).filter(col("share") == 1))
 
 
-def stimuli(of: Results) -> list:
+def stimuli(results: Results) -> list:
     """(name with kurtosis, data) of every stimulus."""
-    names = dict(of.lineages.select("trial", "name").iter_rows())
-    return [(f"{names[id]}: kurtosis {theory_moments(data, 1).kurtosis:.4g}", data) for id, data in data_of(of).items()]
+    names = dict(results.lineages.select("trial", "name").iter_rows())
+    return [
+        (f"{names[id]}: kurtosis {theory_moments(data, 1).kurtosis:.4g}", data) for id, data in data_of(results).items()
+    ]
 
 
-def marginals(of: Results) -> pl.DataFrame:
+def marginals(results: Results) -> pl.DataFrame:
     """Density of one input; of spins the masses, as uprights."""
     spins = np.array([-1.5, -1, -1, -1, 1, 1, 1, 1.5]), np.array([0, 0, 0.5, 0, 0, 0.5, 0, 0])
     z = np.linspace(-4, 4, 401)
-    found = {name: spins if isinstance(data, Ising) else marginal(data, z) for name, data in stimuli(of)}
-    return pl.concat(pl.DataFrame({"stimulus": name, "input": x, "value": p}) for name, (x, p) in found.items())
+    densities = {name: spins if isinstance(data, Ising) else marginal(data, z) for name, data in stimuli(results)}
+    return pl.concat(pl.DataFrame({"stimulus": name, "input": x, "value": p}) for name, (x, p) in densities.items())
 
 
-def amplifiers(of: Results) -> pl.DataFrame:
+def amplifiers(results: Results) -> pl.DataFrame:
     """phi(a) in both forms (no Taylor form of an infinite kurtosis), and the line that it is for Gaussian inputs."""
     a, parts = np.linspace(-1, 1, 201)[1:-1], []
-    for name, data in stimuli(of):
+    for name, data in stimuli(results):
         taylor = amplifier(data, "taylor")(a) if np.isfinite(theory_moments(data, 1).kurtosis) else None
         forms = {"√(2/π) a": ROOT * a, TAYLOR: taylor, EXACT: amplifier(data)(a)}
         parts += [pl.DataFrame({"stimulus": name, "field": form, "a": a, "value": phi}) for form, phi in forms.items()]
@@ -73,12 +77,12 @@ def amplifiers(of: Results) -> pl.DataFrame:
 def over_time(place: int) -> Panel:
     """Weights over time of one stimulus, of the net of the lowest seed."""
     theory = col("field").replace({TAYLOR: "eq. 5, Taylor", EXACT: "eq. 5, exact"})
-    how = pl.when(simulated).then(pl.format("simulated, seed {}", "seed")).otherwise(theory)
-    one = (col("trial").rle_id() == place) & (col("seed") == col("seed").min().over("trial"))
+    origin = pl.when(simulated).then(pl.format("simulated, seed {}", "seed")).otherwise(theory)
+    is_drawn = (col("trial").rle_id() == place) & (col("seed") == col("seed").min().over("trial"))
 
-    def rows(of: Results) -> pl.DataFrame:
-        named = fields(of).with_columns(pl.format("{}: {}", "name", how).alias("net"))
-        return named.filter(one).select("net", "step", "share", "weights")
+    def rows(results: Results) -> pl.DataFrame:
+        named = fields(results).with_columns(pl.format("{}: {}", "name", origin).alias("net"))
+        return named.filter(is_drawn).select("net", "step", "share", "weights")
 
     return Panel(
         of=rows,
@@ -93,10 +97,10 @@ def over_time(place: int) -> Panel:
     )
 
 
-def sharpness(of: Results) -> pl.DataFrame:
+def sharpness(results: Results) -> pl.DataFrame:
     """How much larger the simulated field's IPR is than that of eq. 5 in the form that comes nearer, a row per seed."""
     gap = (col("ipr_simulated") - col("ipr")).min().alias("gap")
-    return ends(of).filter(ising).group_by("seed", maintain_order=True).agg(gap)
+    return ends(results).filter(ising).group_by("seed", maintain_order=True).agg(gap)
 
 
 def same_peak(form: str) -> Share:

@@ -28,33 +28,35 @@ WAVE = 0.1  # distance from the best sinusoid: as the largest that the paper cal
 END, MEAN, THEORY = "after training", "mean over its second half", "by eq. 5"
 
 
-def trainings(of: Results) -> dict[str, tuple]:
-    return {id: (t.train.lr, t.train.steps, t.train.batch) for id, t in of.trials.items()}
+def trainings(results: Results) -> dict[str, tuple]:
+    return {id: (t.train.lr, t.train.steps, t.train.batch) for id, t in results.trials.items()}
 
 
-def shown(of: Results) -> list[str]:
+def shown(results: Results) -> list[str]:
     """Of each law the trial at the paper's training, else the first; three laws, the paper's before others."""
-    law = {id: data.radius for id, data in data_of(of).items()}
-    own = {id: how == (OF_T if law[id] == "student_t" else OF_OTHERS) for id, how in trainings(of).items()}
+    law = {id: data.radius for id, data in data_of(results).items()}
+    own = {
+        id: training == (OF_T if law[id] == "student_t" else OF_OTHERS) for id, training in trainings(results).items()
+    }
     first = {law[id]: id for id in reversed(sorted(law, key=lambda id: not own[id]))}
-    return [first[each] for each in dict.fromkeys([*LAWS, *first]) if each in first][:3]
+    return [first[radius] for radius in dict.fromkeys([*LAWS, *first]) if radius in first][:3]
 
 
 @once
-def ends(of: Results) -> pl.DataFrame:
-    """A row per net and `of`: the trained weights, their mean over the second half of training (without the noise of single batches),
+def ends(results: Results) -> pl.DataFrame:
+    """A row per net and `weights`: the trained weights, their mean over the second half of training (without the noise of single batches),
     and those by eq. 5 after the same time; each with its best sinusoid.
     """
-    parts, own = [], shown(of)
-    for course in courses(of):
+    parts, own = [], shown(results)
+    for course in courses(results):
         trial, steps = course.trial, np.array(course.steps)
-        found = {END: course.w[-1], MEAN: course.w[steps >= steps[-1] / 2].mean(axis=0)}
+        weights = {END: course.w[-1], MEAN: course.w[steps >= steps[-1] / 2].mean(axis=0)}
         if has_theory(course.data, "exact"):
-            found[THEORY] = euler(course.data, course.w[0], trial.train.lr, trial.train.steps)
-        lr, updates, batch = trainings(of)[trial.id]
+            weights[THEORY] = euler(course.data, course.w[0], trial.train.lr, trial.train.steps)
+        lr, updates, batch = trainings(results)[trial.id]
         known = {"trial": trial.id, "name": course.name, "law": course.data.radius, "seed": course.seeds}
         known |= {"training": f"lr {lr:g}, {updates:,} updates, batch {batch:,}", "shown": trial.id in own}
-        for what, w in found.items():
+        for what, w in weights.items():
             fit = sinusoid(w, trial.data.input_shape)
             numbers = {"weights": what, "distance": fit.relative_distance, "cycles": fit.frequency[:, 1], "ipr": ipr(w)}
             numbers |= {"quiet": NOT_LOCAL * noise_ipr(w.shape[-1]), "fitted": fit.values.tolist()}
@@ -62,12 +64,12 @@ def ends(of: Results) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def fields(of: Results) -> pl.DataFrame:
+def fields(results: Results) -> pl.DataFrame:
     """Weights over time of the lowest seed on each law, and their best sinusoid, which has no `share` of the time."""
-    fits = {row["trial"]: row for row in ends(of).filter(trained & (col("seed") == col("seed").min())).to_dicts()}
-    parts, found = [], {course.trial.id: course.thinned() for course in courses(of)}
-    for id in shown(of):
-        fit, course = fits[id], found[id]
+    fits = {row["trial"]: row for row in ends(results).filter(trained & (col("seed") == col("seed").min())).to_dicts()}
+    parts, by_trial = [], {course.trial.id: course.thinned() for course in courses(results)}
+    for id in shown(results):
+        fit, course = fits[id], by_trial[id]
         wave = "a constant" if fit["cycles"] == 0 else f"{fit['cycles']} cycles around"
         facet = f"{fit['name']}, seed {fit['seed']}\nbest sinusoid: {wave}"
         share = [step / course.steps[-1] for step in course.steps]
@@ -92,7 +94,7 @@ FIGURE = Figure(
     source=SOURCE,
     paper="On three elliptical distributions (t with 3 degrees of freedom, whose preactivations have infinite kurtosis, a shell, and one "
     "with its mass far out) the final field is a sinusoid: relative distances 9.77 %, 3.75 %, 4.14 %.",
-    wanted=lambda of: those(of, lambda trial: is_neuron(trial) and isinstance(trial.data, Elliptical), NEEDS),
+    wanted=lambda results: those(results, lambda trial: is_neuron(trial) and isinstance(trial.data, Elliptical), NEEDS),
     per_line=2,
     panels=[
         Panel(of=fields, mark=lines, x="", y="w", columns="law", label="weight", xlabel="input", shared=False,

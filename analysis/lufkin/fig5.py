@@ -39,10 +39,10 @@ value, excess = col("value"), col("excess")
 negative, sharp = excess < 0, col("xi") == col("xi").min()
 
 
-def described(of, rows):
+def described(results, rows):
     """Rows with their length scales, place on the axis, IPR of a localised field and of one that is not, and that of the authors."""
     names = ["trial", "family", "parameter", "scales", "xi", "local", "quiet", "theirs"]
-    kinds = pl.DataFrame([(id, *stimulus(trial.data)) for id, trial in of.trials.items()], names, orient="row")
+    kinds = pl.DataFrame([(id, *stimulus(trial.data)) for id, trial in results.trials.items()], names, orient="row")
     rows = rows.drop("family").join(kinds, on="trial", maintain_order="left")
     finite, k = excess.is_finite(), col("parameter")
     beyond = 12.0 * 2.4 ** (k.rank("dense", descending=True) - 1).over(finite)  # the smaller k, the further out
@@ -58,11 +58,11 @@ def stimulus(data):
     return family, parameter, scales, data.xi[0], *bounds, THEIRS.get((family, parameter, data.xi, data.inputs))
 
 
-def wanted(of):
-    of = of.at_base(but=[path for path in of.axes if path.startswith("data")])
-    found = those(of, lambda trial: is_neuron(trial) and isinstance(trial.data, (Nlgp, Kur)), NEEDS)
-    kinds = described(found, found.lineages).filter(excess.n_unique().over("scales") >= 3)
-    return found.where(col("trial").is_in(some(kinds, NEEDS)["trial"].unique().to_list()))
+def wanted(results):
+    results = results.at_base(but=[path for path in results.axes if path.startswith("data")])
+    neurons = those(results, lambda trial: is_neuron(trial) and isinstance(trial.data, (Nlgp, Kur)), NEEDS)
+    kinds = described(neurons, neurons.lineages).filter(excess.n_unique().over("scales") >= 3)
+    return neurons.where(col("trial").is_in(some(kinds, NEEDS)["trial"].unique().to_list()))
 
 
 def some(rows, what):
@@ -72,58 +72,60 @@ def some(rows, what):
 
 
 @once
-def nets(of):
+def nets(results):
     """A row per net; `away`: how far its IPR is from the mean over seeds."""
-    rows = measured(of, IPR).drop_nulls("value")
+    rows = measured(results, IPR).drop_nulls("value")
     return rows.with_columns((value - value.mean().over("trial")).abs().alias("away"))
 
 
-def fields(of):
+def fields(results):
     """The nets, and what eq. 5 makes of the same initial weights."""
-    simulated = nets(of).with_columns(pl.lit("simulated").alias("by"))
+    simulated = nets(results).with_columns(pl.lit("simulated").alias("by"))
     try:
-        return pl.concat([simulated, measured(of, FLOW).with_columns(pl.lit("eq. 5").alias("by"))], how="diagonal")
+        return pl.concat([simulated, measured(results, FLOW).with_columns(pl.lit("eq. 5").alias("by"))], how="diagonal")
     except NotMeasured:
         return simulated
 
 
-def measured(of, quantity):
-    return described(of, of.values(quantity, DENSE))
+def measured(results, quantity):
+    return described(results, results.values(quantity, DENSE))
 
 
 def shares(rows):
     """A row per stimulus: in what share of the seeds a value is above HIGH, with the exact interval."""
     keys = ["scales", "family", "words", "at", "excess", "name"]
-    found = rows.group_by(keys, maintain_order=True).agg((value > HIGH).sum().alias("held"), pl.len().alias("of"))
-    ends = [share_interval(*row) for row in found.select("held", "of").iter_rows()]
+    counts = rows.group_by(keys, maintain_order=True).agg((value > HIGH).sum().alias("held"), pl.len().alias("of"))
+    ends = [share_interval(*row) for row in counts.select("held", "of").iter_rows()]
     share = col("held") / col("of")
-    found = found.with_columns(share.alias("value"), share.alias("mean"), pl.lit("simulated").alias("by"))
-    return found.hstack(pl.DataFrame(ends, ["left", "right"], orient="row"))
+    counts = counts.with_columns(share.alias("value"), share.alias("mean"), pl.lit("simulated").alias("by"))
+    return counts.hstack(pl.DataFrame(ends, ["left", "right"], orient="row"))
 
 
-def beside_nlgp(of):
+def beside_nlgp(results):
     """Kur's IPR minus that of NLGP at the same excess kurtosis, by a straight line between two NLGP stimuli, seed by seed."""
-    found = []
-    for _, part in nets(of).filter(excess.is_finite()).group_by("scales", "seed", maintain_order=True):
+    parts = []
+    for _, part in nets(results).filter(excess.is_finite()).group_by("scales", "seed", maintain_order=True):
         nlgp, kur = (part.filter(col("family") == name).sort("excess") for name in ("NLGP", "Kur"))
         kur = kur.filter(excess.is_between(nlgp["excess"].min(), nlgp["excess"].max()))
         if len(nlgp) > 1 and len(kur):
-            found.append(kur.with_columns(value - np.interp(kur["excess"], nlgp["excess"], nlgp["value"])))
-    return some(pl.concat(found or [nets(of).clear()]), "Kur stimuli between two NLGP stimuli").rename({"value": "gap"})
+            parts.append(kur.with_columns(value - np.interp(kur["excess"], nlgp["excess"], nlgp["value"])))
+    return some(pl.concat(parts or [nets(results).clear()]), "Kur stimuli between two NLGP stimuli").rename(
+        {"value": "gap"}
+    )
 
 
 def of_seeds(gap, key, where):
     """A gap per seed and value of the key, of the nets that are wanted."""
 
-    def made(of):
-        rows = some(nets(of).filter(where), "such stimuli")
+    def made(results):
+        rows = some(nets(results).filter(where), "such stimuli")
         return rows.group_by(key, "seed", maintain_order=True).agg(gap.alias("gap"))
 
     return made
 
 
-def notes(of):
-    rows = nets(of).filter(excess > 0)
+def notes(results):
+    rows = nets(results).filter(excess > 0)
     return [
         f"Positive excess kurtosis: {(rows['value'] < rows['quiet']).sum()} of {len(rows)} nets are below 2 times white noise.",
         "2,000 updates, as in the paper, are too few where seeds differ: after 10,000 (ξ 0.3/0.7) all 30 seeds are above 0.5 on "
@@ -134,9 +136,9 @@ def notes(of):
     ]
 
 
-def panel(of, label, height=1.3, **more):
+def panel(rows, label, height=1.3, **more):
     where = {"x": "words", "scale": "symlog", "xlabel": "excess kurtosis of the inputs (exact)", "columns": "scales"}
-    return Panel(of=of, mark=dots, colour="family", dash="by", label=label, height=height, **where, **more)
+    return Panel(of=rows, mark=dots, colour="family", dash="by", label=label, height=height, **where, **more)
 
 
 SOURCE = "Lufkin et al. (2024), Fig. 5"
@@ -150,7 +152,7 @@ CLAIMS = [
     claim(says="every negative excess kurtosis localises, not only large ones ({each})", question="sign", each="scales",
           frame=of_seeds((value - col("local")).min(), "scales", negative & sharp)),
     Share(says=f"on {{each}} most seeds localise (IPR above {HIGH})", source=SOURCE, question="share", each="name",
-          frame=lambda of: some(nets(of).filter(negative & sharp), "negative excess kurtosis"), holds=value > HIGH),
+          frame=lambda results: some(nets(results).filter(negative & sharp), "negative excess kurtosis"), holds=value > HIGH),
     claim(says="the IPR is consistent over initial weights at every stimulus ({each})", question="steady", each="scales",
           frame=of_seeds(STEADY - col("away").max(), "scales", value.is_not_null())),
     claim(says="{each} has the IPR of NLGP at its excess kurtosis", question="family", each="name",
@@ -169,8 +171,8 @@ FIGURE = Figure(
     wanted=wanted,
     panels=[
         panel(fields, "IPR of the weights\n(dotted: white noise)", 2.6, reference=noise_ipr(40)),
-        panel(lambda of: shares(nets(of)), f"share of seeds\nwith IPR above {HIGH}"),
-        panel(lambda of: shares(measured(of, AGREE)), "same peak as\nby eq. 5 (share)"),
+        panel(lambda results: shares(nets(results)), f"share of seeds\nwith IPR above {HIGH}"),
+        panel(lambda results: shares(measured(results, AGREE)), "same peak as\nby eq. 5 (share)"),
     ],
     claims=CLAIMS,
     notes=notes,

@@ -39,42 +39,42 @@ def is_committee(trial):
     )
 
 
-def wanted(of):
-    return first_of_each(those(of, is_committee, NEEDS), key=lambda trial: -trial.data.k)
+def wanted(results):
+    return first_of_each(those(results, is_committee, NEEDS), key=lambda trial: -trial.data.k)
 
 
 @once
-def components(of):
+def components(results):
     """ICA's components, as `units`; sets that several seeds share once, with the lowest of these; `theirs`: of the smallest k."""
     try:
-        rows = of.rows("images", ["number", "values"], round=0, name="ica").sort("seed", "image_number")
+        rows = results.rows("images", ["number", "values"], round=0, name="ica").sort("seed", "image_number")
     except NotMeasured as missing:
         raise NotMeasured("needs measure components") from missing
     rows = rows.unique(["trial", "image_number", "values"], keep="first", maintain_order=True)
     w = pl.Series("weights", [np.frombuffer(values, "<f4").astype(float).tolist() for values in rows["values"]])
-    found = described(of, rows.drop("values").with_columns(w, pl.lit(ICA).alias("model")))
-    return found.with_columns((col("trial") == list(of.trials)[-1]).alias("theirs"))
+    icas = described(results, rows.drop("values").with_columns(w, pl.lit(ICA).alias("model")))
+    return icas.with_columns((col("trial") == list(results.trials)[-1]).alias("theirs"))
 
 
-def both(of):
-    nets = units(of).with_columns(pl.lit(False).alias("theirs"))
+def both(results):
+    nets = units(results).with_columns(pl.lit(False).alias("theirs"))
     try:
-        return pl.concat([nets, components(of)], how="diagonal")
+        return pl.concat([nets, components(results)], how="diagonal")
     except NotMeasured:
         return nets
 
 
-def shown(of):
+def shown(results):
     """The paper's two committees (else the first and the last) and ICA of the smallest k, of the lowest seed each."""
-    names = units(of)["name"].unique(maintain_order=True).to_list()
+    names = units(results)["name"].unique(maintain_order=True).to_list()
     names = [name for name in names if name in THEIRS] or [names[0], names[-1]]
-    rows = both(of).filter(pl.when(col("model") == ICA).then("theirs").otherwise(col("name").is_in(names)))
+    rows = both(results).filter(pl.when(col("model") == ICA).then("theirs").otherwise(col("name").is_in(names)))
     return rows.filter(col("seed") == col("seed").min().over("title"))
 
 
-def higher(of):
+def higher(results):
     """Mean IPR over units: the smallest on inputs of negative excess kurtosis minus the largest on the others, seed by seed."""
-    means = units(of).group_by("seed", "name", "excess", maintain_order=True).agg(col("ipr").mean())
+    means = units(results).group_by("seed", "name", "excess", maintain_order=True).agg(col("ipr").mean())
     sides = [means.filter(side).group_by("seed", maintain_order=True).agg(end) for side, end in
              ((negative, col("ipr").min()), (positive, col("ipr").max()))]  # fmt: skip
     return sides[0].join(sides[1], on="seed").select("seed", (col("ipr") - col("ipr_right")).alias("gap"))
@@ -113,6 +113,6 @@ FIGURE = Figure(
         by_seed(both, col("ipr").mean(), "IPR, mean"),
     ],
     claims=CLAIMS,
-    notes=lambda of: [counted(both(of)), "Fields: ten of the lowest seed, each on a scale of its own."],
+    notes=lambda results: [counted(both(results)), "Fields: ten of the lowest seed, each on a scale of its own."],
     per_line=3,
 )

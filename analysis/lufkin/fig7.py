@@ -38,22 +38,22 @@ def is_theirs(trial):
     return THEIRS.get(trial.net.activation) == trial.data.k
 
 
-def wanted(of):
+def wanted(results):
     """What the paper shows first."""
-    found = those(of, is_two_layered, NEEDS)
-    return first_of_each(found, key=lambda trial: (not is_theirs(trial), trial.net.activation, trial.data.k))
+    nets = those(results, is_two_layered, NEEDS)
+    return first_of_each(nets, key=lambda trial: (not is_theirs(trial), trial.net.activation, trial.data.k))
 
 
 @once
-def fields(of):
+def fields(results):
     """The units; `theirs` where the paper shows this network on this stimulus."""
-    known = {id: is_theirs(trial) for id, trial in of.trials.items()}
-    return units(of).with_columns(col("trial").replace_strict(known, return_dtype=pl.Boolean).alias("theirs"))
+    known = {id: is_theirs(trial) for id, trial in results.trials.items()}
+    return units(results).with_columns(col("trial").replace_strict(known, return_dtype=pl.Boolean).alias("theirs"))
 
 
-def shown(of):
+def shown(results):
     """The first units of the two lowest seeds."""
-    return fields(of).filter(col("unit") < SHOWN, col("seed").rank("dense").over("title") <= 2)
+    return fields(results).filter(col("unit") < SHOWN, col("seed").rank("dense").over("title") <= 2)
 
 
 def claims(which, **more):
@@ -85,6 +85,6 @@ FIGURE = Figure(
         by_seed(fields, col("cycles").mean(), "cycles of the\nstrongest mode, mean"),
     ],
     claims=[*claims(theirs), *claims(~theirs, control=True)],
-    notes=lambda of: [counted(fields(of)), "Fields: four of each of two seeds, each on a scale of its own."],
+    notes=lambda results: [counted(fields(results)), "Fields: four of each of two seeds, each on a scale of its own."],
     per_line=3,
 )

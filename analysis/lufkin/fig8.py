@@ -30,69 +30,75 @@ CLOSE = 0.1  # |w - w by eq. 5| / |w|: the two are one
 THEORY = "eq. 5"
 
 
-def wanted(of: Results) -> Results:
+def wanted(results: Results) -> Results:
     def is_wanted(trial) -> bool:
         return is_neuron(trial) and isinstance(trial.data, Nlgp) and trial.data.gaussian_blend == 0
 
-    found = first_of_each(those(of, is_wanted, NEEDS), lambda trial: -trial.data.gain)
-    (first, data), *others = data_of(found).items()
+    neurons = first_of_each(those(results, is_wanted, NEEDS), lambda trial: -trial.data.gain)
+    (first, data), *others = data_of(neurons).items()
     if data.gain < 1:
         raise NotMeasured(f"needs {NEEDS}")
-    return chosen(found, [first, *(id for id, _ in others[-1:])])
+    return chosen(neurons, [first, *(id for id, _ in others[-1:])])
 
 
 @once
-def fields(of: Results) -> pl.DataFrame:
+def fields(results: Results) -> pl.DataFrame:
     """Rows of `with_theory`; binary: of the more binary stimulus; net: in words, of those that are drawn."""
-    found = with_theory(of, {THEORY: "exact"}, None).with_columns(
-        (col("trial") == next(iter(of.trials))).alias("binary")
+    rows = with_theory(results, {THEORY: "exact"}, None).with_columns(
+        (col("trial") == next(iter(results.trials))).alias("binary")
     )
     rank = col("seed").rank("dense").over("trial")
     drawn = rank <= pl.when("binary").then(MOST_SEEDS).otherwise(1)
-    return found.with_columns(pl.when(drawn).then(pl.format("{}\nseed {}", "name", "seed")).alias("net"))
+    return rows.with_columns(pl.when(drawn).then(pl.format("{}\nseed {}", "name", "seed")).alias("net"))
 
 
 @once
-def courses(of: Results) -> pl.DataFrame:
+def courses(results: Results) -> pl.DataFrame:
     """Eq. 5 against the simulated field at every record, with the times of its net: `moment`, at which the IPR rises, `apart_at`, at
     which the distance passes half of its largest, and those of the snapshots.
     """
     net, time = ("trial", "seed"), col("time")
-    found = held_against(fields(of)).with_columns(
+    rows = held_against(fields(results)).with_columns(
         time.filter(col("ipr_simulated") > RISES).first().over(net).alias("moment"),
         time.filter(col("distance") > col("distance").max() / 2).first().over(net).alias("apart_at"),
         time.max().over(net).alias("after"),
     )
     rises = pl.when(col("moment") > 0).then("moment")
     shares = pl.coalesce(rises, "after"), pl.coalesce(rises, 0.6 * col("after"))
-    return found.with_columns((0.4 * shares[0]).alias("before"), shares[1].alias("during"))
+    return rows.with_columns((0.4 * shares[0]).alias("before"), shares[1].alias("during"))
 
 
 @once
-def snapshots(of: Results) -> pl.DataFrame:
+def snapshots(results: Results) -> pl.DataFrame:
     """The first record of every net at or after each of its three times."""
-    rows, by = courses(of), ["trial", "seed"]
+    rows, by = courses(results), ["trial", "seed"]
     parts = [rows.filter(col("time") >= col(when)).group_by(by, maintain_order=True).first() for when in WHEN]
     return pl.concat(part.with_columns(pl.lit(when).alias("when")) for part, when in zip(parts, WHEN, strict=True))
 
 
-def drawn(of: Results) -> pl.DataFrame:
+def drawn(results: Results) -> pl.DataFrame:
     """Both fields' IPR over time of the nets that are drawn, until nothing more happens."""
-    times = courses(of).select("trial", "seed", "step", "distance", "moment", "after")
-    found = fields(of).filter(col("net").is_not_null()).join(times, on=["trial", "seed", "step"], maintain_order="left")
+    times = courses(results).select("trial", "seed", "step", "distance", "moment", "after")
+    rows = (
+        fields(results)
+        .filter(col("net").is_not_null())
+        .join(times, on=["trial", "seed", "step"], maintain_order="left")
+    )
     near = pl.when(col("ipr") <= RISES).then("ipr").alias("ipr_near_0")
     happens = col("time") <= pl.coalesce(pl.when(col("moment") > 0).then(UNTIL * col("moment")), "after")
-    return found.filter(happens).drop("weights", "seed").with_columns(near)
+    return rows.filter(happens).drop("weights", "seed").with_columns(near)
 
 
 def weights(when: str):
     """Both fields of the nets that are drawn, an input a row."""
 
-    def rows(of: Results) -> pl.DataFrame:
-        one = snapshots(of).filter(col("net").is_not_null(), col("when") == when)
+    def rows(results: Results) -> pl.DataFrame:
+        snapshot = snapshots(results).filter(col("net").is_not_null(), col("when") == when)
         time = col("time").round(2).cast(pl.String).str.strip_suffix(".0")
         net = pl.format("{}, t = {}", "net", time).alias("net")
-        sides = [one.select(net, pl.lit(field).alias("field"), col(w).alias("weight")) for field, w in SIDES.items()]
+        sides = [
+            snapshot.select(net, pl.lit(field).alias("field"), col(w).alias("weight")) for field, w in SIDES.items()
+        ]
         inputs = pl.int_range(pl.len()).over("net", "field").alias("input")
         return pl.concat(sides).explode("weight").with_columns(inputs)
 

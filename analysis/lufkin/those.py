@@ -41,57 +41,57 @@ def is_neuron(trial: Trial) -> bool:
     return same and trial.data.classes == 2 and is_ring(trial)
 
 
-def those(of: Results, wanted: Callable[[Any], bool], needs: str) -> Results:
+def those(results: Results, wanted: Callable[[Any], bool], needs: str) -> Results:
     """The nets of the trials that are wanted; of lineages that share their dense round the first.
 
     Raises:  NotMeasured: none is wanted (`needs` says what is), or all of them diverged.
     """
-    ids = [id for id, trial in of.trials.items() if wanted(trial)]
+    ids = [id for id, trial in results.trials.items() if wanted(trial)]
     if not ids:
         raise NotMeasured(f"needs {needs}")
-    nets = of.rounds.filter(col("round") == 0).sort("method", "lineage").unique("trunk", keep="first")
-    found = of.where(col("trial").is_in(ids) & col("lineage").is_in(nets["lineage"].to_list()))
-    if (found.lineages["status"] == "diverged").all():
-        raise NotMeasured(f"all lineages of {', '.join(found.lineages['name'].unique(maintain_order=True))} diverged")
-    return found
+    nets = results.rounds.filter(col("round") == 0).sort("method", "lineage").unique("trunk", keep="first")
+    part = results.where(col("trial").is_in(ids) & col("lineage").is_in(nets["lineage"].to_list()))
+    if (part.lineages["status"] == "diverged").all():
+        raise NotMeasured(f"all lineages of {', '.join(part.lineages['name'].unique(maintain_order=True))} diverged")
+    return part
 
 
-def first_of_each(of: Results, key: Callable[[Any], Any] = lambda _: 0) -> Results:
+def first_of_each(results: Results, key: Callable[[Any], Any] = lambda _: 0) -> Results:
     """The first trial of each stimulus and activation, in the order of `key`: what a figure shows where a sweep varies more.
 
     `missing` says that there are others.
     """
-    alive = set(of.lineages.filter(col("status") != "diverged")["trial"])
+    alive = set(results.lineages.filter(col("status") != "diverged")["trial"])
     seen: dict[tuple, str] = {}
-    for id, trial in of.trials.items():
+    for id, trial in results.trials.items():
         if id in alive:
             seen.setdefault((short(trial.data), trial.net.activation), id)
     left = len(alive) - len(seen)
     return chosen(
-        of,
-        sorted(seen.values(), key=lambda id: key(of.trials[id])),
+        results,
+        sorted(seen.values(), key=lambda id: key(results.trials[id])),
         [f"{left} further trials of the same stimuli not shown"] * bool(left),
     )
 
 
-def chosen(of: Results, ids: Sequence[str], held: Sequence[str] = ()) -> Results:
+def chosen(results: Results, ids: Sequence[str], held: Sequence[str] = ()) -> Results:
     """These trials, in this order."""
-    found = of.where(col("trial").is_in(list(ids)))
-    return replace(found, trials={id: of.trials[id] for id in ids}, held=(*of.held, *held))
+    part = results.where(col("trial").is_in(list(ids)))
+    return replace(part, trials={id: results.trials[id] for id in ids}, held=(*results.held, *held))
 
 
-def data_of(of: Results) -> dict[str, Any]:
+def data_of(results: Results) -> dict[str, Any]:
     """Trial -> its data, of whatever kind a figure asked for."""
-    return {id: trial.data for id, trial in of.trials.items()}
+    return {id: trial.data for id, trial in results.trials.items()}
 
 
-def weights(of: Results) -> pl.DataFrame:
+def weights(results: Results) -> pl.DataFrame:
     """The recorded weights: rows of the table `steps` with their keys, `unit`, `step` and `weights` (a list).
 
     Raises:  NotMeasured: this sweep recorded none.
     """
     try:
-        rows = of.rows("steps", ["step", "unit", "weights"], round=0).filter(col("weights").is_not_null())
+        rows = results.rows("steps", ["step", "unit", "weights"], round=0).filter(col("weights").is_not_null())
     except NotMeasured:
         rows = pl.DataFrame()
     if rows.is_empty():
@@ -128,18 +128,20 @@ class Course:
         own |= {"quiet": NOT_LOCAL * noise_ipr(w.shape[-1]), "local": local_ipr(w.shape[-1]), "field": field}
         own |= {"step": self.steps, "time": time, "share": time / (time[-1] or 1)}
         return pl.concat(
-            pl.DataFrame({**own, "seed": seed, "peak": peak(of), "ipr": ipr(of), "weights": of.tolist()})
-            for seed, of in zip(self.seeds, w.swapaxes(0, 1), strict=True)
+            pl.DataFrame(
+                {**own, "seed": seed, "peak": peak(w_of_seed), "ipr": ipr(w_of_seed), "weights": w_of_seed.tolist()}
+            )
+            for seed, w_of_seed in zip(self.seeds, w.swapaxes(0, 1), strict=True)
         )
 
 
-def courses(of: Results) -> list[Course]:
+def courses(results: Results) -> list[Course]:
     """Of every trial of single neurons, in the order of the trials.
 
     Raises:  NotMeasured: this sweep recorded no weights.
     """
-    parts = weights(of).partition_by("trial", as_dict=True)
-    return [_course(of.trials[id], parts[id,]) for id in of.trials if (id,) in parts]
+    parts = weights(results).partition_by("trial", as_dict=True)
+    return [_course(results.trials[id], parts[id,]) for id in results.trials if (id,) in parts]
 
 
 def _course(trial: Trial, part: pl.DataFrame) -> Course:
@@ -148,19 +150,19 @@ def _course(trial: Trial, part: pl.DataFrame) -> Course:
     return Course(trial, part["name"][0], seeds, steps, w)
 
 
-def with_theory(of: Results, forms: Mapping[str, Form], most: int | None = MOST_LINES) -> pl.DataFrame:
+def with_theory(results: Results, forms: Mapping[str, Form], most: int | None = MOST_LINES) -> pl.DataFrame:
     """Rows of `Course.rows`: of every net the simulated field, and that of eq. 5 from the same weights in each form it has there.
 
     most: at most so many of the recorded steps; None: all.
     """
-    found = []
-    for course in (course.thinned(most) for course in courses(of)):
-        found.append(course.rows(SIMULATED, course.w))
+    parts = []
+    for course in (course.thinned(most) for course in courses(results)):
+        parts.append(course.rows(SIMULATED, course.w))
         for field, form in forms.items():
             if has_theory(course.data, form):
                 w = euler_at(course.data, course.w[0], course.trial.train.lr, course.steps, form=form)
-                found.append(course.rows(field, w))
-    return pl.concat(found)
+                parts.append(course.rows(field, w))
+    return pl.concat(parts)
 
 
 def has_theory(data: Stimulus, form: Form) -> bool:
@@ -177,14 +179,14 @@ def held_against(rows: pl.DataFrame) -> pl.DataFrame:
     simulated = rows.filter(col("field") == SIMULATED).select(
         *kept, col("peak", "ipr", "weights").name.suffix("_simulated")
     )
-    found = rows.filter(col("field") != SIMULATED).join(simulated, on=kept, maintain_order="left")
+    paired = rows.filter(col("field") != SIMULATED).join(simulated, on=kept, maintain_order="left")
     length = [
         (np.linalg.norm(np.subtract(w, theory)), np.linalg.norm(w))
-        for w, theory in found.select("weights_simulated", "weights").iter_rows()
+        for w, theory in paired.select("weights_simulated", "weights").iter_rows()
     ]
-    far = apart(found["peak"].to_numpy(), found["peak_simulated"].to_numpy(), found["inputs"].to_numpy())
+    far = apart(paired["peak"].to_numpy(), paired["peak_simulated"].to_numpy(), paired["inputs"].to_numpy())
     columns = [pl.Series("apart", far), pl.Series("distance", [float(far) for far, _ in length])]
-    return found.with_columns(*columns, pl.Series("relative", [float(far / whole) for far, whole in length]))
+    return paired.with_columns(*columns, pl.Series("relative", [float(far / whole) for far, whole in length]))
 
 
 def stacked(column: pl.Series) -> Float[np.ndarray, "row input"]:
@@ -194,4 +196,4 @@ def stacked(column: pl.Series) -> Float[np.ndarray, "row input"]:
 
 def gaps(rows: Callable[[Results], pl.DataFrame], gap: pl.Expr) -> Callable[[Results], pl.DataFrame]:
     """Rows with a column `gap`, for the claim `Gaps`."""
-    return lambda of: rows(of).with_columns(gap.alias("gap"))
+    return lambda results: rows(results).with_columns(gap.alias("gap"))

@@ -24,24 +24,24 @@ NONE = col("arc").min() - col("bound").first()  # above 0 where none is
 
 
 @once
-def units(of):
+def units(results):
     """A row per unit of layer 1 at the last recorded step, as `described`."""
-    last = weights(of).filter(col("step") == col("step").max().over("trial"))
-    nets = {id: f"{trial.net.hidden[0]} {trial.net.activation} units" for id, trial in of.trials.items()}
-    return described(of, last.with_columns(col("trial").replace_strict(nets).alias("model")))
+    last = weights(results).filter(col("step") == col("step").max().over("trial"))
+    nets = {id: f"{trial.net.hidden[0]} {trial.net.activation} units" for id, trial in results.trials.items()}
+    return described(results, last.with_columns(col("trial").replace_strict(nets).alias("model")))
 
 
-def described(of, rows):
+def described(results, rows):
     """Rows with ipr, arc, local, bound, cycles of the strongest mode, and words for the picture; in the order of the trials."""
-    found, parts = [], rows.partition_by("trial", as_dict=True, maintain_order=True)
-    for trial, part in [(trial, parts[id,]) for id, trial in of.trials.items() if (id,) in parts]:
+    measured, parts = [], rows.partition_by("trial", as_dict=True, maintain_order=True)
+    for trial, part in [(trial, parts[id,]) for id, trial in results.trials.items() if (id,) in parts]:
         w = stacked(part["weights"])
         columns = {"ipr": ipr(w), "arc": arc(w), "cycles": sinusoid(w, trial.data.input_shape).frequency[:, 1]}
         n, own = w.shape[1], [pl.Series(name, values) for name, values in columns.items()]
         bound = (np.ceil(LOCAL_ARC * n) - 0.5) / n
-        found.append(part.with_columns(*own, pl.lit(n).alias("inputs"), pl.lit(bound).alias("bound")))
+        measured.append(part.with_columns(*own, pl.lit(n).alias("inputs"), pl.lit(bound).alias("bound")))
     excess = pl.when(col("excess").is_finite()).then(col("excess").round(2).cast(pl.String)).otherwise(pl.lit("inf"))
-    return pl.concat(found, how="diagonal").with_columns(
+    return pl.concat(measured, how="diagonal").with_columns(
         (col("arc") < col("bound")).alias("local"),
         pl.format("{} on {}", "model", "name").alias("on"),
         pl.format("{} on {} (excess kurtosis {})", "model", "name", excess).alias("title"),
@@ -52,11 +52,11 @@ def described(of, rows):
 def gaps(rows, gap, where, *keys):
     """A gap per seed (and key) of the units that are wanted."""
 
-    def made(of):
-        found = rows(of).filter(where)
-        if found.is_empty():
+    def made(results):
+        wanted = rows(results).filter(where)
+        if wanted.is_empty():
             raise NotMeasured("needs such inputs")
-        return found.group_by(*keys, "seed", maintain_order=True).agg(gap.alias("gap"))
+        return wanted.group_by(*keys, "seed", maintain_order=True).agg(gap.alias("gap"))
 
     return made
 
@@ -68,8 +68,8 @@ def lines(rows, most):
 
 
 def _one(rows, at):
-    def made(of):
-        parts = rows(of).partition_by("title", maintain_order=True)
+    def made(results):
+        parts = rows(results).partition_by("title", maintain_order=True)
         if at >= len(parts):
             raise NotMeasured("no further fields")
         return parts[at].with_columns(col("local").alias("marked"))
@@ -80,13 +80,13 @@ def _one(rows, at):
 def by_seed(rows, value, label, **more):
     """A panel: a number per seed and stimulus of all its units."""
 
-    def made(of):
-        return rows(of).group_by("model", "name", "seed", maintain_order=True).agg(value.alias("value"))
+    def made(results):
+        return rows(results).group_by("model", "name", "seed", maintain_order=True).agg(value.alias("value"))
 
     return Panel(of=made, mark=dots, x="name", colour="model", label=label, xlabel="inputs", height=1.5, **more)
 
 
 def counted(rows):
     """How many units are localised, in words; units of one net are no replicates."""
-    found = rows.group_by("on", maintain_order=True).agg(col("local").sum().alias("held"), pl.len().alias("of"))
-    return "Localised: " + ", ".join(f"{on} {held} of {of}" for on, held, of in found.iter_rows()) + "."
+    counts = rows.group_by("on", maintain_order=True).agg(col("local").sum().alias("held"), pl.len().alias("of"))
+    return "Localised: " + ", ".join(f"{on} {held} of {count}" for on, held, count in counts.iter_rows()) + "."

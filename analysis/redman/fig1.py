@@ -29,7 +29,7 @@ FIGURE = Figure(
     paper="After ten rounds (97.2 % of the weights gone) the masks of IMP on ImageNet32 are local; those of oneshot pruning at the same "
     "sparsity are noisier and less local.",
     base=True,
-    wanted=lambda of: of.where((imp | oneshot | random) & (col("side") == NATURAL)),
+    wanted=lambda results: results.where((imp | oneshot | random) & (col("side") == NATURAL)),
     notes=[
         "Masks: the lowest seed's; black is pruned, what is kept has the colour of its channel, white where there is one."
     ],

@@ -22,9 +22,9 @@ MOST = 64
 
 
 @once
-def components(of):
+def components(results):
     """A row per component of a distinct set (`set`, counted per side), and its locality."""
-    frame = as_images(of.rows("images", ["values", "shape", "number"], name=("ica", "pca")))
+    frame = as_images(results.rows("images", ["values", "shape", "number"], name=("ica", "pca")))
     frame = distinct(frame.filter(col("round") == col("round").min().over("lineage"))).drop("seed")
     local = [locality(floats(*row)) for row in frame.select("values", "shape").iter_rows()]
     kind = col("image_name").str.to_uppercase()
@@ -32,40 +32,40 @@ def components(of):
     return pl.concat([frame, pl.DataFrame(local, Locality._fields, orient="row")], how="horizontal")
 
 
-def mosaic(of):
+def mosaic(results):
     """The first components of each kind, first natural set."""
-    frame = components(of).filter(col("set") == 1, col("side") == NATURAL)
+    frame = components(results).filter(col("set") == 1, col("side") == NATURAL)
     return frame.group_by("kind", maintain_order=True).head(MOST)
 
 
-def medians(of, side=NATURAL):
+def medians(results, side=NATURAL):
     """A row per set of a side: the median of both measures over the components of each kind."""
-    frame = components(of).filter(col("side") == side).with_columns(col("spread_px", "area").fill_nan(None))
-    found = frame.group_by("set", "kind").agg(col("spread_px", "area").median())
-    if found["kind"].n_unique() < 2:
+    frame = components(results).filter(col("side") == side).with_columns(col("spread_px", "area").fill_nan(None))
+    by_kind = frame.group_by("set", "kind").agg(col("spread_px", "area").median())
+    if by_kind["kind"].n_unique() < 2:
         raise NotMeasured(f"needs components of {side} inputs")
-    return found.pivot("kind", index="set", values=["spread_px", "area"]).sort("set")
+    return by_kind.pivot("kind", index="set", values=["spread_px", "area"]).sort("set")
 
 
 def ica_below_pca(measure):
-    return lambda of: medians(of).select((col(f"{measure}_ICA") - col(f"{measure}_PCA")).alias("gap"))
+    return lambda results: medians(results).select((col(f"{measure}_ICA") - col(f"{measure}_PCA")).alias("gap"))
 
 
-def data_below_clone(of):
-    least = medians(of, CLONE)["area_ICA"].min()
-    return medians(of).select((col("area_ICA") - least).alias("gap"))
+def data_below_clone(results):
+    least = medians(results, CLONE)["area_ICA"].min()
+    return medians(results).select((col("area_ICA") - least).alias("gap"))
 
 
 def below(frame, says, **more):
     return Gaps(frame=frame, sign=-1, says=says, what="distinct set", question="locality of components", **more)
 
 
-def unfinished(of):
-    sides = of.rounds.filter(col("ica_steps") >= STEPS)["side"].unique(maintain_order=True)
+def unfinished(results):
+    sides = results.rounds.filter(col("ica_steps") >= STEPS)["side"].unique(maintain_order=True)
     return [f"FastICA did not converge on {side} inputs: its components there are of no account." for side in sides]
 
 
-def each(measure, label):
+def panel(measure, label):
     return Panel(of=components, y=measure, x="shown", xlabel=" ", mark=swarm, colour="kind", dash="side", label=label)
 
 
@@ -77,14 +77,14 @@ FIGURE = Figure(
     paper="FastICA of the 50,000 held-out images (64 components) extracts features many of which are local; PCA, which only knows the "
     "covariance, extracts periodic ones that fill the image.",
     base=True,
-    wanted=lambda of: of.where(col("side").is_in([NATURAL, CLONE])),
+    wanted=lambda results: results.where(col("side").is_in([NATURAL, CLONE])),
     notes=unfinished,
     per_line=2,
     panels=[
         Panel(of=mosaic, mark=images, columns="kind", colour="", label="of natural inputs\n(zero is grey)", height=2.8,
               options={"as": "component"}),
-        each("spread_px", "spread (px)"),
-        each("area", "area (share of all pixels)"),
+        panel("spread_px", "spread (px)"),
+        panel("area", "area (share of all pixels)"),
     ],
     claims=[
         below(ica_below_pca("spread_px"), "ICA components are less spread out than PCA components", unit="px", source=PAPER),

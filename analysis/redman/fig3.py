@@ -22,9 +22,9 @@ PAPER = "Redman et al. (2025), Fig. 3C"
 HALF_A_PIXEL = 0.5
 
 
-def samples(of):
+def samples(results):
     """Each side's samples, on one scale: the 1st to 99th percentile of all that are shown."""
-    frame = as_images(of.rows("images", ["number", "values", "shape"], name="sample", round=0))
+    frame = as_images(results.rows("images", ["number", "values", "shape"], name="sample", round=0))
     frame = frame.sort("number", "seed", "method", "image_number").unique(
         ["side", "image_number"], keep="first", maintain_order=True
     )
@@ -33,8 +33,8 @@ def samples(of):
     return frame.select("side", "image_number", "values", "shape", black=black, white=white)
 
 
-def masks(of):
-    return most_connected(of).filter(imp)
+def masks(results):
+    return most_connected(results).filter(imp)
 
 
 def panel(quantity, **more):
@@ -54,7 +54,7 @@ FIGURE = Figure(
     paper="Trained on a Gaussian clone of ImageNet32 (same mean and covariance), IMP finds no local fields: its masks look diffuse, and "
     "their median RF width is much larger than on ImageNet32.",
     base=True,
-    wanted=lambda of: of.where((imp | oneshot | random) & (natural | clone)),
+    wanted=lambda results: results.where((imp | oneshot | random) & (natural | clone)),
     notes=["Samples: held-out inputs, both sides on one scale. Masks: imp's, of the lowest seed."],
     per_line=3,
     panels=[

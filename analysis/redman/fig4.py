@@ -23,17 +23,19 @@ FIRST = 2  # the first round in which imp and oneshot have masks of their own
 MONOTONE = 0.9
 
 
-def scores(of, quantity, which):
+def scores(results, quantity, which):
     """What claims compare of a quantity, at every round, in order."""
-    frame = of.values(quantity, EVERY).filter(which).drop_nulls("value").sort("seed", "round")
+    frame = results.values(quantity, EVERY).filter(which).drop_nulls("value").sort("seed", "round")
     return frame.select("seed", "round", score=quantity.compared(col("value")))
 
 
 def lead(quantity):
     """Per seed the round from which on imp stays ahead of oneshot; the one after the last, if it is not ahead in that."""
 
-    def rows(of):
-        pairs = scores(of, quantity, imp & natural).join(scores(of, quantity, oneshot & natural), on=["seed", "round"])
+    def rows(results):
+        pairs = scores(results, quantity, imp & natural).join(
+            scores(results, quantity, oneshot & natural), on=["seed", "round"]
+        )
         behind = (col("score") - col("score_right")) * quantity.sign <= 0
         start = 1 + col("round").filter(behind).max().fill_null(FIRST - 1)
         return pairs.filter(col("round") >= FIRST).group_by("seed").agg(start=start)
@@ -44,11 +46,11 @@ def lead(quantity):
 def ends(which):
     """Per seed how far from 3 the kurtosis is at the first and at the last round."""
     first, last = col("score").first().alias("first"), col("score").last().alias("last")
-    return lambda of: scores(of, KURTOSIS, which).group_by("seed", maintain_order=True).agg(first, last)
+    return lambda results: scores(results, KURTOSIS, which).group_by("seed", maintain_order=True).agg(first, last)
 
 
 def paired(left, right, gap):
-    return lambda of: left(of).join(right(of), on="seed").sort("seed").select("seed", gap=gap)
+    return lambda results: left(results).join(right(results), on="seed").sort("seed").select("seed", gap=gap)
 
 
 rise, rise_right = (col(f"last{side}") - col(f"first{side}") for side in ("", "_right"))
@@ -75,7 +77,7 @@ FIGURE = Figure(
     paper="IMP ends with narrower fields than oneshot pruning, both far below random; preactivation kurtosis rises almost monotonically "
     "with IMP, less with oneshot, not with random, and IMP's lead in kurtosis comes before its lead in width.",
     base=True,
-    wanted=lambda of: of.where((imp | oneshot | random) & (natural | clone)),
+    wanted=lambda results: results.where((imp | oneshot | random) & (natural | clone)),
     per_line=3,
     panels=[
         against(WIDTH_X_MEAN),

@@ -23,54 +23,57 @@ from impray.figures import CLONE, NATURAL, Figure, Gaps, Panel, band, command, c
 from impray.results.scores import HALF, STATISTICS, groups, orders, scored, sizes
 
 
-def before(of, side=NATURAL):
-    return scored(of, side).filter("next").select("seed", holds="right", chance=pl.lit(0.5))
+def before(results, side=NATURAL):
+    return scored(results, side).filter("next").select("seed", holds="right", chance=pl.lit(0.5))
 
 
-def later(of, side=NATURAL):
-    return scored(of, side).filter(~col("next")).select("seed", holds="right", chance=pl.lit(0.5))
+def later(results, side=NATURAL):
+    return scored(results, side).filter(~col("next")).select("seed", holds="right", chance=pl.lit(0.5))
 
 
-def flips(of, side=NATURAL):
+def flips(results, side=NATURAL):
     """Fates from 2 on that have a score in every round before their removal."""
-    fates = scored(of, side).filter(col("fate") >= 2).group_by("seed", "fate")
+    fates = scored(results, side).filter(col("fate") >= 2).group_by("seed", "fate")
     whole = fates.agg(col("right").all().alias("holds"), rounds=pl.len()).filter(col("rounds") == col("fate"))
     return whole.select("seed", "holds", chance=0.5 ** col("fate"))
 
 
-def at_0(of, side=NATURAL):
+def at_0(results, side=NATURAL):
     """Fates 1 and 2 are positive; 4, later ones and survivors negative."""
-    rows = scored(of, side).filter(col("round") == 0, col("fate") != 3)
+    rows = scored(results, side).filter(col("round") == 0, col("fate") != 3)
     sign = pl.when(col("fate").is_in([1, 2])).then(1).otherwise(-1)
     return rows.select("seed", holds=col("score") * sign > 0, chance=pl.lit(0.5))
 
 
 def beyond_clone(kind, says):
-    def gaps(of):
-        data, clone = (kind(of, side).group_by("seed").agg(col("holds").mean()) for side in (NATURAL, CLONE))
+    def gaps(results):
+        data, clone = (kind(results, side).group_by("seed").agg(col("holds").mean()) for side in (NATURAL, CLONE))
         return data.join(clone, on="seed").sort("seed").select("seed", gap=col("holds") - col("holds_right"))
 
     return Gaps(frame=gaps, control=True, question="noise", says=f"{says} than on the clone (share of groups)")
 
 
-def ratio(one, other, by=1.0):
+def ratio(numerator, denominator, by=1.0):
     """Per seed the logarithm of one size over another, over `by`; sizes by side and statistic."""
     gap = (col("size") / col("size_right") / by).log()
-    return lambda of: sizes(of, *one).join(sizes(of, *other), on="seed").sort("seed").select("seed", gap=gap)
+    return lambda results: (
+        sizes(results, *numerator).join(sizes(results, *denominator), on="seed").sort("seed").select("seed", gap=gap)
+    )
 
 
-def notes(of):
+def notes(results):
     kinds = {"positive before removal": before, "turn positive then": flips, "later negative": later, "B's signs": at_0}
     for words, kind in kinds.items():
-        data, clone = kind(of), kind(of, CLONE)
+        data, clone = kind(results), kind(results, CLONE)
         of_clone = f", on the clone {clone['holds'].sum()} of {len(clone)}" if len(clone) else ""
         yield f"Groups ({words}): {data['holds'].sum()} of {len(data)} (chance {data['chance'].sum():.3g}{of_clone})."
 
 
 def share(kind, says, letter):
     beyond = (col("holds") - col("chance")).mean().alias("gap")
-    return Gaps(frame=lambda of: kind(of).group_by("seed").agg(beyond).sort("seed"), says=f"{says} (share of groups beyond chance)",
-                source=f"Redman et al. (2025), Fig. 5{letter}", question=f"Fig. 5{letter}")  # fmt: skip
+    return Gaps(frame=lambda results: kind(results).group_by("seed").agg(beyond).sort("seed"),
+                says=f"{says} (share of groups beyond chance)", source=f"Redman et al. (2025), Fig. 5{letter}",
+                question=f"Fig. 5{letter}")  # fmt: skip
 
 
 def panel(y, label, mark, colour, where, **more):
@@ -86,7 +89,7 @@ FIGURE = Figure(
     paper="At round 0, weights that go in rounds 1 and 2 have a positive mean cavity score and those that go from round 4 on a negative "
     "one; evaluated again after every round, a group's mean stays negative until the round before its removal and is positive just then.",
     base=True,
-    notes=lambda of: list(notes(of)),
+    notes=lambda results: list(notes(results)),
     panels=[
         panel("score", "cavity score\nat round 0", band, "statistic", col("round") == 0),
         *(panel("scaled", f"N_W x cavity score\n{name}", courses, "round", col("statistic") == name,
@@ -97,7 +100,7 @@ FIGURE = Figure(
         share(flips, "a group's mean is negative in every earlier round and turns positive exactly then, fates 2 and later", "C"),
         share(later, "whatever is removed later, or never, has a negative mean score at that time", "C"),
         share(at_0, "at round 0 fates 1 and 2 have a positive mean, fates from 4 on and survivors a negative one", "B"),
-        Gaps(frame=lambda of: orders(of).select("seed", gap=col("rho") + 0.5), sign=-1,
+        Gaps(frame=lambda results: orders(results).select("seed", gap=col("rho") + 0.5), sign=-1,
              source="Redman et al. (2025), Fig. 5B", question="Fig. 5B",
              says="at round 0 the score falls with the round of removal (rank correlation from -0.5)"),
         beyond_clone(before, "just before removal more groups are positive"),

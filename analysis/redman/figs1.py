@@ -21,26 +21,26 @@ MAPS = {"correlation_same": "within a colour", "correlation_different": "between
 imp, random = (col("method") == name for name in ("imp", "random"))
 
 
-def correlations(of):
+def correlations(results):
     """S_i(d) and its fit, of each unit shown; of S_i(d) `value` is the unit."""
     columns = ["name", "number", "values", "shape", "value"]
-    rows = of.rows("images", columns, method="imp", name=["unit_correlation", "unit_fit"]).filter(
-        col("round") <= of.last
+    rows = results.rows("images", columns, method="imp", name=["unit_correlation", "unit_fit"]).filter(
+        col("round") <= results.last
     )
     rows = rows.filter(col("round") == col("round").max(), col("seed") == col("seed").min())
     return rows.drop("seed").sort("image_number", "image_name")
 
 
-def masks(of):
-    units = correlations(of).filter(col("image_name") == "unit_correlation")
+def masks(results):
+    units = correlations(results).filter(col("image_name") == "unit_correlation")
     units = units.select("lineage", "round", "image_number", unit=col("value").cast(pl.Int64))
-    rows = as_images(of.rows("masks", ["unit", "bits", "shape"], layer=1, method="imp"))
+    rows = as_images(results.rows("masks", ["unit", "bits", "shape"], layer=1, method="imp"))
     return rows.drop("seed").join(units, on=["lineage", "round", "unit"]).sort("image_number")
 
 
-def errors(of):
+def errors(results):
     """Per method the share of units that have an error up to `left_edge`."""
-    error, rows = col("rf_fit_mse"), of.rows("units", ["rf_fit_mse"], layer=1, round=of.last)
+    error, rows = col("rf_fit_mse"), results.rows("units", ["rf_fit_mse"], layer=1, round=results.last)
     rows = rows.drop_nulls("rf_fit_mse").drop_nans("rf_fit_mse").filter(imp | random).sort("method", "rf_fit_mse")
     if rows.is_empty():
         raise NotMeasured("needs measure rf_width, and units with enough inputs left for a fit")
@@ -48,17 +48,17 @@ def errors(of):
     return rows.select("method", "round", left_edge=error, right_edge=after.over("method"), share=share.over("method"))
 
 
-def maps(of):
+def maps(results):
     """S(d) of imp and random, averaged over seeds."""
-    rows = of.rows("images", ["name", "values", "shape"], name=[*MAPS]).filter(imp | random)
-    rows = rows.filter(col("round") <= of.last).filter(col("round") == col("round").max())
+    rows = results.rows("images", ["name", "values", "shape"], name=[*MAPS]).filter(imp | random)
+    rows = rows.filter(col("round") <= results.last).filter(col("round") == col("round").max())
     rows = rows.sort("image_name", "method", descending=[True, False])
-    found = []
+    means = []
     for (name, method), part in rows.group_by("image_name", "method", maintain_order=True):
         arrays = [array for values in part["values"] if not np.isnan(array := np.frombuffer(values, "<f4")).any()]
         mean = np.mean(arrays, axis=0, dtype=float).astype("<f4").tobytes() if arrays else None
-        found.append((f"mean S(d) of {method},\n{MAPS[name]}", mean, part["shape"][0].to_list()))
-    return pl.DataFrame(found, ["pairs", "values", "shape"], orient="row").drop_nulls()
+        means.append((f"mean S(d) of {method},\n{MAPS[name]}", mean, part["shape"][0].to_list()))
+    return pl.DataFrame(means, ["pairs", "values", "shape"], orient="row").drop_nulls()
 
 
 FIGURE = Figure(
@@ -69,7 +69,7 @@ FIGURE = Figure(
     paper="The correlation S_i(d) of single IMP masks looks like a two-dimensional Gaussian even where the mask does not, and the squared "
     "error of the fit is much smaller for IMP masks than for random ones.",
     base=True,
-    wanted=lambda of: of.where(col("side") == NATURAL),
+    wanted=lambda results: results.where(col("side") == NATURAL),
     per_line=4,
     notes=["Errors of the fit are those of the units of all seeds; no error bars."],
     panels=[

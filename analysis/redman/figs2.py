@@ -21,24 +21,24 @@ imp, random = (col("method") == name for name in ("imp", "random"))
 
 
 @once
-def cosines(of):
+def cosines(results):
     """A row per unit and kind of component: `value`, the largest |cosine|."""
-    rows = of.rows("units", ["unit", "ica_component", *KINDS], layer=1, round=of.last).filter(imp | random)
+    rows = results.rows("units", ["unit", "ica_component", *KINDS], layer=1, round=results.last).filter(imp | random)
     keys = ["lineage", "method", "seed", "round", "unit", "ica_component"]
-    found = rows.unpivot([*KINDS], index=keys, variable_name="with")
-    found = found.drop_nulls("value").drop_nans("value").with_columns(col("with").replace_strict(KINDS))
-    if found.filter(imp).is_empty():
+    by_kind = rows.unpivot([*KINDS], index=keys, variable_name="with")
+    by_kind = by_kind.drop_nulls("value").drop_nans("value").with_columns(col("with").replace_strict(KINDS))
+    if by_kind.filter(imp).is_empty():
         raise NotMeasured("needs measure components of method imp, and units with enough inputs left")
-    return found.sort("with", "method", "seed", "unit")
+    return by_kind.sort("with", "method", "seed", "unit")
 
 
-def medians(of):
-    return cosines(of).group_by("with", "method", "seed", "round", maintain_order=True).agg(col("value").median())
+def medians(results):
+    return cosines(results).group_by("with", "method", "seed", "round", maintain_order=True).agg(col("value").median())
 
 
-def histograms(of, bins=25):
+def histograms(results, bins=25):
     """Share of units per bin, seeds pooled."""
-    rows = cosines(of)
+    rows = cosines(results)
     edges = np.linspace(0, max(rows["value"].to_numpy().max(), 1e-6), bins + 1)
     parts = [
         pl.DataFrame({"with": kind, "method": method, "left_edge": edges[:-1], "right_edge": edges[1:],
@@ -48,26 +48,26 @@ def histograms(of, bins=25):
     return pl.concat(parts)
 
 
-def nearest(of):
+def nearest(results):
     """The stored mask of each of three seeds that is nearest to its lineage's mean cosine with ICA: `bits`, `example`, `ica_component`."""
-    units = cosines(of).filter(imp, col("with") == "ICA").drop_nulls("ica_component")
+    units = cosines(results).filter(imp, col("with") == "ICA").drop_nulls("ica_component")
     away = (col("value") - col("value").mean().over("lineage")).abs().alias("away")
-    stored = as_images(of.rows("masks", ["unit", "bits", "shape"], layer=1, method="imp", round=of.last))
+    stored = as_images(results.rows("masks", ["unit", "bits", "shape"], layer=1, method="imp", round=results.last))
     both = units.with_columns(away).join(stored.select("lineage", "unit", "bits", "shape"), on=["lineage", "unit"])
     example = pl.format("seed {}, unit {}\ncosine {}", "seed", "unit", col("value").round(2))
     first = both.sort("seed", "away", "unit").unique("lineage", keep="first", maintain_order=True).head(3)
     return first.select("lineage", "bits", "shape", "ica_component", example=example)
 
 
-def components(of):
-    icas = of.rows("images", ["number", "values", "shape"], name="ica", method="imp").sort("round")
+def components(results):
+    icas = results.rows("images", ["number", "values", "shape"], name="ica", method="imp").sort("round")
     icas = icas.select("lineage", "values", "shape", ica_component="image_number")
     icas = icas.unique(["lineage", "ica_component"], keep="first")
-    return nearest(of).drop("shape").join(icas, on=["lineage", "ica_component"], maintain_order="left")
+    return nearest(results).drop("shape").join(icas, on=["lineage", "ica_component"], maintain_order="left")
 
 
-def skewness(of):
-    rows = cosines(of).filter(col("with") == "ICA").group_by("lineage", "round", maintain_order=True)
+def skewness(results):
+    rows = cosines(results).filter(col("with") == "ICA").group_by("lineage", "round", maintain_order=True)
     return rows.agg(col("value").skew())
 
 
@@ -82,7 +82,7 @@ FIGURE = Figure(
     paper="IMP masks have little in common with ICA components: the best cosine similarity per mask is distributed over small values, so "
     "the two find largely distinct features.",
     base=True,
-    wanted=lambda of: of.where(col("side") == NATURAL),
+    wanted=lambda results: results.where(col("side") == NATURAL),
     per_line=2,
     notes=["The histogram pools the units of all seeds. Masks are stored of the most connected units only."],
     panels=[

@@ -20,9 +20,9 @@ PAPER = "Redman et al. (2025), Fig. S3"
 
 
 @once
-def courses(of):
+def courses(results):
     """Per seed and method the distance from 3 in layer 2 at the start, at the end and at most, and the rounds at which both layers peak."""
-    layers = [of.values(quantity, EVERY, side=NATURAL).drop_nulls("value") for quantity in (SECOND, KURTOSIS)]
+    layers = [results.values(quantity, EVERY, side=NATURAL).drop_nulls("value") for quantity in (SECOND, KURTOSIS)]
     away = (col("value") - 3).abs().sort_by("round")
     peaks = [col("round").sort().get(away.arg_max()).alias(name) for name in ("peak", "first_peak")]
     told = [away.first().alias("start"), away.last().alias("end"), away.max().alias("most"), pl.len().alias("rounds")]
@@ -33,17 +33,17 @@ def courses(of):
     return both.filter(col("rounds") > 1).with_columns(rise=col("end") - col("start")).sort(keys)
 
 
-def imp(of):
-    return courses(of).filter(col("method") == "imp")
+def imp(results):
+    return courses(results).filter(col("method") == "imp")
 
 
-def beyond_random(of):
-    random = courses(of).filter(col("method") == "random").select("seed", random="rise")
-    return imp(of).join(random, on="seed").select("seed", gap=col("random") - col("rise") / 2)
+def beyond_random(results):
+    random = courses(results).filter(col("method") == "random").select("seed", random="rise")
+    return imp(results).join(random, on="seed").select("seed", gap=col("random") - col("rise") / 2)
 
 
-def not_pruned(of):
-    pruned = [2 in trial.pruned_layers for trial in of.trials.values()]
+def not_pruned(results):
+    pruned = [2 in trial.pruned_layers for trial in results.trials.values()]
     return [] if all(pruned) else ["Layer 2 itself is not pruned in this sweep."]
 
 
@@ -62,7 +62,7 @@ FIGURE = Figure(
         Panel(of=WIDTH_X_MEAN.in_layer(2), mark=band, at=EVERY, x="sparsity", dash="side", optional=True),
     ],
     claims=[
-        Gaps(frame=lambda of: imp(of).select("seed", gap="rise"), source=PAPER,
+        Gaps(frame=lambda results: imp(results).select("seed", gap="rise"), source=PAPER,
              says="imp's kurtosis of layer 2 ends further from 3 than it starts"),
         Share(frame=imp, holds=(col("peak") > 0) & (col("peak") <= col("first_peak")), chance=5 / 11, source=PAPER, question="course",
               says="it is furthest from 3 after round 0 and no later than the first layer's"),

@@ -17,10 +17,12 @@ WORDS = {"spearman_magnitude": "|w|", "spearman": "w"}
 
 
 @once
-def counts(of):
+def counts(results):
     """A row per lineage, round and sample; `shown` is both in words, `x_limits` and `y_limits` those of both samples."""
     columns = ["name", *WORDS, "x_edges", "y_edges", "counts"]
-    rows = of.rows("histograms", columns, name=[*NAMES], layer=1, method="imp", round=[0, max(of.last - 1, 0)])
+    rows = results.rows(
+        "histograms", columns, name=[*NAMES], layer=1, method="imp", round=[0, max(results.last - 1, 0)]
+    )
     rows = rows.filter(col("side").is_in([NATURAL, CLONE])).with_columns(
         col("histogram_name").replace_strict(NAMES).alias("sample")
     )
@@ -35,21 +37,23 @@ def counts(of):
     )
 
 
-def shown(of):
+def shown(results):
     """Those of each side's lowest seed."""
-    return counts(of).filter(col("seed") == col("seed").min().over("side")).drop("seed")
+    return counts(results).filter(col("seed") == col("seed").min().over("side")).drop("seed")
 
 
-def correlations(of):
+def correlations(results):
     """A row per lineage, round, sample and what the score is held against (`against`): `value`, the rank correlation."""
-    rows = counts(of).unpivot([*WORDS], index=["method", "side", "seed", "round", "sample"], variable_name="against")
+    rows = counts(results).unpivot(
+        [*WORDS], index=["method", "side", "seed", "round", "sample"], variable_name="against"
+    )
     rows = rows.drop_nulls("value").drop_nans("value").with_columns(col("against").replace_strict(WORDS))
     return rows.with_columns(which=pl.format("{}, round {}", "side", "round"))
 
 
 def of_data(against):
     rows = col("side").eq(NATURAL) & col("sample").eq("all inputs") & col("against").eq(against)
-    return lambda of: correlations(of).filter(rows).select("seed", "round", gap="value").sort("round", "seed")
+    return lambda results: correlations(results).filter(rows).select("seed", "round", gap="value").sort("round", "seed")
 
 
 def panel(side):

@@ -51,16 +51,16 @@ class Claim:
     over: str = "seed"
     what: str = "seed"
 
-    def samples(self, of: Results) -> list[Sample]:
+    def samples(self, results: Results) -> list[Sample]:
         """What the judge needs: one sample, or one per value of the column `each`."""
         try:
-            return [sample for sample in self._samples(of) if not (self.optional and sample.lacking)]
+            return [sample for sample in self._samples(results) if not (self.optional and sample.lacking)]
         except NotMeasured as missing:
             return (
                 [] if self.optional else [self._sample((), self.says.replace("{each}", "each"), lacking=str(missing))]
             )
 
-    def _samples(self, of: Results) -> list[Sample]:
+    def _samples(self, results: Results) -> list[Sample]:
         raise NotImplementedError
 
     def _each(self, frame: pl.DataFrame, wanted: pl.Expr) -> list[tuple[str, pl.DataFrame]]:
@@ -81,9 +81,9 @@ class Claim:
         }
         return Sample(says=says, gaps=tuple(gaps), sign=sign, margin=self.margin, unit=unit, **shared, **more)  # type: ignore[arg-type]
 
-    def _values(self, of: Results, quantity: Quantity) -> pl.DataFrame:
+    def _values(self, results: Results, quantity: Quantity) -> pl.DataFrame:
         """Rows that have a number, with `score`: what is compared."""
-        frame = of.values(quantity, self.at).drop_nulls("value")
+        frame = results.values(quantity, self.at).drop_nulls("value")
         frame = frame.with_columns(quantity.compared(pl.col("value")).alias("score"))
         return frame if self.where is None else frame.filter(self.where)
 
@@ -106,13 +106,13 @@ class More(Claim):
     by: tuple[str, ...] = ()
     sign: int | None = None
 
-    def _samples(self, of: Results) -> list[Sample]:
-        frame = self._values(of, self.quantity)
+    def _samples(self, results: Results) -> list[Sample]:
+        frame = self._values(results, self.quantity)
         right = frame.filter(self.than)
-        found = [self._compared(says, left, right) for says, left in self._each(frame, self.left)]
-        if not found:
+        samples = [self._compared(says, left, right) for says, left in self._each(frame, self.left)]
+        if not samples:
             raise NotMeasured("no trial on the claim's first side")
-        return found
+        return samples
 
     def _compared(self, says: str, left: pl.DataFrame, right: pl.DataFrame) -> Sample:
         sign = self.quantity.sign if self.sign is None else self.sign
@@ -154,16 +154,16 @@ class Level(Claim):
     below: float | None = None
     near: float | None = None
 
-    def _samples(self, of: Results) -> list[Sample]:
+    def _samples(self, results: Results) -> list[Sample]:
         threshold, sign = (self.above, 1) if self.above is not None else (self.below or 0.0, -1)
         threshold, sign = (self.near, 0) if self.near is not None else (threshold, sign)
-        found = []
-        for says, rows in self._each(self._values(of, self.quantity), self.left):
+        samples = []
+        for says, rows in self._each(self._values(results, self.quantity), self.left):
             seeds = rows.group_by(self.over).agg(pl.col("value").mean()).sort(self.over)["value"].to_list()
             lacking = "" if seeds else "was not measured"
             gaps = [value - threshold for value in seeds]
-            found.append(self._sample(gaps, says, sign=sign, unit=self.quantity.unit, lacking=lacking))
-        return found
+            samples.append(self._sample(gaps, says, sign=sign, unit=self.quantity.unit, lacking=lacking))
+        return samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,12 +178,12 @@ class Trend(Claim):
     sign: int = 1
     beyond: float = 0.0
 
-    def _samples(self, of: Results) -> list[Sample]:
-        frame, along = self._values(of, self.quantity), self.along
+    def _samples(self, results: Results) -> list[Sample]:
+        frame, along = self._values(results, self.quantity), self.along
         if isinstance(along, Quantity):
-            other = of.values(along, self.at).select("lineage", "round", pl.col("value").alias(along.name))
+            other = results.values(along, self.at).select("lineage", "round", pl.col("value").alias(along.name))
             frame, along = frame.join(other, on=["lineage", "round"]), along.name
-        found = []
+        samples = []
         for says, rows in self._each(frame, self.left):
             rows = rows.filter(pl.col(along).is_not_null())
             points = rows.group_by(self.over, along).agg(pl.col("score").mean()).sort(self.over, along)
@@ -193,8 +193,8 @@ class Trend(Claim):
             ]
             gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
             lacking = "" if gaps else _no_trend(points, self.over, along)
-            found.append(self._sample(gaps, says, sign=self.sign, lacking=lacking))
-        return found
+            samples.append(self._sample(gaps, says, sign=self.sign, lacking=lacking))
+        return samples
 
 
 def _no_trend(points: pl.DataFrame, over: str, along: str) -> str:
@@ -216,18 +216,18 @@ class Share(Claim):
     per_seed: bool = False
     left: pl.Expr | None = None
 
-    def _samples(self, of: Results) -> list[Sample]:
-        frame = self.frame(of)
+    def _samples(self, results: Results) -> list[Sample]:
+        frame = self.frame(results)
         frame = frame if self.where is None else frame.filter(self.where)
-        found = []
+        samples = []
         for says, rows in self._each(frame, pl.lit(True) if self.left is None else self.left):
             judged = rows.with_columns(self.holds.alias("holds")).drop_nulls("holds")
             if self.per_seed:
                 judged = judged.group_by("seed").agg(pl.col("holds").all()).sort("seed")
             held = tuple(judged["holds"].to_list())
             more = {"lacking": "" if held else "was not measured", "held": held or None}
-            found.append(self._sample((), says, chance=self.chance, **more))
-        return found
+            samples.append(self._sample((), says, chance=self.chance, **more))
+        return samples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,11 +241,11 @@ class Gaps(Claim):
     sign: int = 1
     unit: str = ""  # of the gap
 
-    def _samples(self, of: Results) -> list[Sample]:
-        found = []
-        for says, rows in self._each(self.frame(of), pl.lit(True) if self.where is None else self.where):
+    def _samples(self, results: Results) -> list[Sample]:
+        samples = []
+        for says, rows in self._each(self.frame(results), pl.lit(True) if self.where is None else self.where):
             gaps = rows["gap"].drop_nulls().to_list()
             more = {"lacking": "" if gaps else "was not measured"}
             more |= {"p_exact": rows["p"][0]} if gaps and "p" in rows.columns else {}
-            found.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, **more))
-        return found
+            samples.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, **more))
+        return samples

@@ -104,21 +104,21 @@ def _aligned(drawn: Sequence[tuple[int, int, Panel, pl.DataFrame, Axes]]) -> Non
 
 def _lines(table: Table) -> list[list[Cell]]:
     """Facets of a panel share a line; panels without facets flow, so many in one."""
-    found: list[list[Cell]] = []
+    lines: list[list[Cell]] = []
     room = 0
     for panel, frame in table.panels:
         if panel.columns:
             facets = shown(marks.in_order(frame, panel.columns))
-            parts = [(panel, frame.filter(pl.col(panel.columns) == each)) for each in facets]
-            found.append([(*part, _named(str(each), len(facets))) for part, each in zip(parts, facets, strict=True)])
+            parts = [(panel, frame.filter(pl.col(panel.columns) == facet)) for facet in facets]
+            lines.append([(*part, _named(str(facet), len(facets))) for part, facet in zip(parts, facets, strict=True)])
             room = 0
         elif room:
-            found[-1].append((panel, frame, ""))
+            lines[-1].append((panel, frame, ""))
             room -= 1
         else:
-            found.append([(panel, frame, "")])
+            lines.append([(panel, frame, "")])
             room = table.figure.per_line - 1
-    return found
+    return lines
 
 
 def _named(facet: str, abreast: int) -> str:
@@ -183,13 +183,13 @@ def _share(axes: Axes) -> float:
 
 def _apart(places: pl.DataFrame, scale: str, least: float) -> list[str]:
     """Labels of ticks, empty where the one before is nearer than this share of the axis."""
-    at = [math.log(each) if scale == "log" else each for each in places["at"]]
-    found, last = [], -math.inf
+    at = [math.log(place) if scale == "log" else place for place in places["at"]]
+    labels, last = [], -math.inf
     for x, words in zip(at, places["x"], strict=True):
         is_clear = x - last >= least * (at[-1] - at[0])
-        found.append(words if is_clear else "")
+        labels.append(words if is_clear else "")
         last = x if is_clear else last
-    return found
+    return labels
 
 
 def _densities(axes: Axes, frame: pl.DataFrame) -> None:
@@ -246,7 +246,7 @@ def _words(
     above, below = (lines[n] if 0 <= n < len(lines) else [] for n in (number - 1, number + 1))
     repeated = _same(panel, above, lines[number])
     title = "\n".join(
-        each for each in (panel.title if place == 0 or not panel.columns else "", "" if repeated else facet) if each
+        part for part in (panel.title if place == 0 or not panel.columns else "", "" if repeated else facet) if part
     )
     axes.set_title(title, fontsize=8 if len(lines[number]) < 5 else 7)
     if not _same(panel, below, lines[number]):
@@ -261,7 +261,7 @@ def _words(
 
 def _same(panel: Panel, line: Sequence[Cell], own: Sequence[Cell]) -> bool:
     """Whether another line has the panel's x and the same facets."""
-    facets = [[facet for _, _, facet in each] for each in (line, own)]
+    facets = [[facet for _, _, facet in cells] for cells in (line, own)]
     return bool(line) and bool(panel.columns) and line[0][0].x == panel.x and facets[0] == facets[1]
 
 
@@ -282,7 +282,7 @@ def caption(table: Table) -> str:
     at = [f"Round {_between(rounds)}."] if rounds else []
     pooled = max((_settings(*panel) for panel in table.panels), default=1)
     of_settings = [f"Means over {pooled} settings of further axes."] * (pooled > 1)
-    return " ".join([*means, *seeds, *of_settings, *at, *_left_out(table), *table.of.missing])
+    return " ".join([*means, *seeds, *of_settings, *at, *_left_out(table), *table.results.missing])
 
 
 def _left_out(table: Table) -> list[str]:

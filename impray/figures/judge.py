@@ -155,7 +155,7 @@ class Count(NamedTuple):
 def judged(samples: Sequence[Sample]) -> list[Finding]:
     """A finding per sample, in their order; Holm within each question."""
     units = [_finite(sample) for sample in samples]
-    effects = [_effect(sample) if of else None for sample, of in units]
+    effects = [_effect(sample) if count else None for sample, count in units]
     questions: dict[str, list[int]] = defaultdict(list)
     for place, (sample, effect) in enumerate(zip(samples, effects, strict=True)):
         if effect is not None:
@@ -186,15 +186,17 @@ def _effect(sample: Sample) -> Effect:
     if not sample.gaps:
         held = sample.held or ()
         return Effect(sum(held) / len(held), *_share(sum(held), len(held), sample.chance))
-    found = against_zero(np.array(sample.gaps, dtype=float))
-    p = float(found.p if sample.p_exact is None else sample.p_exact)
-    return Effect(float(found.mean), float(found.low), float(found.high), SIGNS if found.alike else STUDENT, p)
+    estimate = against_zero(np.array(sample.gaps, dtype=float))
+    p = float(estimate.p if sample.p_exact is None else sample.p_exact)
+    return Effect(
+        float(estimate.mean), float(estimate.low), float(estimate.high), SIGNS if estimate.alike else STUDENT, p
+    )
 
 
 @lru_cache(maxsize=4096)
-def _share(held: int, of: int, chance: float) -> tuple[float, float, str, float]:
+def _share(held: int, units: int, chance: float) -> tuple[float, float, str, float]:
     """Clopper-Pearson interval, its name, and the exact two-sided p. Cached: a figure asks for few counts, many times."""
-    test = binomtest(held, of, chance)
+    test = binomtest(held, units, chance)
     interval = test.proportion_ci(CONFIDENCE, "exact")
     return float(interval.low), float(interval.high), COUNT, min(float(test.pvalue), 1.0)
 
@@ -208,8 +210,8 @@ def _count(sample: Sample) -> Count:
         return Count(inside, len(sample.gaps), math.nan, math.nan)
     else:
         held = sum(gap * sample.sign > 0 for gap in sample.gaps)
-    of = len(sample.held if sample.held is not None else sample.gaps)
-    return Count(held, of, of * sample.chance, _share(held, of, sample.chance)[-1])
+    units = len(sample.held if sample.held is not None else sample.gaps)
+    return Count(held, units, units * sample.chance, _share(held, units, sample.chance)[-1])
 
 
 def _finding(sample: Sample, kept: Sample, effect: Effect, p_holm: float, claims: int) -> Finding:
@@ -260,11 +262,11 @@ def sentence(finding: Finding) -> str:
     """A finding in the one form that all have: claim, verdict, effect and interval, count and chance, p."""
     if finding.verdict == NOT_MEASURED:
         return f"{finding.says}: {NOT_MEASURED} ({finding.lacking})."
-    of = f" of {finding.claims_corrected} claims" if finding.claims_corrected > 1 else ""
+    of_claims = f" of {finding.claims_corrected} claims" if finding.claims_corrected > 1 else ""
     parts = [
         f"{finding.says}: {finding.verdict}; {_amount(finding)}",
         f"{_counted(finding)}",
-        f"p = {finding.p_holm:.2g}{of}.",
+        f"p = {finding.p_holm:.2g}{of_claims}.",
     ]
     return ", ".join(parts) + (f" {_open(finding)}." if finding.verdict == UNDECIDED else "")
 
@@ -310,7 +312,7 @@ def _number(value: float) -> str:
 
 def main_claim(findings: Sequence[Finding]) -> Finding | None:
     """The first that is no control; where all are, the first."""
-    return next((each for each in findings if not each.control), findings[0] if findings else None)
+    return next((finding for finding in findings if not finding.control), findings[0] if findings else None)
 
 
 def verdict_of(findings: Sequence[Finding]) -> str:
@@ -320,7 +322,7 @@ def verdict_of(findings: Sequence[Finding]) -> str:
     main = main_claim(findings)
     if main is None:
         return NOT_MEASURED
-    broken = any(each.control and each.verdict == CONTRADICTED for each in findings)
+    broken = any(finding.control and finding.verdict == CONTRADICTED for finding in findings)
     return UNDECIDED if broken and main.verdict == SUPPORTED else main.verdict
 
 
@@ -331,7 +333,7 @@ def headline(findings: Sequence[Finding]) -> str:
         return "No claims."
     parts = [f"{main.says}: {main.verdict}."]
     for name, is_control in (("Claims", False), ("Controls", True)):
-        of_kind = [each.verdict for each in findings if each.control == is_control]
+        of_kind = [finding.verdict for finding in findings if finding.control == is_control]
         if len(of_kind) > 1 or (is_control and of_kind):
             parts.append(f"{name}: {_tally(of_kind)}.")
     return " ".join(parts)

@@ -63,7 +63,7 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
     known: Any = panel.options.get("order") if panel.colour in frame.columns else None
     colours = known or in_order(frame, panel.colour)
     dashes = in_order(frame, panel.dash)
-    found = []
+    styled = []
     for place, colour in enumerate(colours):
         for at, dash in enumerate(dashes):
             part = frame
@@ -80,8 +80,8 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
                 "linestyle": DASHES[at % len(DASHES)],
             }
             look |= {"markerfacecolor": "white"} if at else {}
-            found.append((", ".join(str(each) for each in (colour, dash) if each not in (None, "")), part, look))
-    return found
+            styled.append((", ".join(str(name) for name in (colour, dash) if name not in (None, "")), part, look))
+    return styled
 
 
 def in_order(frame: pl.DataFrame, column: str) -> list[Any]:
@@ -136,14 +136,14 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
 def legend_apart(frame: pl.DataFrame, panel: Panel, handles: Mapping[str, Artist]) -> Mapping[str, Artist]:
     """Colours and dashes named one by one, not each pair of them; a single dash needs no name."""
     dashes = in_order(frame, panel.dash)
-    found: dict[str, Artist] = {}
+    entries: dict[str, Artist] = {}
     for name, handle in handles.items():
         colour = next((str(c) for c in in_order(frame, panel.colour) if name.split(", ")[0] == str(c)), name)
-        found.setdefault(colour, handle)
+        entries.setdefault(colour, handle)
     for at, dash in enumerate(dashes if len(dashes) > 1 else []):
         face: dict[str, Any] = {"markerfacecolor": "white"} if at else {}
-        found[str(dash)] = Line2D([], [], color="0.4", marker="o", markersize=4, linestyle=DASHES[at % 4], **face)
-    return found
+        entries[str(dash)] = Line2D([], [], color="0.4", marker="o", markersize=4, linestyle=DASHES[at % 4], **face)
+    return entries
 
 
 def courses(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:

@@ -37,7 +37,7 @@ def figure_of(name: str) -> command.Script:
     if isinstance(made, Figure):
         return replace(made, name=of_files)
     if isinstance(made, Paper):
-        named = [replace(one, name=f"{of_files}_{one.name.replace('_', '')}") for one in made.figures]
+        named = [replace(figure, name=f"{of_files}_{figure.name.replace('_', '')}") for figure in made.figures]
         return replace(made, name=of_files, figures=named)
     raise MemberError(name, member.source, f"must be an impray.figures.Figure or Paper, not {type(made).__name__}")
 

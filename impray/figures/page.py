@@ -99,37 +99,41 @@ class DrawnFigure:
         return base64.b64encode(self.picture).decode()
 
 
-def drawn(figure: Figure, of: Results) -> DrawnFigure:
+def drawn(figure: Figure, results: Results) -> DrawnFigure:
     """A figure of a sweep, or what the sweep lacks for it."""
     try:
-        found = table(figure, of)
+        figure_table = table(figure, results)
     except NotMeasured as missing:
         return DrawnFigure(figure, None, b"", str(missing))
-    return DrawnFigure(figure, found, png(draw(found)))
+    return DrawnFigure(figure, figure_table, png(draw(figure_table)))
 
 
-def publish(figures: Sequence[Figure], of: Results, page: Paper | None = None) -> list[DrawnFigure]:
+def publish(figures: Sequence[Figure], results: Results, page: Paper | None = None) -> list[DrawnFigure]:
     """Writes every figure that can be drawn, their findings, and the page; prints where they are and what they say.
 
     Raises:  NotMeasured: none can be drawn; says what each needs.
     """
-    made = [drawn(figure, of) for figure in figures]
-    if not any(each.picture for each in made):
-        raise NotMeasured("\n  ".join(f"{each.figure.title}: {each.lacking}" for each in made))
+    made = [drawn(figure, results) for figure in figures]
+    if not any(drawn_figure.picture for drawn_figure in made):
+        raise NotMeasured("\n  ".join(f"{drawn_figure.figure.title}: {drawn_figure.lacking}" for drawn_figure in made))
     if page is not None and not page.whole:
-        made = [each for each in made if each.picture]
-    paths = Paths(of.place)
-    for each in made:
-        if each.table is None:
+        made = [drawn_figure for drawn_figure in made if drawn_figure.picture]
+    paths = Paths(results.place)
+    for drawn_figure in made:
+        if drawn_figure.table is None:
             continue
-        contents = {"png": each.picture, "csv": each.table.csv.write_csv().encode(), "txt": each.text.encode()}
+        contents = {
+            "png": drawn_figure.picture,
+            "csv": drawn_figure.table.csv.write_csv().encode(),
+            "txt": drawn_figure.text.encode(),
+        }
         for ending, content in contents.items():
-            _write(paths, f"{each.figure.name}.{ending}", content)
-        _record(paths, each)
+            _write(paths, f"{drawn_figure.figure.name}.{ending}", content)
+        _record(paths, drawn_figure)
     if page is not None:
-        _write(paths, f"{page.name}.html", document(page, made, of).encode())
-    for each in made:
-        print(f"{each.figure.title}: {each.headline}")
+        _write(paths, f"{page.name}.html", document(page, made, results).encode())
+    for drawn_figure in made:
+        print(f"{drawn_figure.figure.title}: {drawn_figure.headline}")
     return made
 
 
@@ -139,20 +143,20 @@ def _write(paths: Paths, name: str, content: bytes) -> None:
     print(file)
 
 
-def _record(paths: Paths, each: DrawnFigure) -> None:
+def _record(paths: Paths, drawn_figure: DrawnFigure) -> None:
     """A figure's findings are one file of the table; that of a figure without claims goes."""
-    name, rows = each.figure.name.replace("_", "-"), list(_rows(each))
+    name, rows = drawn_figure.figure.name.replace("_", "-"), list(_rows(drawn_figure))
     if rows:
         tables.write(paths, "findings", name, rows, {})
     elif (file := paths.rows("findings", name)).is_file():
         file.delete()
 
 
-def _rows(each: DrawnFigure) -> Iterator[dict]:
+def _rows(drawn_figure: DrawnFigure) -> Iterator[dict]:
     """A figure's findings as rows of the table `findings`."""
-    for number, finding in enumerate(each.findings):
+    for number, finding in enumerate(drawn_figure.findings):
         told = {name: value for name, value in asdict(finding).items() if name != "says"}
-        yield {"figure": each.figure.name, "number": number, "claim": finding.says, **told}
+        yield {"figure": drawn_figure.figure.name, "number": number, "claim": finding.says, **told}
 
 
 # --- the page --------------------------------------------------------------------------------------------------------
@@ -170,34 +174,42 @@ ul { padding-left: 1.2em } li { margin: .3em 0 } .missing { background: #f3f3f3;
 @media (max-width: 900px) { section { grid-template-columns: 1fr } }
 </style></head><body>
 <h1>{{ page.title }}</h1>
-<p>{% if of.sweep %}The sweep asks: {{ of.sweep.question }}{% else %}What the sweep asked is not known: no sweep.yaml.{% endif %}</p>
-<p class="caption">{{ of.missing | join(" ") }}</p>
+<p>{% if sweep %}The sweep asks: {{ sweep.question }}{% else %}What the sweep asked is not known: no sweep.yaml.{% endif %}</p>
+<p class="caption">{{ missing | join(" ") }}</p>
 <div class="wide"><table><tr><th>figure</th><th>this run</th></tr>
-{% for one in drawn %}<tr><td><a href="#{{ one.figure.name }}">{{ one.figure.title }}</a></td>
-<td><b style="color: {{ colours[one.verdict] }}">{{ one.verdict }}</b> {{ one.headline }}</td></tr>
+{% for entry in entries %}<tr><td><a href="#{{ entry.figure.name }}">{{ entry.figure.title }}</a></td>
+<td><b style="color: {{ colours[entry.verdict] }}">{{ entry.verdict }}</b> {{ entry.headline }}</td></tr>
 {% endfor %}</table></div>
 {% if setting %}<div class="wide"><table><tr><th></th><th>the paper</th><th>this run</th></tr>
 {% for name, paper, run in setting %}<tr><td>{{ name }}</td><td>{{ paper }}</td><td>{{ run }}</td></tr>
 {% endfor %}</table></div>{% endif %}
-{% for one in drawn %}<section id="{{ one.figure.name }}"><div>
-{% if one.picture %}<img alt="{{ one.figure.title }}. {{ one.headline }}" src="data:image/png;base64,{{ one.image }}">
-{% else %}<div class="missing">Not measured: {{ one.lacking }}.</div>{% endif %}
-{% if one.caption.split() | length > words %}<p class="caption">{{ one.caption }}</p>{% endif %}</div>
-<div><h2>{{ one.figure.title }}</h2><p>{{ one.figure.question }}</p>
-<p><b style="color: {{ colours[one.verdict] }}">{{ one.verdict }}</b> {{ one.headline }}</p>
-{% if one.figure.paper %}<p class="paper">{{ one.figure.source or "The paper" }}: {{ one.figure.paper }}</p>{% endif %}
-<ul>{% for words in one.sentences %}<li>{{ words }}</li>{% endfor %}{% for words in one.notes %}<li>{{ words }}</li>{% endfor %}</ul>
+{% for entry in entries %}<section id="{{ entry.figure.name }}"><div>
+{% if entry.picture %}<img alt="{{ entry.figure.title }}. {{ entry.headline }}" src="data:image/png;base64,{{ entry.image }}">
+{% else %}<div class="missing">Not measured: {{ entry.lacking }}.</div>{% endif %}
+{% if entry.caption.split() | length > words %}<p class="caption">{{ entry.caption }}</p>{% endif %}</div>
+<div><h2>{{ entry.figure.title }}</h2><p>{{ entry.figure.question }}</p>
+<p><b style="color: {{ colours[entry.verdict] }}">{{ entry.verdict }}</b> {{ entry.headline }}</p>
+{% if entry.figure.paper %}<p class="paper">{{ entry.figure.source or "The paper" }}: {{ entry.figure.paper }}</p>{% endif %}
+<ul>{% for words in entry.sentences %}<li>{{ words }}</li>{% endfor %}{% for words in entry.notes %}<li>{{ words }}</li>{% endfor %}</ul>
 </div></section>
 {% endfor %}</body></html>
 """
 
 
-def document(page: Paper, made: Sequence[DrawnFigure], of: Results) -> str:
+def document(page: Paper, made: Sequence[DrawnFigure], results: Results) -> str:
     """One HTML file that needs no other."""
-    told = setting(of) if page.setting else {}
+    told = setting(results) if page.setting else {}
     rows = [(name, words, told.get(name, "not known")) for name, words in page.setting.items()]
     template = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
-    return template.render(page=page, drawn=made, of=of, colours=COLOURS, setting=rows, words=WORDS)
+    return template.render(
+        page=page,
+        entries=made,
+        sweep=results.sweep,
+        missing=results.missing,
+        colours=COLOURS,
+        setting=rows,
+        words=WORDS,
+    )
 
 
 def _sizes(trial: Trial) -> str:
@@ -207,12 +219,12 @@ def _sizes(trial: Trial) -> str:
     return f"{kind} ({' x '.join(map(str, trial.data.input_shape))} inputs, {trial.data.classes} classes)"
 
 
-def setting(of: Results) -> dict[str, str]:
+def setting(results: Results) -> dict[str, str]:
     """Data, network, training and pruning of the trials in words, each once."""
     listed: dict[str, dict[str, None]] = {name: {} for name in ("data", "network", "training", "pruning", "rewound to")}
-    for trial in of.trials.values():
+    for trial in results.trials.values():
         prune = trial.prune
-        said = {
+        of_trial = {
             "data": _sizes(trial),
             # Of a plugin's network a results folder tells the name, but not the layers.
             "network": families.nets.tag_of(type(trial.net)) if trial.described else trial.net.words(trial.kernels),
@@ -220,10 +232,10 @@ def setting(of: Results) -> dict[str, str]:
             "pruning": f"{f'{100 * prune.fraction:.3g} %' if prune.fraction else 'to given densities'} a round, per {prune.scope}",
             "rewound to": f"after {prune.rewind_step:,} updates",
         }
-        for name, words in said.items():
+        for name, words in of_trial.items():
             listed[name][words] = None
     few = {name: [*words][:3] + [f"{len(words) - 3} more"] * (len(words) > 3) for name, words in listed.items()}
     return {name: "; ".join(words) for name, words in few.items()} | {
-        "rounds": str(of.lineages["last"].max()),
-        "seeds": str(of.lineages["seed"].n_unique()),
+        "rounds": str(results.lineages["last"].max()),
+        "seeds": str(results.lineages["seed"].n_unique()),
     }

@@ -73,19 +73,19 @@ class Panel:
         """Where the dotted line is."""
         return self.of.reference if self.reference is None and isinstance(self.of, Quantity) else self.reference
 
-    def rows(self, of: Results) -> pl.DataFrame:
+    def rows(self, results: Results) -> pl.DataFrame:
         """The rows of the module's head.
 
         Raises:  NotMeasured: nothing to draw.
         """
-        frame = of.values(self.of, self.at) if isinstance(self.of, Quantity) else self.of(of)
+        frame = results.values(self.of, self.at) if isinstance(self.of, Quantity) else self.of(results)
         frame = frame if self.where is None else frame.filter(self.where)
         if frame.is_empty():
             raise NotMeasured("no such rows in this sweep")
-        return _spread(self._placed(frame, of), self)
+        return _spread(self._placed(frame, results), self)
 
-    def _placed(self, frame: pl.DataFrame, of: Results) -> pl.DataFrame:
-        x = of.axis if self.x == AXIS else self.x
+    def _placed(self, frame: pl.DataFrame, results: Results) -> pl.DataFrame:
+        x = results.axis if self.x == AXIS else self.x
         facets = frame[self.columns].cast(pl.String) if self.columns else pl.Series([""] * len(frame), dtype=pl.String)
         frame = frame.with_columns(facets.fill_null("").alias("facet"))
         if not self.instead or x is None:
@@ -127,8 +127,8 @@ def _spread(frame: pl.DataFrame, panel: Panel) -> pl.DataFrame:
         rows.append((*key, *_numbers(known), len(known)))
     names = ["mean", "low", "high", "left", "right"]
     schema = {name: frame.schema[name] for name in groups} | dict.fromkeys(names, pl.Float64) | {"seeds": pl.Int64}
-    found = pl.DataFrame(rows, schema=schema, orient="row")
-    return frame.join(found, on=groups, how="left", nulls_equal=True, maintain_order="left")
+    statistics = pl.DataFrame(rows, schema=schema, orient="row")
+    return frame.join(statistics, on=groups, how="left", nulls_equal=True, maintain_order="left")
 
 
 def _numbers(known: np.ndarray) -> tuple[float | None, ...]:
@@ -163,13 +163,13 @@ class Figure:
     per_line: int = 1
     width: float = 7.2
 
-    def part(self, of: Results) -> Results:
+    def part(self, results: Results) -> Results:
         """The part of a sweep that the figure is of.
 
         Raises:  NotMeasured: there is none.
         """
-        of = of.at_base() if self.base else of
-        return of if self.wanted is None else self.wanted(of)
+        results = results.at_base() if self.base else results
+        return results if self.wanted is None else self.wanted(results)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Table:
     """A figure's numbers: (panel, rows) of what can be drawn, its findings, and what it lacks."""
 
     figure: Figure
-    of: Results
+    results: Results
     panels: Sequence[tuple[Panel, pl.DataFrame]]
     findings: Sequence[Finding]
     lacking: Sequence[str] = ()
@@ -195,21 +195,21 @@ class Table:
     @cached_property
     def notes(self) -> list[str]:
         """What a reader has to know beside the claims: of the figure, of the sweep, and what was not measured."""
-        made = self.figure.notes(self.of) if callable(self.figure.notes) else self.figure.notes
-        caveats = [self.of.sweep.caveat] if self.of.sweep is not None and self.of.sweep.caveat else []
-        return [*made, *caveats, *(f"Not measured: {each}." for each in self.lacking)]
+        made = self.figure.notes(self.results) if callable(self.figure.notes) else self.figure.notes
+        caveats = [self.results.sweep.caveat] if self.results.sweep is not None and self.results.sweep.caveat else []
+        return [*made, *caveats, *(f"Not measured: {words}." for words in self.lacking)]
 
 
-def table(figure: Figure, of: Results) -> Table:
+def table(figure: Figure, results: Results) -> Table:
     """A figure's numbers of a sweep, without drawing.
 
     Raises:  NotMeasured: no panel can be drawn; says what each needs.
     """
-    of = figure.part(of)
+    results = figure.part(results)
     drawn, lacking, why = [], [], set()
-    for panel in figure.panels(of) if callable(figure.panels) else figure.panels:
+    for panel in figure.panels(results) if callable(figure.panels) else figure.panels:
         try:
-            drawn.append((panel, panel.rows(of)))
+            drawn.append((panel, panel.rows(results)))
         except NotMeasured as missing:
             words = (panel.title or panel.ylabel).replace("\n", " ")
             if not panel.optional:
@@ -217,5 +217,5 @@ def table(figure: Figure, of: Results) -> Table:
                 lacking.append(f"{words}: {missing}" if words else str(missing))
     if not drawn:
         raise NotMeasured("; ".join(why if len(why) == 1 else dict.fromkeys(lacking)))
-    samples = [sample for claim in figure.claims for sample in claim.samples(of)]
-    return Table(figure, of, drawn, judged(samples), tuple(lacking))
+    samples = [sample for claim in figure.claims for sample in claim.samples(results)]
+    return Table(figure, results, drawn, judged(samples), tuple(lacking))

@@ -22,17 +22,17 @@ def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:
         return [_of_mask(unpacked(bits, tuple(shape))) for bits, shape in frame.select("bits", "shape").iter_rows()]
     arrays = [floats(values, shape) for values, shape in frame.select("values", "shape").iter_rows()]
     if kind == "component":
-        return [_of_floats(each, -m, m) for each in arrays for m in [float(np.abs(each).max()) or 1.0]]
+        return [_of_floats(array, -m, m) for array in arrays for m in [float(np.abs(array).max()) or 1.0]]
     if kind == "field":
-        tops = [float(np.abs(each).max()) or 1.0 for each in arrays]
-        return [colormaps["RdBu_r"](0.5 + each[0] / top / 2)[..., :3] for each, top in zip(arrays, tops, strict=True)]
+        tops = [float(np.abs(array).max()) or 1.0 for array in arrays]
+        return [colormaps["RdBu_r"](0.5 + array[0] / top / 2)[..., :3] for array, top in zip(arrays, tops, strict=True)]
     if kind == "map":
-        most = max(_off_centre(each[0]) for each in arrays)
-        return [colormaps["inferno"](np.clip(each[0] / (most or 1.0), 0, 1))[..., :3] for each in arrays]
-    low, high = min(each.min() for each in arrays), max(each.max() for each in arrays)
+        most = max(_off_centre(array[0]) for array in arrays)
+        return [colormaps["inferno"](np.clip(array[0] / (most or 1.0), 0, 1))[..., :3] for array in arrays]
+    low, high = min(array.min() for array in arrays), max(array.max() for array in arrays)
     if "black" in frame.columns:
         low, high = frame.select("black", "white").row(0)
-    return [_of_floats(each, low, high) for each in arrays]
+    return [_of_floats(array, low, high) for array in arrays]
 
 
 def floats(values: bytes, shape: Sequence[int]) -> np.ndarray:
@@ -63,8 +63,8 @@ def mosaic(tiles: Sequence[np.ndarray], per_line: int) -> np.ndarray:
     """Tiles of one size, line by line, grey between them and where the last line ends."""
     rows, cols, _ = tiles[0].shape
     columns = min(per_line, len(tiles))
-    found = np.full((-(-len(tiles) // columns) * (rows + 1) + 1, columns * (cols + 1) + 1, 3), GAP)
+    canvas = np.full((-(-len(tiles) // columns) * (rows + 1) + 1, columns * (cols + 1) + 1, 3), GAP)
     for place, tile in enumerate(tiles):
         top, left = (place // columns) * (rows + 1) + 1, (place % columns) * (cols + 1) + 1
-        found[top : top + rows, left : left + cols] = tile
-    return found
+        canvas[top : top + rows, left : left + cols] = tile
+    return canvas

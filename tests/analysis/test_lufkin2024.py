@@ -185,7 +185,7 @@ def test_a_folder_says_what_it_lacks(put):
     marginals = table(fig3.FIGURE, put([trial(ISING)]))
     assert len(marginals.panels) == 2 and "needs measure course" in marginals.lacking[0]
     assert draw(marginals)
-    shutil.rmtree(marginals.of.place / "tables")
+    shutil.rmtree(marginals.results.place / "tables")
     with pytest.raises(DataError, match="nothing to draw") as error:
         command.draw_into(PAPER, put(BREAKDOWN[:1]).place)
     assert all(f"sweeps/lufkin2024_{name}.yaml" in str(error.value) for name in STORED)

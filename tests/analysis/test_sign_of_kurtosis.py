@@ -37,7 +37,7 @@ def test_changes_are_those_of_the_old_script(of, findings, name, method):
     old = [each[2:] for each in EXPECTED["changes"] if each[:2] == [name, method]]
     for words in figure.SIDES:
         of_side = {stimulus: (more, seeds, mean) for side, stimulus, more, seeds, mean in old if side == words}
-        one_by_one = figure.change(OF[name], method, words, each=True)
+        one_by_one = figure.change(OF[name], method, words, one_by_one=True)
         sign, samples = OF[name].sign, one_by_one.samples(of)
         found = {s.says: (sum(g * sign > 0 for g in s.gaps), len(s.gaps), np.mean(s.gaps)) for s in samples}
         assert found == {one_by_one.says.format(each=stimulus): (more, seeds, pytest.approx(mean, rel=1e-9))
