@@ -19,7 +19,7 @@ from impray.results.tidy import Results, once
 from impray.spec.data import Elliptical
 from impray.theory.localization import euler, sinusoid
 from impray.theory.ring import NOT_LOCAL, ipr, noise_ipr
-from lufkin.those import DENSE, courses, data_of, gaps, has_theory, is_neuron, those
+from lufkin.those import DENSE, courses, data_of, gaps, has_theory, is_neuron, sgd, those
 
 NEEDS = "single ReLU neurons on elliptical inputs and measure course with weights_every, as sweeps/lufkin2024_elliptical.yaml"
 LAWS = {"student_t": ("t", 9.77), "shell": ("shell", 3.75), "extreme": ("extreme", 4.14)}  # the paper's distances (%)
@@ -29,7 +29,8 @@ END, MEAN, THEORY = "after training", "mean over its second half", "by eq. 5"
 
 
 def trainings(results: Results) -> dict[str, tuple]:
-    return {id: (t.train.lr, t.train.steps, t.train.batch) for id, t in results.trials.items()}
+    of_trials = {id: sgd(trial) for id, trial in results.trials.items()}
+    return {id: (train.lr, train.steps, train.batch) for id, train in of_trials.items()}
 
 
 def shown(results: Results) -> list[str]:
@@ -52,7 +53,7 @@ def ends(results: Results) -> pl.DataFrame:
         trial, steps = course.trial, np.array(course.steps)
         weights = {END: course.w[-1], MEAN: course.w[steps >= steps[-1] / 2].mean(axis=0)}
         if has_theory(course.data, "exact"):
-            weights[THEORY] = euler(course.data, course.w[0], trial.train.lr, trial.train.steps)
+            weights[THEORY] = euler(course.data, course.w[0], sgd(trial).lr, sgd(trial).steps)
         lr, updates, batch = trainings(results)[trial.id]
         known = {"trial": trial.id, "name": course.name, "law": course.data.radius, "seed": course.seeds}
         known |= {"training": f"lr {lr:g}, {updates:,} updates, batch {batch:,}", "shown": trial.id in own}

@@ -16,6 +16,8 @@ from polars import col
 
 from impray.results.tidy import NotMeasured, Results, Round
 from impray.spec.data import Correlated, Ising, Stimulus
+from impray.spec.nets import Mlp
+from impray.spec.training import Sgd
 from impray.spec.trial import Trial
 from impray.theory.amplifier import Form
 from impray.theory.localization import euler_at, peak
@@ -37,8 +39,18 @@ def is_ring(trial: Trial) -> bool:
 def is_neuron(trial: Trial) -> bool:
     """A single ReLU neuron without bias on two classes (M2)."""
     net = trial.net
-    same = (net.hidden, net.activation, net.bias, net.readout) == ((1,), "relu", False, "mean")
+    same = isinstance(net, Mlp) and (net.hidden, net.activation, net.bias, net.readout) == ((1,), "relu", False, "mean")
     return same and trial.data.classes == 2 and is_ring(trial)
+
+
+def sgd(trial: Trial) -> Sgd:
+    """Its training: gradient descent, whose time is the steps times the learning rate.
+
+    Raises:  NotMeasured: it is another.
+    """
+    if not isinstance(trial.train, Sgd):
+        raise NotMeasured("needs train.optimizer: sgd, whose time is the steps times the learning rate")
+    return trial.train
 
 
 def those(results: Results, wanted: Callable[[Any], bool], needs: str) -> Results:
@@ -65,7 +77,7 @@ def first_of_each(results: Results, key: Callable[[Any], Any] = lambda _: 0) -> 
     seen: dict[tuple, str] = {}
     for id, trial in results.trials.items():
         if id in alive:
-            seen.setdefault((short(trial.data), trial.net.activation), id)
+            seen.setdefault((short(trial.data), getattr(trial.net, "activation", "")), id)
     left = len(alive) - len(seen)
     return chosen(
         results,
@@ -123,7 +135,7 @@ class Course:
 
     def rows(self, field: str, w: Float[np.ndarray, "step seed input"]) -> pl.DataFrame:
         """A row per seed and step: what the trial is, share of the time, and the weights with their peak and IPR."""
-        time = np.array(self.steps) * self.trial.train.lr
+        time = np.array(self.steps) * sgd(self.trial).lr
         own = {"trial": self.trial.id, "name": self.name, "kind": self.data.kind, "inputs": w.shape[-1]}
         own |= {"quiet": NOT_LOCAL * noise_ipr(w.shape[-1]), "local": local_ipr(w.shape[-1]), "field": field}
         own |= {"step": self.steps, "time": time, "share": time / (time[-1] or 1)}
@@ -160,7 +172,7 @@ def with_theory(results: Results, forms: Mapping[str, Form], most: int | None = 
         parts.append(course.rows(SIMULATED, course.w))
         for field, form in forms.items():
             if has_theory(course.data, form):
-                w = euler_at(course.data, course.w[0], course.trial.train.lr, course.steps, form=form)
+                w = euler_at(course.data, course.w[0], sgd(course.trial).lr, course.steps, form=form)
                 parts.append(course.rows(field, w))
     return pl.concat(parts)
 

@@ -7,7 +7,7 @@ from conftest import tiny_sweep
 
 from impray.results.ledger import Fates, Ledger, Measured, Round
 from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
-from impray.service.proposals import OptunaQueue, EarlierTrial, PackQueue
+from impray.service.proposals import EarlierTrial, OptunaQueue, PackQueue
 from impray.spec.base import canonical
 from impray.spec.trial import Trial
 
