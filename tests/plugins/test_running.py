@@ -11,6 +11,7 @@ from plugins import written
 from impray.data import open_pack, sample
 from impray.results import outcomes
 from impray.results.tables import scan
+from impray.service.said import layers_of_factory
 from impray.spec import families
 from impray.spec.load import load
 from impray.spec.plugins import joined
@@ -45,6 +46,22 @@ def test_the_plugins_of_the_docs_run(ran):
     # Both methods keep the same numbers; they keep other weights.
     densities = rounds.group_by("method", maintain_order=True).agg(pl.col("density").unique().sort())
     assert densities["density"][0].to_list() == densities["density"][1].to_list()
+
+
+def test_the_module_of_the_docs_runs(tmp_path):
+    written.of_docs(tmp_path)
+    net = {"kind": "module", "factory": "my_modules:cnn", "arguments": {"channels": 2}}
+    changes = {
+        "trial.net": net,
+        "methods": ["imp", "reinit"],
+        "trial.train": {"optimizer": "adam", "steps": 6, "batch": 4},
+    }
+    sweep = load(written.sweep_with(tmp_path, ["my_modules.py"], **changes), layers=layers_of_factory)
+    report, said = sweep_into(tmp_path / "runs", sweep)
+    joined.leave()
+    assert report.count("failed") == 0, said
+    rounds = scan("rounds", tmp_path / "runs").collect()
+    assert rounds.height == 2 * 2 * 3 and (rounds["status"] == "done").all() and not rounds["exact"].any()
 
 
 def test_a_column_of_a_plugin_is_what_the_mask_gives_and_has_its_mean(ran):

@@ -119,6 +119,7 @@ RESERVED = frozenset(
         "status",
         "trained",
         "density",
+        "exact",
         "units_counted",
         "measured",
     }
