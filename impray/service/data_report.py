@@ -37,11 +37,11 @@ def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path |
 
     if picture is not None and picture.suffix != ".png":
         raise DataError(f"{picture}: a picture is a PNG file; give a name that ends in .png")
-    found = describe(spec, samples, seed)
+    statistics = describe(spec, samples, seed)
     if as_json:
-        typer.echo(json.dumps(found, indent=2, default=_plain))
+        typer.echo(json.dumps(statistics, indent=2, default=_plain))
     else:
-        _table(spec, found, samples)
+        _table(spec, statistics, samples)
     target = picture or out / f"data-{spec.kind}.png"  # type: ignore[attr-defined]
     inputs, labels = sample(spec, PER_CLASS, seed)
     draw(spec, inputs, labels, target)
@@ -52,13 +52,13 @@ def _plain(value: object) -> object:
     return value.tolist() if isinstance(value, Tensor) else str(value)
 
 
-def _table(spec: DataSpec, found: dict, samples: int) -> None:
+def _table(spec: DataSpec, statistics: dict, samples: int) -> None:
     width = shutil.get_terminal_size((120, 24)).columns
     distances = max(2, (width - 58) // 11)  # as many as fit beside the moments
     typer.echo(yaml.safe_dump(spec.model_dump(mode="json"), default_flow_style=True, width=width).strip())
     typer.echo(f"at most {samples} samples per class; excess kurtosis of a Gaussian is 0")
     typer.echo(f"{'class':>5} {'mean':>9} {'variance':>9} {'kurtosis':>9} {'excess':>9} {'+-':>8}   covariance by px")
-    for row in found["classes"]:
+    for row in statistics["classes"]:
         of_class = row["covariance_by_distance"][:distances]
         near = "  ".join(f"{p['distance_px']:g}: {p['covariance']:.3f}" for p in of_class)
         numbers = [row["mean"], row["variance"], row["kurtosis"], row["excess_kurtosis"]]
@@ -93,20 +93,22 @@ def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:
     axes = figure.subplots(classes, PER_CLASS, squeeze=False)
     limit = float(inputs.abs().max())
     for label in range(classes):
-        for place, one in enumerate(inputs[labels == label][:PER_CLASS]):
+        for place, sample in enumerate(inputs[labels == label][:PER_CLASS]):
             panel = axes[label][place]
-            if one.dim() == 1:
-                panel.plot(one.numpy(), linewidth=0.8)
+            if sample.dim() == 1:
+                panel.plot(sample.numpy(), linewidth=0.8)
                 panel.set_ylim(-limit, limit)
-            elif one.dim() == 2:
-                panel.imshow(one.numpy(), cmap="gray", vmin=-limit, vmax=limit)
+            elif sample.dim() == 2:
+                panel.imshow(sample.numpy(), cmap="gray", vmin=-limit, vmax=limit)
             else:
-                panel.imshow((0.5 + one / (2 * limit)).permute(1, 2, 0).numpy())
+                panel.imshow((0.5 + sample / (2 * limit)).permute(1, 2, 0).numpy())
             panel.set_xticks([])
             panel.set_yticks([])
         axes[label][0].set_ylabel(f"class {label}", fontsize=8)
-    of = "each class" if classes > int(labels.max()) else f"the first {classes} of {int(labels.max()) + 1} classes"
-    figure.suptitle(f"{spec.kind}: samples of {of}", fontsize=9)  # type: ignore[attr-defined]
+    classes_shown = (
+        "each class" if classes > int(labels.max()) else f"the first {classes} of {int(labels.max()) + 1} classes"
+    )
+    figure.suptitle(f"{spec.kind}: samples of {classes_shown}", fontsize=9)  # type: ignore[attr-defined]
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120)
     write(target, buffer.getvalue())

@@ -46,9 +46,9 @@ class Drawing(Listener):
 
     def whole(self, paths: Paths, report: Report) -> None:
         wanted = [name for name in self.names if report.ran or not _drawn(paths, name)]
-        for name, (failed, said) in drawn(wanted, paths).items():
+        for name, (failed, printed) in drawn(wanted, paths).items():
             if failed:
-                report.broken_figures.append(f"{name}: {(said.strip().splitlines() or ['no output'])[-1]}")
+                report.broken_figures.append(f"{name}: {(printed.strip().splitlines() or ['no output'])[-1]}")
             else:
                 report.figures += _drawn(paths, name)
 
@@ -64,12 +64,12 @@ def _drawn(paths: Paths, name: str) -> list[File]:
 def drawn(names: Sequence[str], paths: Paths, options: Sequence[str] = ()) -> dict[str, tuple[bool, str]]:
     """Runs scripts, AT_ONCE at a time: name -> whether it failed, and all that it said."""
     running: list[tuple[str, subprocess.Popen]] = []
-    found: dict[str, tuple[bool, str]] = {}
+    results: dict[str, tuple[bool, str]] = {}
 
     def await_first() -> None:
         name, process = running.pop(0)
-        said, _ = process.communicate()
-        found[name] = process.returncode != 0, said
+        printed, _ = process.communicate()
+        results[name] = process.returncode != 0, printed
 
     for name in names:
         if len(running) == AT_ONCE:
@@ -78,4 +78,4 @@ def drawn(names: Sequence[str], paths: Paths, options: Sequence[str] = ()) -> di
         running.append((name, subprocess.Popen([*command(name), str(paths.folder), *options], **output)))  # type: ignore[call-overload]
     while running:
         await_first()
-    return found
+    return results

@@ -165,9 +165,9 @@ class Books:
         self.ran += 1
         for listener in self.listeners:
             listener.pack_ended(pack, outcome, error)
-        for trial, how in self.trials.pack_ended(pack, outcome, lineages):
-            values = self.trials.goals_of(trial) if how == "done" else []
-            ended = TrialEnd(trial, how, values, self.trials.diverged[trial.trial.id])
+        for trial, trial_outcome in self.trials.pack_ended(pack, outcome, lineages):
+            values = self.trials.goals_of(trial) if trial_outcome == "done" else []
+            ended = TrialEnd(trial, trial_outcome, values, self.trials.diverged[trial.trial.id])
             for listener in self.listeners:
                 listener.trial_ended(ended)
 

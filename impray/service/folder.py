@@ -108,12 +108,15 @@ def _plugins(paths: Paths) -> dict[str, dict[str, Any]]:
 
 def _plugins_now(sweep: Sweep, earlier: Mapping[str, Any]) -> dict[str, Any]:
     """What provenance.json says of plugins: this sweep's as they are now, with the hashes that their files had; earlier ones stay."""
-    found = dict(earlier)
-    for name, said in joined.descriptions(joined.of_sweep(sweep)).items():
+    plugins = dict(earlier)
+    for name, description in joined.descriptions(joined.of_sweep(sweep)).items():
         before = earlier.get(name, {})
         hashes = dict.fromkeys([*before.get("earlier_hashes", ()), before.get("hash", "")])
-        found[name] = {**said, "earlier_hashes": [old for old in hashes if old not in ("", said["hash"])]}
-    return found
+        plugins[name] = {
+            **description,
+            "earlier_hashes": [old for old in hashes if old not in ("", description["hash"])],
+        }
+    return plugins
 
 
 def changed_plugins(sweep: Sweep, paths: Paths) -> list[str]:

@@ -29,10 +29,10 @@ def planned(sweep: Sweep, number: int, values: Mapping[str, object], trial: Tria
 
 def listed(sweep: Sweep) -> list[PlannedTrial]:
     """Every trial of a grid or random search, each once, in order."""
-    found: dict[str, PlannedTrial] = {}
+    trials: dict[str, PlannedTrial] = {}
     for values, trial in axes.trials(sweep):
-        found.setdefault(trial.id, planned(sweep, len(found), values, trial))
-    return list(found.values())
+        trials.setdefault(trial.id, planned(sweep, len(trials), values, trial))
+    return list(trials.values())
 
 
 def axis_types(sweep: Sweep) -> dict[str, str]:

@@ -79,8 +79,8 @@ class Progress(Listener):
         self.stopped += outcome == "stopped"
         self.failed += outcome == "failed"
         diverged = share(ended.diverged, len(ended.planned.lineages))
-        how = ", ".join(part for part in ("" if outcome == "diverged" else outcome, diverged) if part)
-        self.line(f"trial {number} {how}" + (f": {goals}" if goals else ""), always=bool(diverged))
+        ending = ", ".join(part for part in ("" if outcome == "diverged" else outcome, diverged) if part)
+        self.line(f"trial {number} {ending}" + (f": {goals}" if goals else ""), always=bool(diverged))
         self._compare(number, values)
 
     def _compare(self, number: int, values: list[float]) -> None:

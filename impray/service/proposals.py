@@ -107,26 +107,26 @@ class OptunaQueue:
             self._seen[trial.id] = None
             number = self._numbers.get(trial.id, self._next_number)
             self._next_number = max(self._next_number, number + 1)
-            found = planned(self._sweep, number, values, trial)
+            planned_trial = planned(self._sweep, number, values, trial)
             self._handed += 1
-            pack = pack_of(self._sweep, found.lineages, self._ledger, self._columns)
-            self._trials[pack.id] = (asked, found)
-            self._announce(found)
+            pack = pack_of(self._sweep, planned_trial.lineages, self._ledger, self._columns)
+            self._trials[pack.id] = (asked, planned_trial)
+            self._announce(planned_trial)
             return pack
         return "finished"  # nothing but points that were asked before: the space is (nearly) exhausted
 
     def ended(self, pack: Pack, outcome: Outcome) -> None:
         from optuna.trial import TrialState
 
-        asked, found = self._trials[pack.id]
-        values = self._goals_of(found) if outcome == "done" else []
+        asked, planned_trial = self._trials[pack.id]
+        values = self._goals_of(planned_trial) if outcome == "done" else []
         if outcome == "stopped":
             self._study.tell(asked, state=TrialState.PRUNED)
         elif outcome == "failed" or not values or any(math.isnan(value) for value in values):
             self._study.tell(asked, state=TrialState.FAIL)
         else:
             self._study.tell(asked, values)
-            self._seen[found.trial.id] = values
+            self._seen[planned_trial.trial.id] = values
 
     # -- what was asked before ----------------------------------------------------------------------------------------
 
@@ -199,5 +199,5 @@ class OptunaQueue:
 
 def _same(item: Any, value: Any) -> bool:
     """[1, 3] on an axis and (1.0, 3.0) in a trial are the same value; so are 6 and (6,)."""
-    one, other = canonical(item, whole=True), canonical(value, whole=True)
-    return one == other or [one] == other
+    on_axis, in_trial = canonical(item, whole=True), canonical(value, whole=True)
+    return on_axis == in_trial or [on_axis] == in_trial

@@ -90,7 +90,7 @@ class Trials:
 
     def earlier(self) -> list[EarlierTrial]:
         """Trials of earlier runs of an asking search, in the order of their numbers."""
-        found = []
+        trials = []
         for row in sorted(self.rows.values(), key=lambda row: row["number"]):
             trial = Trial.model_validate_json(row["description"])
             of_row = planned(self.sweep, row["number"], {}, trial)
@@ -99,8 +99,8 @@ class Trials:
                 self.planned[trial.id] = of_row
                 self.write(of_row, outcome)
                 row = {**row, "goals": self.goals_of(of_row)}
-            found.append(EarlierTrial(row["number"], trial, outcome, row["goals"] or []))
-        return found
+            trials.append(EarlierTrial(row["number"], trial, outcome, row["goals"] or []))
+        return trials
 
     @cached_property
     def asked(self) -> OptunaQueue:
@@ -113,7 +113,7 @@ class Trials:
         return all(self.ledger.complete(lineage, pack) for lineage in trial.lineages)
 
     def left(self) -> list[PlannedTrial]:
-        """PackQueue trials that are not over: also those whose rows are complete but that were never told as done."""
+        """Listed trials that are not over: also those whose rows are complete but that were never told as done."""
         return [trial for id, trial in self.planned.items() if id not in self.outcomes]
 
     def nothing_left(self) -> bool:
@@ -146,9 +146,9 @@ class Trials:
         """A trial with nothing left to run, and no failed or stopped pack, is done or diverged; its row says so."""
         gone = self._of_trial(trial).filter(pl.col("status") == "diverged")
         self.diverged[trial.trial.id] = gone.select(pl.col("lineage").n_unique()).collect().item()
-        how = self.outcomes.setdefault(trial.trial.id, _how(self.diverged[trial.trial.id], trial))
-        self.write(trial, how)
-        return how
+        outcome = self.outcomes.setdefault(trial.trial.id, _how(self.diverged[trial.trial.id], trial))
+        self.write(trial, outcome)
+        return outcome
 
     def goals_of(self, trial: PlannedTrial, round: int | None = None) -> list[float]:
         """Values of the sweep's goals, NaN where undefined; read once, when the trial is over."""
@@ -192,8 +192,8 @@ class Trials:
 
     def _of_trial(self, trial: PlannedTrial) -> pl.LazyFrame:
         """Its rows of `rounds`."""
-        found = tables.scan("rounds", self.paths.store, self._files(trial))
-        return found.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
+        rounds = tables.scan("rounds", self.paths.store, self._files(trial))
+        return rounds.filter(pl.col("lineage").is_in([lineage.id for lineage in trial.lineages]))
 
 
 def _how(diverged: int, trial: PlannedTrial) -> Outcome:

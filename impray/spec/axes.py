@@ -80,9 +80,9 @@ def _with_values(sweep: Sweep, point: Mapping[str, object]) -> tuple[dict[str, A
 def _drawn(sweep: Sweep) -> list[tuple[dict[str, Any], Trial]]:
     rng = random.Random(sweep.search.seed)
     wanted = sweep.search.trials or 0
-    found: dict[str, tuple[dict[str, Any], Trial]] = {}
+    by_id: dict[str, tuple[dict[str, Any], Trial]] = {}
     for _ in range(wanted * _DRAWS_PER_TRIAL):
-        if len(found) == wanted:
+        if len(by_id) == wanted:
             break
         point = {path: _draw(rng, axis, takes_integers(sweep, path)) for path, axis in sweep.search.space.items()}
         try:
@@ -91,8 +91,8 @@ def _drawn(sweep: Sweep) -> list[tuple[dict[str, Any], Trial]]:
             if not _only_impossible(error):
                 raise
             continue  # inside the corners that `check` tried, some spaces still have points that cannot be
-        found.setdefault(drawn[1].id, drawn)
-    return list(found.values())
+        by_id.setdefault(drawn[1].id, drawn)
+    return list(by_id.values())
 
 
 def _draw(rng: random.Random, axis: Axis, whole: bool) -> object:
@@ -116,16 +116,16 @@ def _draw(rng: random.Random, axis: Axis, whole: bool) -> object:
 
 def check(sweep: Sweep) -> list[Problem]:
     """What is wrong with a sweep's axes, search, goals and measures, without lines; empty when it can run."""
-    found = [*_search_problems(sweep)]
+    all_problems = [*_search_problems(sweep)]
     sound: dict[str, Axis] = {}
     for path, axis in sweep.search.space.items():
         wrong = _axis_problems(sweep, path, axis)
-        found += _capped(f"search.space.{path}", wrong)
+        all_problems += _capped(f"search.space.{path}", wrong)
         if not wrong:
             sound[path] = axis
     possible, wrong_together = _combinations(sweep, sound)
-    found += wrong_together
-    return [*found, *checks.problems_with(sweep, [trial for trial in possible if not trial.described])]
+    all_problems += wrong_together
+    return [*all_problems, *checks.problems_with(sweep, [trial for trial in possible if not trial.described])]
 
 
 def _search_problems(sweep: Sweep) -> Iterator[Problem]:
@@ -162,14 +162,14 @@ def _axis_problems(sweep: Sweep, path: str, axis: Axis) -> list[Problem]:
         return [Problem(where, None, f"lies inside the axis {outer[0]}, which sets it too; keep one of them")]
     if isinstance(axis, Range):
         return _range_problems(sweep, path, axis)
-    found = [
+    wrong_values = [
         Problem(f"{where}[{i}]", show(item), why) for i, item in enumerate(axis) if (why := _why_not(sweep, path, item))
     ]
     seen: dict[str, int] = {}
     for position, item in enumerate(axis):
-        if not found and seen.setdefault(_key(item), position) != position:
-            found.append(Problem(f"{where}[{position}]", show(item), "is listed twice; each value counts once"))
-    return found
+        if not wrong_values and seen.setdefault(_key(item), position) != position:
+            wrong_values.append(Problem(f"{where}[{position}]", show(item), "is listed twice; each value counts once"))
+    return wrong_values
 
 
 def _unknown_path(sweep: Sweep, path: str) -> str | None:
@@ -295,7 +295,7 @@ def _combinations(sweep: Sweep, space: Mapping[str, Axis]) -> tuple[list[Trial],
             for problem in problems(error, Trial, description_of(sweep, point)):
                 blamed = _blamed(sweep, point, problem.path)
                 wrong.setdefault(blamed, {})[_combined(blamed, point, problem)] = None
-    told = [problem for path, found in wrong.items() for problem in _capped(f"search.space.{path}", list(found))]
+    told = [problem for path, on_axis in wrong.items() for problem in _capped(f"search.space.{path}", list(on_axis))]
     return possible, told
 
 
@@ -311,13 +311,13 @@ def _combined(axis: str, point: Mapping[str, object], problem: Problem) -> Probl
     return Problem(f"search.space.{axis}", show(point[axis]), right)
 
 
-def _capped(where: str, found: list[Problem]) -> list[Problem]:
-    more = len(found) - _SHOWN
+def _capped(where: str, wrong: list[Problem]) -> list[Problem]:
+    more = len(wrong) - _SHOWN
     return (
-        found
+        wrong
         if more <= 0
         else [
-            *found[:_SHOWN],
+            *wrong[:_SHOWN],
             Problem(where, None, f"and {more} more such values or combinations of this axis"),
         ]
     )

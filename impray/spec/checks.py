@@ -178,10 +178,10 @@ def _too_dense(sweep: Sweep, density: float, possible: list[Trial]) -> str | Non
     most, left, slowest = max(late, key=lambda entry: entry[:2])
     fraction, densities = slowest.prune.fraction, slowest.prune.densities
     schedule = f"prune.fraction = {fraction:g}" if densities is None else f"prune.densities = {show(densities)}"
-    found = f"is never reached: {sweep.rounds} rounds of {schedule} leave {float(left):.3g}"
+    why = f"is never reached: {sweep.rounds} rounds of {schedule} leave {float(left):.3g}"
     if most < math.inf:
-        return f"{found}; {most} rounds would do"
-    return f"{found}; more rounds {'remove nothing' if densities is None else 'with lower densities would do'}"
+        return f"{why}; {most} rounds would do"
+    return f"{why}; more rounds {'remove nothing' if densities is None else 'with lower densities would do'}"
 
 
 def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:

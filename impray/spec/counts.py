@@ -30,9 +30,9 @@ def share(fraction: float, count: int) -> int:
     return round(exact(fraction) * count)
 
 
-def fits(each: float, available: float) -> int:
-    """How many of `each` go into `available`: 100 of 0.07 into 7, where 7 / 0.07 is 99.99999999999999."""
-    return exact(available) // exact(each)
+def fits(amount: float, available: float) -> int:
+    """How many of `amount` go into `available`: 100 of 0.07 into 7, where 7 / 0.07 is 99.99999999999999."""
+    return exact(available) // exact(amount)
 
 
 def falling(prunable: int, fraction: float) -> Iterator[int]:

@@ -79,9 +79,9 @@ class Family:
     def tags(self) -> tuple[str, ...]:
         return tuple(self.members)
 
-    def member(self, of: type[Spec] | str) -> Member:
+    def member(self, key: type[Spec] | str) -> Member:
         """Raises:  KeyError: there is no such member."""
-        return self.members[of if isinstance(of, str) else self.tag_of(of)]
+        return self.members[key if isinstance(key, str) else self.tag_of(key)]
 
     # -- as a type --------------------------------------------------------------------------------------------------
 

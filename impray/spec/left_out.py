@@ -39,10 +39,10 @@ def fill(document: dict[str, Any], read: ReadSizes, *, large: bool = False) -> l
     """
     space = at_path(document, ("search", "space"))
     axes = space if isinstance(space, dict) else {}
-    found = [
+    problems = [
         problem for path, data, own in _described(document, axes) for problem in _fill(path, data, own, read, large)
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(problems))
 
 
 def _described(
@@ -67,29 +67,29 @@ def _is_list(axis: object) -> bool:
 def _fill(
     path: tuple[str | int, ...], data: dict[str, Any], axes: dict[str, list[Any]], read: ReadSizes, large: bool
 ) -> list[Problem]:
-    found: dict[str, dict[str, Any]] = {}
+    alternatives: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     for values in islice(product(*axes.values()), _MOST):
         described = {**data, **dict(zip(axes, values, strict=True))}
         kind = _kinds().get(_text(described.get("kind")))
         names = sorted(kind.said_by_files - data.keys()) if kind is not None else []
         if kind is None or not names:
-            found.setdefault("{}", {})
+            alternatives.setdefault("{}", {})
             continue
         try:
-            said = read(described)
+            sizes = read(described)
         except DataError as error:
             problems += _unread(path, described, axes, names, str(error))
             data.update(_stand_ins(data, names, large))
             continue
-        said = said or _stand_ins(data, names, large)  # what names the files is wrong, which validation tells
-        new = {name: said[name] for name in names if not _is_default(kind, name, said[name])}
-        found.setdefault(show(new), new)
+        sizes = sizes or _stand_ins(data, names, large)  # what names the files is wrong, which validation tells
+        new = {name: sizes[name] for name in names if not _is_default(kind, name, sizes[name])}
+        alternatives.setdefault(show(new), new)
     if problems:
         return problems
-    if len(found) > 1:
-        return [_differ(axes, list(found.values()))]
-    for new in found.values():
+    if len(alternatives) > 1:
+        return [_differ(axes, list(alternatives.values()))]
+    for new in alternatives.values():
         data.update(new)
     return []
 
@@ -123,8 +123,8 @@ def _unread(
     return [Problem(where, value, f"{missing}: {line}") for line in why.splitlines()]
 
 
-def _differ(axes: Mapping[str, object], found: list[dict[str, Any]]) -> Problem:
-    shown = " and ".join(show(one) if one else "the default" for one in found[:3])
+def _differ(axes: Mapping[str, object], alternatives: list[dict[str, Any]]) -> Problem:
+    shown = " and ".join(show(sizes) if sizes else "the default" for sizes in alternatives[:3])
     right = (
         f"gives data of different sizes ({shown}): make whole data the axis, data: [{{kind: ..., path: ...}}, ...], "
         "or say shape and class_count in trial.data"

@@ -90,16 +90,16 @@ def read(
     unjoined, failed = ([], set()) if plugins is None else join_named(document, plugins)
     other = copy.deepcopy(document)
     unread = _filled(document, sizes, layers)
-    sweep, found = _checked(document)
+    sweep, wrong = _checked(document)
     if unread:
         _filled(other, sizes, layers, large=True)
         always = _checked(other)[1]
-        found = [*unread, *(problem for problem in found if problem in always)]
-    found = [*unjoined, *(problem for problem in found if not _of_failed(problem, failed))]
-    told = {problem.path for problem in found}
-    found = [*found, *(problem for problem in check(sweep) if problem.path not in told)]
-    if sweep is None or found or reader.problems:
-        raise SweepError(source, _in_order([*reader.problems, *_placed(found, reader.places, reader.written)]))
+        wrong = [*unread, *(problem for problem in wrong if problem in always)]
+    wrong = [*unjoined, *(problem for problem in wrong if not _of_failed(problem, failed))]
+    told = {problem.path for problem in wrong}
+    wrong = [*wrong, *(problem for problem in check(sweep) if problem.path not in told)]
+    if sweep is None or wrong or reader.problems:
+        raise SweepError(source, _in_order([*reader.problems, *_placed(wrong, reader.places, reader.written)]))
     return sweep
 
 
@@ -124,9 +124,9 @@ def validate(document: dict, source: str, lines: Mapping[tuple, int | str]) -> S
     Args:    lines: of each path in the document, its line, or other words for where it was written.
     Raises:  SweepError: with all problems, those of the axes included.
     """
-    sweep, found = _checked(document)
-    if sweep is None or found:
-        raise SweepError(source, _in_order(_placed(found, {dotted(path): line for path, line in lines.items()}, {})))
+    sweep, wrong = _checked(document)
+    if sweep is None or wrong:
+        raise SweepError(source, _in_order(_placed(wrong, {dotted(path): line for path, line in lines.items()}, {})))
     return sweep
 
 
@@ -161,14 +161,14 @@ def _axes_alone(document: dict) -> list[Problem]:
     return [problem for problem in axes.check(sweep) if problem.path.startswith(("search.space", "rounds"))]
 
 
-def _placed(found: list[Problem], places: Mapping[str, int | str], written: Mapping[str, str]) -> list[Problem]:
+def _placed(wrong: list[Problem], places: Mapping[str, int | str], written: Mapping[str, str]) -> list[Problem]:
     """The problems with their lines; a missing key has its parent's."""
-    return [_at(problem, _nearest(problem.path, places), written.get(problem.path)) for problem in found]
+    return [_at(problem, _nearest(problem.path, places), written.get(problem.path)) for problem in wrong]
 
 
-def _in_order(found: list[Problem]) -> list[Problem]:
+def _in_order(wrong: list[Problem]) -> list[Problem]:
     """As they stand in the file, those of `--set` last; told once (a repeated key may be wrong twice)."""
-    return sorted(dict.fromkeys(found), key=lambda problem: math.inf if problem.line is None else problem.line)
+    return sorted(dict.fromkeys(wrong), key=lambda problem: math.inf if problem.line is None else problem.line)
 
 
 def _at(problem: Problem, place: int | str | None, written: str | None) -> Problem:

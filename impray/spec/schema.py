@@ -65,11 +65,11 @@ def _measure(definitions: dict[str, Any]) -> dict[str, Any]:
         parameters = {key: part for key, part in whole["properties"].items() if key != "name"}
         bare = {"type": "object", "additionalProperties": False, "properties": parameters}
         by_name[name] = {"anyOf": [{"type": "null"}, bare], "description": whole.get("description", "")}
-    one = {
+    single_key = {
         "type": "object",
         "additionalProperties": False,
         "properties": by_name,
         "minProperties": 1,
         "maxProperties": 1,
     }
-    return {"anyOf": [{"enum": names}, one, *full]}
+    return {"anyOf": [{"enum": names}, single_key, *full]}

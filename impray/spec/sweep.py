@@ -108,8 +108,8 @@ def written(sweep: Sweep) -> dict:
     document = canonical(sweep, whole=True)
     if isinstance(sweep.trial.data, FileData) and "data.kind" not in sweep.search.space:
         # So that it can be loaded where the files are not; another kind on an axis might not know these fields.
-        said = {name: getattr(sweep.trial.data, name) for name in sorted(sweep.trial.data.said_by_files)}
-        document["trial"]["data"] |= canonical(said, whole=True)
+        from_files = {name: getattr(sweep.trial.data, name) for name in sorted(sweep.trial.data.said_by_files)}
+        document["trial"]["data"] |= canonical(from_files, whole=True)
     document["measures"] = [_by_name(measure) for measure in document.get("measures", canonical(sweep.measures))]
     return {name: document[name] for name in Sweep.model_fields if name in document}
 

@@ -60,13 +60,13 @@ def problems(error: ValidationError, root: type[Spec], document: object) -> list
     """Every problem of `document` as a `root`, without lines: one for each wrong value."""
     complaints = [c for item in error.errors(include_url=False) for c in _complaints(item, root, document)]
     paths = {c.path for c in complaints}
-    found = []
+    wrong = []
     for path in dict.fromkeys(c.path for c in complaints):
         # A list with a wrong entry is also "not a number" to other members of a union: the entry says it all.
         if any(len(other) > len(path) and other[: len(path)] == path for other in paths):
             continue
-        found.append(_problem(path, [c for c in complaints if c.path == path], root, document))
-    return found
+        wrong.append(_problem(path, [c for c in complaints if c.path == path], root, document))
+    return wrong
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -120,10 +120,10 @@ def at_path(document: Any, path: Path, absent: object = None) -> Any:
 @until_changed
 def vocabulary() -> dict[Path, tuple[type[Spec], ...]]:
     """Every path of a sweep, without positions in lists, and the classes that have it."""
-    found: dict[Path, tuple[type[Spec], ...]] = {}
+    classes: dict[Path, tuple[type[Spec], ...]] = {}
     for path, owner in _walk(Sweep, ()):
-        found[path] = tuple(dict.fromkeys((*found.get(path, ()), owner)))
-    return found
+        classes[path] = tuple(dict.fromkeys((*classes.get(path, ()), owner)))
+    return classes
 
 
 def _walk(spec: type[Spec], path: Path) -> Iterator[tuple[Path, type[Spec]]]:
@@ -187,17 +187,17 @@ def _chosen(specs: tuple[type[Spec], ...], value: object) -> tuple[type[Spec], .
 
 def _problem(path: Path, complaints: list[_Complaint], root: type[Spec], document: object) -> Problem:
     value = at_path(document, path)
-    said = next((c for c in complaints if c.words is not None), None)
-    words = said.words if said and said.words else _joined(complaints)
-    options = () if said else tuple(option for c in complaints for option in c.options)
+    worded = next((c for c in complaints if c.words is not None), None)
+    words = worded.words if worded and worded.words else _joined(complaints)
+    options = () if worded else tuple(option for c in complaints for option in c.options)
     closest = (near(value, options) or (_no_plugin(value) if options else "")) if isinstance(value, str) else ""
     field = owners(root, document, path)[1]
     if closest:
         words += closest
-    elif field is not None and field.description and (said is None or said.described):
+    elif field is not None and field.description and (worded is None or worded.described):
         words += f": {field.description}"
     written = show(value) if at_path(document, path, absent=...) is not ... else None  # a default has no writing
-    return Problem(dotted(path), said.value if said and said.value else written, words)
+    return Problem(dotted(path), worded.value if worded and worded.value else written, words)
 
 
 def _joined(complaints: list[_Complaint]) -> str:

@@ -47,8 +47,8 @@ def stages(asked: Mapping[str, Any], module: str = "impray.service.ray.probes") 
         timer = threading.Timer(GIVE_UP_S, process.terminate)
         timer.start()
         atexit.register(_end, process)  # Ctrl-C is heard by the main thread, and this is another
-        said: list[str] = []
-        reader = threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True)
+        stderr_lines: list[str] = []
+        reader = threading.Thread(target=lambda: stderr_lines.extend(process.stderr or ()), daemon=True)
         reader.start()
         start = time.monotonic()
         try:
@@ -61,7 +61,7 @@ def stages(asked: Mapping[str, Any], module: str = "impray.service.ray.probes") 
             if process.wait() != 0:
                 late = time.monotonic() - start >= GIVE_UP_S
                 reader.join(1)
-                last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
+                last = next((line.strip() for line in reversed(stderr_lines) if line.strip()), "it said nothing")
                 yield "ended", f"no answer within {GIVE_UP_S:g} s" if late else last[:300]
         finally:
             timer.cancel()
@@ -92,21 +92,21 @@ def cluster(address: str | None, out: Place, needed: Needs | None) -> Iterator[F
     resources: dict[str, Any] = {}
     tidy = False
     try:
-        for stage, said in stages(asked):
+        for stage, answer in stages(asked):
             if stage == "reach":
-                yield from reached(str(address), said)
+                yield from reached(str(address), answer)
             elif stage == "joined":
-                yield _joined(address, said)
+                yield _joined(address, answer)
             elif stage == "nodes":
-                resources = said
-                yield _counted(said)
+                resources = answer
+                yield _counted(answer)
             elif stage == "facts":
-                yield from nodes.judged(resources, said, needed)
+                yield from nodes.judged(resources, answer, needed)
             elif stage == "storage":
                 tidy = True
-                yield from storage.judged(storage.Answer(**said), out)
+                yield from storage.judged(storage.Answer(**answer), out)
             else:
-                yield wrong("Ray", f"asking it ended early: {said}", f"ray status{_at(address)} may say more")
+                yield wrong("Ray", f"asking it ended early: {answer}", f"ray status{_at(address)} may say more")
         if not tidy:  # no Ray to ask: what can be seen from here is seen
             tidy = True
             yield from storage.judged(storage.tried(scratch, [storage.HERE], _alone), out)
@@ -116,7 +116,7 @@ def cluster(address: str | None, out: Place, needed: Needs | None) -> Iterator[F
 
 
 def _alone(step: str, arguments: Mapping[str, tuple]) -> dict[str, Any]:
-    return {name: getattr(storage, step)(*of) for name, of in arguments.items()}
+    return {name: getattr(storage, step)(*values) for name, values in arguments.items()}
 
 
 def _at(address: str | None) -> str:
@@ -126,47 +126,47 @@ def _at(address: str | None) -> str:
 # -- the head ---------------------------------------------------------------------------------------------------------
 
 
-def reached(address: str, said: Mapping[str, Any]) -> list[Finding]:
+def reached(address: str, answer: Mapping[str, Any]) -> list[Finding]:
     """What the head says to a call without, and with, the token."""
-    if "address" not in said:
+    if "address" not in answer:
         mend = "start one with ray start --head (with RAY_AUTH_MODE=token), or run this on its head"
-        return [wrong("address", f"{address}: {said['error']}", mend)]
-    if not said["alive"]:
+        return [wrong("address", f"{address}: {answer['error']}", mend)]
+    if not answer["alive"]:
         mend = "start the head, open its port (6379) to this machine, or use --address http://... through a tunnel"
-        return [wrong("address", said["error"], mend)]
-    place = said["address"]
-    if said["token"] in ("refused", "none") and not said["open"]:
+        return [wrong("address", answer["error"], mend)]
+    place = answer["address"]
+    if answer["token"] in ("refused", "none") and not answer["open"]:
         value = f"{place} asks for a token, and " + (
-            "none is here" if said["token"] == "none" else "ours is another one"
+            "none is here" if answer["token"] == "none" else "ours is another one"
         )
         value += "; Ray would try for 20 s and say only that it failed to connect"
         where = here.token_of()[1]
         mend = f"copy ~/.ray/auth_token from the head{f' to {where}' if where else ', or its text into RAY_AUTH_TOKEN'}"
-        found = [wrong("token", value, f"{mend}; export RAY_AUTH_MODE=token")]
-        return [ok("address", f"{place} answers"), *found]
-    found = [ok("address", f"{place} answers, Ray {said['ray']}")]
-    if said["open"]:
+        findings = [wrong("token", value, f"{mend}; export RAY_AUTH_MODE=token")]
+        return [ok("address", f"{place} answers"), *findings]
+    findings = [ok("address", f"{place} answers, Ray {answer['ray']}")]
+    if answer["open"]:
         mend = "restart it with RAY_AUTH_MODE=token in every ray start: who reaches the port can run anything there"
-        found.append(warn("token", f"{place} takes calls without a token", mend))
+        findings.append(warn("token", f"{place} takes calls without a token", mend))
     elif not with_token():
         value = f"{place} asks for a token, and RAY_AUTH_MODE is not token here: Ray's own commands fail to connect after 20 s"
-        found.append(wrong("token", value, "export RAY_AUTH_MODE=token"))
+        findings.append(wrong("token", value, "export RAY_AUTH_MODE=token"))
     else:
-        found.append(ok("token", "the cluster takes ours"))
-    return found
+        findings.append(ok("token", "the cluster takes ours"))
+    return findings
 
 
-def _joined(address: str | None, said: Mapping[str, Any]) -> Finding:
+def _joined(address: str | None, answer: Mapping[str, Any]) -> Finding:
     what = "a local Ray" if address is None else "the cluster"
-    if "error" not in said:
-        return ok("Ray", f"{what} {'started' if address is None else 'joined'} in {said['seconds']:.1f} s")
+    if "error" not in answer:
+        return ok("Ray", f"{what} {'started' if address is None else 'joined'} in {answer['seconds']:.1f} s")
     mend = "free memory and disk, end other Rays; its logs: /tmp/ray/session_latest/logs"
-    if "ersion mismatch" in said["error"]:
+    if "ersion mismatch" in answer["error"]:
         mend = "the same Python and Ray here and there: pip install -r constraints.txt on both"
-    return wrong("Ray", f"{what}: {said['error']}", mend)
+    return wrong("Ray", f"{what}: {answer['error']}", mend)
 
 
 def _counted(resources: Mapping[str, Mapping[str, float]]) -> Finding:
-    cpus, gpus = (sum(of[name] for of in resources.values()) for name in ("cpu", "gpu"))
+    cpus, gpus = (sum(node[name] for node in resources.values()) for name in ("cpu", "gpu"))
     count = len(resources)
     return ok("nodes", f"{count} {'node' if count == 1 else 'nodes'}, {cpus:g} CPUs, {gpus:g} GPUs")

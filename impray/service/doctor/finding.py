@@ -51,9 +51,9 @@ def read(document: Mapping[str, str]) -> Finding:
 def alike(of_nodes: Mapping[str, Said]) -> list[tuple[str, Said]]:
     """Nodes that say the same, told together: (which nodes, what they say). A cluster of 50 alike is one line."""
     groups: dict[Said, list[str]] = {}
-    for node, said in of_nodes.items():
-        groups.setdefault(said, []).append(node)
-    return [(names(nodes, len(of_nodes)), said) for said, nodes in groups.items()]
+    for node, answer in of_nodes.items():
+        groups.setdefault(answer, []).append(node)
+    return [(names(nodes, len(of_nodes)), answer) for answer, nodes in groups.items()]
 
 
 def names(nodes: list[str], total: int) -> str:

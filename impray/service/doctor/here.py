@@ -24,9 +24,9 @@ def versions() -> list[Finding]:
     """Python and packages here against what pyproject.toml asks, and against constraints.txt."""
     import impray
 
-    found = f"{sys.version_info.major}.{sys.version_info.minor}"
-    told = ", ".join([f"Python {found}", f"impray {impray.__version__}", *(f"{name} {_has(name)}" for name in CHIEF)])
-    problems = [wrong("versions", f"Python {found}", "use Python 3.11 or later")] if sys.version_info < (3, 11) else []
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    told = ", ".join([f"Python {python}", f"impray {impray.__version__}", *(f"{name} {_has(name)}" for name in CHIEF)])
+    problems = [wrong("versions", f"Python {python}", "use Python 3.11 or later")] if sys.version_info < (3, 11) else []
     for name, asked in _asked().items():
         has = _has(name)
         if has == "none" or not _fits(asked, has):
@@ -55,8 +55,8 @@ def _asked() -> dict[str, str]:
         lines = tomllib.loads(file.read_text())["project"]["dependencies"]
     else:
         lines = [line for line in requires("impray") or [] if "extra ==" not in line]
-    found = (re.match(r"([\w.-]+)(?:\[[\w, -]+\])?\s*(.*)", line.partition(";")[0].strip()) for line in lines)
-    return {match[1]: match[2].strip() for match in found if match}
+    matches = (re.match(r"([\w.-]+)(?:\[[\w, -]+\])?\s*(.*)", line.partition(";")[0].strip()) for line in lines)
+    return {match[1]: match[2].strip() for match in matches if match}
 
 
 def _fits(asked: str, has: str) -> bool:
@@ -99,28 +99,30 @@ def token(cluster: bool) -> list[Finding]:
     Args:    cluster: whether one is to be joined; a local Ray makes its own token.
     """
     text, file = token_of()
-    found = []
+    findings = []
     if not text and cluster:
         value = f"none in {file}" if file else "none"
-        found.append(warn("token", value, "copy the head's ~/.ray/auth_token here, and chmod 600 it"))
+        findings.append(warn("token", value, "copy the head's ~/.ray/auth_token here, and chmod 600 it"))
     elif not text:
-        found.append(ok("token", "none yet: a local Ray makes one"))
+        findings.append(ok("token", "none yet: a local Ray makes one"))
     elif file is None:
-        found.append(ok("token", "in RAY_AUTH_TOKEN"))
+        findings.append(ok("token", "in RAY_AUTH_TOKEN"))
     else:
         mode = stat.S_IMODE(file.stat().st_mode)
         value = f"{file} has mode {mode:04o}"
         others = "others on this machine can read it"
-        found.append(warn("token", f"{value}: {others}", f"chmod 600 {file}") if mode & 0o077 else ok("token", value))
-    return found
+        findings.append(
+            warn("token", f"{value}: {others}", f"chmod 600 {file}") if mode & 0o077 else ok("token", value)
+        )
+    return findings
 
 
 def mode() -> list[Finding]:
     """Whether Ray's own commands, and programs that join a cluster, would send the token."""
     if with_token():
         return [ok("token", "RAY_AUTH_MODE is token")]
-    said = "is not set" if "RAY_AUTH_MODE" not in os.environ else f"is {os.environ['RAY_AUTH_MODE']!r}"
-    value = f"RAY_AUTH_MODE {said}: ray status and ray job send no token (impray does)"
+    setting = "is not set" if "RAY_AUTH_MODE" not in os.environ else f"is {os.environ['RAY_AUTH_MODE']!r}"
+    value = f"RAY_AUTH_MODE {setting}: ray status and ray job send no token (impray does)"
     return [warn("token", value, "export RAY_AUTH_MODE=token, here and before every ray start")]
 
 
@@ -141,10 +143,10 @@ def limits() -> list[Finding]:
 def room() -> list[Finding]:
     """Whether a local Ray can keep its files and objects: its folder, and shared memory."""
     folder = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray"
-    found = []
+    findings = []
     longest = len(os.fsencode(f"{folder}/session_2026-01-01_00-00-00_000000_0000000/sockets/plasma_store"))
     if longest > RAY_SOCKET:
-        found.append(
+        findings.append(
             wrong("local Ray", f"{folder}: too long a path for its sockets", "set RAY_TMPDIR to a shorter one")
         )
     there = os.statvfs(next(path for path in (folder, *folder.parents) if path.is_dir()))
@@ -153,17 +155,17 @@ def room() -> list[Finding]:
         value = (
             f"{folder}: {100 * full:.0f} % full, {size(free)} free; Ray refuses objects above {100 * RAY_DISK:.0f} %"
         )
-        found.append(warn("local Ray", value, "free some space, or set RAY_TMPDIR to a folder on another disk"))
+        findings.append(warn("local Ray", value, "free some space, or set RAY_TMPDIR to a folder on another disk"))
     shm = Path("/dev/shm")
     if not shm.is_dir() or not os.access(shm, os.W_OK):
-        found.append(warn("local Ray", "no /dev/shm: objects go to disk, slowly", "in a container: --shm-size=1g"))
+        findings.append(warn("local Ray", "no /dev/shm: objects go to disk, slowly", "in a container: --shm-size=1g"))
     else:
         here = os.statvfs(shm)
         count = here.f_blocks * here.f_frsize
         if count <= SHM_BYTES:
             value = f"/dev/shm holds {size(count)}; objects that do not fit go to disk, slowly"
-            found.append(warn("local Ray", value, "in a container: --shm-size=1g"))
-    return found or [ok("local Ray", f"{folder} has {size(free)} free")]
+            findings.append(warn("local Ray", value, "in a container: --shm-size=1g"))
+    return findings or [ok("local Ray", f"{folder} has {size(free)} free")]
 
 
 def recorded() -> list[Finding]:

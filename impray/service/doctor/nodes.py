@@ -18,13 +18,13 @@ def judged(resources: Mapping[str, Any], facts: Mapping[str, Any], needed: Needs
     Args:    resources: what Ray counts, by node. facts: what `impray.service.ray.nodes` told, by node. needed: by the sweep, if one
              was named.
     """
-    for name, said in facts.items():
-        if "error" in said:
+    for name, answer in facts.items():
+        if "error" in answer:
             mend = "see the log of its raylet, or end that node"
-            yield wrong("nodes", f"node {name}: {said['error']}", mend)
-    told = {name: said for name, said in facts.items() if "error" not in said}
+            yield wrong("nodes", f"node {name}: {answer['error']}", mend)
+    told = {name: answer for name, answer in facts.items() if "error" not in answer}
     yield from _versions(told)
-    yield from _clocks({name: said["ahead_s"] for name, said in told.items()})
+    yield from _clocks({name: answer["ahead_s"] for name, answer in told.items()})
     yield from _gpus(resources, told)
     yield from _limits(resources, told)
     if needed is not None:
@@ -36,7 +36,7 @@ def _versions(told: Mapping[str, Any]) -> Iterator[Finding]:
 
     mine = versions()
     same = True
-    for which, pairs in alike({name: tuple(said["versions"].items()) for name, said in told.items()}):
+    for which, pairs in alike({name: tuple(answer["versions"].items()) for name, answer in told.items()}):
         theirs: dict[str, str] = dict(pairs)
         other = {name: theirs.get(name, "") for name, version in mine.items() if theirs.get(name, "") != version}
         same = same and not other
@@ -83,8 +83,8 @@ def _clocks(ahead: Mapping[str, float]) -> Iterator[Finding]:
 
 def _gpus(resources: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Finding]:
     seen = {}
-    for name, said in told.items():
-        gpu = said["gpu"]
+    for name, answer in told.items():
+        gpu = answer["gpu"]
         seen[name] = (
             resources[name]["gpu"],
             gpu.get("count", 0),
@@ -114,19 +114,19 @@ def _gpu_mend(by_ray: float, by_torch: int, driver: str, cuda: str) -> str:
 
 
 def _limits(resources: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[Finding]:
-    few = {name: said["files"] for name, said in told.items() if said["files"] < here.OPEN_FILES}
+    few = {name: answer["files"] for name, answer in told.items() if answer["files"] < here.OPEN_FILES}
     for which, count in alike(few):
         mend = f"ulimit -Hn {here.OPEN_FILES} before its ray start, or a higher nofile in /etc/security/limits.conf"
         yield warn("open files", f"{which}: at most {count}", mend)
-    for name, said in told.items():
-        tmp, shm = said["tmp"], said["shm"]
+    for name, answer in told.items():
+        tmp, shm = answer["tmp"], answer["shm"]
         if tmp["free"] < (1 - here.RAY_DISK) * tmp["total"]:
             value = f"node {name}: {size(tmp['free'])} free of {size(tmp['total'])} at {tmp['at']}; Ray refuses objects on so full a disk"
             yield warn("temporary files", value, "free some space there, or start its Ray with another --temp-dir")
         if shm["total"] <= here.SHM_BYTES:
             value = f"node {name}: /dev/shm holds {size(shm['total'])}; objects that do not fit go to disk, slowly"
             yield warn("shared memory", value, "in a container: --shm-size=1g")
-    cores = {name: (resources[name]["cpu"], said["cpus"]) for name, said in told.items()}
+    cores = {name: (resources[name]["cpu"], answer["cpus"]) for name, answer in told.items()}
     for which, (by_ray, has) in alike(cores):
         if by_ray > has:
             value = f"{which}: Ray counts {by_ray:g} CPUs, there are {has}: actors would share cores, and wait for each other"
@@ -137,7 +137,7 @@ def _limits(resources: Mapping[str, Any], told: Mapping[str, Any]) -> Iterator[F
 
 
 def _against(resources: Mapping[str, Any], told: Mapping[str, Any], needed: Needs) -> Iterator[Finding]:
-    slots = {name: needed.slots(of["cpu"], of["gpu"]) for name, of in resources.items() if name in told}
+    slots = {name: needed.slots(node["cpu"], node["gpu"]) for name, node in resources.items() if name in told}
     asked = f"{needed.cpu:g} CPU" + (f" and {needed.gpu:g} GPU" if needed.gpu else "")
     if not any(slots.values()) and needed.packs:
         mend = "lower resources in the sweep, or add nodes (an autoscaling cluster does so by itself)"
@@ -152,9 +152,9 @@ def _memory(
     resources: Mapping[str, Any], told: Mapping[str, Any], needed: Needs, slots: Mapping[str, int]
 ) -> Iterator[Finding]:
     short = False
-    for name, said in told.items():
+    for name, answer in told.items():
         ray = HEAD_BYTES if resources[name]["head"] else NODE_BYTES
-        want, memory = slots[name] * needed.actor, said["memory"]
+        want, memory = slots[name] * needed.actor, answer["memory"]
         value = f"node {name}: {slots[name]} actors of about {size(needed.actor)} each, "
         value += f"{size(memory['free'])} free of {size(memory['total'])}"
         mend = "raise resources.cpu in the sweep (fewer at once), or take nodes with more memory"
@@ -169,9 +169,9 @@ def _memory(
         yield ok(
             "memory", f"an actor takes about {size(needed.actor)}; every node has room for its {max(slots.values())}"
         )
-    for name, said in told.items():
-        each = min(said["gpu"].get("memory") or [0])
-        share = each * min(1.0, needed.gpu)
+    for name, answer in told.items():
+        gpu_bytes = min(answer["gpu"].get("memory") or [0])
+        share = gpu_bytes * min(1.0, needed.gpu)
         if share and needed.device > share:
             value = (
                 f"node {name}: a pack's tensors take about {size(needed.device)}, its share of a GPU is {size(share)}"
@@ -180,14 +180,14 @@ def _memory(
 
 
 def _disks(told: Mapping[str, Any], needed: Needs) -> Iterator[Finding]:
-    blind = [name for name, said in told.items() if not said["data"]]
+    blind = [name for name, answer in told.items() if not answer["data"]]
     if blind:
         mend = "copy the files to the same place on every node, or give a URI such as s3://bucket/folder"
         yield wrong("data", f"{needed.path} is not on {', '.join(blind)}", mend)
     elif needed.path and told:
         yield ok("data", f"{needed.path} is on every node")
-    for name, said in told.items():
-        cache = said["cache"]
+    for name, answer in told.items():
+        cache = answer["cache"]
         if needed.data > cache["free"]:
             value = (
                 f"node {name}: {size(cache['free'])} free at {cache['at']}, the converted data take {size(needed.data)}"

@@ -28,24 +28,24 @@ def cluster(address: str, out: str | None, mlflow: str | None, name: str, text: 
     Args:    address: `http://127.0.0.1:8265`. out: where sweeps' folders go there; None: that is not looked at. mlflow: as there.
              name, text: of the sweep; its YAML, "" for none.
     """
-    found = _server(address.rstrip("/"), shown(address))
-    yield from found
-    if any(finding.level == "wrong" for finding in found):
+    findings = _server(address.rstrip("/"), shown(address))
+    yield from findings
+    if any(finding.level == "wrong" for finding in findings):
         return
     words = [*(["--out", out] if out else []), *(["--mlflow", mlflow] if mlflow else [])]
     asked = {"address": address, "words": ["--address", "auto", *words], "name": name, "text": text}
-    for stage, said in stages(asked, "impray.service.ray.remote"):
+    for stage, answer in stages(asked, "impray.service.ray.remote"):
         if stage == "findings":
-            yield from _on_head(said, bool(out), bool(mlflow))
+            yield from _on_head(answer, bool(out), bool(mlflow))
         else:
             mend = "ray job logs may say more; is impray installed on the head? ray up does it (setup_commands)"
-            if "No available agent" in str(said):
+            if "No available agent" in str(answer):
                 mend = "restart the head with --dashboard-agent-listen-port 0: another Ray there may have its port"
-            yield wrong("head", f"doctor there ended early: {said}", mend)
+            yield wrong("head", f"doctor there ended early: {answer}", mend)
 
 
-def _on_head(said: list[dict[str, str]], out: bool, mlflow: bool) -> Iterator[Finding]:
-    for document in said:
+def _on_head(documents: list[dict[str, str]], out: bool, mlflow: bool) -> Iterator[Finding]:
+    for document in documents:
         finding = read(document)
         if out or not finding.what.startswith(NEEDS_OUT) or (mlflow and finding.what == "MLflow"):
             yield Finding(finding.level, f"head: {finding.what}", finding.value, finding.mend)
@@ -61,7 +61,7 @@ def _server(address: str, place: str) -> list[Finding]:
     )
     try:
         with urllib.request.urlopen(asked, timeout=ANSWER_S) as answer:
-            said: dict[str, Any] = json.loads(answer.read(10_000))
+            reply: dict[str, Any] = json.loads(answer.read(10_000))
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             value = f"{place} " + ("takes another token than ours" if token else "asks for a token, and none is here")
@@ -72,10 +72,10 @@ def _server(address: str, place: str) -> list[Finding]:
         why = str(getattr(error, "reason", error))
         mend = f"open the tunnel: ray attach cluster.yaml -p 8265, or ssh -L {urlsplit(place).port or 80}:127.0.0.1:8265 HEAD"
         return [wrong("address", f"{place} does not answer ({why})", mend)]
-    theirs, mine = str(said.get("ray_version", "")), version("ray")
-    found = [ok("address", f"{place} answers, Ray {theirs}")]
+    theirs, mine = str(reply.get("ray_version", "")), version("ray")
+    findings = [ok("address", f"{place} answers, Ray {theirs}")]
     if theirs != mine:
-        found.append(
+        findings.append(
             wrong("versions", f"Ray {theirs} on the head, {mine} here", "pip install -r constraints.txt on both")
         )
-    return found
+    return findings

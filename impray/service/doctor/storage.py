@@ -31,22 +31,22 @@ SKEW_S, MUCH_SKEW_S = 2.0, 30.0  # a service tells whole seconds
 BLOCK = 32 << 10  # bytes that are written over and over, and must never be read in part
 
 
-def limited(seconds: float, of: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
+def limited(seconds: float, call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401
     """What a call gives, if it does in time: a store that nobody answers for tries again for a minute.
 
     Raises:  TimeoutError.
     """
-    said: queue.Queue[tuple[bool, Any]] = queue.Queue()
+    answers: queue.Queue[tuple[bool, Any]] = queue.Queue()
 
     def work() -> None:
         try:
-            said.put((True, of(*arguments)))
+            answers.put((True, call(*arguments)))
         except Exception as error:
-            said.put((False, error))
+            answers.put((False, error))
 
     threading.Thread(target=work, name="doctor-limited", daemon=True).start()
     try:
-        well, answer = said.get(timeout=seconds)
+        well, answer = answers.get(timeout=seconds)
     except queue.Empty:
         raise TimeoutError(f"no answer within {seconds:g} s") from None
     if not well:
@@ -54,12 +54,12 @@ def limited(seconds: float, of: Callable[..., Any], *arguments: Any) -> Any:  # 
     return answer
 
 
-def _step(of: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+def _step(step: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     """What goes wrong is an answer."""
 
     def told(*arguments: Any) -> dict[str, Any]:  # noqa: ANN401
         try:
-            return limited(STEP_S, of, *arguments)
+            return limited(STEP_S, step, *arguments)
         except (ImprayError, OSError) as error:  # one that took too long, too
             return {"error": str(error).splitlines()[0]}
         except Exception as error:  # a library's own: still an answer, with its kind
@@ -71,16 +71,16 @@ def _step(of: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
 @_step
 def write(place: str, name: str) -> dict[str, Any]:
     """Write a file, three times; seconds per write, the store's clock against this one (a bucket), what was there before (a folder)."""
-    said: dict[str, Any] = {"existed": None}
+    answer: dict[str, Any] = {"existed": None}
     if in_bucket(place):
-        said["ahead_s"] = _reached(place)
+        answer["ahead_s"] = _reached(place)
     else:
-        said["existed"] = nearest(place)
+        answer["existed"] = nearest(place)
     store = opened(place)
     start = time.perf_counter()
     for _ in range(WRITES):
         store.write(f"seen/{name}", name.encode())
-    return said | {"seconds": (time.perf_counter() - start) / WRITES}
+    return answer | {"seconds": (time.perf_counter() - start) / WRITES}
 
 
 @_step
@@ -222,13 +222,13 @@ def tried(place: str, machines: Sequence[str], ask: Ask) -> Answer:
 
 def judged(told: Answer, out: str) -> list[Finding]:
     """What the answers mean for sweeps in `out`."""
-    found = _written(told, out)
+    findings = _written(told, out)
     writers, bucket = told.writers, in_bucket(out)
     if not writers:
-        return found
+        return findings
     apart = {name: answer.get("missing", []) for name, answer in told.seen.items()}
     silent = {name: answer["error"] for name, answer in told.seen.items() if "error" in answer}
-    found += [
+    findings += [
         wrong("storage seen", f"{names([n], 0)}: {why}", "mend that, or choose another --out")
         for n, why in silent.items()
     ]
@@ -236,11 +236,14 @@ def judged(told: Answer, out: str) -> list[Finding]:
     if blind:
         unseen = list(dict.fromkeys(other for name in blind for other in apart[name]))
         value = f"{names(blind, 0)} cannot see what {names(unseen, 0)} wrote: the same path, but not the same folder"
-        return [*found, wrong("storage seen", value, "give --out a folder that all nodes mount, or s3://bucket/runs")]
+        return [
+            *findings,
+            wrong("storage seen", value, "give --out a folder that all nodes mount, or s3://bucket/runs"),
+        ]
     if not silent:
-        found.append(ok("storage seen", f"each sees what all wrote, {_who(writers)}"))
-    found += _exclusive(told)
-    return found if bucket else [*found, _locks(told)]
+        findings.append(ok("storage seen", f"each sees what all wrote, {_who(writers)}"))
+    findings += _exclusive(told)
+    return findings if bucket else [*findings, _locks(told)]
 
 
 def _who(machines: list[str]) -> str:
@@ -252,7 +255,7 @@ def _who(machines: list[str]) -> str:
 
 
 def _written(told: Answer, out: str) -> list[Finding]:
-    found = []
+    findings = []
     reasons: dict[str, list[str]] = {}
     for name, answer in told.writes.items():
         if "error" in answer:
@@ -263,19 +266,19 @@ def _written(told: Answer, out: str) -> list[Finding]:
         else "make it writable there, or choose another --out"
     )
     for why, nodes in reasons.items():
-        found.append(wrong("storage write", f"{names(nodes, 0)}: {why}", mend))
+        findings.append(wrong("storage write", f"{names(nodes, 0)}: {why}", mend))
     off = {name: told.writes[name].get("ahead_s", 0.0) for name in told.writers}
     for name in (name for name in off if abs(off[name]) > SKEW_S):
         value = f"{name}: the store's clock is {abs(off[name]):.0f} s {'ahead' if off[name] > 0 else 'behind'}"
         mend = "turn on time synchronisation there: signatures with a wrong time are refused"
-        found.append(wrong("clock", value, mend) if abs(off[name]) > MUCH_SKEW_S else warn("clock", value, mend))
+        findings.append(wrong("clock", value, mend) if abs(off[name]) > MUCH_SKEW_S else warn("clock", value, mend))
     times = {name: told.writes[name]["seconds"] for name in told.writers}
     if times:
         slowest = max(times, key=lambda name: times[name])
         value = f"{out}: {1000 * times[slowest]:.3g} ms per write at the slowest ({slowest}), {_who(list(times))}"
         slow = "each round waits for a few writes: a store nearer to the nodes is faster"
-        found.append(warn("storage write", value, slow) if times[slowest] > SLOW_S else ok("storage write", value))
-    return found
+        findings.append(warn("storage write", value, slow) if times[slowest] > SLOW_S else ok("storage write", value))
+    return findings
 
 
 def _exclusive(told: Answer) -> list[Finding]:
@@ -284,17 +287,19 @@ def _exclusive(told: Answer) -> list[Finding]:
     won = [name for name, answer in told.creates.items() if answer.get("won")]
     errors = [f"{name}: {answer['error']}" for name, answer in told.creates.items() if "error" in answer]
     torn = sum(answer.get("torn", 0) for answer in told.replaces.values())
-    found = [wrong("storage create", errors[0], mend)] if errors else []
+    findings = [wrong("storage create", errors[0], mend)] if errors else []
     if not errors:
         right = len(won) == 1
         value = f"{len(won)} of {len(told.creates)} that created one file won"
-        found.append(ok("storage create", value) if right else wrong("storage create", value, mend))
+        findings.append(ok("storage create", value) if right else wrong("storage create", value, mend))
     if torn:
         value = f"{torn} times a part of a file was read while another was moved into its place"
-        found.append(wrong("storage replace", value, "this file system is not fit for results: choose another --out"))
+        findings.append(
+            wrong("storage replace", value, "this file system is not fit for results: choose another --out")
+        )
     else:
-        found.append(ok("storage replace", "files change in one step"))
-    return found
+        findings.append(ok("storage replace", "files change in one step"))
+    return findings
 
 
 def _locks(told: Answer) -> Finding:

@@ -44,7 +44,7 @@ def tracking(uri: str | None, out: str) -> list[Finding]:
 def _server(uri: str) -> Finding:
     place, plain = shown(uri), shown(uri).rstrip("/")
     try:
-        said = _get(f"{plain}/health", uri)
+        health = _get(f"{plain}/health", uri)
         has = _get(f"{plain}/version", uri).strip().strip('"')
         # Health is told to everybody; what a sweep asks may still want a login.
         _get(f"{plain}/api/2.0/mlflow/experiments/search", uri, {"max_results": 1})
@@ -53,7 +53,7 @@ def _server(uri: str) -> Finding:
     except (OSError, ValueError) as error:
         why = str(getattr(error, "reason", error))
         return wrong("MLflow", f"{place} does not answer ({why})", "start it, or open the tunnel to it; check the port")
-    if said.strip() != "OK":
+    if health.strip() != "OK":
         return wrong("MLflow", f"{place} answers, but not as MLflow does", "check the port and the path")
     mine = version("mlflow")
     if has.split(".")[0] != mine.split(".")[0]:

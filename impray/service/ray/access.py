@@ -75,8 +75,8 @@ def close_to_others(path: Path) -> None:
     """Ray makes the token's file readable for all; what is not ours to change is let alone."""
     with suppress(OSError):
         for place, mode in ((path.parent, 0o700), (path, 0o600)):
-            found = place.lstat()
-            if found.st_uid == os.geteuid() and not place.is_symlink() and found.st_mode & 0o077:
+            status = place.lstat()
+            if status.st_uid == os.geteuid() and not place.is_symlink() and status.st_mode & 0o077:
                 place.chmod(mode)
 
 

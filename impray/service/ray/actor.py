@@ -74,8 +74,8 @@ class PackTrainable(tune.Trainable):
         except StorageError:
             raise
         except LineagesEnded as error:  # recorded one by one, and the rest of the pack has finished
-            found = {"round": self.pack.rounds, "done": True, "failed": str(error), "lineages": error.lineages}
-            return {**found, **self._worst()}
+            result = {"round": self.pack.rounds, "done": True, "failed": str(error), "lineages": error.lineages}
+            return {**result, **self._worst()}
         except Exception as error:
             failures.write(self.store, self.pack, self.iteration, error, traceback.format_exc())
             return {

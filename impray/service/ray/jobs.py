@@ -39,8 +39,8 @@ class Jobs:
 
     def running(self, sweep: str) -> str | None:
         """The job that is running this sweep, or waits to."""
-        found = [job for job in self._all(sweep) if job.status in ("PENDING", "RUNNING")]
-        return found[0].submission_id if found else None
+        jobs = [job for job in self._all(sweep) if job.status in ("PENDING", "RUNNING")]
+        return jobs[0].submission_id if jobs else None
 
     def submit(self, sweep: str, name: str, command: str, folder: str, more: Mapping[str, str]) -> str:
         """Start a command on the cluster, in a folder with the files of `folder`; the job's id."""

@@ -48,13 +48,13 @@ def versions() -> dict[str, str]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {"python": platform.python_version()}
+    version_of = {"python": platform.python_version()}
     for name in VERSIONS:
         try:
-            found[name] = version(name).partition("+")[0]
+            version_of[name] = version(name).partition("+")[0]
         except PackageNotFoundError:
-            found[name] = ""
-    return found | _impray()
+            version_of[name] = ""
+    return version_of | _impray()
 
 
 def _memory() -> dict[str, int]:
@@ -94,17 +94,17 @@ def _gpu(cuda: bool) -> dict[str, Any]:
         return {}
     code = (
         "import json, warnings\n"
-        "with warnings.catch_warnings(record=True) as said:\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
         "    warnings.simplefilter('always')\n"
         "    import torch\n"
-        "    found = {'count': torch.cuda.device_count() if torch.cuda.is_available() else 0, 'cuda': torch.version.cuda or ''}\n"
-        "    found['memory'] = [torch.cuda.get_device_properties(i).total_memory for i in range(found['count'])]\n"
+        "    gpus = {'count': torch.cuda.device_count() if torch.cuda.is_available() else 0, 'cuda': torch.version.cuda or ''}\n"
+        "    gpus['memory'] = [torch.cuda.get_device_properties(i).total_memory for i in range(gpus['count'])]\n"
         "    try:\n"
-        "        for i in range(found['count']): torch.ones(2, device=f'cuda:{i}').sum().item()\n"
-        "        found['error'] = ''\n"
-        "    except Exception as error: found['error'] = str(error).splitlines()[0][:200]\n"
-        "found['error'] = found['error'] or (str(said[-1].message).splitlines()[0][:200] if said else '')\n"
-        "print(json.dumps(found))"
+        "        for i in range(gpus['count']): torch.ones(2, device=f'cuda:{i}').sum().item()\n"
+        "        gpus['error'] = ''\n"
+        "    except Exception as error: gpus['error'] = str(error).splitlines()[0][:200]\n"
+        "gpus['error'] = gpus['error'] or (str(caught[-1].message).splitlines()[0][:200] if caught else '')\n"
+        "print(json.dumps(gpus))"
     )
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") == ""
     env = {name: value for name, value in os.environ.items() if not (hidden and name == "CUDA_VISIBLE_DEVICES")}
@@ -114,10 +114,10 @@ def _gpu(cuda: bool) -> dict[str, Any]:
         )
         import json
 
-        found = json.loads(told.stdout.splitlines()[-1])
+        gpus = json.loads(told.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        found = {"count": 0, "cuda": "", "memory": [], "error": f"torch cannot be asked ({type(error).__name__})"}
-    return {**found, "driver": driver}
+        gpus = {"count": 0, "cuda": "", "memory": [], "error": f"torch cannot be asked ({type(error).__name__})"}
+    return {**gpus, "driver": driver}
 
 
 def _impray() -> dict[str, str]:
@@ -144,10 +144,10 @@ def _free(place: str) -> dict[str, Any]:
     while not os.path.isdir(place) and os.path.dirname(place) != place:
         place = os.path.dirname(place)
     try:
-        found = os.statvfs(place)
+        disk = os.statvfs(place)
     except OSError:
         return {"total": 0, "free": 0, "at": place}
-    return {"total": found.f_blocks * found.f_frsize, "free": found.f_bavail * found.f_frsize, "at": place}
+    return {"total": disk.f_blocks * disk.f_frsize, "free": disk.f_bavail * disk.f_frsize, "at": place}
 
 
 def _cache() -> str:
@@ -169,7 +169,7 @@ def _driver() -> str:
 
     try:
         with open("/proc/driver/nvidia/version") as file:
-            found = re.search(r"Kernel Module\D*([\d.]+)", file.read())
+            match = re.search(r"Kernel Module\D*([\d.]+)", file.read())
     except OSError:
         return ""
-    return found[1] if found else "unknown"
+    return match[1] if match else "unknown"

@@ -32,8 +32,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through Ray's own goodbye
     asked = json.load(sys.stdin)
 
-    def tell(stage: str, said: object) -> None:
-        os.write(out, (json.dumps({"stage": stage, "said": said}) + "\n").encode())
+    def tell(stage: str, answer: object) -> None:
+        os.write(out, (json.dumps({"stage": stage, "said": answer}) + "\n").encode())
 
     probe(asked, tell)
 
@@ -45,11 +45,11 @@ def probe(asked: Mapping[str, Any], tell: Callable[[str, object], None]) -> None
     """
     address = asked["address"]
     if address is not None:
-        said = reach(address)
-        tell("reach", said)
-        if not said.get("alive") or not (said["open"] or said["token"] == "taken"):
+        head = reach(address)
+        tell("reach", head)
+        if not head.get("alive") or not (head["open"] or head["token"] == "taken"):
             return  # Ray would try for 20 s
-        address = said["address"]
+        address = head["address"]
     start = time.monotonic()
     try:
         _init(address)
@@ -85,18 +85,18 @@ def reach(address: str) -> dict[str, Any]:
     try:
         from ray._private.services import canonicalize_bootstrap_address
 
-        found = canonicalize_bootstrap_address(address)
+        head = canonicalize_bootstrap_address(address)
     except Exception as error:
         return {"error": _first(error)}
-    if not found:
+    if not head:
         return {"error": "no cluster runs on this machine, and none is recorded here"}
-    host, _, port = found.rpartition(":")
+    host, _, port = head.rpartition(":")
     try:
         with socket.create_connection((host, int(port)), timeout=REACH_S):
             pass
     except (OSError, ValueError) as error:
-        return {"address": found, "alive": False, "error": f"{found} does not answer ({_first(error)})"}
-    return {"address": found, **_greeted(found)}
+        return {"address": head, "alive": False, "error": f"{head} does not answer ({_first(error)})"}
+    return {"address": head, **_greeted(head)}
 
 
 def _greeted(address: str) -> dict[str, Any]:
@@ -151,15 +151,15 @@ def _ask_nodes(asked: Mapping[str, Any], tell: Callable[[str, object], None]) ->
     tell("nodes", resources)
     actors = {names[node["NodeID"]]: _actor(node["NodeID"]) for node in alive}
     clocks = _answers({name: (actor.now, ()) for name, actor in actors.items()}, ANSWER_S)
-    silent = {name: said for name, said in clocks.items() if isinstance(said, dict)}
+    silent = {name: answer for name, answer in clocks.items() if isinstance(answer, dict)}
     for name in silent:
         del actors[name]
     skew = {name: _ahead(actor) for name, actor in actors.items()}
     of_each = {name: (asked["path"], resources[name]["gpu"] > 0) for name in actors}
     facts = _answers({name: (actor.facts, of_each[name]) for name, actor in actors.items()}, FACTS_S)
-    for name, said in facts.items():
-        if "error" not in said:
-            said["ahead_s"] = skew[name]
+    for name, answer in facts.items():
+        if "error" not in answer:
+            answer["ahead_s"] = skew[name]
     tell("facts", {**facts, **silent})
     tell("storage", _stored(asked, {name: actor for name, actor in actors.items() if "error" not in facts[name]}))
 
@@ -196,13 +196,13 @@ def _collected(refs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     import ray
 
     ready = set(ray.wait(list(refs.values()), num_returns=len(refs), timeout=seconds)[0]) if refs else set()
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     for name, ref in refs.items():
         try:
-            found[name] = ray.get(ref, timeout=5) if ref in ready else {"error": f"no answer within {seconds:g} s"}
+            answers[name] = ray.get(ref, timeout=5) if ref in ready else {"error": f"no answer within {seconds:g} s"}
         except Exception as error:  # the node died, or its Python cannot read ours
-            found[name] = {"error": _first(error)}
-    return found
+            answers[name] = {"error": _first(error)}
+    return answers
 
 
 def _ahead(actor: Any) -> float:  # noqa: ANN401
@@ -225,7 +225,9 @@ def _stored(asked: Mapping[str, Any], actors: Mapping[str, Any]) -> dict[str, An
     here = on_nodes.Node()
 
     def ask(step: str, arguments: Mapping[str, tuple]) -> dict[str, Any]:
-        refs = {name: actors[name].store.remote(step, *of) for name, of in arguments.items() if name != storage.HERE}
+        refs = {
+            name: actors[name].store.remote(step, *values) for name, values in arguments.items() if name != storage.HERE
+        }
         # This process takes its turn while the nodes take theirs: all of them write over one file at once.
         mine = {storage.HERE: here.store(step, *arguments[storage.HERE])} if storage.HERE in arguments else {}
         return mine | _collected(refs, STEP_S)

@@ -28,8 +28,8 @@ def main() -> None:
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     asked = json.load(sys.stdin)
-    stage, said = told(asked)
-    os.write(out, (json.dumps({"stage": stage, "said": said}) + "\n").encode())
+    stage, answer = told(asked)
+    os.write(out, (json.dumps({"stage": stage, "said": answer}) + "\n").encode())
 
 
 def told(asked: Mapping[str, Any]) -> tuple[str, Any]:

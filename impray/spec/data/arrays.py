@@ -157,10 +157,10 @@ class Arrays(FileData):
         """The held-out rows must not be the training rows; copies under other names are found when they are converted."""
         pairs = (("path", "held_out_path"), ("labels_path", "held_out_labels_path"))
         for mine, theirs in pairs:
-            one, other = getattr(self, mine), getattr(self, theirs)
-            if one is None or other is None or not same_place(one, other):
+            training, held_out = getattr(self, mine), getattr(self, theirs)
+            if training is None or held_out is None or not same_place(training, held_out):
                 continue
-            if one.endswith(".npy"):
+            if training.endswith(".npy"):
                 raise ValueError(f"{theirs}: is {mine} too, so that training rows would be held out")
             self._two_arrays(theirs, f"is {mine} too, so that training rows would be held out")
         if self.held_out_path is None and self.held_out_inputs_name is not None:

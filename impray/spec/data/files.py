@@ -83,6 +83,6 @@ class FileData(DataSpec):
         return self.keep_classes or self.stored_classes
 
 
-def same_place(one: str, other: str) -> bool:
+def same_place(first: str, second: str) -> bool:
     """Whether two paths are the same by their writing: `./a.npz` and `a.npz` are."""
-    return one == other or ("://" not in one + other and normpath(one) == normpath(other))
+    return first == second or ("://" not in first + second and normpath(first) == normpath(second))

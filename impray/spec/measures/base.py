@@ -82,10 +82,10 @@ class MeasureSpec(Spec):
         if self.needs_image and not all(trial.data.is_image for trial in trials):
             yield Problem("", repr(tag), f"a ring has no image: {tag} needs data.shape: [rows, cols]")
         firsts = [(trial.kernels[0], trial) for trial in trials]
-        if self.needs_image and any(len(of.input_shape) < 2 and trial.data.is_image for of, trial in firsts):
+        if self.needs_image and any(len(kernel.input_shape) < 2 and trial.data.is_image for kernel, trial in firsts):
             yield Problem("", repr(tag), "needs a first layer that reads images: a Linear on whole inputs, or a Conv2d")
         if self.compares_with_inputs and any(
-            of.input_shape != trial.data.input_shape or not of.dense for of, trial in firsts
+            kernel.input_shape != trial.data.input_shape or not kernel.dense for kernel, trial in firsts
         ):
             yield Problem(
                 "",

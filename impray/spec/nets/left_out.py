@@ -67,15 +67,15 @@ def _data_sizes(document: dict[str, Any], axes: Mapping[str, Any]) -> set[tuple[
     own = {
         str(path).removeprefix("data."): _choices(axis) for path, axis in axes.items() if str(path).startswith("data.")
     }
-    found = set()
+    data_sizes = set()
     for data in described:
         for values in islice(product(*own.values()), _MOST):
             try:
                 trial = Trial.model_validate({"data": {**data, **dict(zip(own, values, strict=True))}})
             except ValidationError:
                 continue
-            found.add((trial.data.input_shape, trial.data.classes))
-    return found
+            data_sizes.add((trial.data.input_shape, trial.data.classes))
+    return data_sizes
 
 
 def _choices(axis: object) -> list[Any]:
@@ -92,7 +92,7 @@ def _fill(
     data: list[tuple[tuple[int, ...], int]],
     ask: AskSizes,
 ) -> list[Problem]:
-    found: dict[str, list[dict[str, Any]]] = {}
+    alternatives: dict[str, list[dict[str, Any]]] = {}
     problems: list[Problem] = []
     for values in product(*axes.values()):
         described = {**net, **dict(zip(axes, values, strict=True))}
@@ -106,12 +106,12 @@ def _fill(
             except SweepError as error:
                 problems += [_placed(path, problem, axes) for problem in error.problems]
                 continue
-            found[repr(sizes)] = sizes
+            alternatives[repr(sizes)] = sizes
     if problems:
         return problems
-    if len(found) > 1:
-        return [_differ(path, list(found.values()), axes)]
-    for sizes in found.values():
+    if len(alternatives) > 1:
+        return [_differ(path, list(alternatives.values()), axes)]
+    for sizes in alternatives.values():
         net["sizes"] = sizes
     return []
 
@@ -122,8 +122,8 @@ def _placed(path: _Path, problem: Problem, axes: Mapping[str, object]) -> Proble
     return Problem(where, problem.value, problem.right)
 
 
-def _differ(path: _Path, found: list[list[dict[str, Any]]], axes: Mapping[str, object]) -> Problem:
-    shown = " and ".join(show([size["shape"] for size in sizes]) for sizes in found[:2])
+def _differ(path: _Path, alternatives: list[list[dict[str, Any]]], axes: Mapping[str, object]) -> Problem:
+    shown = " and ".join(show([size["shape"] for size in sizes]) for sizes in alternatives[:2])
     right = f"gives layers of different sizes ({shown}): "
     if axes:
         return Problem(

@@ -71,23 +71,23 @@ class Flaw:
 
 def flaws(plugin: Plugin, name: str) -> list[Flaw]:
     """All that is wrong with what a plugin of this name says of itself, clashes with members that have joined apart."""
-    found = []
+    all_flaws = []
     if not isinstance(plugin.version, str) or not re.fullmatch(r"[\w.+-]+", plugin.version):
-        found.append(Flaw("version", f"is {plugin.version!r}; must be text such as '1': letters, digits, . + - _"))
+        all_flaws.append(Flaw("version", f"is {plugin.version!r}; must be text such as '1': letters, digits, . + - _"))
     if why := _wrong_name(name):
-        found.append(Flaw("name", f"is {name!r}; {why}; say another: Plugin(name=...)"))
+        all_flaws.append(Flaw("name", f"is {name!r}; {why}; say another: Plugin(name=...)"))
     for family in families.ALL.values():
         if not isinstance(getattr(plugin, family.name), Mapping):
-            found.append(Flaw(family.name, "must be a mapping such as {'sparsity': Member(Sparsity, sparsity)}"))
-    if found:
-        return found
+            all_flaws.append(Flaw(family.name, "must be a mapping such as {'sparsity': Member(Sparsity, sparsity)}"))
+    if all_flaws:
+        return all_flaws
     for family, member_name, member in plugin.declared():
         where = f"{family.name}.{member_name}"
         if why := _wrong_name(member_name):
-            found.append(Flaw(where, why))
+            all_flaws.append(Flaw(where, why))
         if family is not families.figures:
-            found += [replace(flaw, where=where) for flaw in _of_member(family, member)]
-    return found or list(_same_columns(plugin))
+            all_flaws += [replace(flaw, where=where) for flaw in _of_member(family, member)]
+    return all_flaws or list(_same_columns(plugin))
 
 
 def _wrong_name(name: object) -> str | None:
@@ -153,9 +153,13 @@ def _same_columns(plugin: Plugin) -> Iterator[Flaw]:
 
 def columns_of(spec: Any) -> list[str]:
     """Names of the columns that a measure fills, means and medians over units included."""
-    found = [c for kind in COLUMNS for c in getattr(spec, kind) if not (kind == "image_columns" and c in IMAGE_COLUMNS)]
-    over_units = [f"{c.name}_{how}" for c in spec.unit_columns if c.is_quantity for how in ("mean", "median")]
-    return [*(column.name for column in found), *over_units]
+    columns = [
+        c for kind in COLUMNS for c in getattr(spec, kind) if not (kind == "image_columns" and c in IMAGE_COLUMNS)
+    ]
+    over_units = [
+        f"{c.name}_{statistic}" for c in spec.unit_columns if c.is_quantity for statistic in ("mean", "median")
+    ]
+    return [*(column.name for column in columns), *over_units]
 
 
 def tagged(family: Family, tag: str, spec: type[Spec], origin: Origin) -> type[Spec]:
@@ -171,10 +175,10 @@ def tagged(family: Family, tag: str, spec: type[Spec], origin: Origin) -> type[S
 
 def members_of(plugin: Plugin, origin: Origin, source: str) -> list[tuple[Family, str, Member]]:
     """Family, full name and member with its tagged class, of each member of a plugin without flaws."""
-    found = []
+    members = []
     for family, name, member in plugin.declared():
         of_figure = family is families.figures
         member = Member(FigureSpec, member) if of_figure and not isinstance(member, Member) else member
         tag = f"{origin.plugin}.{name}"
-        found.append((family, tag, replace(member, spec=tagged(family, tag, member.spec, origin), source=source)))
-    return found
+        members.append((family, tag, replace(member, spec=tagged(family, tag, member.spec, origin), source=source)))
+    return members

@@ -36,8 +36,8 @@ def description(plugin: Loaded) -> dict[str, Any]:
 
 
 def _of_member(family: Family, spec: Any) -> dict[str, Any]:
-    said = {name: getattr(spec, name) for name in _SAID if hasattr(spec, name)}
-    plain = {name: sorted(value) if isinstance(value, frozenset) else value for name, value in said.items()}
+    attributes = {name: getattr(spec, name) for name in _SAID if hasattr(spec, name)}
+    plain = {name: sorted(value) if isinstance(value, frozenset) else value for name, value in attributes.items()}
     fields = {name: field for name, field in spec.model_fields.items() if name != family.tag}
     return {
         "class": spec.__name__.removeprefix(f"{spec.origin.plugin}_"),
@@ -60,13 +60,15 @@ def _of_field(field: FieldInfo) -> dict[str, Any]:
 def members(name: str, told: Mapping[str, Any]) -> list[tuple[Family, str, Member]]:
     """The members that `description` tells of; they can be asked for, but do nothing."""
     origin = Origin(name, str(told.get("version", "")), described=True)
-    found = []
+    placeholders = []
     for place, of_member in told.get("members", {}).items():
         family_name, _, tag = place.partition("/")
         family = families.ALL.get(family_name)
         if family is not None:
-            found.append((family, tag, Member(_class_of(family, tag, of_member, origin), SOURCELESS, None, SOURCELESS)))
-    return found
+            placeholders.append(
+                (family, tag, Member(_class_of(family, tag, of_member, origin), SOURCELESS, None, SOURCELESS))
+            )
+    return placeholders
 
 
 def _class_of(family: Family, tag: str, told: Mapping[str, Any], origin: Origin) -> type[Spec]:

@@ -70,12 +70,12 @@ def _kind(part: dict[str, Any], definitions: dict[str, Any]) -> str:
         keys = definitions[part["$ref"].rsplit("/", 1)[-1]].get("properties", {})
         return f"mapping of {', '.join(keys)}"
     if either := part.get("anyOf") or part.get("oneOf"):
-        return " or ".join(dict.fromkeys(_kind(one, definitions) for one in either))
+        return " or ".join(dict.fromkeys(_kind(entry, definitions) for entry in either))
     if "enum" in part or "const" in part:
         return " or ".join(map(str, part.get("enum", [part.get("const")])))
     if part.get("type") == "array":
         items = part.get("prefixItems", [part.get("items", {})])  # of a fixed number, or of any
-        return f"list of {' and '.join(dict.fromkeys(_kind(one, definitions) for one in items))}"
+        return f"list of {' and '.join(dict.fromkeys(_kind(entry, definitions) for entry in items))}"
     ends = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
     limits = [f"{sign} {part[end]:g}" for end, sign in ends.items() if end in part]
     return " ".join([str(part.get("type", "anything")), " and ".join(limits)]).strip()
@@ -83,15 +83,15 @@ def _kind(part: dict[str, Any], definitions: dict[str, Any]) -> str:
 
 def _requires(spec: Any) -> list[str]:
     """What a member needs of a sweep."""
-    found = []
+    requirements = []
     if reads := getattr(spec, "reads", None):
-        found.append(f"reads {', '.join(sorted(reads))}")
+        requirements.append(f"reads {', '.join(sorted(reads))}")
     if getattr(spec, "needs_image", False):
-        found.append("inputs with rows and columns")
+        requirements.append("inputs with rows and columns")
     if needs := getattr(spec, "needs", None):
-        found += [f"data as {', '.join(sorted(needs))}"] if isinstance(needs, frozenset) else []
+        requirements += [f"data as {', '.join(sorted(needs))}"] if isinstance(needs, frozenset) else []
     if getattr(spec, "ranks", False):
-        found.append("its networks train in every round")
+        requirements.append("its networks train in every round")
     if follows := getattr(spec, "follows", None):
-        found.append(f"the method {follows} beside it")
-    return found
+        requirements.append(f"the method {follows} beside it")
+    return requirements

@@ -70,7 +70,7 @@ def from_file(path: Path) -> Loaded:
 def lies_in_results(path: Path) -> bool:
     """Whether a file is in a folder that a sweep has written its provenance into, or below one; links do not help."""
     return any(
-        (folder / "provenance.json").exists() for one in (path.absolute(), path.resolve()) for folder in one.parents
+        (folder / "provenance.json").exists() for place in (path.absolute(), path.resolve()) for folder in place.parents
     )
 
 
@@ -115,7 +115,7 @@ def _functions(plugin: Plugin, module: ModuleType) -> tuple[Plugin, list[Flaw]]:
             absent.append(Flaw(where, f"this file has no {named!r}{near(named, vars(module))}", about))
         return getattr(module, named, None)
 
-    found: dict[str, dict[str, Any]] = {family: {} for family in families.ALL}
+    members: dict[str, dict[str, Any]] = {family: {} for family in families.ALL}
     for family, name, member in plugin.declared() if _is_whole(plugin) else ():
         where = f"{family.name}.{name}"
         if isinstance(member, Member):
@@ -123,8 +123,8 @@ def _functions(plugin: Plugin, module: ModuleType) -> tuple[Plugin, list[Flaw]]:
             member = Member(member.spec, does, draws)
         else:
             member = looked_up(where, member, None)
-        found[family.name][name] = member
-    return Plugin(plugin.version, **found, name=plugin.name), absent
+        members[family.name][name] = member
+    return Plugin(plugin.version, **members, name=plugin.name), absent
 
 
 def _is_whole(plugin: Plugin) -> bool:
@@ -157,15 +157,15 @@ def clashes(new: Loaded, others: dict[str, Loaded]) -> list[str]:
         if tag.partition(".")[0] != new.name
         for column in columns_of(member.spec)
     }
-    found = []
+    reasons = []
     for family, tag, member in new.members:
         shared = (
             [column for column in columns_of(member.spec) if column in taken] if family is families.measures else []
         )
         if shared:
             what = f"its columns {', '.join(shared)} are" if len(shared) > 1 else f"its column {shared[0]} is"
-            found.append(f"{new.source}: {tag}: {what} filled by {taken[shared[0]]} already; choose another name")
-    return found + [
+            reasons.append(f"{new.source}: {tag}: {what} filled by {taken[shared[0]]} already; choose another name")
+    return reasons + [
         f"{new.source}: is called {new.name}, as is {other.source}; give one another name: Plugin(name=...)"
         for other in others.values()
         if other.name == new.name and other.source != new.source
@@ -178,11 +178,11 @@ def clashes(new: Loaded, others: dict[str, Loaded]) -> list[str]:
 @cache
 def installed() -> dict[str, metadata.EntryPoint]:
     """Entry points by the plugin's name, of all families; none is loaded."""
-    found = {}
+    entry_points = {}
     for family in families.ALL:
         for point in metadata.entry_points(group=f"{GROUP}{family}"):
-            found.setdefault(point.name, point)
-    return found
+            entry_points.setdefault(point.name, point)
+    return entry_points
 
 
 def from_entry_point(point: metadata.EntryPoint) -> Loaded:
