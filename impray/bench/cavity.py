@@ -97,17 +97,17 @@ def compare_full() -> dict[str, Any]:
     # on the processor that the second one waits for (a fourfold time was seen).
     env = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     done = subprocess.run([sys.executable, "-m", __name__], env=env, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    result = json.loads(done.stdout)
     return {
         "name": "cavity at full size",
-        "ours": found["wall_s"],
+        "ours": result["wall_s"],
         "reference": None,
         "ratio": None,
         "unit": "s",
         "note": (
             f"{FULL_UNITS} x {FULL_INPUTS} weights, {FULL_CLASSES * PER_CLASS} samples, {FULL_CLASSES} classes, "
             f"synthetic data, float32, {FULL_THREADS} threads that do not spin, one run. Peak memory of the process "
-            f"{found['peak_gib']:.2f} GiB, of which {found['before_gib']:.2f} GiB were there before: torch, weights and "
+            f"{result['peak_gib']:.2f} GiB, of which {result['before_gib']:.2f} GiB were there before: torch, weights and "
             f"inputs."
         ),
     }

@@ -29,8 +29,8 @@ def compare() -> dict:
         start = time.perf_counter()
         with open(os.devnull, "w") as nowhere:
             console = Console(file=nowhere)
-            said = [Progress(console), Exporting(None, console.print)]
-            report = driver.run(request, RayPool(), said, console)
+            listeners = [Progress(console), Exporting(None, console.print)]
+            report = driver.run(request, RayPool(), listeners, console)
         wall = time.perf_counter() - start - report.seconds["ray start"] - report.seconds["ray stop"]
         busy = tables.scan("rounds", request.folder).select(pl.col("wall_s").sum()).collect().item()
     slots = max(1, fits(sweep.resources.cpu, os.cpu_count() or 1))

@@ -98,10 +98,10 @@ def chosen_store(folder: Place, mlflow: str | None) -> str | None:
     """The MLflow store that is meant; says so where that is not as typed and not in the folder."""
     from impray.results.mlflow import chosen
 
-    found = chosen(folder, mlflow)
-    if found.said is not None:
-        typer.echo(found.said)
-    return found.uri
+    store = chosen(folder, mlflow)
+    if store.said is not None:
+        typer.echo(store.said)
+    return store.uri
 
 
 def checkout() -> Path:

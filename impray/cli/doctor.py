@@ -47,17 +47,17 @@ def doctor(
 
         asked = question(file, out, address, mlflow)
         console = Console(stderr=as_json, width=None if sys.stdout.isatty() else 120)
-        found: list[Finding] = []
+        findings: list[Finding] = []
         with console.status("looking") as status:
             for finding in examine(asked, lambda what: status.update(f"looking: {what}")):
-                found.append(finding)
+                findings.append(finding)
                 if not as_json:
                     tell(finding, console)
     if as_json:
-        typer.echo(json.dumps({"findings": [finding.document() for finding in found]}))
+        typer.echo(json.dumps({"findings": [finding.document() for finding in findings]}))
     else:
-        typer.echo(ending(found, file, out, address, mlflow))
-    raise typer.Exit(1 if any(finding.level == "wrong" for finding in found) else 0)
+        typer.echo(ending(findings, file, out, address, mlflow))
+    raise typer.Exit(1 if any(finding.level == "wrong" for finding in findings) else 0)
 
 
 def question(file: str | None, out: str | None, address: str | None, mlflow: str | None) -> DoctorRequest:
@@ -73,7 +73,7 @@ def question(file: str | None, out: str | None, address: str | None, mlflow: str
     wrong = [*place_problems("--out", out or "runs"), *_address_problems(address), *_mlflow_problems(mlflow)]
     if out is not None and is_outside(address):
         wrong += out_problems(out)
-    sweep, path = load_sweep(file, [], lambda found: wrong) if file is not None else (None, None)
+    sweep, path = load_sweep(file, [], lambda _: wrong) if file is not None else (None, None)
     if wrong:
         raise SweepError("impray doctor", wrong)
     name = "" if path is None else name_of(path)
@@ -125,14 +125,14 @@ def tell(finding: Finding, console: Console) -> None:
         console.print(Text.assemble(level if number == 0 else " " * BEFORE, part), highlight=False, soft_wrap=True)
 
 
-def ending(found: list[Finding], file: str | None, out: str | None, address: str | None, mlflow: str | None) -> str:
+def ending(findings: list[Finding], file: str | None, out: str | None, address: str | None, mlflow: str | None) -> str:
     """How many of each, and the command that comes next."""
     from impray.results.mlflow import shown
 
-    counts = {level: sum(finding.level == level for finding in found) for level in STYLES}
-    said = f"{counts['ok']} ok, {counts['warn']} to think about, {counts['wrong']} wrong"
+    counts = {level: sum(finding.level == level for finding in findings) for level in STYLES}
+    counted = f"{counts['ok']} ok, {counts['warn']} to think about, {counts['wrong']} wrong"
     words = [*([file] if file else []), *(["--out", out] if out else [])]
     words += [*(["--address", address] if address else []), *(["--mlflow", shown(mlflow)] if mlflow else [])]
     if counts["wrong"]:
-        return f"{said}\nnext: mend what is wrong, then {shlex.join(['impray', 'doctor', *words])}"
-    return f"{said}\nnext: {shlex.join(['impray', 'sweep', *words])}"
+        return f"{counted}\nnext: mend what is wrong, then {shlex.join(['impray', 'doctor', *words])}"
+    return f"{counted}\nnext: {shlex.join(['impray', 'sweep', *words])}"

@@ -33,19 +33,19 @@ def families(
 ) -> None:
     """All members of the families: parameters, what they require, the columns they fill, and where they come from."""
     with answered():
-        from impray.spec import families as of
         from impray.spec.errors import Problem, SweepError
+        from impray.spec.families import ALL
         from impray.spec.plugins.listing import join_all_installed, listed
         from impray.spec.wording import near
 
-        if family is not None and family not in of.ALL:
-            right = f"not one of {', '.join(of.ALL)}{near(family, of.ALL)}"
+        if family is not None and family not in ALL:
+            right = f"not one of {', '.join(ALL)}{near(family, ALL)}"
             raise SweepError("impray families", [Problem("FAMILY", repr(family), right)])
         broken = join_all_installed()
         if sweep is not None:
             load_sweep(sweep, [])
         join_files(plugin or ())
-        members = [member for name, one in of.ALL.items() if family in (None, name) for member in listed(one)]
+        members = [member for name in ALL if family in (None, name) for member in listed(ALL[name])]
         if family in (None, "figures"):
             members += list(_scripts())
     if as_json:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_sweep(
-    file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda found: []
+    file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda sweep: []
 ) -> tuple[Sweep, Path]:
     """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
     from impray.service.said import layers_of_factory, sizes_in_files

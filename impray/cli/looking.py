@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 def status(folder: Folder) -> None:
     """What is done, running and failed in a sweep's folder."""
     with answered():
-        from impray.results import status as of
+        from impray.results.status import sentence
         from impray.results.tables import reading
 
         with reading(folder):
-            typer.echo(of.sentence(folder))
+            typer.echo(sentence(folder))
     typer.echo(f"next: impray top {quoted(folder)}")
 
 
@@ -45,18 +45,18 @@ def top(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Pr
 
         with reading(folder) as paths:
             if as_json:
-                from impray.results.leaderboard import of
+                from impray.results.leaderboard import of as board_of
 
-                typer.echo(json.dumps(of(read_sweep(paths), folder).document(), indent=2))
+                typer.echo(json.dumps(board_of(read_sweep(paths), folder).document(), indent=2))
                 return
             leaderboard(read_sweep(paths), folder, Console())
     typer.echo(next_view(folder))
 
 
-def leaderboard(found: Sweep, folder: Place, console: Console) -> None:
+def leaderboard(sweep: Sweep, folder: Place, console: Console) -> None:
     from impray.results import leaderboard, text
 
-    for line in text.lines(leaderboard.of(found, folder), console.width if console.is_terminal else None):
+    for line in text.lines(leaderboard.of(sweep, folder), console.width if console.is_terminal else None):
         typer.echo(line)
 
 
@@ -112,14 +112,14 @@ def figures(
             unjoined = [name for name in own if "." in name and name not in known]
             wanted = names or [name for name in own if name not in unjoined]
             options = ["--round", str(round)] * (round is not None) + [f"--only={pair}" for pair in only or ()]
-            found = drawn(wanted, paths, options) if wanted else {}
-        for _, said in found.values():
-            typer.echo(said.rstrip())
+            drawings = drawn(wanted, paths, options) if wanted else {}
+        for _, text in drawings.values():
+            typer.echo(text.rstrip())
         for name in () if names else unjoined:
             typer.echo(f"not drawn: {name} (nothing is run from a results folder; name its file: --plugin FILE)")
         if not wanted:
             typer.echo(f"this sweep names no figures; there are {', '.join(known)}")
-    if any(failed for failed, _ in found.values()):
+    if any(failed for failed, _ in drawings.values()):
         raise typer.Exit(2)
     typer.echo(next_view(folder))
 
@@ -172,9 +172,9 @@ def bench(
     with answered():
         from rich.console import Console
 
-        from impray import bench as of
+        from impray.bench import show
 
-        of.show(only.split(",") if only else None, Console())
+        show(only.split(",") if only else None, Console())
 
 
 @app.command()

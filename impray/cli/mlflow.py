@@ -29,9 +29,9 @@ def mlflow_sync(
 
         with exportable(folder, mlflow):
             uri = chosen_store(folder, mlflow)
-            found = (exporter.rebuild if rebuild else exporter.sync)(folder, uri, say=typer.echo)
+            counts = (exporter.rebuild if rebuild else exporter.sync)(folder, uri, say=typer.echo)
             page = exporter.ui_page(folder, uri) if exporter.is_server(uri) else None
-        typer.echo(f"exported: {found.trials} trials, {found.metrics} new points")
+        typer.echo(f"exported: {counts.trials} trials, {counts.metrics} new points")
     typer.echo(f"next: open {page}" if page else next_view(folder, uri))
 
 

@@ -74,20 +74,22 @@ def sweep(
         elif named:
             shown = "the address in RAY_ADDRESS" if address and "@" in address else address or "local"
             typer.echo(f"Ray at {shown} (RAY_ADDRESS; --address local for none)")
-        found, path = load_sweep(file, sets or [], lambda of: call_problems(of, where, address, mlflow, out, stop))
+        sweep, path = load_sweep(
+            file, sets or [], lambda checked: call_problems(checked, where, address, mlflow, out, stop)
+        )
         name = name_of(path)
         again = _command(file, sets or [], out, where, typed, mlflow, figures)
         if plan:
-            _plan(found, name, within(out, name), again)
+            _plan(sweep, name, within(out, name), again)
         elif jobs.is_outside(address):
             words = _options(sets or [], out, where, None, mlflow, figures)
-            raise typer.Exit(jobs.run(path, name, found.plugins, words, out, address, again, stop))
+            raise typer.Exit(jobs.run(path, name, sweep.plugins, words, out, address, again, stop))
         else:
             jobs.told_version()
-            _run(found, name, within(out, name), _pool(where, address), mlflow, figures, again)
+            _run(sweep, name, within(out, name), _pool(where, address), mlflow, figures, again)
 
 
-def _run(found: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None, figures: bool, again: str) -> None:
+def _run(sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None, figures: bool, again: str) -> None:
     """Run it from this process, and say how it ended."""
     from rich.console import Console
 
@@ -96,10 +98,10 @@ def _run(found: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None,
 
     mlflow = mlflow if mlflow == "off" else chosen_store(folder, mlflow)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    driver.said(console)(f"{name}: {found.question}")
-    request = driver.Request(found, name, folder)
+    driver.said(console)(f"{name}: {sweep.question}")
+    request = driver.Request(sweep, name, folder)
     try:
-        report = driver.run(request, pool, _listeners(found, console, mlflow, figures), console)
+        report = driver.run(request, pool, _listeners(sweep, console, mlflow, figures), console)
     except KeyboardInterrupt:
         stopped(folder, again)
         raise typer.Exit(130) from None
@@ -127,7 +129,7 @@ def _pool(where: str, address: str | None) -> Pool:
     return RayPool(address)
 
 
-def _listeners(found: Sweep, console: Console, mlflow: str | None, figures: bool) -> list[Listener]:
+def _listeners(sweep: Sweep, console: Console, mlflow: str | None, figures: bool) -> list[Listener]:
     """In the order in which they hear of things: MLflow shows figures, so they are drawn before."""
     from impray.service.drawing import Drawing
     from impray.service.driver import said
@@ -135,13 +137,13 @@ def _listeners(found: Sweep, console: Console, mlflow: str | None, figures: bool
     from impray.service.progress import Progress
 
     listeners: list[Listener] = [Progress(console)]
-    listeners += [Drawing(found.figures)] if figures else []
+    listeners += [Drawing(sweep.figures)] if figures else []
     listeners += [Exporting(mlflow, said(console))] if mlflow != "off" else []
     return listeners
 
 
 def call_problems(
-    found: Sweep | None, where: str, address: str | None, mlflow: str | None, out: str | Path, stop: bool
+    sweep: Sweep | None, where: str, address: str | None, mlflow: str | None, out: str | Path, stop: bool
 ) -> list[Problem]:
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
     from impray.results.store import problems as place_problems
@@ -152,13 +154,13 @@ def call_problems(
 
     problems = []
     scripts = [*known_scripts(), *families.figures.tags]
-    for position, name in enumerate(found.figures if found else ()):
+    for position, name in enumerate(sweep.figures if sweep else ()):
         if name not in scripts:
             right = f"not one of {', '.join(scripts)}{near(name, scripts)}"
             problems.append(Problem(f"figures[{position}]", repr(name), right))
     if where not in ("here", "ray"):
         problems.append(Problem("--where", repr(where), f"must be here or ray{near(where, ('here', 'ray'))}"))
-    elif where == "here" and found and (found.search.algorithm == "optuna" or found.search.stop_early):
+    elif where == "here" and sweep and (sweep.search.algorithm == "optuna" or sweep.search.stop_early):
         right = "runs grid and random searches without stop_early; use --where ray"
         problems.append(Problem("--where", "'here'", right))
     if where == "here" and address is not None:
@@ -215,8 +217,10 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
     folder = request.folder
     if not report.ran:
         diverged = outcomes.diverged_trials(folder)
-        how = f"over ({diverged} diverged)" if diverged else "done"
-        console.print(f"nothing to do: all {report.trials} trials are {how} in {folder}", markup=False, highlight=False)
+        state = f"over ({diverged} diverged)" if diverged else "done"
+        console.print(
+            f"nothing to do: all {report.trials} trials are {state} in {folder}", markup=False, highlight=False
+        )
     leaderboard(request.sweep, folder, console)
     for path in report.figures:
         text = path.store.file(path.key.removesuffix(".png") + ".txt").read()
@@ -252,9 +256,9 @@ def told_aside(paths: Paths, names: list[str]) -> None:
         typer.echo(f"{what} set aside and made again: {paths.store.place('damaged')} has {shown}")
 
 
-def _plan(found: Sweep, name: str, folder: Place, again: str) -> None:
+def _plan(sweep: Sweep, name: str, folder: Place, again: str) -> None:
     from impray.service import estimate
 
-    for line in estimate.lines(found, name, folder):
+    for line in estimate.lines(sweep, name, folder):
         typer.echo(line)
     typer.echo(f"next: {again}")

@@ -28,18 +28,18 @@ def described_trials(
     try:
         rows = tables.scan("trials", place).sort("number").select("trial", "number", "name", "description").collect()
         rows = rows.drop_nulls("description")
-        found = {row[0]: Trial.model_validate_json(row[3]) for row in rows.iter_rows()}
+        trials = {row[0]: Trial.model_validate_json(row[3]) for row in rows.iter_rows()}
     except (pl.exceptions.PolarsError, OSError, ValidationError) as error:
         raise DataError(f"{place}: its trials cannot be read ({first_line(error)})") from error
     numbers, names = dict(rows.select("trial", "number").iter_rows()), Names()
     for id, name in rows.drop_nulls("name").select("trial", "name").iter_rows():
-        names.keep(name, found[id].data)
-    found |= {trial.id: trial for _, trial in (spec_axes.trials(sweep) if sweep else []) if trial.id not in found}
-    unknown = sorted(wanted - set(found))
+        names.keep(name, trials[id].data)
+    trials |= {trial.id: trial for _, trial in (spec_axes.trials(sweep) if sweep else []) if trial.id not in trials}
+    unknown = sorted(wanted - set(trials))
     if unknown:
         raise DataError(f"{place}: {len(unknown)} of its trials are described nowhere; {NO_SWEEP}")
-    named = {id: (numbers.get(id, n), described(trial.data, names)) for n, (id, trial) in enumerate(found.items())}
-    return {id: trial for id, trial in found.items() if id in wanted}, named
+    named = {id: (numbers.get(id, n), described(trial.data, names)) for n, (id, trial) in enumerate(trials.items())}
+    return {id: trial for id, trial in trials.items() if id in wanted}, named
 
 
 def first_line(error: Exception) -> str:

@@ -84,12 +84,12 @@ def _is(path: Path, content: bytes) -> bool:
 def unwritable(path: Path, error: OSError) -> StorageError:
     """What a person is told."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    how = "free some space and run this again" if full else "make it writable or choose another place"
+    mend = "free some space and run this again" if full else "make it writable or choose another place"
     if isinstance(error, IsADirectoryError):
-        how = "a folder lies in its place: move it away and run this again"
+        mend = "a folder lies in its place: move it away and run this again"
     # mkdir says "File exists" where a file lies in a folder's place.
     reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
-    return StorageError(f"{path}: cannot be written ({reason}); {how}")
+    return StorageError(f"{path}: cannot be written ({reason}); {mend}")
 
 
 @contextmanager

@@ -108,8 +108,10 @@ def of_trials(criterion: Criterion, folder: Place, trials: pl.DataFrame) -> list
         .collect()
     )
     parts = {trial: part for (trial,), part in rows.partition_by("trial", as_dict=True).items()}
-    said = trials.select("trial", pl.col("rounds").fill_null(0), "description").iter_rows()
-    return [_of_trial(criterion, parts.get(trial, rows.clear()), last, text, folder) for trial, last, text in said]
+    listed_trials = trials.select("trial", pl.col("rounds").fill_null(0), "description").iter_rows()
+    return [
+        _of_trial(criterion, parts.get(trial, rows.clear()), last, text, folder) for trial, last, text in listed_trials
+    ]
 
 
 def _of_trial(criterion: Criterion, rows: pl.DataFrame, last: int, description: str, folder: Place) -> Read:

@@ -27,7 +27,7 @@ from impray.theory.statistics import front
 
 # Columns of `rounds` that are shown where a sweep has no goals, if they were measured, and the end of each that counts as best.
 SHOWN: dict[str, Literal["min", "max"]] = {
-    each.name: "min" if each.better == "lower" else "max" for each in quantities.SHOWN
+    quantity.name: "min" if quantity.better == "lower" else "max" for quantity in quantities.SHOWN
 }
 OVER = ("done", "diverged", "stopped")  # statuses of trials that have goals
 
@@ -90,7 +90,10 @@ def by_goals(sweep: Sweep, folder: Place) -> Board:
     statuses = trials["status"].to_list()
     means = [
         _ranked(
-            [_finite(each.of_seeds) for each in of_goal], [mean_of(each) for each in of_goal], goal.direction, rivals
+            [_finite(trial_read.of_seeds) for trial_read in of_goal],
+            [mean_of(trial_read) for trial_read in of_goal],
+            goal.direction,
+            rivals,
         )
         for goal, of_goal in zip(asked, read, strict=True)
         for rivals in [[is_rival(status, goal) for status in statuses]]
@@ -109,7 +112,7 @@ def by_goals(sweep: Sweep, folder: Place) -> Board:
 def compared(asked: Sequence[Goal], listed: pl.DataFrame) -> pl.DataFrame:
     """Those of the trials in `listed` that are over and were read for these goals, not for those of an earlier form of the sweep."""
     over = listed.filter(pl.col("status").is_in(OVER))
-    named = [[of(goal) for goal in asked] for of in (goals.label, goals.former_label)]
+    named = [[label(goal) for goal in asked] for label in (goals.label, goals.former_label)]
     return over.filter(pl.any_horizontal(pl.col("goal_names") == pl.lit(n, dtype=pl.List(pl.String)) for n in named))
 
 
@@ -134,12 +137,12 @@ def _ranked(
     if len(compared) < 2:
         return means
     best = min(compared, key=lambda place: sign * (means[place].mean or 0.0))
-    found = list(means)
+    ranked = list(means)
     for place in compared:
         worse = told_apart(of_seeds[best], of_seeds[place])
         rank = "best" if place == best else "worse" if worse else "not told from the best"
-        found[place] = replace(means[place], rank=rank)
-    return found
+        ranked[place] = replace(means[place], rank=rank)
+    return ranked
 
 
 def _order(row: Row, name: str, goal: Goal) -> float:
@@ -207,15 +210,15 @@ def by_method(folder: Place) -> Board:
 
 def _outdated(rounds: pl.DataFrame) -> list[str]:
     """Measures whose rows here are of an earlier version of impray, without the column that is shown now."""
-    found = []
+    sentences = []
     for kind in (kind for kind in families.measures.specs if kind.first_number_since):
         name, column = kind.model_fields["name"].default, f"{kind.first_number()}_median"
         lacking = rounds.filter(pl.col(column).is_null())["measured"].unique()
         if any(name in Measured.parse(text).digests for text in lacking):
-            found.append(
+            sentences.append(
                 f"{name}: rows of an earlier version lack {column}; impray sweep measures them again, untrained"
             )
-    return found
+    return sentences
 
 
 def _float(name: str) -> pl.Expr:
@@ -258,12 +261,12 @@ def _by_method(
 
 def _notes(rows: Sequence[Row], folder: Place, which: str = "the best, ") -> list[str]:
     means = [mean for row in rows for mean in row.means.values()]
-    found = []
+    legend = []
     if any(mean.standard_error is not None for mean in means):
-        found.append("+-: standard error over seeds")
+        legend.append("+-: standard error over seeds")
     if any(mean.rank for mean in means):
-        found.append(f"*: {which}~: not told from it (the 95 % t interval of the difference, paired by seed, holds 0)")
-    notes = ["; ".join(found)] if found else []
+        legend.append(f"*: {which}~: not told from it (the 95 % t interval of the difference, paired by seed, holds 0)")
+    notes = ["; ".join(legend)] if legend else []
     if means and all(mean.of_seeds < 2 for mean in means):
         notes.append("one seed: how much seeds differ is not known, and no difference can be told from chance")
     for name in rows[0].means if rows else ():

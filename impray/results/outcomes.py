@@ -16,17 +16,17 @@ from impray.results.store import Place
 
 def trials(folder: Place) -> pl.DataFrame:
     """The table `trials` by number, its status as this module's head says, and `diverged`: how many of the lineages are."""
-    found = tables.scan("trials", folder).sort("number").collect()
+    frame = tables.scan("trials", folder).sort("number").collect()
     gone = _diverged(folder).select("lineage").collect()["lineage"].unique()
-    listed = found.select("trial", pl.col("lineages").alias("lineage")).explode("lineage")
+    listed = frame.select("trial", pl.col("lineages").alias("lineage")).explode("lineage")
     counts = listed.filter(pl.col("lineage").is_in(gone.to_list())).group_by("trial").agg(pl.len().alias("diverged"))
-    found = found.join(counts, on="trial", how="left", maintain_order="left").with_columns(
+    frame = frame.join(counts, on="trial", how="left", maintain_order="left").with_columns(
         pl.col("diverged").fill_null(0)
     )
     whole = (
         (pl.col("status") == "done") & (pl.col("diverged") > 0) & (pl.col("diverged") == pl.col("lineages").list.len())
     )
-    return found.with_columns(pl.when(whole).then(pl.lit("diverged")).otherwise(pl.col("status")).alias("status"))
+    return frame.with_columns(pl.when(whole).then(pl.lit("diverged")).otherwise(pl.col("status")).alias("status"))
 
 
 def _diverged(folder: Place) -> pl.LazyFrame:
@@ -45,14 +45,16 @@ def share(diverged: int, lineages: int) -> str:
 
 def warning(folder: Place) -> str | None:
     """What must not be overlooked at the end of a sweep; None if no lineage diverged."""
-    found = trials(folder).filter(pl.col("diverged") > 0)
-    if found.is_empty():
+    affected = trials(folder).filter(pl.col("diverged") > 0)
+    if affected.is_empty():
         return None
-    whole = found.filter(pl.col("diverged") == pl.col("lineages").list.len()).height
-    parts = [f"{count} {how}" for count, how in ((whole, "wholly"), (found.height - whole, "in part")) if count]
-    noun = "trial" if found.height == 1 else "trials"
+    whole = affected.filter(pl.col("diverged") == pl.col("lineages").list.len()).height
+    parts = [
+        f"{count} {extent}" for count, extent in ((whole, "wholly"), (affected.height - whole, "in part")) if count
+    ]
+    noun = "trial" if affected.height == 1 else "trials"
     return (
-        f"warning: {found.height} {noun} diverged ({', '.join(parts)}; {found['diverged'].sum()} lineages): "
+        f"warning: {affected.height} {noun} diverged ({', '.join(parts)}; {affected['diverged'].sum()} lineages): "
         "the loss was not finite, so those numbers are missing"
     )
 
@@ -69,11 +71,11 @@ def failure_lines(folder: Place, trace: bool) -> list[str]:
 
 def diverged_lines(folder: Place) -> list[str]:
     """One line per trial with diverged lineages, for `impray failures`: which of them, and in which round."""
-    found = trials(folder).filter(pl.col("diverged") > 0)
+    affected = trials(folder).filter(pl.col("diverged") > 0)
     rows = _diverged(folder).select("lineage", "method", "seed", "round").collect()
     axes = list(tables.axes_of(Paths(folder)))
     lines = []
-    for row in found.iter_rows(named=True):
+    for row in affected.iter_rows(named=True):
         of_trial = rows.filter(pl.col("lineage").is_in(row["lineages"])).sort("method", "round", "seed")
         given = ", ".join(
             f"{path}={row[path]:g}" if isinstance(row[path], float) else f"{path}={row[path]}" for path in axes

@@ -16,19 +16,21 @@ from impray.theory.masks import overlap
 
 
 @once
-def overlaps(of: Results) -> pl.DataFrame:
+def overlaps(results: Results) -> pl.DataFrame:
     """Of every lineage and round but imp's: `share` of imp's kept weights that are kept too, `by_fan_in` and `by_chance`, in [0, 1].
 
     Raises:  NotMeasured: no lineage has masks of all units beside imp's.
     """
     keys, is_imp = ["trial", "seed", "round"], pl.col("method") == "imp"
-    units = of.rows("masks", ["unit", "fan_in", "bits", "shape"], layer=1).sort("unit")
+    units = results.rows("masks", ["unit", "fan_in", "bits", "shape"], layer=1).sort("unit")
     masks = units.group_by("lineage", "method", *keys, maintain_order=True).agg(
         "bits", pl.col("shape").first(), pl.col("fan_in").mean()
     )
     # The most connected units have more inputs than the mean over all units, unless they are all units.
     all_units = (pl.col("fan_in") - pl.col("fan_in_mean")).abs() <= 1e-9 * pl.max_horizontal(1.0, "fan_in_mean")
-    whole = masks.join(of.rounds.select("lineage", "round", "fan_in_mean"), on=["lineage", "round"]).filter(all_units)
+    whole = masks.join(results.rounds.select("lineage", "round", "fan_in_mean"), on=["lineage", "round"]).filter(
+        all_units
+    )
     both = whole.filter(~is_imp).join(whole.filter(is_imp).select(*keys, "bits"), on=keys, suffix="_imp")
     if both.is_empty():
         raise NotMeasured(
@@ -47,7 +49,7 @@ def overlaps(of: Results) -> pl.DataFrame:
 
 
 def _packed(units: list[bytes]) -> np.ndarray:
-    return np.stack([np.frombuffer(each, dtype=np.uint8) for each in units])
+    return np.stack([np.frombuffer(bits, dtype=np.uint8) for bits in units])
 
 
 def _quantity(name: str, label: str, value: pl.Expr, comparative: str = "higher") -> Quantity:
@@ -56,7 +58,7 @@ def _quantity(name: str, label: str, value: pl.Expr, comparative: str = "higher"
         label,
         better="higher",
         comparative=comparative,
-        make=lambda of: overlaps(of).select("lineage", "round", value.alias("value")),
+        make=lambda results: overlaps(results).select("lineage", "round", value.alias("value")),
     )
 
 

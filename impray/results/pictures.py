@@ -19,21 +19,21 @@ def as_images(frame: pl.DataFrame) -> pl.DataFrame:
 
     Raises:  NotMeasured: none is.
     """
-    found = frame.filter(pl.col("shape").list.len() >= 2)
-    if found.is_empty():
+    images = frame.filter(pl.col("shape").list.len() >= 2)
+    if images.is_empty():
         raise NotMeasured(FLAT)
-    return found
+    return images
 
 
-def most_connected(of: Results, most: int = MOST) -> pl.DataFrame:
+def most_connected(results: Results, most: int = MOST) -> pl.DataFrame:
     """First-layer masks of the last round of which every lineage has some, of each trial's and method's lowest seed.
 
     At most `most` of each, those with the most inputs first.
 
     Raises:  NotMeasured: none are stored, or the inputs are not images.
     """
-    frame = as_images(of.rows("masks", ["layer", "unit", "fan_in", "bits", "shape"], layer=1))
-    frame = frame.filter(pl.col("round") <= of.last)
+    frame = as_images(results.rows("masks", ["layer", "unit", "fan_in", "bits", "shape"], layer=1))
+    frame = frame.filter(pl.col("round") <= results.last)
     last = frame.group_by("lineage").agg(pl.col("round").max())["round"].min()
     group = ["number", "method"]
     frame = frame.filter(pl.col("round") == last, pl.col("seed") == pl.col("seed").min().over(group))

@@ -90,11 +90,11 @@ def wrong_with_provenance(paths: Paths) -> str | None:
 
 
 def _check_provenance(content: bytes) -> None:
-    said = json.loads(content)
-    axes = said["axes"]
+    document = json.loads(content)
+    axes = document["axes"]
     if not isinstance(axes, dict) or not set(axes.values()) <= {"float", "int", "str", "bool", "json"}:
         raise ValueError("its axes are no names with types")
-    if "id" in said and not intact(content):  # versions before 0.4.0 wrote neither
+    if "id" in document and not intact(content):  # versions before 0.4.0 wrote neither
         raise ValueError("its seal is gone")
 
 
@@ -103,9 +103,9 @@ def axes_of(paths: Paths) -> dict[str, str]:
 
     Raises:  DataError: provenance.json cannot be read.
     """
-    said = read_provenance(paths)
-    describe(said.get("plugins", {}))  # nothing of theirs is run
-    return said["axes"] if said else recovered_axes(paths)
+    document = read_provenance(paths)
+    describe(document.get("plugins", {}))  # nothing of theirs is run
+    return document["axes"] if document else recovered_axes(paths)
 
 
 def recovered_axes(paths: Paths) -> dict[str, str]:
@@ -123,14 +123,14 @@ def _axes_in_sweep(paths: Paths) -> dict[str, str]:
 
 def _axes_in_rows(paths: Paths) -> dict[str, str]:
     """Columns with a dot in their name, of the files of `trials`: what was an axis when they were written."""
-    found: dict[str, str] = {}
+    axes: dict[str, str] = {}
     for file in paths.row_files("trials"):
         try:
             columns = pq.read_schema(io.BytesIO(file.read() or b""))
         except (OSError, pa.ArrowException):
             continue  # a damaged file is told where rows are read
-        found |= {field.name: _kind(field.type) for field in columns if "." in field.name}
-    return found
+        axes |= {field.name: _kind(field.type) for field in columns if "." in field.name}
+    return axes
 
 
 def _kind(of_column: pa.DataType) -> str:

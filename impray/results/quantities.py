@@ -74,9 +74,9 @@ class Quantity:
 
     @property
     def reduce_of_name(self) -> Literal["", "mean", "median", "count"]:
-        for how in ("mean", "median"):
-            if self.read.endswith(f"_{how}"):
-                return how
+        for statistic in ("mean", "median"):
+            if self.read.endswith(f"_{statistic}"):
+                return statistic
         return self.reduce
 
 
@@ -136,9 +136,9 @@ KURTOSIS_END = replace(
 )
 
 
-def _touching(of: Any) -> pl.DataFrame:
+def _touching(results: Any) -> pl.DataFrame:
     """Per lineage and round the mean of `touching` over the first-layer masks that are stored; NaN where no unit has two inputs."""
-    rows = of.rows("masks", ["layer", "bits", "shape"], layer=1).filter(pl.col("shape").list.len() >= 2)
+    rows = results.rows("masks", ["layer", "bits", "shape"], layer=1).filter(pl.col("shape").list.len() >= 2)
     near = [touching(unpacked(bits, tuple(shape))) for bits, shape in rows.select("bits", "shape").iter_rows()]
     known = pl.Series("value", near, dtype=pl.Float64).fill_nan(None)
     return rows.with_columns(known).group_by("lineage", "round").agg(pl.col("value").mean().fill_null(float("nan")))
@@ -155,17 +155,17 @@ TOUCHING = Quantity(
 )
 
 
-def _at_equal_fan_in(of: Any) -> pl.DataFrame:
+def _at_equal_fan_in(results: Any) -> pl.DataFrame:
     """Clustering of lineages as if the units of all had the fan-ins of one pool: a method's units at a round, of images apart."""
-    rows = of.rows("units", ["clustering", "fan_in"], layer=1)
+    rows = results.rows("units", ["clustering", "fan_in"], layer=1)
     rows = rows.filter(pl.col("clustering").cast(pl.Float64).is_finite())
     pools = [pl.DataFrame(schema={"lineage": pl.String, "round": rows.schema["round"], "value": pl.Float64})]
     for _, pool in rows.group_by("method", "round", pl.col("family") == "images", maintain_order=True):
         lineages = pool["lineage"].unique(maintain_order=True)
         group = pool["lineage"].replace_strict(lineages, list(range(len(lineages))), return_dtype=pl.Int64)
         values, fan_in = (pool[name].cast(pl.Float64).to_numpy() for name in ("clustering", "fan_in"))
-        found = pl.DataFrame({"lineage": lineages, "value": standardised(values, fan_in, group.to_numpy())})
-        pools.append(found.select("lineage", pl.lit(pool["round"][0], rows.schema["round"]).alias("round"), "value"))
+        adjusted = pl.DataFrame({"lineage": lineages, "value": standardised(values, fan_in, group.to_numpy())})
+        pools.append(adjusted.select("lineage", pl.lit(pool["round"][0], rows.schema["round"]).alias("round"), "value"))
     return pl.concat(pools)
 
 
@@ -189,8 +189,8 @@ UNITS_COUNTED = Quantity("units_counted", "units with a width")
 INPUT_KURTOSIS = Quantity("input_kurtosis", "kurtosis of the inputs", reference=3.0)
 
 QUANTITIES: dict[str, Quantity] = {
-    each.name: each
-    for each in (
+    quantity.name: quantity
+    for quantity in (
         WIDTH,
         WIDTH_X_MEDIAN,
         WIDTH_X_MEAN,
@@ -224,7 +224,7 @@ def quantity(name: str) -> Quantity:
     """
     if name in QUANTITIES:
         return QUANTITIES[name]
-    column = next((each for each in schema.columns("rounds") if each.name == name), None)
+    column = next((candidate for candidate in schema.columns("rounds") if candidate.name == name), None)
     if column is None:
         raise KeyError(name)
     unit = column.unit if column.unit not in ("1", "share") else ""

@@ -23,27 +23,27 @@ Rows = dict[str, list[dict]]
 
 def rows(pack: Pack, finished: FinishedRound, readings: Sequence[Readings]) -> Rows:
     """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`."""
-    found: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": [], "steps": []}
+    tables: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": [], "steps": []}
     place = {lineage.id: net for net, lineage in enumerate(finished.well)}
     of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
-    for lineage, how, trained, density in of_lineages:
+    for lineage, status, trained, density in of_lineages:
         shared = keys(pack, lineage) | {"round": finished.round}
         net = place.get(lineage.id)
         of_units = [] if net is None else _units(readings, net)
-        found["units"] += [{**shared, **unit} for unit in of_units]
+        tables["units"] += [{**shared, **unit} for unit in of_units]
         if net is not None:
-            found["masks"] += [{**shared, **mask} for mask in _masks(readings, net)]
-            found["images"] += [{**shared, **image} for r in readings if r.images for image in r.images[net]]
-            found["histograms"] += [{**shared, **one} for r in readings if r.histograms for one in r.histograms[net]]
-            found["steps"] += [{**shared, **one} for r in readings if r.steps for one in r.steps[net]]
-        found["rounds"].append(
+            tables["masks"] += [{**shared, **mask} for mask in _masks(readings, net)]
+            tables["images"] += [{**shared, **image} for r in readings if r.images for image in r.images[net]]
+            tables["histograms"] += [{**shared, **row} for r in readings if r.histograms for row in r.histograms[net]]
+            tables["steps"] += [{**shared, **row} for r in readings if r.steps for row in r.steps[net]]
+        tables["rounds"].append(
             shared
-            | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": how}
+            | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": status}
             | {"trained": trained, "exact": finished.exact, "density": density}
             | (_nan(pack) if net is None else _of_lineage(readings, net) | summaries(of_units))
             | {"measured": str(Measured(pack.asked)), "wall_s": finished.wall_s / len(finished.lineages)}
         )
-    return found
+    return tables
 
 
 def fate_rows(
@@ -84,12 +84,12 @@ def _units(readings: Sequence[Readings], net: int) -> list[dict]:
         for layer, columns in reading.units.items():
             for name, values in columns.items():
                 layers.setdefault(layer, {})[name] = _listed(values[net], name)
-    found = []
+    units = []
     for layer in sorted(layers):
         columns = layers[layer]
         for unit, values in enumerate(zip(*columns.values(), strict=True)):
-            found.append({"layer": layer, "unit": unit, **dict(zip(columns, values, strict=True))})
-    return found
+            units.append({"layer": layer, "unit": unit, **dict(zip(columns, values, strict=True))})
+    return units
 
 
 @until_changed
@@ -125,15 +125,15 @@ def summaries(units: Sequence[Mapping]) -> dict:
     first = [unit for unit in units if unit["layer"] == 1]
     if not first:
         return {}
-    found = {}
+    numbers = {}
     for name in (name for name in first[0] if name in _quantities()):
         # polars' mean and median add in one fixed order, so that they do not depend on the pack.
         values = pl.Series([unit[name] for unit in first], dtype=pl.Float64).drop_nans().drop_nulls()
-        found[f"{name}_mean"] = values.mean() if len(values) else math.nan
-        found[f"{name}_median"] = values.median() if len(values) else math.nan
+        numbers[f"{name}_mean"] = values.mean() if len(values) else math.nan
+        numbers[f"{name}_median"] = values.median() if len(values) else math.nan
         if name == "rf_width_x_px":
-            found["units_counted"] = len(values)
-    return found
+            numbers["units_counted"] = len(values)
+    return numbers
 
 
 def _nan(pack: Pack) -> dict:
@@ -143,7 +143,7 @@ def _nan(pack: Pack) -> dict:
         if any(isinstance(measure, kind) for measure in pack.measures):
             names |= {column.name: math.nan for column in kind.lineage_columns if column.type == "float"}
             quantities = [column.name for column in kind.unit_columns if column.is_quantity]
-            names |= {f"{name}_{how}": math.nan for name in quantities for how in ("mean", "median")}
+            names |= {f"{name}_{statistic}": math.nan for name in quantities for statistic in ("mean", "median")}
     return names
 
 

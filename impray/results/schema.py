@@ -103,10 +103,15 @@ def _of_measures(kind: str) -> tuple[Column, ...]:
 
 def _summaries() -> tuple[Column, ...]:
     return tuple(
-        Column(f"{column.name}_{how}", "float", column.unit, f"{how} over layer 1's units of: {column.sentence}")
+        Column(
+            f"{column.name}_{statistic}",
+            "float",
+            column.unit,
+            f"{statistic} over layer 1's units of: {column.sentence}",
+        )
         for column in _of_measures("unit_columns")
         if column.is_quantity
-        for how in ("mean", "median")
+        for statistic in ("mean", "median")
     )
 
 
@@ -278,13 +283,13 @@ def _columns(table: str) -> tuple[list[Column], list[Column]]:
 
 
 def _spelled_out(columns: Sequence[Column | str]) -> list[Column]:
-    found: list[Column] = []
+    spelled_out: list[Column] = []
     for column in columns:
         if isinstance(column, Column):
-            found.append(column)
+            spelled_out.append(column)
         else:
-            found += _summaries() if column == "summaries" else _of_measures(column)
-    return found
+            spelled_out += _summaries() if column == "summaries" else _of_measures(column)
+    return spelled_out
 
 
 def schema(table: str, axes: Mapping[str, str] | None = None) -> dict[str, pl.DataType]:

@@ -23,14 +23,14 @@ STATISTICS = {MEAN: "cavity_{}mean", MEDIAN: "cavity_{}median", HALF: "cavity_ha
 
 
 @once
-def groups(of: Results) -> pl.DataFrame:
+def groups(results: Results) -> pl.DataFrame:
     """Every group and statistic, natural inputs and clone; a score that is undefined is null.
 
     Raises:  NotMeasured: no scores, or none of a lineage that was pruned.
     """
     columns = [name.format(kind) for name in STATISTICS.values() for kind in ("", "scaled_")]
-    rows = of.rows("fates", ["fate", *columns], layer=1, method="imp").filter(
-        col("round") <= of.last, col("side").is_in([NATURAL, CLONE]), col("cavity_mean").is_not_null()
+    rows = results.rows("fates", ["fate", *columns], layer=1, method="imp").filter(
+        col("round") <= results.last, col("side").is_in([NATURAL, CLONE]), col("cavity_mean").is_not_null()
     )
     if not (rows["fate"] > LEFT).any():
         raise NotMeasured("needs measure cavity of method imp, whose lineages have finished at least one pruning")
@@ -52,19 +52,19 @@ def groups(of: Results) -> pl.DataFrame:
     return pl.concat(named).with_columns(right).sort("number", "statistic", "round", "place", "seed")
 
 
-def scored(of: Results, side: str = NATURAL, statistic: str = MEAN) -> pl.DataFrame:
+def scored(results: Results, side: str = NATURAL, statistic: str = MEAN) -> pl.DataFrame:
     """The groups of one side and statistic that have a score."""
-    return groups(of).filter(col("side") == side, col("statistic") == statistic).drop_nulls("score")
+    return groups(results).filter(col("side") == side, col("statistic") == statistic).drop_nulls("score")
 
 
-def sizes(of: Results, side: str = NATURAL, statistic: str = MEAN) -> pl.DataFrame:
+def sizes(results: Results, side: str = NATURAL, statistic: str = MEAN) -> pl.DataFrame:
     """`size` per seed: root mean square over fates of the score at round 0."""
-    rows = scored(of, side, statistic).filter(col("round") == 0).group_by("seed")
+    rows = scored(results, side, statistic).filter(col("round") == 0).group_by("seed")
     return rows.agg((col("score") ** 2).mean().sqrt().alias("size")).sort("seed")
 
 
-def orders(of: Results, side: str = NATURAL, statistic: str = MEAN) -> pl.DataFrame:
+def orders(results: Results, side: str = NATURAL, statistic: str = MEAN) -> pl.DataFrame:
     """`rho` per seed: rank correlation of score and fate at round 0, survivors the latest; NaN below three fates."""
-    rows = scored(of, side, statistic).filter(col("round") == 0).group_by("seed", maintain_order=True)
+    rows = scored(results, side, statistic).filter(col("round") == 0).group_by("seed", maintain_order=True)
     rhos = [(seed, spearman(group["place"].to_numpy(), group["score"].to_numpy())) for (seed,), group in rows]
     return pl.DataFrame(rhos, {"seed": pl.Int64, "rho": pl.Float64}, orient="row").sort("seed")

@@ -71,14 +71,14 @@ class FolderSink:
     def _counts(self, rows: Rows, round: int | None) -> dict[str, str]:
         """Lineage -> how many rows each other table will have of it; of rows measured again, those that stay count too."""
         lineages = [row["lineage"] for row in rows["rounds"]]
-        found: dict[str, dict[str, int]] = {lineage: {} for lineage in lineages}
+        counts: dict[str, dict[str, int]] = {lineage: {} for lineage in lineages}
         for table in OF_ROUNDS:
             keys = {tuple(row[name] for name in KEYS[table]) for row in rows[table]}
             if round is not None:
                 keys |= self._staying(table, rows[table], lineages, round)
             for lineage in lineages:
-                found[lineage][table] = sum(key[0] == lineage for key in keys)
-        return {lineage: counted(of_tables) for lineage, of_tables in found.items()}
+                counts[lineage][table] = sum(key[0] == lineage for key in keys)
+        return {lineage: counted(of_tables) for lineage, of_tables in counts.items()}
 
     def _staying(self, table: str, rows: Sequence[Mapping], lineages: Sequence[str], round: int) -> set[tuple]:
         """Keys of earlier rows that rows written now leave as they are."""

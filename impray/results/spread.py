@@ -24,17 +24,17 @@ def standard_error(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else None
 
 
-def told_apart(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
+def told_apart(left: Mapping[int, float], right: Mapping[int, float]) -> bool:
     """Whether two means over seeds differ by more than their seeds do; the arguments are seed -> number, all finite."""
-    shared = one.keys() & other.keys()
+    shared = left.keys() & right.keys()
     if len(shared) > 1:
-        gaps = [one[seed] - other[seed] for seed in sorted(shared)]
+        gaps = [left[seed] - right[seed] for seed in sorted(shared)]
         return _outside(statistics.fmean(gaps), statistics.stdev(gaps) / math.sqrt(len(gaps)), len(gaps) - 1)
-    if min(len(one), len(other)) < 2:
+    if min(len(left), len(right)) < 2:
         return False
-    squares = [statistics.variance(side.values()) / len(side) for side in (one, other)]
-    gap, total = statistics.fmean(one.values()) - statistics.fmean(other.values()), sum(squares)
-    freedom = sum(square**2 / (len(side) - 1) for square, side in zip(squares, (one, other), strict=True))
+    squares = [statistics.variance(side.values()) / len(side) for side in (left, right)]
+    gap, total = statistics.fmean(left.values()) - statistics.fmean(right.values()), sum(squares)
+    freedom = sum(square**2 / (len(side) - 1) for square, side in zip(squares, (left, right), strict=True))
     return _outside(gap, math.sqrt(total), total**2 / freedom if freedom else math.inf)
 
 

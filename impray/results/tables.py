@@ -56,11 +56,11 @@ def scan(table: str, folder: Place, packs: Sequence[str] | None = None) -> pl.La
 
 def _opened(paths: Paths, table: str, starts: Sequence[str] = ("",)) -> tuple[list[File], list[Path] | list[bytes]]:
     """Files of a table, none of them damaged, and what they are read from."""
-    found = paths.row_files(table, starts)
-    while (sources := paths.store.sources(found)) is None:  # merged meanwhile, at the end of a sweep
-        found = paths.row_files(table, starts)
-    _refuse_damaged(paths, found)
-    return found, sources
+    files = paths.row_files(table, starts)
+    while (sources := paths.store.sources(files)) is None:  # merged meanwhile, at the end of a sweep
+        files = paths.row_files(table, starts)
+    _refuse_damaged(paths, files)
+    return files, sources
 
 
 def _latest(table: str, sources: list[Path] | list[bytes], expected: Mapping[str, pl.DataType]) -> pl.LazyFrame:
@@ -86,8 +86,10 @@ def write(paths: Paths, table: str, file: str, rows: Sequence[Mapping], axes: Ma
 def parquet(table: str, frame: pl.DataFrame) -> bytes:
     """Rows of a table as the bytes of a sealed Parquet file whose pages carry checksums."""
     buffer = io.BytesIO()
-    said = {_VERSION: str(VERSION), _TABLE: table, "impray.seal": BLANK}
-    pq.write_table(frame.to_arrow().replace_schema_metadata(said), buffer, compression="zstd", write_page_checksum=True)
+    metadata = {_VERSION: str(VERSION), _TABLE: table, "impray.seal": BLANK}
+    pq.write_table(
+        frame.to_arrow().replace_schema_metadata(metadata), buffer, compression="zstd", write_page_checksum=True
+    )
     return sealed(buffer.getvalue())
 
 
@@ -121,12 +123,12 @@ def compact(folder: Place, axes: Mapping[str, str] | None = None, still: Callabl
 
 def _lost(table: str, merged: list[Path] | list[bytes], target: bytes, expected: Mapping[str, pl.DataType]) -> str:
     """What of `merged` is not in `target`, each read by itself; empty if nothing is missing."""
-    columns = {name for one in merged for name in pq.read_schema(_readable(one)).names}
+    columns = {name for source in merged for name in pq.read_schema(_readable(source)).names}
     absent = sorted(name for name in columns if "." in name and name not in expected)
     if absent:
         return f"the axes {', '.join(absent)}"
     key = list(GROUPS.get(table, KEYS[table]))
-    inner = pl.concat([pl.read_parquet(one, columns=key, glob=False) for one in merged], how="vertical_relaxed")
+    inner = pl.concat([pl.read_parquet(source, columns=key, glob=False) for source in merged], how="vertical_relaxed")
     kept = pl.read_parquet(target, columns=key, glob=False)
     missing = inner.unique().join(kept, on=key, how="anti", nulls_equal=True)
     return f"{missing.height} keys, such as {missing.row(0)}" if missing.height else ""
@@ -165,17 +167,17 @@ def _damage(content: bytes, table: str) -> str | None:
         names = set(footer.schema.to_arrow_schema().names)
     except Exception as error:  # pyarrow raises several kinds for a file that is no whole Parquet file
         return f"cannot be read as Parquet ({str(error).splitlines()[0]})"
-    said = footer.metadata or {}
-    version = said.get(_VERSION.encode())
+    metadata = footer.metadata or {}
+    version = metadata.get(_VERSION.encode())
     if whole is None and version != b"1":  # those of version 1 have no seal
         return "is damaged: its seal is gone" if version else "is a Parquet file, but not one of impray's"
-    if said.get(_TABLE.encode(), table.encode()) != table.encode() or not set(KEYS[table]) <= names:
+    if metadata.get(_TABLE.encode(), table.encode()) != table.encode() or not set(KEYS[table]) <= names:
         return f"is a file of impray's, but not of the table {table}"
     return None
 
 
-def _refuse_damaged(paths: Paths, found: Sequence[File]) -> None:
-    told = [f"{path}: {wrong}" for path in found if (wrong := damage(path))]
+def _refuse_damaged(paths: Paths, files: Sequence[File]) -> None:
+    told = [f"{path}: {wrong}" for path in files if (wrong := damage(path))]
     if told:
         raise DataError("\n".join(told) + f"; {mends(paths)}")
 
@@ -188,9 +190,9 @@ def set_damaged_aside(folder: Place) -> list[tuple[File, str]]:
     paths = Paths(folder)
     told = []
     for table in TABLES:
-        found = paths.row_files(table)
-        paths.store.sources(found)  # of a bucket many at once, and then known
-        told += [(file, wrong) for file in found if (wrong := damage(file))]
+        files = paths.row_files(table)
+        paths.store.sources(files)  # of a bucket many at once, and then known
+        told += [(file, wrong) for file in files if (wrong := damage(file))]
     for file, _ in told:
         set_aside(file)
     for table in TABLES:

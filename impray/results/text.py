@@ -34,30 +34,30 @@ def lines(board: Board, width: int | None, rows: int = 30) -> list[str]:
 
 def _folded(heading: str, width: int) -> list[str]:
     """Broken between words, and after dots and underscores, into lines that are no wider than the cells below where words allow."""
-    found = [""]
+    parts = [""]
     for word in re.findall(r"(?:\d+\.\d+|[^._ ])+[._ ]*", heading):
-        if found[-1] and len((found[-1] + word).rstrip()) > width:
-            found.append("")
-        found[-1] += word
-    return [line.rstrip() for line in found]
+        if parts[-1] and len((parts[-1] + word).rstrip()) > width:
+            parts.append("")
+        parts[-1] += word
+    return [line.rstrip() for line in parts]
 
 
 def _columns(rows: Sequence[Row]) -> list[Column]:
-    found = []
+    columns = []
     for name in rows[0].names:
         values = [row.names[name] for row in rows]
         if name == "status":
-            found.append((name, [_status(row.names) for row in rows], False))
+            columns.append((name, [_status(row.names) for row in rows], False))
         elif name == "front":
-            found.append((name, ["yes" if value else "" for value in values], False))
+            columns.append((name, ["yes" if value else "" for value in values], False))
         elif name == "diverged" and "status" not in rows[0].names and any(values):
-            found.append(
+            columns.append(
                 (name, [share(value, row.names["lineages"]) for value, row in zip(values, rows, strict=True)], False)
             )
         elif name not in ("diverged", "lineages"):
             right = all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values if v is not None)
-            found.append((name, [_number(value) for value in values], right))
-    return found + _of_means(rows)
+            columns.append((name, [_number(value) for value in values], right))
+    return columns + _of_means(rows)
 
 
 def _status(names: dict[str, Any]) -> str:
@@ -68,7 +68,7 @@ def _status(names: dict[str, Any]) -> str:
 def _of_means(rows: Sequence[Row]) -> list[Column]:
     """A column per mean; its density and seeds beside it, or once for all means where those agree."""
     means = {name: [row.means[name] for row in rows] for name in rows[0].means}
-    found: list[Column] = []
+    columns: list[Column] = []
     apart: dict[str, dict[str, list[str]]] = {
         "density": {name: [_number(mean.density) for mean in of_name] for name, of_name in means.items()},
         "seeds": {name: [_seeds(mean) for mean in of_name] for name, of_name in means.items()},
@@ -77,9 +77,9 @@ def _of_means(rows: Sequence[Row]) -> list[Column]:
         del apart["density"]
     shared = [kind for kind, of_kind in apart.items() if len({tuple(cells) for cells in of_kind.values()}) < 2]
     for name, of_name in means.items():
-        found.append((name, _cells(of_name), True))
-        found += [(kind, apart[kind][name], True) for kind in apart if kind not in shared]
-    return found + [(kind, next(iter(apart[kind].values())), True) for kind in shared if apart[kind]]
+        columns.append((name, _cells(of_name), True))
+        columns += [(kind, apart[kind][name], True) for kind in apart if kind not in shared]
+    return columns + [(kind, next(iter(apart[kind].values())), True) for kind in shared if apart[kind]]
 
 
 def _cells(means: Sequence[Mean]) -> list[str]:
@@ -105,9 +105,11 @@ def _folded_up(columns: list[Column]) -> tuple[list[Column], list[str]]:
         name in ("status", "round", "rounds", "density", "seeds") and len(cells) > 1 and len(set(cells)) == 1
         for name, cells, _ in columns
     ]
-    said = [f"{name} {cells[0]}" for (name, cells, _), alike in zip(columns, same, strict=True) if alike and cells[0]]
+    constants = [
+        f"{name} {cells[0]}" for (name, cells, _), alike in zip(columns, same, strict=True) if alike and cells[0]
+    ]
     left = [column for column, alike in zip(columns, same, strict=True) if not alike]
-    return left, [f"in every row: {', '.join(said)}"] if said else []
+    return left, [f"in every row: {', '.join(constants)}"] if constants else []
 
 
 def _text(heads: Sequence[Sequence[str]], columns: Sequence[Column], gap: str) -> list[str]:
@@ -127,11 +129,11 @@ def _text(heads: Sequence[Sequence[str]], columns: Sequence[Column], gap: str) -
 
 def dictionary_lines(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
     """Every table and column of `tables.dictionary()`; without a width (in a pipe), one line per column."""
-    found = []
+    printed = []
     for table, sentence in TABLES.items():
-        found.append(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
+        printed.append(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
         for row in (row for row in rows if row["table"] == table):
             unit = f" [{row['unit']}]" if row["unit"] else ""
             line = f"  {row['column']:<30} {row['type']:<12} {row['sentence']}{unit}"
-            found += textwrap.wrap(line, width, subsequent_indent=" " * 6) if width else [line]
-    return found
+            printed += textwrap.wrap(line, width, subsequent_indent=" " * 6) if width else [line]
+    return printed

@@ -95,12 +95,12 @@ class Results:
         wanted = [pl.col(name).is_in(list(v) if isinstance(v, (tuple, list)) else [v]) for name, v in values.items()]
         sound = self.lineages.filter(pl.col("status") != "diverged")
         beside = [name for name in sound.columns if name in ("lineage", *self.axes, *_OF_TRIAL, "trial")]
-        found = self._scanned(table).filter(pl.col("lineage").is_in(sound["lineage"].to_list()), *wanted)
-        names = found.collect_schema().names()
+        scanned = self._scanned(table).filter(pl.col("lineage").is_in(sound["lineage"].to_list()), *wanted)
+        names = scanned.collect_schema().names()
         chosen = list(dict.fromkeys([*(n for n in _KEYS if n in names), *values, *columns])) if columns else names
         own = {name: f"{table.removesuffix('s')}_{name}" for name in chosen if name in _OF_TRIAL}
         kept = [name for name in chosen if name == "lineage" or name not in beside or name in own]
-        frame = _collected(found.select(kept).rename(own), self.place, table)
+        frame = _collected(scanned.select(kept).rename(own), self.place, table)
         if frame.is_empty():
             raise NotMeasured(f"no rows in the table {table}{_listed(values)}{_filled_by(table)}")
         return frame.join(sound.select(beside), on="lineage", how="left", maintain_order="left")
@@ -114,8 +114,8 @@ class Results:
         frame = _collected(self._scanned("rounds"), self.place, "rounds")
         frame = frame.drop("trial", *self.axes, strict=False)
         beside = self.lineages.select("lineage", "trial", *self.axes, *_OF_TRIAL)
-        found = frame.join(beside, on="lineage", how="inner", maintain_order="left")
-        return found.with_columns((1 - pl.col("density")).alias("sparsity"))
+        joined = frame.join(beside, on="lineage", how="inner", maintain_order="left")
+        return joined.with_columns((1 - pl.col("density")).alias("sparsity"))
 
     def values(self, quantity: Quantity, at: At = LAST, **values: object) -> pl.DataFrame:
         """One row per lineage (and round): its keys, `density`, `sparsity`, what its trial is, and `value`.
@@ -152,9 +152,9 @@ class Results:
     def _over_units(self, quantity: Quantity) -> pl.DataFrame:
         value = pl.col(quantity.read).cast(pl.Float64)
         known = value.fill_nan(None)
-        how = {"mean": known.mean(), "median": known.median(), "count": known.count().cast(pl.Float64)}
+        reductions = {"mean": known.mean(), "median": known.median(), "count": known.count().cast(pl.Float64)}
         rows = self.rows("units", [quantity.read], layer=quantity.layer).filter(value.is_not_null())
-        reduced = how[quantity.reduce or "mean"].fill_null(float("nan")).alias("value")
+        reduced = reductions[quantity.reduce or "mean"].fill_null(float("nan")).alias("value")
         return rows.group_by("lineage", "round").agg(reduced)
 
     def at(self, at: At) -> pl.DataFrame:
@@ -166,7 +166,7 @@ class Results:
         done = self.rounds.filter((pl.col("status") == "done") & pl.col("lineage").is_in(sound))
         if isinstance(at, Density) and self.round is None:
             low = done.filter(pl.col("density") <= at.at_most * (1 + 1e-9))
-            found = low.filter(pl.col("round") == pl.col("round").min().over("lineage"))
+            rows = low.filter(pl.col("round") == pl.col("round").min().over("lineage"))
             why = f"needs a round with at most {100 * at.at_most:g} % of the weights"
         else:
             target = self._targets(at.number if isinstance(at, Round) else None)
@@ -174,10 +174,10 @@ class Results:
             is_there = (
                 pl.col("round") <= pl.col("target") if isinstance(at, Every) else pl.col("round") == pl.col("target")
             )
-            found, why = reached.filter(is_there).drop("target"), "no lineage has finished the round"
-        if found.is_empty():
+            rows, why = reached.filter(is_there).drop("target"), "no lineage has finished the round"
+        if rows.is_empty():
             raise NotMeasured(why)
-        return found.sort("number", "method", "seed", "lineage", "round")
+        return rows.sort("number", "method", "seed", "lineage", "round")
 
     def _targets(self, asked: int | None) -> pl.DataFrame:
         """trial -> the round drawn of it. Diverged lineages hold nobody up."""
@@ -208,8 +208,8 @@ class Results:
         kept = self.lineages.filter(wanted)
         if kept.is_empty():
             raise NotMeasured("no such trials in this sweep")
-        of = {id: trial for id, trial in self.trials.items() if id in set(kept["trial"])}
-        return replace(self, lineages=kept, trials=of, _frames={})
+        trials = {id: trial for id, trial in self.trials.items() if id in set(kept["trial"])}
+        return replace(self, lineages=kept, trials=trials, _frames={})
 
     def in_round(self, number: int) -> Results:
         """The same at this round, not at the last that every lineage has reached."""
@@ -227,13 +227,13 @@ class Results:
             chosen = base if base in set(labels) else first
             kept = kept.filter(labels == chosen)
             held.append(f"{path} = {chosen}")
-        of = {id: trial for id, trial in self.trials.items() if id in set(kept["trial"])}
-        return replace(self, lineages=kept, trials=of, held=tuple(held), _frames={})
+        trials = {id: trial for id, trial in self.trials.items() if id in set(kept["trial"])}
+        return replace(self, lineages=kept, trials=trials, held=tuple(held), _frames={})
 
     def parameter(self, measure: str, name: str) -> Any:
         """A measure's parameter as the sweep has it; None where it does not ask for the measure, or is not known."""
         asked = () if self.sweep is None else self.sweep.measures
-        return next((getattr(each, name) for each in asked if measure_name(each) == measure), None)
+        return next((getattr(spec, name) for spec in asked if measure_name(spec) == measure), None)
 
     @cached_property
     def axis(self) -> str | None:
@@ -246,25 +246,25 @@ class Results:
         lost = self.lineages.filter(pl.col("status") == "diverged")
         by = lost.group_by("method", "name").len().sort("name", "method").iter_rows()
         listed = ", ".join(f"{count} of {method} on {name}" for method, name, count in by)
-        found = [f"{len(lost)} of {len(self.lineages)} lineages diverged{f' ({listed}); left out' * bool(listed)}."]
+        sentences = [f"{len(lost)} of {len(self.lineages)} lineages diverged{f' ({listed}); left out' * bool(listed)}."]
         if self.held:
-            found.append(f"One part of the sweep: {', '.join(self.held)}.")
+            sentences.append(f"One part of the sweep: {', '.join(self.held)}.")
         alive = self.lineages.filter(pl.col("status") != "diverged")
         if len(alive) and alive["last"].n_unique() > 1 and self.round is None:
             ends = alive.group_by("trial").agg(pl.col("last").min().alias("low"), pl.col("last").max().alias("high"))
             if (ends["low"] < ends["high"]).any():
-                found.append("Some lineages are further: shown is what every lineage of a trial has reached.")
-        return found
+                sentences.append("Some lineages are further: shown is what every lineage of a trial has reached.")
+        return sentences
 
 
 def once(make: Callable[[Results], pl.DataFrame]) -> Callable[[Results], pl.DataFrame]:
     """Decorates rows that a figure makes: they are made once for all its panels and claims."""
 
     @wraps(make)
-    def made(of: Results) -> pl.DataFrame:
-        if make not in of._frames:
-            of._frames[make] = make(of)
-        return of._frames[make]
+    def made(results: Results) -> pl.DataFrame:
+        if make not in results._frames:
+            results._frames[make] = make(results)
+        return results._frames[make]
 
     return made
 
@@ -292,10 +292,14 @@ def results(place: Place, only: Mapping[str, str] | None = None, round: int | No
     done = pl.col("round").filter(pl.col("status") == "done").max().fill_null(-1).alias("last")
     ends = pl.when((pl.col("status") == "diverged").any()).then(pl.lit("diverged")).otherwise(pl.lit("done"))
     lineages = frame.group_by(keys, maintain_order=True).agg(done, ends.alias("status"))
-    of = Results(place, sweep, axes, trials, _described(_kept(lineages, axes, only or {}), trials, named, axes), round)
-    if round is not None and not (of.lineages["last"] >= round).any():
-        raise DataError(f"--round {round}: the last round that a lineage has reached is {of.lineages['last'].max()}")
-    return of
+    opened = Results(
+        place, sweep, axes, trials, _described(_kept(lineages, axes, only or {}), trials, named, axes), round
+    )
+    if round is not None and not (opened.lineages["last"] >= round).any():
+        raise DataError(
+            f"--round {round}: the last round that a lineage has reached is {opened.lineages['last'].max()}"
+        )
+    return opened
 
 
 def _kept(lineages: pl.DataFrame, axes: Mapping[str, str], only: Mapping[str, str]) -> pl.DataFrame:
@@ -318,8 +322,8 @@ def _described(
     """Adds what each trial is (`_OF_TRIAL`)."""
     rows = [(id, number, n.name, n.kind, n.family, n.excess_kurtosis) for id, (number, n) in named.items()]
     columns = {"trial": pl.String, "number": pl.Int64, "name": pl.String, "kind": pl.String, "family": pl.String}
-    of = pl.DataFrame(rows, columns | {"excess": pl.Float64}, orient="row")
-    frame = lineages.join(of, on="trial", how="left", maintain_order="left")
+    of_trials = pl.DataFrame(rows, columns | {"excess": pl.Float64}, orient="row")
+    frame = lineages.join(of_trials, on="trial", how="left", maintain_order="left")
     blend = pl.Series([getattr(trials[id].data, "gaussian_blend", 0.0) for id in frame["trial"]], dtype=pl.Float64)
     main = next((path for path in GAUSSIANITY if path in axes), None)
     further = [path for path in axes if path != main and frame[path].n_unique() > 1]
@@ -359,8 +363,8 @@ def _collected(frame: pl.LazyFrame, place: Place, table: str) -> pl.DataFrame:
 
 
 def _listed(values: Mapping[str, object]) -> str:
-    of = {name: " or ".join(map(str, v)) if isinstance(v, (tuple, list)) else v for name, v in values.items()}
-    return f" with {', '.join(f'{name} = {value}' for name, value in of.items())}" if values else ""
+    shown = {name: " or ".join(map(str, v)) if isinstance(v, (tuple, list)) else v for name, v in values.items()}
+    return f" with {', '.join(f'{name} = {value}' for name, value in shown.items())}" if values else ""
 
 
 def _filled_by(table: str) -> str:

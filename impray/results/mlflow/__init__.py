@@ -166,10 +166,10 @@ _left: dict[Path, Signature | None] = {}  # an own store -> how this process lef
 
 def _signature(file: Path) -> Signature | None:
     try:
-        found = file.stat()
+        info = file.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return info.st_ino, info.st_size, info.st_mtime_ns
 
 
 def ui_command(folder: Place, uri: str | None = None, port: int = 5000) -> list[str]:

@@ -61,10 +61,10 @@ def view(sweep: Sweep, metrics: Iterable[str], parent: str, start: int) -> str |
     return packed if len(packed) <= _LENGTH else None
 
 
-def same(one: str | None, other: str) -> bool:
+def same(stored: str | None, wanted: str) -> bool:
     """Whether two values of the tag say the same; zlib packs otherwise from version to version."""
     try:
-        return one is not None and _unpacked(one) == _unpacked(other)
+        return stored is not None and _unpacked(stored) == _unpacked(wanted)
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error):
         return False
 
@@ -81,11 +81,11 @@ def _unpacked(value: str) -> Any:
 
 
 def _charts(sweep: Sweep, metrics: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    found = [metric.rpartition("/")[0] for metric in metrics if group_of(metric) != GOAL]
-    columns = sorted({column for column in found if not column.endswith(SPREAD)})
+    measured = [metric.rpartition("/")[0] for metric in metrics if group_of(metric) != GOAL]
+    columns = sorted({column for column in measured if not column.endswith(SPREAD)})
     first = [column for column in leaderboard.SHOWN if column in columns]
     rest = [column for column in columns if column not in first]
-    spreads = [column + SPREAD for column in (*first, *rest) if column + SPREAD in found]
+    spreads = [column + SPREAD for column in (*first, *rest) if column + SPREAD in measured]
     parts = [
         ("goals", [_bar(metric) for metric in metrics if metric.startswith(f"{GOAL}/")]),
         (NAME, [_line(column, sweep.methods, metrics) for column in first]),

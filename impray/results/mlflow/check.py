@@ -35,12 +35,12 @@ def broken(file: Path) -> str | None:
         with closing(_connect(file)) as database:
             if not database.execute("select version_num from alembic_version").fetchall():
                 return "its schema has no version"
-            (found,) = database.execute("pragma integrity_check(1)").fetchone()
+            (integrity,) = database.execute("pragma integrity_check(1)").fetchone()
             dangling = database.execute("pragma foreign_key_check").fetchone()
     except (sqlite3.Error, ValueError) as error:
         return words(error) if damages(error) else None
-    if found != "ok":
-        return found.strip().splitlines()[-1]
+    if integrity != "ok":
+        return integrity.strip().splitlines()[-1]
     return f"a row of {dangling[0]} belongs to nothing" if dangling else None
 
 
@@ -51,7 +51,7 @@ def moved(paths: Paths, sweep: str) -> bool:
         "select name, artifact_location, value from experiments natural join experiment_tags where key = 'impray.sweep'"
     )
     with closing(_connect(paths.mlflow)) as database:
-        return any(found != here for found in database.execute(query))
+        return any(row != here for row in database.execute(query))
 
 
 def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[WantedRun], view: str | None) -> str | None:
@@ -77,10 +77,10 @@ def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[WantedRu
     if view is not None and (shared is None or not charts.same(shared[0], view)):
         return "the charts of the sweep's page not as exported"
     for id, tags in mine.items():
-        one = expected[tags.get("impray.trial")]
-        wrong = _wrong(one, runs[id][0], tags, *(table[id] for table in tables))
+        run = expected[tags.get("impray.trial")]
+        wrong = _wrong(run, runs[id][0], tags, *(table[id] for table in tables))
         if wrong:
-            return f"{wrong} of run {one.tags['mlflow.runName']!r} not as exported"
+            return f"{wrong} of run {run.tags['mlflow.runName']!r} not as exported"
     return None
 
 
@@ -91,28 +91,28 @@ def _connect(file: Path) -> sqlite3.Connection:
 
 def _runs(database: sqlite3.Connection, experiment: str) -> dict[str, tuple[tuple[Any, ...], dict[str, str]]]:
     columns = "select run_uuid, status, end_time from runs where lifecycle_stage = 'active' and experiment_id = ?"
-    found: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {
+    runs: dict[str, tuple[tuple[Any, ...], dict[str, str]]] = {
         id: ((status, end), {}) for id, status, end in database.execute(columns, [experiment])
     }
     for id, key, value in database.execute(
         f"select run_uuid, key, value from tags where run_uuid in ({_ACTIVE})", [experiment]
     ):
-        found[id][1][key] = value
-    return found
+        runs[id][1][key] = value
+    return runs
 
 
 def _table(database: sqlite3.Connection, name: str, experiment: str) -> dict[str, list[tuple[Any, ...]]]:
     columns = "key, value" if name == "params" else "key, step, value, is_nan"
-    found: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
+    rows: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     for id, *row in database.execute(
         f"select run_uuid, {columns} from {name} where run_uuid in ({_ACTIVE})", [experiment]
     ):
-        found[id].append(tuple(row))
-    return found
+        rows[id].append(tuple(row))
+    return rows
 
 
 def _wrong(
-    one: WantedRun,
+    run: WantedRun,
     info: tuple[Any, ...],
     tags: dict[str, str],
     params: list[tuple[Any, ...]],
@@ -120,15 +120,15 @@ def _wrong(
     latest: list[tuple[Any, ...]],
 ) -> str | None:
     last: dict[str, tuple[int, float]] = {}
-    for (key, step), (value, _) in one.points.items():
+    for (key, step), (value, _) in run.points.items():
         last[key] = max((step, value), last.get(key, (step, value)))
-    if tuple(info) != (one.status, one.end):
+    if tuple(info) != (run.status, run.end):
         return "the status"
-    if any(tags.get(key) != value for key, value in one.tags.items()):
+    if any(tags.get(key) != value for key, value in run.tags.items()):
         return "a tag"
-    if dict(params) != one.params:
+    if dict(params) != run.params:
         return "a parameter"
-    if not _equal(metrics, {at: value for at, (value, _) in one.points.items()}):
+    if not _equal(metrics, {at: value for at, (value, _) in run.points.items()}):
         return "a metric"
     if not _equal(latest, {(key, step): value for key, (step, value) in last.items()}):
         return "the last value of a metric"
@@ -136,11 +136,11 @@ def _wrong(
 
 
 def _equal(rows: list[tuple[Any, ...]], wanted: dict[tuple[str, int], float]) -> bool:
-    found = {(key, step): value for key, step, value, is_nan in rows if not is_nan}
-    if len(found) != len(rows) or found.keys() != wanted.keys():
+    stored = {(key, step): value for key, step, value, is_nan in rows if not is_nan}
+    if len(stored) != len(rows) or stored.keys() != wanted.keys():
         return False
-    return all(_close(found[at], value) for at, value in wanted.items())
+    return all(_close(stored[at], value) for at, value in wanted.items())
 
 
-def _close(one: object, other: float) -> bool:
-    return isinstance(one, float | int) and math.isclose(one, other, rel_tol=_TOLERANCE, abs_tol=1e-300)
+def _close(stored: object, wanted: float) -> bool:
+    return isinstance(stored, float | int) and math.isclose(stored, wanted, rel_tol=_TOLERANCE, abs_tol=1e-300)

@@ -27,18 +27,18 @@ def identity(paths: Paths) -> str:
     """
     path = paths.mlflow_id
     damaged = path.exists()  # asked first: what another machine writes from now on is whole
-    found = _read(path)
-    if found is None:
-        found = (
+    name = _read(path)
+    if name is None:
+        name = (
             _stored(paths.mlflow)
             or _described(paths)
             or f"{_UNFIT.sub('_', wanted.title(paths))}-{uuid.uuid4().hex[:8]}"
         )
         if damaged:
             set_aside(path)
-        if not path.store.create(path.key, found.encode()):
-            return _read(path) or found  # another machine was quicker
-    return found
+        if not path.store.create(path.key, name.encode()):
+            return _read(path) or name  # another machine was quicker
+    return name
 
 
 def _read(path: File) -> str | None:
@@ -63,5 +63,5 @@ def _described(paths: Paths) -> str | None:
     """The copy in provenance.json."""
     if wrong_with_provenance(paths):
         return None
-    found = read_provenance(paths).get("id")
-    return found if isinstance(found, str) and _FORM.fullmatch(found) else None
+    name = read_provenance(paths).get("id")
+    return name if isinstance(name, str) and _FORM.fullmatch(name) else None

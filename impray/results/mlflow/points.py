@@ -46,14 +46,14 @@ def goal_points(paths: Paths, sweep: Sweep, listed: pl.DataFrame) -> dict[str, V
     trials = leaderboard.compared(sweep.search.goals, listed) if sweep.search.goals else listed.clear()
     for goal in sweep.search.goals:
         name, read = goals.label(goal), goals.of_trials(goal, paths.store, trials)
-        for trial, found in zip(trials.iter_rows(named=True), read, strict=True):
-            mean, ms = leaderboard.mean_of(found), int(trial["written_at"].timestamp() * 1000)
+        for trial, trial_read in zip(trials.iter_rows(named=True), read, strict=True):
+            mean, ms = leaderboard.mean_of(trial_read), int(trial["written_at"].timestamp() * 1000)
             if not leaderboard.is_rival(trial["status"], goal):
                 continue
             for metric, value in ((GOAL, mean.mean), (GOAL + SPREAD, mean.standard_error)):
                 if value is not None:
                     value = round(value, DIGITS) if value == 0 else float(f"{value:.{DIGITS}g}")
-                    points.setdefault(trial["trial"], {})[f"{metric}/{name}", found.round] = (value, ms)
+                    points.setdefault(trial["trial"], {})[f"{metric}/{name}", trial_read.round] = (value, ms)
     return points
 
 
@@ -75,12 +75,12 @@ def round_points(paths: Paths, sweep: Sweep) -> tuple[dict[str, Values], dict[st
     ends = rows.group_by("trial", "method", "lineage").agg(
         pl.col("round").max().alias("last"), pl.col("round").filter(diverged).min().alias("diverged")
     )
-    found, lineages = pl.collect_all([means, ends])
-    names = [name for name in found.columns if name not in ("trial", "method", "round", "ms", "first")]
+    rounds, lineages = pl.collect_all([means, ends])
+    names = [name for name in rounds.columns if name not in ("trial", "method", "round", "ms", "first")]
     complete, gone = _complete(paths, sweep, lineages)
     points: dict[str, Values] = {}
     first: dict[str, int] = {}
-    for row in found.sort("trial", "method", "round").iter_rows(named=True):
+    for row in rounds.sort("trial", "method", "round").iter_rows(named=True):
         trial, method, round = row["trial"], row["method"], row["round"]
         first[trial] = min(row["first"], first.get(trial, row["first"]))
         if round > complete.get((trial, method), -1):

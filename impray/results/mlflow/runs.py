@@ -57,20 +57,20 @@ def experiment_of(client: MlflowClient, paths: Paths, uri: str | None) -> Experi
     name = title(paths)
     artifacts = None if is_server(uri) else paths.mlflow_artifacts.resolve().as_uri()
     mine = {"impray.sweep": identity(paths), "mlflow.experimentKind": "custom_model_development"}
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
             return client.get_experiment(client.create_experiment(name, artifacts, mine))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)  # another machine was quicker
-            if found is None:
+            experiment = client.get_experiment_by_name(name)  # another machine was quicker
+            if experiment is None:
                 raise
-    if found.lifecycle_stage == "deleted":
+    if experiment.lifecycle_stage == "deleted":
         # With it come all runs that were ever deleted in it, also those we had replaced: `View` removes them again.
-        client.restore_experiment(found.experiment_id)
-    return found
+        client.restore_experiment(experiment.experiment_id)
+    return experiment
 
 
 def put_charts(client: MlflowClient, experiment: Experiment, sweep: str, question: str, view: str | None) -> None:
@@ -93,13 +93,13 @@ class View:
         # One is kept by a rule that every exporter follows: two that made each a run of one trial keep the same.
         # Of other sweeps too: restoring an experiment brings back what each of them had replaced.
         kept: dict[tuple[str, str | None], Run] = {}
-        for run in sorted(self._found(), key=lambda run: run.info.run_id):
-            of = (run.data.tags["impray.sweep"], run.data.tags.get("impray.trial"))
-            if kept.setdefault(of, run) is not run:
+        for run in sorted(self._active_runs(), key=lambda run: run.info.run_id):
+            key = (run.data.tags["impray.sweep"], run.data.tags.get("impray.trial"))
+            if kept.setdefault(key, run) is not run:
                 client.delete_run(run.info.run_id)
         self.runs = {trial: run for (name, trial), run in kept.items() if name == sweep}
 
-    def _found(self) -> list[Run]:
+    def _active_runs(self) -> list[Run]:
         runs: list[Run] = []
         token = None
         while True:
@@ -195,8 +195,8 @@ def _digest(points: Points, group: str, last: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def _same(one: float, other: float) -> bool:
-    return math.isclose(one, other, rel_tol=1e-8, abs_tol=1e-300)
+def _same(logged: float, wanted: float) -> bool:
+    return math.isclose(logged, wanted, rel_tol=1e-8, abs_tol=1e-300)
 
 
 def log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> None:

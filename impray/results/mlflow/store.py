@@ -145,25 +145,25 @@ def answering(paths: Paths, given: str | None) -> Iterator[None]:
     except (MlflowException, SQLAlchemyError, sqlite3.Error, ModuleNotFoundError, OSError) as error:
         if is_server(given):
             raise DataError(f"{shown(str(given))}: {_refused(masked(str(error), str(given)))}") from error
-        said = masked(words(error), store_uri(paths, given))
-        raise DataError(f"{_named(given, paths)}: {_told(said, error, paths, given)}") from error
+        text = masked(words(error), store_uri(paths, given))
+        raise DataError(f"{_named(given, paths)}: {_told(text, error, paths, given)}") from error
 
 
 def _named(given: str | None, paths: Paths) -> str:
     return str(paths.mlflow) if given is None else shown(given)
 
 
-def _told(said: str, error: Exception, paths: Paths, given: str | None) -> str:
+def _told(text: str, error: Exception, paths: Paths, given: str | None) -> str:
     again = f"run impray mlflow sync {shlex.quote(str(paths.folder))}"
     if isinstance(error, ModuleNotFoundError):
-        how = "install what it lacks into impray's environment"
+        mend = "install what it lacks into impray's environment"
     elif given is not None and file_of(given) is None:
-        how = "is it running, and the URI right?"
+        mend = "is it running, and the URI right?"
     elif given is None or isinstance(error, OSError) or not damages(error):
-        how = f"mend that, then {again}"
+        mend = f"mend that, then {again}"
     else:
-        how = "move it away, then export again each sweep that it showed: it is made from the tables"
-    return f"the MLflow store does not answer as it should ({said}); {how}"
+        mend = "move it away, then export again each sweep that it showed: it is made from the tables"
+    return f"the MLflow store does not answer as it should ({text}); {mend}"
 
 
 # What a server's client says, and what that means to a person. The first that is found in it counts.
@@ -182,10 +182,10 @@ _MEANINGS = (
 )  # fmt: skip
 
 
-def _refused(said: str) -> str:
-    meaning = next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, said)), None)
+def _refused(text: str) -> str:
+    meaning = next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, text)), None)
     if meaning is None:
-        return f"the MLflow server does not answer as it should ({said.strip().splitlines()[0][:300]})"
+        return f"the MLflow server does not answer as it should ({text.strip().splitlines()[0][:300]})"
     return f"no export to this MLflow server: {meaning}"
 
 

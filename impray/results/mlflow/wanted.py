@@ -60,14 +60,15 @@ def title(paths: Paths) -> str:
 def _parent(paths: Paths, sweep: Sweep, children: list[WantedRun]) -> WantedRun:
     ends = [child.end for child in children if child.end is not None]
     over = bool(children) and len(ends) == len(children)
-    found = [child.tags["impray.status"] for child in children]
+    statuses = [child.tags["impray.status"] for child in children]
     start = min((child.start for child in children), default=_now(paths))
     tags = {
         "mlflow.runName": title(paths),
         "mlflow.note.content": sweep.question,
         "impray.question": sweep.question,
         **_findings(paths),
-        "impray.trials": ", ".join(f"{found.count(status)} {status}" for status in sorted(set(found))) or "none yet",
+        "impray.trials": ", ".join(f"{statuses.count(status)} {status}" for status in sorted(set(statuses)))
+        or "none yet",
     }
     params = {
         "measures": _text([measure_name(measure) for measure in sweep.measures]),
@@ -76,15 +77,15 @@ def _parent(paths: Paths, sweep: Sweep, children: list[WantedRun]) -> WantedRun:
     params |= {
         f"space.{path}": _text(json.loads(sweep.search.model_dump_json())["space"][path]) for path in sweep.search.space
     }
-    status = ("FAILED" if "failed" in found else "FINISHED") if over else "RUNNING"
+    status = ("FAILED" if "failed" in statuses else "FINISHED") if over else "RUNNING"
     return WantedRun(None, start, max(ends) if over else None, status, {**_shared_params(sweep), **params}, tags)
 
 
 def _findings(paths: Paths) -> dict[str, str]:
     """A tag per figure: its main claim with its verdict, and how many claims came out how."""
-    found = tables.scan("findings", paths.store).collect()
+    findings = tables.scan("findings", paths.store).collect()
     tags = {}
-    for (figure,), part in found.group_by("figure", maintain_order=True):
+    for (figure,), part in findings.group_by("figure", maintain_order=True):
         main = next((row for row in part.iter_rows(named=True) if not row["control"]), part.row(0, named=True))
         counts = ", ".join(f"{count} {word}" for word, count in part["verdict"].value_counts(sort=True).iter_rows())
         tags[f"impray.findings.{figure}"] = f"{main['claim']}: {main['verdict']} (of {len(part)} claims: {counts})"[
@@ -160,10 +161,10 @@ def _trial_params(row: Mapping[str, Any], axes: Mapping[str, str]) -> dict[str, 
 def _flat(value: Any, path: str = "") -> dict[str, str]:
     if not isinstance(value, dict):
         return {path: _text(value)}
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for name, part in value.items():
-        found |= _flat(part, f"{path}.{name}" if path else name)
-    return found
+        fields |= _flat(part, f"{path}.{name}" if path else name)
+    return fields
 
 
 def _text(value: object) -> str:

@@ -86,8 +86,8 @@ class Bucket(Store):
             return kept
 
         def get() -> tuple[ObjectMeta, bytes]:
-            found = obstore.get(self._objects, key)
-            return found.meta, bytes(found.bytes())
+            response = obstore.get(self._objects, key)
+            return response.meta, bytes(response.bytes())
 
         try:
             meta, content = self._tried(key, get, "read")
@@ -117,13 +117,13 @@ class Bucket(Store):
 
     def files(self, folder: str, starts: Sequence[str] = ("",)) -> list[File]:
         base = f"{folder}/" if folder else ""
-        found = {}
+        by_name = {}
         for start in _outermost(starts):
             for meta in self._listed(f"{base}{start}"):
                 name = meta["path"].removeprefix(base)
                 if "/" not in name:
-                    found[name] = File(self, meta["path"], _stamp(meta))
-        return [found[name] for name in sorted(found)]
+                    by_name[name] = File(self, meta["path"], _stamp(meta))
+        return [by_name[name] for name in sorted(by_name)]
 
     def _listed(self, start: str, most: int | None = None) -> list[ObjectMeta]:
         """Objects whose keys start like this. obstore lists whole folders only: the rest of a name is sought in its folder, from where
@@ -133,16 +133,16 @@ class Bucket(Store):
         folder, _, rest = start.rpartition("/")
 
         def list_all() -> list[ObjectMeta]:
-            found = []
+            objects = []
             for page in obstore.list(
                 self._objects, folder or None, offset=_before(start) if rest else None, chunk_size=1000
             ):
                 for meta in page:
                     if meta["path"].startswith(start):
-                        found.append(meta)
-                    if meta["path"] > start and not meta["path"].startswith(start) or len(found) == most:
-                        return found
-            return found
+                        objects.append(meta)
+                    if meta["path"] > start and not meta["path"].startswith(start) or len(objects) == most:
+                        return objects
+            return objects
 
         return self._tried(start, list_all, "read")
 
@@ -178,14 +178,14 @@ class Bucket(Store):
 
     def sources(self, files: Sequence[File]) -> list[bytes] | None:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = list(pool.map(File.read, files))
-        return None if any(content is None for content in found) else [c for c in found if c is not None]
+            contents = list(pool.map(File.read, files))
+        return None if any(content is None for content in contents) else [c for c in contents if c is not None]
 
     def folders(self, folder: str = "") -> list[str]:
         import obstore
 
-        found = self._tried(folder, lambda: obstore.list_with_delimiter(self._objects, folder or None), "read")
-        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in found["common_prefixes"])
+        listing = self._tried(folder, lambda: obstore.list_with_delimiter(self._objects, folder or None), "read")
+        return sorted(prefix.rstrip("/").rpartition("/")[2] for prefix in listing["common_prefixes"])
 
     def beside(self) -> list[str]:
         scheme, _, rest = self.uri.partition("://")

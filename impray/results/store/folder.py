@@ -54,10 +54,10 @@ class Folder(Store):
         return files.create(self._path(key), content)
 
     def files(self, folder: str, starts: Sequence[str] = ("",)) -> list[File]:
-        # PackQueue, not matched as a pattern: a name may hold a pattern's characters.
+        # Compared, not matched as a pattern: a name may hold a pattern's characters.
         wanted = tuple(starts)
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._path(folder)) as found:
-            names = [entry.name for entry in found if entry.name.startswith(wanted)]
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self._path(folder)) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(wanted)]
             return [File(self, f"{folder}/{name}" if folder else name) for name in sorted(names)]
         return []
 
@@ -89,8 +89,8 @@ class Folder(Store):
             raise files.unwritable(source, error) from error
 
     def sources(self, files: Sequence[File]) -> list[Path] | None:
-        found = [file.path for file in files]
-        return found if all(path.exists() for path in found) else None
+        paths = [file.path for file in files]
+        return paths if all(path.exists() for path in paths) else None
 
     def folders(self, folder: str = "") -> list[str]:
         path = self._path(folder)

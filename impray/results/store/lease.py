@@ -86,22 +86,22 @@ def lease(
     Yields:  the lease; where another lives and `wait` is False, who: a text.
     Raises:  StorageError: the store takes nothing, or does not answer.
     """
-    got = _taken(store, name, wait, alone, say)
-    if isinstance(got, str):
-        yield got
+    taken = _taken(store, name, wait, alone, say)
+    if isinstance(taken, str):
+        yield taken
         return
-    thread = threading.Thread(target=got.beat, name=f"lease-{name}", daemon=True)
+    thread = threading.Thread(target=taken.beat, name=f"lease-{name}", daemon=True)
     thread.start()
     try:
-        yield got
+        yield taken
     finally:
-        got.free.set()
+        taken.free.set()
         thread.join()
         # Its file stays: an epoch that came twice would let a holder of the first believe that it still is one.
         with suppress(ImprayError, OSError):
             store = store.hasty(BEAT_S)
-            if not got.lost and _highest(store, name) == got.epoch:
-                store.write(got.file.key, got.content(free=True))
+            if not taken.lost and _highest(store, name) == taken.epoch:
+                store.write(taken.file.key, taken.content(free=True))
 
 
 def _taken(store: Store, name: str, wait: bool, alone: bool, say: Callable[[str], None] | None) -> Lease | str:
@@ -114,10 +114,10 @@ def _taken(store: Store, name: str, wait: bool, alone: bool, say: Callable[[str]
         patience = DEAD_S if _read(content) else 2 * BEAT_S  # a holder that lives writes over a damaged file
         dead = watched == (epoch, content) and time.monotonic() - since >= patience
         if epoch == 0 or dead or _is_free(content, alone):
-            found = Lease(store, name, epoch + 1, uuid.uuid4().hex)
-            if store.create(found.file.key, found.content()):
-                _tidy(store, name, found.epoch)
-                return found
+            lease = Lease(store, name, epoch + 1, uuid.uuid4().hex)
+            if store.create(lease.file.key, lease.content()):
+                _tidy(store, name, lease.epoch)
+                return lease
             watched = None  # another was first
             continue
         if watched != (epoch, content):
@@ -200,11 +200,11 @@ def _tidy(store: Store, name: str, epoch: int) -> None:
 @cache
 def _place() -> dict[str, str]:
     """This machine, this boot of it, and this space of process numbers: two containers may share a host's name."""
-    said = {"host": platform.node(), "boot": "", "pids": ""}
+    machine = {"host": platform.node(), "boot": "", "pids": ""}
     with suppress(OSError):
-        said["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        said["pids"] = os.readlink("/proc/self/ns/pid")
-    return said
+        machine["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        machine["pids"] = os.readlink("/proc/self/ns/pid")
+    return machine
 
 
 def _who() -> dict[str, str | int]:
@@ -221,24 +221,24 @@ def _started(pid: int) -> str:
 
 def _read(content: bytes | None) -> dict:
     try:
-        said = json.loads(content or b"")
+        holder = json.loads(content or b"")
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return holder if isinstance(holder, dict) else {}
 
 
 def _is_free(content: bytes | None, alone: bool) -> bool:
     """Whether its holder has let it go, or was a process of this machine that is no more."""
-    said = _read(content)
-    if said.get("free"):
+    holder = _read(content)
+    if holder.get("free"):
         return True
     # The same boot, too: two machines of one name may share a disk whose locks each keeps for itself.
-    if alone and all(said.get(name) == _place()[name] for name in ("host", "boot")):
+    if alone and all(holder.get(name) == _place()[name] for name in ("host", "boot")):
         return True
-    here = bool(_place()["boot"]) and all(said.get(name) == value for name, value in _place().items())
-    return here and bool(said.get("started")) and _started(int(said.get("pid", 0))) != said["started"]
+    here = bool(_place()["boot"]) and all(holder.get(name) == value for name, value in _place().items())
+    return here and bool(holder.get("started")) and _started(int(holder.get("pid", 0))) != holder["started"]
 
 
 def _holder(content: bytes | None) -> str:
-    said = _read(content)
-    return f"process {said['pid']} on {said['host']}" if {"pid", "host"} <= said.keys() else "another process"
+    holder = _read(content)
+    return f"process {holder['pid']} on {holder['host']}" if {"pid", "host"} <= holder.keys() else "another process"
