@@ -84,8 +84,8 @@ def _sampled(spec: DataSpec, per_class: int, seed: int) -> tuple[Tensor, Tensor]
 def each_class(spec: DataSpec, per_class: int, seed: int = 0) -> Iterator[Float[Tensor, "sample ..."]]:
     """As `sample`, one class after the other: all of ImageNet32's classes would not fit into memory."""
     if isinstance(spec, FileData):
-        found = images.each_class(spec, per_class, seed)
+        classes = images.each_class(spec, per_class, seed)
     else:
         x, labels = _sampled(spec, per_class, seed)
-        found = (x[labels == label] for label in range(spec.classes))
-    return (x.view(len(x), *spec.input_shape) for x in found)
+        classes = (x[labels == label] for label in range(spec.classes))
+    return (x.view(len(x), *spec.input_shape) for x in classes)

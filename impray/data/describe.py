@@ -50,16 +50,18 @@ def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
         distances, covariances = covariance_by_distance(of_class, circular=isinstance(spec, Stimulus))
         pairs = zip(distances.tolist(), covariances.tolist(), strict=True)
         rows = [{"distance_px": distance, "covariance": covariance} for distance, covariance in pairs]
-        found = {"label": label, **moments(of_class.reshape(len(x), -1)), "covariance_by_distance": rows}
-        classes.append(found | (_against_theory(spec, label, found, of_class) if isinstance(spec, Stimulus) else {}))
+        statistics = {"label": label, **moments(of_class.reshape(len(x), -1)), "covariance_by_distance": rows}
+        classes.append(
+            statistics | (_against_theory(spec, label, statistics, of_class) if isinstance(spec, Stimulus) else {})
+        )
     return {"classes": classes, "samples": samples, "shape": list(spec.input_shape)}
 
 
-def _against_theory(spec: Stimulus, label: int, found: dict, x: Float[np.ndarray, "sample ..."]) -> dict:
-    """`theory` of a class, with the sample's distance from it; adds theory to the rows of covariance in `found`."""
+def _against_theory(spec: Stimulus, label: int, statistics: dict, x: Float[np.ndarray, "sample ..."]) -> dict:
+    """`theory` of a class, with the sample's distance from it; adds theory to the rows of covariance in `statistics`."""
     theory = theory_moments(spec, label)
     expected = _expected(spec, theory)
-    for row, value in zip(found["covariance_by_distance"], expected.tolist(), strict=True):
+    for row, value in zip(statistics["covariance_by_distance"], expected.tolist(), strict=True):
         row["theory"] = value
     off: dict[str, float | None] = {"variance": None, "kurtosis": None, "covariance": None}
     if len(x) > 1 and theory.finite_below > 4:
@@ -68,7 +70,7 @@ def _against_theory(spec: Stimulus, label: int, found: dict, x: Float[np.ndarray
         ratios = [_ratio(*both) for both in zip(products.mean(axis=0) - expected, errors, strict=True)]
         off["variance"], off["covariance"] = ratios[0], max(ratios)
     if len(x) > 1 and theory.finite_below > 8:
-        off["kurtosis"] = _ratio(found["kurtosis"] - theory.kurtosis, found["standard_error"])
+        off["kurtosis"] = _ratio(statistics["kurtosis"] - theory.kurtosis, statistics["standard_error"])
     return {
         "theory": {
             "variance": theory.variance,

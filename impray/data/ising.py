@@ -40,7 +40,7 @@ def flip_thresholds(spins: int, coupling: float) -> list[tuple[int, int]]:
     def of_parity(parity: int, bonds: int) -> float:
         return (1 - a**bonds if parity else 1 + a**bonds) / 2
 
-    found = []
+    thresholds = []
     for left in range(spins, 1, -1):
         both = []
         for parity in (0, 1):
@@ -48,8 +48,8 @@ def flip_thresholds(spins: int, coupling: float) -> list[tuple[int, int]]:
             # Without coupling, or with an infinite one, a parity may be impossible: it is never met.
             share = p * of_parity(1 - parity, left - 1) / whole if whole > 0 else 0.0
             both.append(min(round(share * 2**_BITS), 2**_BITS - 1))
-        found.append((both[0], both[1]))
-    return found
+        thresholds.append((both[0], both[1]))
+    return thresholds
 
 
 class IsingProcess(Process):

@@ -29,8 +29,8 @@ _STANDARD_ERRORS = 4
 
 def digests(rows: Shaped[np.ndarray, "row input"]) -> UInt64[np.ndarray, " row"]:
     """A hash of each row: of a billion rows, two different ones share one with a chance of 3 %."""
-    found = (hashlib.blake2b(row.data, digest_size=8).digest() for row in np.ascontiguousarray(rows))
-    return np.frombuffer(b"".join(found), np.uint64)
+    hashes = (hashlib.blake2b(row.data, digest_size=8).digest() for row in np.ascontiguousarray(rows))
+    return np.frombuffer(b"".join(hashes), np.uint64)
 
 
 def shared(train: UInt64[np.ndarray, " row"], held_out: UInt64[np.ndarray, " held_out_row"]) -> int:

@@ -129,10 +129,10 @@ def crops(
     windows = np.lib.stride_tricks.sliding_window_view(part.astype(np.float32), shape, axis=(1, 2))
     random = np.random.default_rng(seed)
     rows, cols = (random.integers(places, size=count) for places in windows.shape[1:3])
-    found = windows[:, rows, cols].swapaxes(0, 1).copy()
+    chosen = windows[:, rows, cols].swapaxes(0, 1).copy()
     if flips:
-        found[1::2] = found[1::2, ..., ::-1]
-    return found
+        chosen[1::2] = chosen[1::2, ..., ::-1]
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -147,12 +147,12 @@ class Crops:
 
 
 def _raw_crops(spec: Photographs, count: int, held_out: bool, seed: int, stream: str) -> Float[Tensor, "class ..."]:
-    found = []
+    of_classes = []
     for label, name in enumerate(spec.names):
         part = split(photograph(name, spec.colour, spec.reduce), spec.shape, name)[held_out]
         # The label takes the round's place: every class has a stream of its own.
-        found.append(crops(part, spec.shape, count, spec.flips, stream_seed(seed, stream, label)))
-    return torch.from_numpy(np.stack(found)).flatten(3)
+        of_classes.append(crops(part, spec.shape, count, spec.flips, stream_seed(seed, stream, label)))
+    return torch.from_numpy(np.stack(of_classes)).flatten(3)
 
 
 def _natural_key(spec: Photographs) -> Photographs:

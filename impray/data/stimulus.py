@@ -172,8 +172,8 @@ class StimulusPack(Blocks):
         # does not matter here.
         alike = [spec.model_copy(update={"held_out": 2, "draw": None}) for spec in specs]
         of_net = list(zip(alike, self._seeds, strict=True))
-        streams = sorted(dict.fromkeys(of_net), key=lambda one: one[0].gaussian_blend > 0)
-        self._stream_of_net = view_selection([streams.index(one) for one in of_net], len(streams), device)
+        streams = sorted(dict.fromkeys(of_net), key=lambda stream: stream[0].gaussian_blend > 0)
+        self._stream_of_net = view_selection([streams.index(stream) for stream in of_net], len(streams), device)
         self._process = self.process([spec for spec, _ in streams], dtype, device)
         # What is drawn once.
         self._noise_seeds, self._places = distinct([seed for _, seed in streams])

@@ -135,24 +135,24 @@ def open_folder(folder: Path) -> ConvertedData:
     """
     if not _is_whole(folder):
         raise DataError(f"{folder}: holds no whole converted data set")
-    said = json.loads((folder / _COMPLETE).read_text())
-    train, held_out = (_split(folder, split, said) for split in _SPLITS)
+    description = json.loads((folder / _COMPLETE).read_text())
+    train, held_out = (_split(folder, split, description) for split in _SPLITS)
     mean, count = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("mean", "class_count"))
     sums = [np.load(folder / f"{name}.npy", "r", allow_pickle=False) for name in ("class_sum", "class_square_sum")]
-    return ConvertedData(train, held_out, mean, count, sums[0], sums[1], said["fingerprint"], folder)
+    return ConvertedData(train, held_out, mean, count, sums[0], sums[1], description["fingerprint"], folder)
 
 
-def _split(folder: Path, split: str, said: dict[str, Any]) -> Split:
-    shape = (said["images"][split], said["inputs"])
-    inputs = np.memmap(folder / f"{split}_inputs.bin", said["type"], "r", shape=shape)
+def _split(folder: Path, split: str, description: dict[str, Any]) -> Split:
+    shape = (description["images"][split], description["inputs"])
+    inputs = np.memmap(folder / f"{split}_inputs.bin", description["type"], "r", shape=shape)
     return Split(inputs, np.load(folder / f"{split}_labels.npy", allow_pickle=False))
 
 
 def _is_whole(folder: Path) -> bool:
     """Whether all files are there, as long as they were written."""
     try:
-        said = json.loads((folder / _COMPLETE).read_text())
-        return all((folder / name).stat().st_size == size for name, size in said["files"].items())
+        description = json.loads((folder / _COMPLETE).read_text())
+        return all((folder / name).stat().st_size == size for name, size in description["files"].items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
@@ -168,8 +168,8 @@ def _fingerprint(plan: Plan) -> str:
 
 def _sources(plan: Plan) -> list[tuple[str, int, int, Any]]:
     """Name, size, time of change in ns and place of each source."""
-    found = zip(plan.files, (infos([file])[0] for file in plan.files), strict=True)
-    return [(file.name, info.size, info.mtime_ns or 0, file) for file, info in found]
+    described = zip(plan.files, (infos([file])[0] for file in plan.files), strict=True)
+    return [(file.name, info.size, info.mtime_ns or 0, file) for file, info in described]
 
 
 # --- conversion ---

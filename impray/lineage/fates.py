@@ -83,8 +83,8 @@ def _of_scores(column: str, values: Tensor, left: int) -> dict[str, float | int]
     count = {} if column.endswith("_half") else {f"{column}_weights": len(values)}  # counted once
     return (
         count
-        | {f"{column}_{how}": number for how, number in plain.items()}
-        | {f"{column}_scaled_{how}": left * number for how, number in plain.items()}
+        | {f"{column}_{statistic}": number for statistic, number in plain.items()}
+        | {f"{column}_scaled_{statistic}": left * number for statistic, number in plain.items()}
     )
 
 

@@ -161,7 +161,7 @@ class Records:
         a leader may be no method of the sweep. What has to be trained for it is trained together.
         """
         unique = {lineage.id: lineage for lineage in lineages}
-        absent = [one for one in unique.values() if self._recent.get(one.id, (-1, None))[0] != round]
+        absent = [lineage for lineage in unique.values() if self._recent.get(lineage.id, (-1, None))[0] != round]
         if absent:
             self.of(absent, round)
 

@@ -47,7 +47,7 @@ class FinishedRound:
     @property
     def well(self) -> list[Lineage]:
         """The lineages that have not diverged."""
-        return [lineage for lineage, how in zip(self.lineages, self.status, strict=True) if how == "done"]
+        return [lineage for lineage, status in zip(self.lineages, self.status, strict=True) if status == "done"]
 
 
 # Told when a lineage cannot go on: the lineage, the round, and why.
@@ -121,7 +121,8 @@ class Rounds:
                 return [], []
         # Each alone: the same numbers, and only those that cannot go on meet the error again.
         alone = [self._able([lineage], round) for lineage in lineages]
-        return [one for ones, _ in alone for one in ones], [record for _, records in alone for record in records]
+        able = [lineage for lineages, _ in alone for lineage in lineages]
+        return able, [record for _, records in alone for record in records]
 
     def _finished(self, lineages: list[Lineage], records: Sequence[Record], round: int, wall_s: float) -> FinishedRound:
         well = [self._has_converged(lineage, record) for lineage, record in zip(lineages, records, strict=True)]

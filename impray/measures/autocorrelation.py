@@ -119,16 +119,16 @@ def _transformed(kept: Bool[Tensor, "flat channel row col"], colours: Colours) -
 
 def _weighted(weights: Float[Tensor, "flat channel row col"], colours: Colours) -> Float[Tensor, "flat row lag_col"]:
     """S of weights by Fourier transforms: exact for integers that are not too large, and never below 0."""
-    found = _correlated(weights, colours).clamp_min_(0)
+    correlation = _correlated(weights, colours).clamp_min_(0)
     # As for masks, |S|^2 <= S(0) sum S, here (sum p^2)(sum p)^2: up to 2^44 the error of float64 is some hundredths.
     flat = weights.flatten(1)
     worst = weights.shape[1] * flat.square().sum(1).sqrt() * flat.sum(1)
     exact = (flat == flat.round()).all(1) & (worst <= 2.0**44)
     if bool(exact.all()):
-        return found.round_()
+        return correlation.round_()
     # Where there is no pair, rounding errors would look like one.
     pairs = _transformed(weights != 0, colours) > 0
-    return torch.where(exact[:, None, None], found.round(), torch.where(pairs, found, 0.0))
+    return torch.where(exact[:, None, None], correlation.round(), torch.where(pairs, correlation, 0.0))
 
 
 def _correlated(images: Float[Tensor, "flat channel row col"], colours: Colours) -> Float[Tensor, "flat row lag_col"]:

@@ -146,15 +146,15 @@ def _preactivations(
     return _Preactivations(blocks, variance.rsqrt(), fourth / variance.square())
 
 
-def _products(found: _Preactivations, inputs: _Inputs, work: _Work) -> None:
+def _products(preactivations: _Preactivations, inputs: _Inputs, work: _Work) -> None:
     """The four matrix products, with the factors they have in the polynomial, into `work`."""
-    for number, (block, power) in enumerate(zip(found.blocks, inputs.powers(), strict=True)):
+    for number, (block, power) in enumerate(zip(preactivations.blocks, inputs.powers(), strict=True)):
         # In float64 up to here, so that no rounding is common to all samples.
-        part = block.double() * found.inverse
+        part = block.double() * preactivations.inverse
         share = part / inputs.samples
         square = part * share
-        linear = (found.kurtosis * share).addcmul_(square, part, value=-1)
-        square = (3 * square).sub_(found.kurtosis / inputs.samples)
+        linear = (preactivations.kurtosis * share).addcmul_(square, part, value=-1)
+        square = (3 * square).sub_(preactivations.kurtosis / inputs.samples)
         share, linear, square = (of_sample.to(work.w.dtype) for of_sample in (share, linear, square))
         beta = 0 if number == 0 else 1
         work.first.addmm_(share, power.x, beta=beta, alpha=-2)
@@ -221,12 +221,12 @@ def _add_class(
     """Add the scores within one class to `total`, those of some units."""
     work = work.rows(0, len(weight))
     _on_standardised_inputs(weight, inputs, work.w, work.first)
-    found = _preactivations(work.w, inputs, work.first)
-    work.w.mul_(found.inverse.to(weight.dtype))
-    _products(found, inputs, work)
+    preactivations = _preactivations(work.w, inputs, work.first)
+    work.w.mul_(preactivations.inverse.to(weight.dtype))
+    _products(preactivations, inputs, work)
     for start in range(0, len(weight), _UNITS):
         few = slice(start, start + _UNITS)
-        kurtosis = found.kurtosis[few]
+        kurtosis = preactivations.kurtosis[few]
         sign = torch.where(kurtosis == 3, torch.nan, (kurtosis - 3).sign())
         change = _combine(weight[few], inputs, kurtosis, work.rows(start, start + _UNITS))
         total[few].addcmul_(change, (sign / kurtosis).to(change.dtype))
@@ -258,7 +258,7 @@ def _groups(labels: Int[Tensor, " sample"] | None) -> list[_Group]:
     if (labels[1:] >= labels[:-1]).all():
         return [*slices]
     order = labels.argsort(stable=True)
-    return [order[one] for one in slices]
+    return [order[part] for part in slices]
 
 
 def _check(weight: Tensor, inputs: Tensor, labels: Tensor | None) -> None:

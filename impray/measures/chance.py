@@ -40,13 +40,15 @@ def chance(
     Args:    centred: whether masks are shifted to the middle of the torus before they are measured.
     Returns: float64; NaN below 2 inputs, as `clustering`.
     """
-    found = [_of(kept, shape, radius_px) if centred and kept >= 2 else 1.0 for kept in fan_in.flatten().tolist()]
-    plain = torch.tensor(found, dtype=torch.float64, device=fan_in.device).reshape(fan_in.shape)
+    means = [
+        _of_centred(kept, shape, radius_px) if centred and kept >= 2 else 1.0 for kept in fan_in.flatten().tolist()
+    ]
+    plain = torch.tensor(means, dtype=torch.float64, device=fan_in.device).reshape(fan_in.shape)
     return torch.where(fan_in >= 2, plain, math.nan)
 
 
 @lru_cache(4096)
-def _of(kept: int, shape: Shape, radius_px: float) -> float:
+def _of_centred(kept: int, shape: Shape, radius_px: float) -> float:
     """Of centred masks. The draws depend on the fan-in only, so that a unit's neighbours do not show."""
     inputs = math.prod(shape)
     whole = int(_pairs(torch.ones(1, inputs, dtype=torch.bool), shape, radius_px))
@@ -61,8 +63,8 @@ def _of(kept: int, shape: Shape, radius_px: float) -> float:
 def _pairs(masks: Bool[Tensor, "unit input"], shape: Shape, radius_px: float) -> Int[Tensor, " unit"]:
     """Pairs within the radius and a channel, each once."""
     images = masks.reshape(len(masks), -1, *shape[-2:])
-    found = torch.zeros(len(masks), dtype=torch.int64)
+    count = torch.zeros(len(masks), dtype=torch.int64)
     for step in half_steps(shape[-2], shape[-1], radius_px):
-        one, other = ends(images, step)
-        found += (one & other).sum(dim=(1, 2, 3))
-    return found
+        start, end = ends(images, step)
+        count += (start & end).sum(dim=(1, 2, 3))
+    return count

@@ -166,13 +166,13 @@ def measure(asked: spec.Components, state: RoundState) -> Readings:
     for net in range(state.nets):
         inputs, _ = first_of_each_class(*state.held_out(net), asked.samples)
         key = fingerprint(inputs), asked.count
-        found = _FITS.of(key, lambda inputs=inputs: fit(inputs, asked.count))
-        steps.append(found.steps)
+        fitted = _FITS.of(key, lambda inputs=inputs: fit(inputs, asked.count))
+        steps.append(fitted.steps)
         counted = masks[net].sum(dim=1) >= asked.min_fan_in
-        for column, values in zip(units, _best(masks[net], found), strict=True):
+        for column, values in zip(units, _best(masks[net], fitted), strict=True):
             units[column].append(values.masked_fill(~counted, torch.nan))
         if state.round == 0:
-            images.append(_images(found, state.input_shape))
+            images.append(_images(fitted, state.input_shape))
     return Readings(
         units={1: {column: torch.stack(values) for column, values in units.items()}},
         lineage={"ica_steps": torch.tensor(steps)},
@@ -180,18 +180,18 @@ def measure(asked: spec.Components, state: RoundState) -> Readings:
     )
 
 
-def _best(masks: Bool[Tensor, "unit input"], found: Fit) -> tuple[Tensor, Tensor, Tensor]:
+def _best(masks: Bool[Tensor, "unit input"], fitted: Fit) -> tuple[Tensor, Tensor, Tensor]:
     """cosine_pca, cosine_ica and the number of the component that has the latter."""
-    if len(found.pca) == 0:
+    if len(fitted.pca) == 0:
         nothing = torch.full((len(masks),), torch.nan, dtype=torch.float64)
         return nothing, nothing, nothing
     # A copy begins on a cache line, a slice anywhere, and products round by that (`impray.nets.layout`).
-    pca, ica = (cosines(masks.clone(), components).max(dim=1) for components in (found.pca, found.ica))
+    pca, ica = (cosines(masks.clone(), components).max(dim=1) for components in (fitted.pca, fitted.ica))
     return pca.values, ica.values, ica.indices.double().masked_fill(ica.values.isnan(), torch.nan)
 
 
-def _images(found: Fit, shape: tuple[int, ...]) -> list[dict]:
-    kinds = (("pca", found.pca, found.explained), ("ica", found.ica, found.kurtosis))
+def _images(fitted: Fit, shape: tuple[int, ...]) -> list[dict]:
+    kinds = (("pca", fitted.pca, fitted.explained), ("ica", fitted.ica, fitted.kurtosis))
     return [
         image(component.reshape(shape), name, number, float(values[number]))
         for name, components, values in kinds

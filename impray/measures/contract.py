@@ -101,6 +101,6 @@ def _fits(value: Any, type_: str) -> bool:
     if type_.startswith("list["):
         inner = type_.removeprefix("list[").removesuffix("]")
         values = value.tolist() if isinstance(value, Tensor) else value
-        return isinstance(values, (list, tuple)) and all(_fits(one, inner) for one in values)
+        return isinstance(values, (list, tuple)) and all(_fits(element, inner) for element in values)
     value = value.item() if isinstance(value, Tensor) and value.dim() == 0 else value
     return isinstance(value, _PLAIN[type_]) and (type_ == "bool" or not isinstance(value, bool))

@@ -102,10 +102,10 @@ def _examples(
     """S_i(d) and its fit for the most connected of the chosen units (ties: lower unit first)."""
     fan_in = masks.sum(dim=1).masked_fill(~chosen, -1)
     units = fan_in.argsort(descending=True, stable=True)[: min(asked.examples, int(chosen.sum()))]
-    how = {"include_zero": asked.include_zero, "offset": asked.offset}
+    options = {"include_zero": asked.include_zero, "offset": asked.offset}
     correlation = autocorrelation(masks[units], shape, asked.colours)
-    width_x, width_y, _ = rf_width(masks[units], shape, min_fan_in=asked.min_fan_in, colours=asked.colours, **how)
-    surface, residual = fitted(correlation, width_x, width_y, **how)
+    width_x, width_y, _ = rf_width(masks[units], shape, min_fan_in=asked.min_fan_in, colours=asked.colours, **options)
+    surface, residual = fitted(correlation, width_x, width_y, **options)
     for number, unit in enumerate(units.tolist()):
         yield image(correlation[number], "unit_correlation", number, float(unit))
         yield image(surface[number], "unit_fit", number, float(residual[number]))

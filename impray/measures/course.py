@@ -42,13 +42,13 @@ class Observer:
         ]
         self._asked, self._network, self._loss = asked, network, loss
         self._steps: list[int] = []
-        self._found: list[dict[str, Tensor]] = []
+        self._columns: list[dict[str, Tensor]] = []
 
     def __call__(self, step: int, params: Params) -> None:
         first = self._network.layers[0]
         weight = first.matrix(params[first.weight])
         peak = weight.abs().argmax(dim=2)
-        found = {
+        columns = {
             "loss": self._losses(params)[:, None].expand(peak.shape),
             "ipr": ipr(weight),
             "peak": peak,
@@ -56,22 +56,22 @@ class Observer:
             "norm": norm(weight),
             "weights": weight,
         }
-        if self._found and not self._kept(len(self._found) - 1):  # only now is it known not to be the last
-            del self._found[-1]["weights"]
+        if self._columns and not self._kept(len(self._columns) - 1):  # only now is it known not to be the last
+            del self._columns[-1]["weights"]
         self._steps.append(step)
-        self._found.append({name: values.cpu() for name, values in found.items()})
+        self._columns.append({name: values.cpu() for name, values in columns.items()})
 
     def _losses(self, params: Params) -> Float[Tensor, " net"]:
         """The training loss of each net on its held-out inputs. Reduced over each net's own row: neighbours do not matter."""
-        found, first = [], 0
+        losses, first = [], 0
         for inputs, labels in self._held_out:
             some = slice(first, first + len(inputs))
             whole = len(self._held_out) == 1
             of_part = params if whole else {name: value[some].clone() for name, value in params.items()}
             outputs = self._network.preactivations(of_part, inputs)[-1].double()
-            found.append(mean(self._loss, outputs, labels))
+            losses.append(mean(self._loss, outputs, labels))
             first = some.stop
-        return torch.cat(found)
+        return torch.cat(losses)
 
     def _kept(self, number: int) -> bool:
         """Whether the weights of this record are asked for, be it the last or not."""
@@ -80,12 +80,12 @@ class Observer:
 
     def rows(self) -> list[list[dict]]:
         """Rows of the table `steps`, without the lineage's columns, of each net."""
-        nets, units = self._found[0]["peak"].shape
+        nets, units = self._columns[0]["peak"].shape
         rows: list[list[dict]] = [[] for _ in range(nets)]
         last = len(self._steps) - 1
-        for number, (step, found) in enumerate(zip(self._steps, self._found, strict=True)):
+        for number, (step, columns) in enumerate(zip(self._steps, self._columns, strict=True)):
             keep = self._kept(number) or (number == last and self._asked.weights_every is not None)
-            listed = {name: values.tolist() for name, values in found.items() if keep or name != "weights"}
+            listed = {name: values.tolist() for name, values in columns.items() if keep or name != "weights"}
             for net in range(nets):
                 rows[net] += [
                     {"step": step, "unit": unit, **{name: values[net][unit] for name, values in listed.items()}}

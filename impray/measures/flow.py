@@ -31,7 +31,7 @@ _COLUMNS = ("peak", "peak_flow", "peak_agrees", "ipr_flow", "flow_distance")
 def measure(asked: spec.Flow, state: RoundState) -> Readings:
     """Peaks, IPR and distance of every net's neuron; NaN after round 0."""
     ends = state.weights(1, "end").double().cpu()
-    found: dict[str, Tensor] = dict.fromkeys(_COLUMNS, torch.full(ends.shape[:2], torch.nan, dtype=torch.float64))
+    columns: dict[str, Tensor] = dict.fromkeys(_COLUMNS, torch.full(ends.shape[:2], torch.nan, dtype=torch.float64))
     if state.round == 0:
         theory = torch.empty_like(ends)
         starts = state.weights(1, "start").double().cpu().numpy()
@@ -39,8 +39,8 @@ def measure(asked: spec.Flow, state: RoundState) -> Readings:
             # Together: elementwise and by transforms of single rows, so that a neuron's neighbours do not show.
             end = euler(data, starts[nets], rate, steps, form=asked.form)
             theory[nets] = torch.from_numpy(np.ascontiguousarray(end))
-        found = _compared(ends, theory)
-    return Readings(units={1: found})
+        columns = _compared(ends, theory)
+    return Readings(units={1: columns})
 
 
 def _alike(trials: Sequence[Trial]) -> dict[tuple[Stimulus, float, int], list[int]]:

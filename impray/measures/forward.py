@@ -31,13 +31,13 @@ def preactivations(
     if not layers:
         return []
     portion = len(inputs) if network.joins_samples(stats) else PORTION
-    found = [inputs.new_empty(len(inputs), network.layers[layer - 1].units) for layer in layers]
+    of_layers = [inputs.new_empty(len(inputs), network.layers[layer - 1].units) for layer in layers]
     for first in range(0, len(inputs), max(portion, 1)):
         some = slice(first, first + portion)
         of_part = network.preactivations(params, inputs[some][None], stats, max(layers))
-        for whole, layer in zip(found, layers, strict=True):
+        for whole, layer in zip(of_layers, layers, strict=True):
             whole[some] = of_part[layer - 1][0]
-    return found
+    return of_layers
 
 
 def first_of_each_class(

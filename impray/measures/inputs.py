@@ -36,7 +36,7 @@ from impray.measures.state import Readings, RoundState, image
 from impray.spec import measure as spec
 
 _INPUTS = 32  # at a time: in double precision, 50,000 samples of 3,072 inputs would be 1.2 GB, several times
-Found = TypeVar("Found", bound=tuple)
+Result = TypeVar("Result", bound=tuple)
 
 
 class Summary(NamedTuple):
@@ -75,8 +75,8 @@ def within(inputs: Float[Tensor, "sample input"], labels: Int[Tensor, " sample"]
     """Of classes of enough different samples (`frequent`, which says what `fresh` is); NaN where no input varies."""
     classes = labels[frequent(inputs, labels, fresh=fresh)].unique()
     parts = [by_class(some, labels, classes).cpu() for some in inputs.split(_INPUTS, dim=1)] if len(labels) else []
-    found = torch.cat(parts, dim=1) if parts else torch.empty(0, 1, dtype=torch.float64)
-    return Within(found.nanmean(dim=1), classes.cpu())
+    of_inputs = torch.cat(parts, dim=1) if parts else torch.empty(0, 1, dtype=torch.float64)
+    return Within(of_inputs.nanmean(dim=1), classes.cpu())
 
 
 def in_turn(labels: Int[Tensor, " sample"], count: int) -> Int[Tensor, " chosen"]:
@@ -97,21 +97,23 @@ def measure(asked: spec.Inputs, state: RoundState) -> Readings:
     for net in range(state.nets):
         inputs, labels = state.held_out(net)
         mine = fingerprint(inputs)
-        found = _SUMMARIES.of(mine, lambda inputs=inputs: summary(inputs))
-        for column, values in zip(columns, found, strict=True):
+        overall = _SUMMARIES.of(mine, lambda inputs=inputs: summary(inputs))
+        for column, values in zip(columns, overall, strict=True):
             columns[column].append(mean_over_inputs(values))
         fresh = state.fresh(net)
         key = mine, fingerprint(labels), fresh
-        each = _WITHIN.of(key, lambda inputs=inputs, labels=labels, fresh=fresh: within(inputs, labels, fresh=fresh))
-        defined = each.kurtosis[~each.kurtosis.isnan()]
+        of_class = _WITHIN.of(
+            key, lambda inputs=inputs, labels=labels, fresh=fresh: within(inputs, labels, fresh=fresh)
+        )
+        defined = of_class.kurtosis[~of_class.kurtosis.isnan()]
         medians.append(median(defined[:, None])[0] if len(defined) else torch.tensor(torch.nan, dtype=torch.float64))
-        listed.append(by_label(each.kurtosis, each.classes, labels))
+        listed.append(by_label(of_class.kurtosis, of_class.classes, labels))
         if state.round == 0:
             chosen = in_turn(labels, asked.examples)
             images.append(
                 [
-                    image(found.abs_mean.reshape(state.data_shape), "abs_mean", 0, float(found.abs_mean.mean())),
-                    image(found.variance.reshape(state.data_shape), "variance", 0, float(found.variance.mean())),
+                    image(overall.abs_mean.reshape(state.data_shape), "abs_mean", 0, float(overall.abs_mean.mean())),
+                    image(overall.variance.reshape(state.data_shape), "variance", 0, float(overall.variance.mean())),
                     *(
                         image(inputs[place].reshape(state.data_shape), "sample", number, float(labels[place]))
                         for number, place in enumerate(chosen.tolist())
@@ -128,30 +130,30 @@ def measure(asked: spec.Inputs, state: RoundState) -> Readings:
 
 def fingerprint(inputs: Shaped[Tensor, "*any"]) -> bytes:
     """Identifies inputs by their type, shape and every bit: 0.6 s for 50,000 inputs of 3,072 float32 numbers."""
-    found = hashlib.blake2b(f"{inputs.dtype} {tuple(inputs.shape)}".encode(), digest_size=16)
+    hasher = hashlib.blake2b(f"{inputs.dtype} {tuple(inputs.shape)}".encode(), digest_size=16)
     for part in inputs.split(PORTION):
-        found.update(part.contiguous().cpu().numpy().data)
-    return found.digest()
+        hasher.update(part.contiguous().cpu().numpy().data)
+    return hasher.digest()
 
 
-class Recent(Generic[Found]):
+class Recent(Generic[Result]):
     """Results by key, of this process. Beyond `most_bytes` in their arrays the one that was used longest ago is let go."""
 
     def __init__(self, most_bytes: int = 2**28) -> None:
         self._most_bytes = most_bytes
-        self._found: OrderedDict[object, Found] = OrderedDict()
+        self._results: OrderedDict[object, Result] = OrderedDict()
 
-    def of(self, key: object, make: Callable[[], Found]) -> Found:
+    def of(self, key: object, make: Callable[[], Result]) -> Result:
         """The result that has this key; made if there is none."""
-        found = self._found.pop(key) if key in self._found else make()
-        self._found[key] = found
-        while len(self._found) > 1 and sum(map(_bytes, self._found.values())) > self._most_bytes:
-            self._found.popitem(last=False)
-        return found
+        result = self._results.pop(key) if key in self._results else make()
+        self._results[key] = result
+        while len(self._results) > 1 and sum(map(_bytes, self._results.values())) > self._most_bytes:
+            self._results.popitem(last=False)
+        return result
 
 
-def _bytes(found: tuple) -> int:
-    return sum(part.nbytes for part in found if isinstance(part, Tensor))
+def _bytes(result: tuple) -> int:
+    return sum(part.nbytes for part in result if isinstance(part, Tensor))
 
 
 _SUMMARIES: Recent[Summary] = Recent()

@@ -94,7 +94,7 @@ def by_label(
 def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
     """All kurtoses of every dense hidden layer's units, and the first layer's by class, at the asked points of the round."""
     layers = [layer.number for layer in state.hidden if layer.dense]
-    found: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
+    by_layer: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
     named = [f"kurtosis_by_class{_SUFFIX[at]}" for at in asked.at if 1 in layers]
     listed: dict[str, Tensor | list] = {name: [] for name in named}
     for net in range(state.nets):
@@ -108,11 +108,11 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
             for layer, values in zip(layers, of_layer, strict=True):
                 within = by_class(values, labels, classes) if len(values) else kurtosis(values)[None]
                 for column, of_units in _columns(values, within).items():
-                    found[layer].setdefault(column + _SUFFIX[at], []).append(of_units)
+                    by_layer[layer].setdefault(column + _SUFFIX[at], []).append(of_units)
                 if layer == 1:
                     means = within.nanmean(dim=1) if len(values) else within.new_empty(0)
                     listed[f"kurtosis_by_class{_SUFFIX[at]}"].append(by_label(means, classes, labels))  # type: ignore[union-attr]
-    units = {layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in found.items()}
+    units = {layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in by_layer.items()}
     return Readings(units=units, lineage=listed)
 
 

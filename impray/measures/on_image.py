@@ -52,8 +52,8 @@ def measure_rf_width(asked: spec.RfWidth, state: RoundState) -> Readings:
         for layer, reached in paths(state, net, max(later)):
             if layer in later:
                 later[layer].append(torch.cat(_where_counted(asked, state, reached[None], widths)))
-    for layer, found in later.items():
-        units[layer] = dict(zip(columns, torch.stack(found, dim=1), strict=True))
+    for layer, parts in later.items():
+        units[layer] = dict(zip(columns, torch.stack(parts, dim=1), strict=True))
     return Readings(units=units)
 
 
@@ -72,23 +72,23 @@ def measure_clustering(asked: spec.Clustering, state: RoundState) -> Readings:
     """Pairs within the radius relative to chance and to the most that the fan-in allows, first layer; see `clustering`."""
 
     def against_chance_and_most(masks: Tensor) -> tuple[Tensor, ...]:
-        found = clustering(masks, state.input_shape, asked.radius_px)
+        measured = clustering(masks, state.input_shape, asked.radius_px)
         fan_in = (masks != 0).sum(dim=1)
         most = ceiling(fan_in, state.input_shape, asked.radius_px)
         least = chance(fan_in, state.input_shape, asked.radius_px, centred=_is_centred(asked, state))
-        share = torch.where(most > least, (found - least) / (most - least), math.nan)
-        return found, most, least, share
+        share = torch.where(most > least, (measured - least) / (most - least), math.nan)
+        return measured, most, least, share
 
     columns = ("clustering", "clustering_ceiling", "clustering_chance", "clustering_of_ceiling")
-    found = _where_counted(asked, state, state.mask(1), against_chance_and_most)
-    return Readings(units={1: dict(zip(columns, found, strict=True))})
+    values = _where_counted(asked, state, state.mask(1), against_chance_and_most)
+    return Readings(units={1: dict(zip(columns, values, strict=True))})
 
 
 def measure_spread(asked: spec.Spread, state: RoundState) -> Readings:
     """Fit-free width, first layer; see `spread`."""
     shape = state.input_shape
-    (found,) = _where_counted(asked, state, state.mask(1), lambda masks: (spread(masks, shape),))
-    return Readings(units={1: {"spread_px": found}})
+    (widths,) = _where_counted(asked, state, state.mask(1), lambda masks: (spread(masks, shape),))
+    return Readings(units={1: {"spread_px": widths}})
 
 
 def measure_pieces(asked: spec.Pieces, state: RoundState) -> Readings:

@@ -76,11 +76,11 @@ def measure_cavity(asked: spec.Cavity, state: RoundState) -> Readings:
 
 def _half(inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The first half of each class."""
-    found = [labels.new_empty(0, dtype=torch.int64)]
+    halves = [labels.new_empty(0, dtype=torch.int64)]
     for label in labels.unique():
         places = (labels == label).nonzero()[:, 0]
-        found.append(places[: max(2, len(places) // 2)])
-    chosen = torch.cat(found)
+        halves.append(places[: max(2, len(places) // 2)])
+    chosen = torch.cat(halves)
     return inputs[chosen], labels[chosen]
 
 

@@ -45,13 +45,13 @@ def pieces(
     structure = np.zeros((3, 3, 3), dtype=bool)
     structure[1] = _TOUCHING[neighbours]
     labels = np.empty(inputs.shape, dtype=np.int64)
-    found = cast(int, scipy.ndimage.label(inputs > 0, structure, output=labels))
-    sizes = np.bincount(labels.ravel(), weights=inputs.ravel(), minlength=found + 1)
+    highest = cast(int, scipy.ndimage.label(inputs > 0, structure, output=labels))
+    sizes = np.bincount(labels.ravel(), weights=inputs.ravel(), minlength=highest + 1)
     flat = labels.reshape(len(labels), math.prod(shape[-2:]))
     # Labels count up in the order of the units, so that those of a unit are neighbours.
-    count = flat.max(axis=1, initial=0) - np.where(flat > 0, flat, found + 1).min(axis=1, initial=found + 1) + 1
+    count = flat.max(axis=1, initial=0) - np.where(flat > 0, flat, highest + 1).min(axis=1, initial=highest + 1) + 1
     sizes[0] = 0  # the ground
     with np.errstate(invalid="ignore"):
         share = sizes[flat].max(axis=1, initial=0) / inputs.sum(axis=(1, 2))
     columns = (np.where(np.isnan(share), np.nan, count), share)
-    return tuple(torch.from_numpy(each).to(mask.device).reshape(mask.shape[:-1]) for each in columns)  # type: ignore[return-value]
+    return tuple(torch.from_numpy(column).to(mask.device).reshape(mask.shape[:-1]) for column in columns)  # type: ignore[return-value]

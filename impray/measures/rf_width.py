@@ -300,9 +300,9 @@ def _deepest(
     best_x, best_y, most = _levenberg_marquardt(quadrant, x, y, bounds)
     for width in others:
         start = torch.full_like(x, math.log(width))
-        found = _levenberg_marquardt(quadrant, start.clamp_max(bounds.high_x), start.clamp_max(bounds.high_y), bounds)
-        better = found[2] > most * (1 + 1e-12)  # the same minimum from another start differs by rounding only
-        best_x, best_y, most = (torch.where(better, a, b) for a, b in zip(found, (best_x, best_y, most), strict=True))
+        minimum = _levenberg_marquardt(quadrant, start.clamp_max(bounds.high_x), start.clamp_max(bounds.high_y), bounds)
+        better = minimum[2] > most * (1 + 1e-12)  # the same minimum from another start differs by rounding only
+        best_x, best_y, most = (torch.where(better, a, b) for a, b in zip(minimum, (best_x, best_y, most), strict=True))
     return best_x, best_y, most
 
 
@@ -364,8 +364,8 @@ def rf_width(
         quadrant = _quadrant(half_planes(some, colours), some, (some.shape[2], some.shape[3]), include_zero, offset)
         few = inputs.sum(1, dtype=torch.int32) < needed
         parts.append(_fit(quadrant, () if include_zero else _STARTS_PX)[:, : len(some)].masked_fill(few, math.nan))
-    found = torch.cat(parts, 1)
+    fits = torch.cat(parts, 1)
     for _ in range(4 if weighted else 0):  # the fourth power itself may be infinite where the error is 0
-        found[2] *= size
-    width_x, width_y, error = found.reshape(3, *mask.shape[:-1])
+        fits[2] *= size
+    width_x, width_y, error = fits.reshape(3, *mask.shape[:-1])
     return width_x, width_y, error

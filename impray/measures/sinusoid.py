@@ -20,12 +20,12 @@ from impray.theory.localization import sinusoid
 def measure(asked: spec.Sinusoid, state: RoundState) -> Readings:
     """Distances of the trained first-layer weights; NaN for a unit without weights."""
     weights = state.weights(1, "end").double().cpu().numpy()
-    found = sinusoid(weights, state.input_shape)
+    nearest = sinusoid(weights, state.input_shape)
     nothing = ~(np.abs(weights).sum(axis=-1) > 0)
     columns = {
-        "sinusoid_distance": found.relative_distance,
-        "sinusoid_row_cycles": found.frequency[..., 0],
-        "sinusoid_col_cycles": found.frequency[..., 1],
+        "sinusoid_distance": nearest.relative_distance,
+        "sinusoid_row_cycles": nearest.frequency[..., 0],
+        "sinusoid_col_cycles": nearest.frequency[..., 1],
     }
     return Readings(
         units={1: {name: torch.from_numpy(np.where(nothing, np.nan, values)) for name, values in columns.items()}}

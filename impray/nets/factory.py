@@ -76,19 +76,19 @@ class Recipe:
         place, _, name = self.factory.partition(":")
         mend = "install its package or put its folder on PYTHONPATH, on every machine that trains; or name its file in plugins"
         try:
-            found: Any = sys.modules.get(f"{_PLUGINS}.{place}") or importlib.import_module(place)
+            target: Any = sys.modules.get(f"{_PLUGINS}.{place}") or importlib.import_module(place)
         except ModuleNotFoundError as error:
             self._refuse("factory", repr(self.factory), f"cannot be imported: {error}; {mend}")
         except Exception as error:
             self._refuse("factory", repr(self.factory), f"cannot be imported: {told(error)}")
         for part in name.split("."):
-            if not hasattr(found, part):
-                functions = [name for name, value in getattr(found, "__dict__", {}).items() if callable(value)]
+            if not hasattr(target, part):
+                functions = [name for name, value in getattr(target, "__dict__", {}).items() if callable(value)]
                 self._refuse("factory", repr(self.factory), f"{place} has no {part}{near(part, functions)}")
-            found = getattr(found, part)
-        if not callable(found):
-            self._refuse("factory", repr(self.factory), f"must be a function, not {type(found).__name__}")
-        return found
+            target = getattr(target, part)
+        if not callable(target):
+            self._refuse("factory", repr(self.factory), f"must be a function, not {type(target).__name__}")
+        return target
 
     def _refuse(self, field: str, value: str, right: str) -> NoReturn:
         raise SweepError(f"network {self.factory}", [Problem(f"net.{field}", value, right)])
@@ -133,7 +133,7 @@ def examined(recipe: Recipe) -> Examined:
         if not wrong:
             return run.examined()
     value = repr(recipe.factory)
-    raise SweepError(f"network {recipe.factory}", [Problem("net.factory", value, one) for one in wrong])
+    raise SweepError(f"network {recipe.factory}", [Problem("net.factory", value, right) for right in wrong])
 
 
 def layer_modules(module: nn.Module) -> dict[str, nn.Module]:
@@ -167,8 +167,8 @@ def _unfit(module: nn.Module) -> Iterator[str]:
             yield f"ties {other} and {name}: a weight that stands in two places belongs to no single layer"
 
 
-def _differ(one: nn.Module, other: nn.Module) -> bool:
-    first, second = one.state_dict(), other.state_dict()
+def _differ(module: nn.Module, other: nn.Module) -> bool:
+    first, second = module.state_dict(), other.state_dict()
     if first.keys() != second.keys():
         return True
     return not all(torch.equal(value, second[name]) for name, value in first.items())
@@ -293,8 +293,8 @@ def sizes(
 
 
 def _size(layer: Layer) -> dict[str, Any]:
-    said: dict[str, Any] = {"shape": list(layer.shape)}
-    return {**said, **({} if layer.bias else {"bias": False}), **({} if layer.dense else {"dense": False})}
+    size: dict[str, Any] = {"shape": list(layer.shape)}
+    return {**size, **({} if layer.bias else {"bias": False}), **({} if layer.dense else {"dense": False})}
 
 
 def as_json(arguments: Mapping[str, Any]) -> str:

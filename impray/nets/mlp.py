@@ -153,7 +153,7 @@ def initial(
     if len(nets) != len(seeds):
         raise ValueError(f"{len(nets)} nets for {len(seeds)} seeds")
     shapes = [layer.shape for layer in arch.layers]
-    weights = [drawn(one.init, shapes, seed) for one, seed in zip(nets, seeds, strict=True)]
+    weights = [drawn(mlp.init, shapes, seed) for mlp, seed in zip(nets, seeds, strict=True)]
     params: Params = {}
     for layer, (fan_in, fan_out) in enumerate(zip(arch.sizes, arch.sizes[1:], strict=False), start=1):
         params[f"weight{layer}"] = torch.stack([of_net[layer - 1] for of_net in weights])

@@ -259,14 +259,14 @@ def architecture(net: Module, input_shape: tuple[int, ...], outputs: int) -> Mod
 
     Raises:  SweepError: the factory cannot be used, or gives other layers than the sweep was loaded with.
     """
-    said = [size.model_dump(mode="json") for size in net.sizes]
+    declared = [size.model_dump(mode="json") for size in net.sizes]
     recipe = Recipe(net.factory, as_json(net.arguments), input_shape, outputs)
     network = ModuleNetwork(recipe)
     now = sizes(net.factory, net.arguments, input_shape, outputs)
     full = [{"bias": True, "dense": True, **size} for size in now]
-    if said != full:
+    if declared != full:
         right = f"the factory {net.factory} gives {show(now)} here; leave sizes out, and say another net.version if it changed"
-        raise SweepError("network", [Problem("net.sizes", show(said), right)])
+        raise SweepError("network", [Problem("net.sizes", show(declared), right)])
     if not network.packed:
         warnings.warn(
             f"{net.factory}: nets run one after the other, not as one pack (the same numbers, more slowly): {network.why}",

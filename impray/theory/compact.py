@@ -46,17 +46,17 @@ def most_pairs(kept: int, shape: tuple[int, ...], radius_px: float) -> int:
 def most_pairs_of_pixels(rows: int, cols: int, radius_px: float) -> Counts:
     """`most_pairs` of one channel for every number of kept pixels, 0 to rows x cols; not to be written to."""
     steps = half_steps(rows, cols, radius_px)
-    found = np.zeros(rows * cols + 1, dtype=np.int64)
+    most = np.zeros(rows * cols + 1, dtype=np.int64)
     for norm in _NORMS:
         for distance in _distances(rows, cols, norm):
             np.maximum(
-                found, _pairs_in_order(np.argsort(distance, axis=None, kind="stable"), rows, cols, steps), out=found
+                most, _pairs_in_order(np.argsort(distance, axis=None, kind="stable"), rows, cols, steps), out=most
             )
     for norm in _NORMS_OF_GROWTH:
         for distance in _distances(rows, cols, norm):
             grown = _pairs_of_growth(distance, steps)
-            np.maximum(found[: len(grown)], grown, out=found[: len(grown)])
-    return found
+            np.maximum(most[: len(grown)], grown, out=most[: len(grown)])
+    return most
 
 
 def half_steps(rows: int, cols: int, radius_px: float) -> list[tuple[int, int]]:
@@ -83,7 +83,7 @@ def _pairs_in_order(order: Int[np.ndarray, " pixel"], rows: int, cols: int, step
     rank[order] = np.arange(rows * cols)
     rank = rank.reshape(rows, cols)
     later = [
-        np.maximum(one, other).ravel() for one, other in (ends(rank, step) for step in steps)
+        np.maximum(start, end).ravel() for start, end in (ends(rank, step) for step in steps)
     ]  # completes the pair
     added = np.bincount(np.concatenate([np.empty(0, dtype=np.int64), *later]), minlength=rows * cols)
     return np.concatenate([[0], np.cumsum(added)])
@@ -112,5 +112,5 @@ def ends(images: Images, step: tuple[int, int]) -> tuple[Images, Images]:
     """Views of images [..., row, col] that hold both ends of every pair at a displacement (row from 0 on)."""
     y, x = step
     rows, cols = images.shape[-2:]
-    one = images[..., : rows - y, max(0, -x) : cols - max(0, x)]
-    return one, images[..., y:, max(0, x) : cols - max(0, -x)]
+    start = images[..., : rows - y, max(0, -x) : cols - max(0, x)]
+    return start, images[..., y:, max(0, x) : cols - max(0, -x)]

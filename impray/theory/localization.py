@@ -93,7 +93,8 @@ def _speed(law: _Law, w: Weights) -> Weights:
     images = w.reshape(*w.shape[:-1], *law.shape)
     spectrum = np.fft.rfft2(images)
     pushed, drawn = (
-        np.fft.irfft2(spectrum * of, s=law.shape).reshape(w.shape) for of in (law.of_1, law.of_0 + law.of_1)
+        np.fft.irfft2(spectrum * eigenvalues, s=law.shape).reshape(w.shape)
+        for eigenvalues in (law.of_1, law.of_0 + law.of_1)
     )
     size = size_of(w, axis=-1)
     push = pushed / size
@@ -138,10 +139,10 @@ def euler_at(
     if len(steps) == 0 or (gaps < 0).any():
         raise ValueError(f"steps: must be one or more and not fall, not {list(steps)}")
     law = _law(spec, form)
-    found = [np.array(w0, dtype=float)]
+    weights = [np.array(w0, dtype=float)]
     for gap in gaps.tolist():
-        found.append(_stepped(lambda w: _speed(law, w), found[-1], lr, gap, None))
-    return np.stack(found)
+        weights.append(_stepped(lambda w: _speed(law, w), weights[-1], lr, gap, None))
+    return np.stack(weights)
 
 
 def _stepped(
@@ -174,7 +175,7 @@ def _adaptive(
     w, times = np.asarray(w0, dtype=float), np.asarray(times, dtype=float)
     if len(times) == 0 or times[0] < 0 or (np.diff(times) < 0).any():
         raise ValueError(f"times: must be one or more, 0 or more, and increase, not {times.tolist()}")
-    found: Any = solve_ivp(
+    solution: Any = solve_ivp(
         lambda _, flat: speed_of(flat),
         (0.0, float(times[-1]) or 1.0),
         w.ravel(),
@@ -183,9 +184,9 @@ def _adaptive(
         rtol=rtol,
         atol=rtol * (float(np.abs(w).max()) or 1.0),
     )
-    if not found.success:
-        raise RuntimeError(f"the integration stopped: {found.message}")
-    return found.y.T.reshape(len(times), *w.shape)
+    if not solution.success:
+        raise RuntimeError(f"the integration stopped: {solution.message}")
+    return solution.y.T.reshape(len(times), *w.shape)
 
 
 class SteadyState(NamedTuple):

@@ -25,14 +25,14 @@ class Overlap(NamedTuple):
     by_chance: float  # expected of a mask with this density
 
 
-def overlap(one: UInt8[np.ndarray, "unit byte"], other: UInt8[np.ndarray, "unit byte"], inputs: int) -> Overlap:
-    """Share of `one`'s kept weights that `other` keeps, and what chance gives.
+def overlap(mask: UInt8[np.ndarray, "unit byte"], other: UInt8[np.ndarray, "unit byte"], inputs: int) -> Overlap:
+    """Share of `mask`'s kept weights that `other` keeps, and what chance gives.
 
-    Args:    one, other: masks packed eight inputs to a byte, the bits beyond `inputs` 0. inputs: number of inputs of a unit.
+    Args:    mask, other: packed eight inputs to a byte, the bits beyond `inputs` 0. inputs: number of inputs of a unit.
     Returns: shares in [0, 1].
     """
-    both = np.bitwise_count(one & other).sum()
-    fan_in, other_fan_in = (np.bitwise_count(bits).sum(axis=1, dtype=np.int64) for bits in (one, other))
+    both = np.bitwise_count(mask & other).sum()
+    fan_in, other_fan_in = (np.bitwise_count(bits).sum(axis=1, dtype=np.int64) for bits in (mask, other))
     with np.errstate(invalid="ignore"):
         by_fan_in = (fan_in * other_fan_in).sum() / np.float64(inputs * fan_in.sum())
         share = both / np.float64(fan_in.sum())

@@ -134,6 +134,6 @@ def _differences(data: DataSpec, other: DataSpec) -> list[str]:
 
 def _said(value: Any) -> str:
     if isinstance(value, tuple):
-        return "/".join(_said(one) for one in value)
+        return "/".join(_said(part) for part in value)
     # Whole floats as integers, others to their last digit: two that differ must not read alike.
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -52,11 +52,11 @@ def arc(w: Float[np.ndarray, "*any input"]) -> Float[np.ndarray, "*any"]:
     power = np.concatenate([w, w], axis=-1) ** 2
     before = np.concatenate([np.zeros((*w.shape[:-1], 1)), np.cumsum(power, axis=-1)], axis=-1)
     half = (w**2).sum(axis=-1) / 2 * (1 - 1e-12)
-    found = np.full(w.shape[:-1], np.nan)
+    share = np.full(w.shape[:-1], np.nan)
     for length in range(inputs, 0, -1):
         most = (before[..., length : length + inputs] - before[..., :inputs]).max(axis=-1)
-        found = np.where(most >= half, length / inputs, found)
-    return np.where(half > 0, found, np.nan)
+        share = np.where(most >= half, length / inputs, share)
+    return np.where(half > 0, share, np.nan)
 
 
 def apart(one: Any, other: Any, inputs: Any) -> Int[np.ndarray, "*any"]:

@@ -71,17 +71,17 @@ def holm(p: Float[np.ndarray, "*any claim"]) -> Float[np.ndarray, "*any claim"]:
     p = np.asarray(p, dtype=float)
     order = np.argsort(p, axis=-1)
     steps = np.take_along_axis(p, order, -1) * np.arange(p.shape[-1], 0, -1)
-    found = np.empty_like(p)
-    np.put_along_axis(found, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
-    return found
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(steps, axis=-1), 1.0), -1)
+    return adjusted
 
 
-def share_interval(held: int, of: int) -> tuple[float, float]:
-    """Clopper and Pearson's 95 % interval of a share: exact, it covers any share at least so often. `of` at least 1."""
+def share_interval(held: int, total: int) -> tuple[float, float]:
+    """Clopper and Pearson's 95 % interval of a share: exact, it covers any share at least so often. `total` at least 1."""
     from scipy.stats import binomtest  # here, because it is slow to import
 
-    found = binomtest(held, of).proportion_ci(CONFIDENCE, "exact")
-    return float(found.low), float(found.high)
+    interval = binomtest(held, total).proportion_ci(CONFIDENCE, "exact")
+    return float(interval.low), float(interval.high)
 
 
 def spearman(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> float:
@@ -115,10 +115,10 @@ def ranks(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray, shuf
     if np.isnan(spearman(x, y)):
         return Ranks(np.full(len(x), np.nan), float("nan"))
     both = rankdata(np.stack([np.asarray(side, dtype=float) for side in (x, y)]), axis=1)
-    one, other = (both - both.mean(1, keepdims=True)) / both.std(1, keepdims=True)
-    shuffled = np.random.default_rng(0).permuted(np.tile(one, (shuffles, 1)), axis=1) @ other
-    as_large = np.abs(shuffled) >= np.abs(one @ other) * (1 - 1e-9)
-    return Ranks(one * other, float((1 + as_large.sum()) / (1 + shuffles)))
+    rank_x, rank_y = (both - both.mean(1, keepdims=True)) / both.std(1, keepdims=True)
+    shuffled = np.random.default_rng(0).permuted(np.tile(rank_x, (shuffles, 1)), axis=1) @ rank_y
+    as_large = np.abs(shuffled) >= np.abs(rank_x @ rank_y) * (1 - 1e-9)
+    return Ranks(rank_x * rank_y, float((1 + as_large.sum()) / (1 + shuffles)))
 
 
 def standardised(
@@ -143,8 +143,8 @@ def standardised(
     np.add.at(total, (group, stratum), y)
     share = np.where(count > 0, count.sum(0) / len(y), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = (share * total / np.maximum(count, 1)).sum(1) / share.sum(1)
-    return np.where(share.sum(1) >= 0.5, found, np.nan)
+        means = (share * total / np.maximum(count, 1)).sum(1) / share.sum(1)
+    return np.where(share.sum(1) >= 0.5, means, np.nan)
 
 
 def front(points: Sequence[Sequence[float | None]]) -> list[bool]:

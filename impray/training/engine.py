@@ -61,7 +61,7 @@ class Groups:
         like = next(value for value in params.values() if value.is_floating_point())
         if len(specs) != len(like):
             raise ShapeError(f"{len(specs)} training specs for {len(like)} nets")
-        if len({(one.batch, one.loss) for one in specs}) != 1:
+        if len({(training.batch, training.loss) for training in specs}) != 1:
             raise ShapeError("the nets of a pack share batch and loss; theirs differ")
         self._nets = len(like)
         self._pace = pace(specs, begin, updates, like.device)

@@ -63,7 +63,7 @@ class ModuleEngine:
             parameter.apply(gradients[name])
 
     def _gradients(self, x: Tensor, labels: Tensor) -> Params:
-        leaves = {name: one.value.detach().requires_grad_() for name, one in self._parameters.items()}
+        leaves = {name: parameter.value.detach().requires_grad_() for name, parameter in self._parameters.items()}
         with torch.enable_grad():
             run = self._network.outputs if self._network.packed else self._one_by_one
             outputs = run({**self._fixed, **leaves}, self._state, x)
@@ -82,7 +82,7 @@ class ModuleEngine:
 
     def params(self) -> Params:
         """As `Engine.params`: views."""
-        return {**self._fixed, **{name: one.value for name, one in self._parameters.items()}}
+        return {**self._fixed, **{name: parameter.value for name, parameter in self._parameters.items()}}
 
     def stats(self) -> Params:
         """As `Engine.stats`: the state of the modules' norms; views."""

@@ -97,13 +97,13 @@ def _rows(spec: Idx, files: Sequence[File]) -> Iterator[Rows]:
         refuse(_header_problems(spec, of_images, count, sides, of_labels, labelled))
         given = np.frombuffer(_exactly(labels, labelled, of_labels), np.uint8)
         _at_end(labels, of_labels)
-        found, problems = labels_from(given, of_labels.shown, first=spec.first_label, classes=spec.class_count)
+        checked, problems = labels_from(given, of_labels.shown, first=spec.first_label, classes=spec.class_count)
         refuse(problems)
-        assert found is not None
+        assert checked is not None
         for part in portions(count, spec.inputs):
             length = part.stop - part.start
             pixels = np.frombuffer(_exactly(images, length * spec.inputs, of_images), np.uint8)
-            yield Rows(pixels.reshape(length, spec.inputs), found[part])
+            yield Rows(pixels.reshape(length, spec.inputs), checked[part])
         _at_end(images, of_images)
 
 

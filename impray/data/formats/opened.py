@@ -86,11 +86,11 @@ def shape_of_one(shape: Sequence[int], place: str) -> tuple[int, ...]:
 
     Raises: DataError: it is none that a spec can have, or its channels seem to be last: only the user can know.
     """
-    one = tuple(shape[1:])
-    if not 1 <= len(one) <= 3 or 0 in one:
+    input_shape = tuple(shape[1:])
+    if not 1 <= len(input_shape) <= 3 or 0 in input_shape:
         right = "must be (rows, unit), (rows, row, col) or (rows, channel, row, col)"
         raise DataError(f"{place}: has the shape {tuple(shape)}; {right}")
-    if len(one) == 3 and one[2] in _CHANNELS and one[0] not in _CHANNELS:
+    if len(input_shape) == 3 and input_shape[2] in _CHANNELS and input_shape[0] not in _CHANNELS:
         right = "channels come first and seem to be last here: transpose the file, or say shape if they are not"
         raise DataError(f"{place}: has the shape {tuple(shape)}; {right}")
-    return one
+    return input_shape

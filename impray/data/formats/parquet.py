@@ -78,8 +78,8 @@ def _numeric(schema: pa.Schema, names: Names) -> list[str]:
 
 def _index_of_pandas(schema: pa.Schema) -> list[str]:
     """Columns that hold the index of a data frame; other programs keep them, but not always what says so."""
-    said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-    named = [column for column in said.get("index_columns", []) if isinstance(column, str)]  # a range is no column
+    metadata = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    named = [column for column in metadata.get("index_columns", []) if isinstance(column, str)]  # a range is no column
     return [*named, *(name for name in schema.names if _PANDAS_INDEX.fullmatch(name))]
 
 

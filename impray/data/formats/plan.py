@@ -138,7 +138,7 @@ def class_count_from(of_parts: Sequence[tuple[object, str]], first: int) -> int:
     if len(present) == present[-1] - present[0] + 1:
         mend = f"say first_label: {lowest}, or class_count: {highest - first + 1} if classes without rows are meant"
         raise DataError(f"{place}: the labels are {lowest} to {highest}; {mend}")
-    absent = next(label for label, found in enumerate(present) if label != found) + first
+    absent = next(label for label, label_present in enumerate(present) if label != label_present) + first
     raise DataError(
         f"{place}: the labels go up to {highest}, but there is none of {absent}; say class_count: {highest - first + 1}, or "
         "count the classes without gaps"

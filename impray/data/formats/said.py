@@ -29,5 +29,5 @@ def sizes(description: Mapping[str, Any]) -> Mapping[str, Any]:
         spec = kind.model_validate({**named, **_ANY})
     except ValidationError:
         return {}
-    found = SIZES[kind](spec)
-    return {"shape": list(found.shape), "class_count": found.class_count}
+    of_files = SIZES[kind](spec)
+    return {"shape": list(of_files.shape), "class_count": of_files.class_count}

@@ -86,9 +86,9 @@ def _fit(
 def _deviations(images: Images, rows: Int[np.ndarray, " image"], label: int) -> Float[Tensor, "sample input"]:
     """(image - mu_c) / unit; computed in float64, for mu_c may be large beside it."""
     inputs = images.mean.shape[1]
-    found = torch.empty(len(rows), inputs)
+    deviations = torch.empty(len(rows), inputs)
     portion = max(1, PORTION // inputs)
     for first in range(0, len(rows), portion):
         raw = images.stored.train.inputs[rows[first : first + portion]]
-        found[first : first + portion] = torch.from_numpy((raw - images.mean[label]) / images.unit)
-    return found
+        deviations[first : first + portion] = torch.from_numpy((raw - images.mean[label]) / images.unit)
+    return deviations

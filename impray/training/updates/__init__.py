@@ -21,6 +21,6 @@ OPTIMIZERS: dict[type[spec.StepsSpec], type[Optimizer]] = {
 def alike(specs: Sequence[spec.StepsSpec]) -> list[list[int]]:
     """Nets by the arithmetic of their update."""
     groups: dict[Hashable, list[int]] = {}
-    for net, one in enumerate(specs):
-        groups.setdefault((type(one), OPTIMIZERS[type(one)].arithmetic(one)), []).append(net)
+    for net, training in enumerate(specs):
+        groups.setdefault((type(training), OPTIMIZERS[type(training)].arithmetic(training)), []).append(net)
     return list(groups.values())

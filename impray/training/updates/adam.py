@@ -31,21 +31,24 @@ class Adam(Optimizer):
 
     def __init__(self, specs: Sequence[spec.Adaptive], pace: Pace | None, like: Tensor) -> None:
         self._nets, self._pace, self._like = len(specs), pace, like
-        self._lr = self._exactly([one.lr for one in specs])
-        self._betas = [self._exactly([one.beta1 for one in specs]), self._exactly([one.beta2 for one in specs])]
+        self._lr = self._exactly([adam.lr for adam in specs])
+        self._betas = [self._exactly([adam.beta1 for adam in specs]), self._exactly([adam.beta2 for adam in specs])]
         self._powers = [torch.ones_like(beta) for beta in self._betas]
         self.step, self.root = (torch.ones(len(specs), dtype=like.dtype, device=like.device) for _ in range(2))
         """-lr s_t / (1 - beta1^n) and sqrt(1 - beta2^n) of this update, [net]."""
-        self.kept = [per_net([one.beta1 for one in specs], like), per_net([one.beta2 for one in specs], like)]
-        self.new = [per_net([1 - one.beta1 for one in specs], like), per_net([1 - one.beta2 for one in specs], like)]
-        self.eps = per_net([one.eps for one in specs], like)
+        self.kept = [per_net([adam.beta1 for adam in specs], like), per_net([adam.beta2 for adam in specs], like)]
+        self.new = [
+            per_net([1 - adam.beta1 for adam in specs], like),
+            per_net([1 - adam.beta2 for adam in specs], like),
+        ]
+        self.eps = per_net([adam.eps for adam in specs], like)
         self._decay = self._decay_of(specs) if specs[0].weight_decay else None
 
     def _exactly(self, values: Sequence[float]) -> Float[Tensor, " net"]:
         return torch.tensor(values, dtype=torch.float64, device=self._like.device)
 
     def _decay_of(self, specs: Sequence[spec.Adaptive]) -> Float[Tensor, " net"]:
-        return per_net([one.weight_decay for one in specs], self._like)
+        return per_net([adam.weight_decay for adam in specs], self._like)
 
     def advance(self) -> None:
         """As `Optimizer.advance`."""
@@ -71,7 +74,7 @@ class AdamW(Adam):
 
     def __init__(self, specs: Sequence[spec.AdamW], pace: Pace | None, like: Tensor) -> None:
         super().__init__(specs, pace, like)
-        self._of_decay = self._exactly([-one.lr * one.weight_decay for one in specs])
+        self._of_decay = self._exactly([-adam.lr * adam.weight_decay for adam in specs])
         self._shrink = (1 + self._of_decay).to(like.dtype)
 
     def advance(self) -> None:

@@ -33,8 +33,8 @@ class Sgd(Optimizer):
         first = specs[0]
         self._specs, self._pace, self._like = specs, pace, like
         self._nesterov = first.nesterov
-        self._momentum = per_net([one.momentum for one in specs], like) if first.momentum else None
-        self._decay = per_net([-one.lr * one.weight_decay for one in specs], like) if first.weight_decay else None
+        self._momentum = per_net([sgd.momentum for sgd in specs], like) if first.momentum else None
+        self._decay = per_net([-sgd.lr * sgd.weight_decay for sgd in specs], like) if first.weight_decay else None
         self._shrink = None if self._decay is None else 1 + self._decay
         self._rate = None if pace is None else torch.ones(1, dtype=like.dtype, device=like.device)
         self._factors: list[tuple[Tensor, Tensor]] = []  # without s_t, and with it
@@ -53,7 +53,7 @@ class Sgd(Optimizer):
 
     def factor(self, mean: float = 1.0) -> Float[Tensor, " net"]:
         """As `Optimizer.factor`: -lr, without momentum times s_t."""
-        base = per_net([-one.lr * mean for one in self._specs], self._like)
+        base = per_net([-sgd.lr * mean for sgd in self._specs], self._like)
         self._factors.append((base, base.clone()))
         return self._factors[-1][1]
 
