@@ -38,8 +38,9 @@ def state_of(shape=(2, 3), units=(3, 2), samples=6, scale=1.0, density=0.7, dtyp
     params |= {f"bias{i}": torch.zeros(2, sizes[i], dtype=dtype) for i in (1, 2, 3)}
     held_out = normal(samples, sizes[0]), torch.arange(samples) * 2 // max(samples, 1)
     arch = Architecture(sizes, "relu", False, True, input_shape=shape)
-    trials = [lineage.trial for lineage in tiny_pack().lineages[:2]]
-    return RoundState(0, arch, masks, params, params, None, lambda net: held_out, loss, trials)
+    trial = tiny_pack().lineages[0].trial
+    trial = trial.model_copy(update={"data": trial.data.model_copy(update={"shape": shape})})
+    return RoundState(0, arch, masks, params, params, None, lambda net: held_out, loss, [trial, trial])
 
 
 LEAST = {
