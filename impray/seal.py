@@ -28,9 +28,9 @@ def intact(content: bytes) -> bool | None:
     # Searched from the end in steps: a regular expression over hundreds of megabytes would take longer than their digest.
     end = len(content)
     while (at := content.rfind(_MARK, 0, end)) >= 0:
-        found = _SEAL.match(content, at)
-        if found:
-            return found.group(1) == _digest(content, found.start(1))
+        seal = _SEAL.match(content, at)
+        if seal:
+            return seal.group(1) == _digest(content, seal.start(1))
         end = at
     return None
 

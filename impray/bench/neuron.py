@@ -113,7 +113,7 @@ def open_neurons(specs: Sequence[Nlgp], seeds: Sequence[int], batch: int) -> Cal
     def run(steps: int) -> Tensor:
         data.start(0)
         trained = TRAINERS[Sgd](Task(arch, [sgd] * len(specs), params, None, data, steps))
-        return trained.params["weight1"][:, 0]
+        return trained.params[arch.layers[0].weight][:, 0]
 
     return run
 

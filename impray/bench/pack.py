@@ -102,7 +102,7 @@ def _ours(specs: Sequence[Nlgp], seeds: Sequence[int]) -> Callable[[], float]:
     net = Mlp(hidden=(32,))
     arch = architecture(net, spec.inputs, spec.classes)
     params = initial(net, arch, seeds, torch.float32, cpu)
-    masks = {"weight1": _masks()}
+    masks = {arch.layers[0].weight: _masks()}
     sgd = Sgd(lr=LR, batch=BATCH, steps=STEPS)
 
     def run() -> float:

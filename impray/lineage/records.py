@@ -35,15 +35,20 @@ class Records:
 
     def of(self, lineages: Sequence[Lineage], round: int) -> list[Record]:
         """The records of a round: from the checkpoints where they are, else masked, trained and saved now."""
+        return self._records(lineages, round, observe=True)
+
+    def _records(self, lineages: Sequence[Lineage], round: int, *, observe: bool) -> list[Record]:
+        """observe: whether time courses are taken: of rounds that are to be measured."""
         known = self._kept(lineages, round)
-        known |= self._made([lineage for lineage in lineages if lineage.id not in known], round)
+        known |= self._made([lineage for lineage in lineages if lineage.id not in known], round, observe=observe)
         for lineage in lineages:
             self._recent[lineage.id] = (round, known[lineage.id])
         return [known[lineage.id] for lineage in lineages]
 
-    def start(self, lineage: Lineage, masks: Masks) -> Params:
-        """theta(rewind) * mask; of a method that starts anew, weights that no trunk has seen."""
-        weights = self._anew(lineage) if starts_anew(lineage) else self._trunks.rewound(lineage)
+    def start(self, lineage: Lineage, masks: Masks, round: int = 1) -> Params:
+        """theta(rewind) * mask; of a method that starts anew, after the dense round, initial weights that no trunk has seen."""
+        anew = starts_anew(lineage) and round > 0
+        weights = self._anew(lineage) if anew else self._trunks.rewound(lineage)
         return {name: value * masks[name] if name in masks else value for name, value in weights.items()}
 
     def observe_again(self, lineages: Sequence[Lineage], records: Sequence[Record], round: int) -> None:
@@ -51,7 +56,7 @@ class Records:
         if round == 0:
             self._trunks.observe_again(lineages)
         else:
-            self._trained(lineages, [record.masks for record in records], round)
+            self._trained(lineages, [record.masks for record in records], round, observe=True)
 
     # -- rounds -------------------------------------------------------------------------------------------------------
 
@@ -67,7 +72,7 @@ class Records:
             and (record.end is not None or not self._pack.trains(lineage, round))
         }
 
-    def _made(self, lineages: Sequence[Lineage], round: int) -> dict[str, Record]:
+    def _made(self, lineages: Sequence[Lineage], round: int, *, observe: bool) -> dict[str, Record]:
         """Mask, rewind and train `lineages`; save their records."""
         if not lineages:
             return {}
@@ -81,24 +86,39 @@ class Records:
         }
         records = {lineage.id: Record(masks[lineage.id], lost=lineage.id in lost) for lineage in lineages}
         training = [lineage for lineage in lineages if lineage.id not in lost and self._pack.trains(lineage, round)]
-        trained = self._trained(training, [masks[lineage.id] for lineage in training], round)
+        trained = self._trained(training, [masks[lineage.id] for lineage in training], round, observe=observe)
         records |= {lineage.id: record for lineage, record in zip(training, trained, strict=True)}
         for lineage in lineages:
             if lineage.id not in lost:
                 self._memory.save_record(lineage.id, round, record_to_bytes(records[lineage.id]))
         return records
 
-    def _trained(self, lineages: Sequence[Lineage], masks: Sequence[Masks], round: int) -> list[Record]:
-        if not lineages:
-            return []
-        prune, length = lineages[0].trial.prune, lineages[0].trial.train.length
-        begin = prune.rewind_step if prune.after_rewind == "remaining" else 0
-        starts = [self.start(lineage, of_one) for lineage, of_one in zip(lineages, masks, strict=True)]
-        stack = self._training.stack
-        trained = self._training.run(lineages, stack(starts), stack(masks), length - begin, round, begin=begin)
+    def _trained(
+        self, lineages: Sequence[Lineage], masks: Sequence[Masks], round: int, *, observe: bool
+    ) -> list[Record]:
+        """Together, but where they train for different times: after a rewind for the remaining steps, from new weights for all."""
+        prune = lineages[0].trial.prune if lineages else None
+        begins = [
+            prune.rewind_step if prune and prune.after_rewind == "remaining" and not starts_anew(lineage) else 0
+            for lineage in lineages
+        ]
+        records: dict[int, Record] = {}
+        for begin in sorted(set(begins)):
+            places = [place for place, own in enumerate(begins) if own == begin]
+            some = [lineages[place] for place in places], [masks[place] for place in places]
+            records |= dict(zip(places, self._trained_from(*some, begin, round, observe=observe), strict=True))
+        return [records[place] for place in range(len(lineages))]
+
+    def _trained_from(
+        self, lineages: Sequence[Lineage], masks: Sequence[Masks], begin: int, round: int, *, observe: bool
+    ) -> list[Record]:
+        starts = [self.start(lineage, mask, round) for lineage, mask in zip(lineages, masks, strict=True)]
+        start, stacked = self._training.stack(starts), self._training.stack(masks)
+        until = lineages[0].trial.train.length - begin
+        trained = self._training.run(lineages, start, stacked, until, round, begin=begin, observe=observe)
         return [
-            Record(of_one, of_net(trained.params, index), of_net(trained.stats, index))
-            for index, of_one in enumerate(masks)
+            Record(mask, of_net(trained.params, index), of_net(trained.stats, index))
+            for index, mask in enumerate(masks)
         ]
 
     def _anew(self, lineage: Lineage) -> Params:
@@ -163,7 +183,7 @@ class Records:
         unique = {lineage.id: lineage for lineage in lineages}
         absent = [lineage for lineage in unique.values() if self._recent.get(lineage.id, (-1, None))[0] != round]
         if absent:
-            self.of(absent, round)
+            self._records(absent, round, observe=False)
 
     def _stored(self, lineage: Lineage, round: int) -> Record | None:
         content = self._memory.load_record(lineage.id, round)

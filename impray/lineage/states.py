@@ -40,7 +40,7 @@ def state_of(
     stack = training.stack
     ends = [record.end for record in of_round if record.end is not None]
     trained = len(ends) == len(of_round)
-    starts = [records.start(lineage, record.masks) for lineage, record in zip(lineages, of_round, strict=True)]
+    starts = [records.start(lineage, record.masks, round) for lineage, record in zip(lineages, of_round, strict=True)]
     return RoundState(
         round=round,
         network=training.network,

@@ -48,7 +48,7 @@ class Trunks:
             # A trunk of an earlier sweep that was never asked for this snapshot: only the way there is trained again.
             short = [lineage for lineage in needy if self._lacks(lineage)]
             self._train(
-                short, max([1, *(step for lineage in short for step in self._lacks(lineage) or [])]), observe=False
+                short, max((step for lineage in short for step in self._lacks(lineage) or []), default=0), observe=False
             )
 
     def _lacks(self, lineage: Lineage) -> list[int] | None:

@@ -24,7 +24,7 @@ class Past:
     Args:
         prune, network: of the lineage. rule: the method, with parameters of its own.
         everything: a mask of ones. dense: trained weights of round 0.
-        masks(): m(n-1). start(): theta(rewind), not masked. end(): trained weights of round n-1.
+        masks(): m(n-1). start(): theta(rewind), not masked, whatever rounds start from. end(): trained weights of round n-1.
         leader(): m(n) of the method that the rule follows, for the same trial and seed.
         sample(count): the first inputs, and their labels, that training in round n draws.
         fresh: whether every sample is drawn for itself; those of a data set may be the same one twice.

@@ -45,10 +45,14 @@ def checked(asked: MeasureSpec, state: RoundState, readings: Any) -> Readings:
 def _wrong(asked: MeasureSpec, state: RoundState, readings: Readings) -> Iterator[str]:
     nets, layers = state.nets, state.layers
     yield from _of_columns(readings.lineage, asked.lineage_columns, (nets,), "")
+    for what in ("units", "masks", "weights"):
+        for layer in getattr(readings, what):
+            if type(layer) is not int or layer not in range(1, len(layers) + 1):
+                yield f"gives {what} of layer {layer!r}; the network has the layers 1 to {len(layers)}"
+    yield from _of_masks(asked, readings, nets)
+    yield from _of_weights(asked, state, readings)
     for layer, values in readings.units.items():
-        if layer not in range(1, len(layers) + 1):
-            yield f"gives units of layer {layer}; the network has the layers 1 to {len(layers)}"
-        else:
+        if layer in range(1, len(layers) + 1):
             yield from _of_columns(values, asked.unit_columns, (nets, layers[layer - 1].units), f" of layer {layer}")
     for table, keys in _ROWS.items():
         rows = getattr(readings, table)
@@ -57,6 +61,27 @@ def _wrong(asked: MeasureSpec, state: RoundState, readings: Readings) -> Iterato
             yield f"gives {table} of {len(rows)} nets, of {nets}"
         for name in sorted({name for of_net in rows for row in of_net for name in row} - known):
             yield f"gives a column {name} of {table} that it does not declare{near(name, known)}"
+
+
+def _of_masks(asked: MeasureSpec, readings: Readings, nets: int) -> Iterator[str]:
+    known = {column.name for column in asked.mask_columns}
+    for layer, of_nets in readings.masks.items():
+        if len(of_nets) != nets:
+            yield f"gives masks of {len(of_nets)} nets of layer {layer}, of {nets}"
+        for name in sorted({name for of_net in of_nets for _, columns in of_net for name in columns} - known):
+            yield f"gives a column {name} of masks that it does not declare{near(name, known)}"
+
+
+def _of_weights(asked: MeasureSpec, state: RoundState, readings: Readings) -> Iterator[str]:
+    """Numbers of single weights become, by fate, columns that begin with their name."""
+    for layer, columns in readings.weights.items():
+        for name, values in columns.items() if layer in range(1, len(state.layers) + 1) else ():
+            if not any(column.name.startswith(f"{name}_") for column in asked.fate_columns):
+                yield f"gives weights a number {name}, and declares no fate_columns {name}_mean and so on"
+            shape = tuple(state.mask(layer).shape)
+            if not isinstance(values, Tensor) or tuple(values.shape) != shape:
+                given = list(values.shape) if isinstance(values, Tensor) else type(values).__name__
+                yield f"its numbers {name} of weights of layer {layer} must have the shape {list(shape)}, not {given}"
 
 
 def _of_columns(

@@ -74,6 +74,11 @@ class Network(ABC):
     def packed(self) -> bool:
         return True
 
+    @property
+    def engine(self) -> Any | None:
+        """What computes its gradients, an `impray.training.engine.MakeEngine`; None: the built-in one of its class."""
+        return None
+
     @abstractmethod
     def initial(
         self, specs: Sequence[Any], seeds: Sequence[int], dtype: torch.dtype, device: torch.device | str

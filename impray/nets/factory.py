@@ -208,12 +208,18 @@ class _Run:
                 self.wrong.append(f"fails on inputs of shape {tuple(inputs.shape)}: {told(error)}")
 
     def _train(self, inputs: Tensor) -> None:
+        places = {name: id(value) for name, value in self._module.named_buffers()}
         hooks = [layer.register_forward_hook(self._seen(name)) for name, layer in self._layers.items()]
         with self._names:
             outputs = self._module.train()(inputs)
         for hook in hooks:
             hook.remove()
         self._check_shape(outputs, "training")
+        assigned = [name for name, value in self._module.named_buffers() if places.get(name) != id(value)]
+        if assigned:  # nets that share one module keep their buffers beside it: what is put in its place is lost
+            self.wrong.append(
+                f"assigns to the buffer {', '.join(assigned)} in training: change it in place (copy_, mul_, lerp_)"
+            )
         if not self.wrong:
             self._check_gradients(outputs)
             self._check_order()

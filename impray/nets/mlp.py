@@ -43,6 +43,7 @@ class Architecture(Network):
         batch_norm: whether the inputs of every product are normalised.
         bias: whether the layers have biases.
         readout: `trained`, or `mean`: the output layer is fixed at 1 / (its inputs), without bias.
+        input_shape: how the inputs lie; empty: in a row.
     """
 
     sizes: tuple[int, ...]

@@ -190,12 +190,11 @@ def implementation(member: Member, part: str = "does") -> Any:
     module, _, name = where.partition(":")
     try:
         return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a plugin's module is the user's code
         if member.source == BUILT_IN:
             raise
-        raise SweepError(
-            "plugins", [Problem(where, None, f"cannot be imported ({error}); from {member.source}")]
-        ) from error
+        why = f"cannot be imported ({type(error).__name__}: {error}); from {member.source}"
+        raise SweepError("plugins", [Problem(where, None, why)]) from error
 
 
 # -- when members join ----------------------------------------------------------------------------------------------------

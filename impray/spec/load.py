@@ -22,7 +22,7 @@ from impray.spec.errors import Problem, SweepError
 from impray.spec.left_out import ReadSizes
 from impray.spec.nets import left_out as nets_left_out
 from impray.spec.nets.left_out import AskSizes
-from impray.spec.plugins.joined import blamed, join_named
+from impray.spec.plugins.joined import blamed, join_named, version_factories
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.spec.wording import dotted, near, problems, show, vocabulary
@@ -88,6 +88,7 @@ def read(
     for item in sets:
         reader.override(document, item)
     unjoined, failed = ([], set()) if plugins is None else join_named(document, plugins)
+    unjoined += [] if plugins is None else version_factories(document)
     other = copy.deepcopy(document)
     unread = _filled(document, sizes, layers)
     sweep, wrong = _checked(document)

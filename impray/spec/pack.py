@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from typing import Any
 
 from pydantic import Field
 
@@ -78,11 +79,9 @@ def measure_hash(measure: MeasureSpec) -> str:
 
 
 def stackable(lineage: Lineage) -> str:
-    """Two lineages may share a pack exactly if this is equal: same shapes, steps and batch size."""
+    """Two lineages may share a pack exactly if this is equal: same shapes and program, but for what is packable."""
     trial = lineage.trial
-    data = canonical(trial.data.model_copy(update={f: _default(trial.data, f) for f in trial.data.packable}))
-    net = canonical(trial.net.shared())
-    train = canonical(trial.train.model_copy(update={f: _default(trial.train, f) for f in trial.train.packable}))
+    data, net, train = (_without_packable(part) for part in (trial.data, trial.net.shared(), trial.train))
     prune = {"layers": trial.prune.layers, "biases": trial.prune.biases, "scope": trial.prune.scope}
     steps = trial.prune.rewind_step if trial.prune.after_rewind == "remaining" else None
     return _digest(
@@ -97,5 +96,5 @@ def stackable(lineage: Lineage) -> str:
     )
 
 
-def _default(spec: Spec, field: str) -> object:
-    return type(spec).model_fields[field].default
+def _without_packable(spec: Spec) -> dict[str, Any]:
+    return {name: value for name, value in canonical(spec).items() if name not in spec.packable}

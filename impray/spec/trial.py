@@ -211,7 +211,9 @@ def _kind(data: DataSpec | type[DataSpec]) -> str:
 
 
 def stream_seed(seed: int, stream: str, round: int = 0) -> int:
-    """Seed of a named random stream (`init`, `data`, `order`, `prune`, `held_out`): a hash, 0 to 2^63 - 1.
+    """Seed of a named random stream: a hash, 0 to 2^63 - 1.
+
+    Streams: `init`, `data`, `order`, `noise`, `prune`, `held_out`; a method's name where it starts anew.
 
     It knows neither trial nor pack, so trials share their random numbers and neighbours do not matter.
     """

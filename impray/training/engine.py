@@ -13,7 +13,7 @@ from impray.nets.base import Network, Params
 from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
 from impray.training.schedules import pace
-from impray.training.updates import OPTIMIZERS, Optimizer, alike
+from impray.training.updates import Optimizer, alike, optimizer_of
 
 
 class Engine(Protocol):
@@ -71,7 +71,7 @@ class Groups:
         for chosen in alike(specs):
             index = torch.tensor(chosen, device=like.device)
             some = [specs[net] for net in chosen]
-            optimizer = OPTIMIZERS[type(some[0])](some, self._pace, like)
+            optimizer = optimizer_of(some[0])(some, self._pace, like)
             own, masked = ({name: value[index] for name, value in tensors.items()} for tensors in (params, given))
             self._groups.append(
                 (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen]))

@@ -6,6 +6,7 @@ parameters are asked for.
 
 from __future__ import annotations
 
+import sys
 from itertools import pairwise
 
 import torch
@@ -14,6 +15,7 @@ from impray.data.base import Raw
 from impray.nets.base import Network, Params
 from impray.nets.mlp import Architecture
 from impray.nets.module import ModuleNetwork
+from impray.spec.errors import MemberError
 from impray.spec.training import StepsSpec
 from impray.training.base import Task, TrainingEnd
 from impray.training.blocks import runner
@@ -38,7 +40,7 @@ def train(task: Task) -> TrainingEnd:
         raise ValueError(f"snapshots {task.snapshots}: must be from 0 to steps = {steps}")
     specs = [spec for spec in task.specs if isinstance(spec, StepsSpec)]
     assert len(specs) == len(task.specs), "training by updates takes specs with steps and batch"
-    make = ENGINES[type(task.network)]
+    make = _engine_of(task.network)
     pack = Groups(make, task.network, specs, task.start, task.masks, int(task.begin), steps, task.noise)
     snapshots: dict[int | float, Params] = {}
     observed = set() if task.observe is None else {*range(0, steps, task.observe[0]), steps}
@@ -66,3 +68,19 @@ def train(task: Task) -> TrainingEnd:
             if begin + last in wanted:
                 keep(begin + last)
     return TrainingEnd(pack.params(), pack.stats(), snapshots)
+
+
+def _engine_of(network: Network) -> MakeEngine:
+    """Its own (`Network.engine`), or that of the built-in network that it derives from.
+
+    Raises:  MemberError: it has none.
+    """
+    if network.engine is not None:
+        return network.engine
+    for kind in type(network).__mro__:
+        if kind in ENGINES:
+            return ENGINES[kind]
+    name, where = type(network).__name__, getattr(sys.modules.get(type(network).__module__), "__file__", None)
+    right = "has no engine to train it by updates: give it `engine` (`impray.training.engine.MakeEngine`), derive it from a built-in one, "
+    right += "or use kind: module"
+    raise MemberError(name, where or type(network).__module__, right)

@@ -119,3 +119,47 @@ def test_where_imp_has_diverged_its_followers_end_too(tmp_path, monkeypatch, wit
     before = rows
     run(pack, tmp_path)  # and stay ended
     assert rows_of(tmp_path, "rounds").filter(pl.col("method") == "shuffled").equals(before, null_equal=True)
+
+
+def test_round_0_is_the_trunk_for_all_and_says_so(tmp_path):
+    """What is measured at the start of round 0 is of the weights that it trained from."""
+    pack = tiny_pack(methods=["imp", "reinit"], seeds=1, measures=["kurtosis", "course"], rounds=1, **DEEP)
+    run(pack, tmp_path)
+    units = rows_of(tmp_path, "units").sort("layer", "unit")
+    same = {
+        round: units.filter(pl.col("round") == round, pl.col("method") == "imp")["kurtosis"].equals(
+            units.filter(pl.col("round") == round, pl.col("method") == "reinit")["kurtosis"], null_equal=True
+        )
+        for round in (0, 1)
+    }
+    assert same == {0: True, 1: False}
+
+
+def test_new_weights_train_for_all_steps_where_rewound_ones_go_on(tmp_path, monkeypatch):
+    tasks = []
+
+    def noting(task, real=TRAINERS[Sgd]):
+        tasks.append((len(task.specs), task.begin, task.until))
+        return real(task)
+
+    monkeypatch.setitem(TRAINERS, Sgd, noting)
+    prune = {"fraction": 0.3, "rewind_step": 8, "after_rewind": "remaining"}
+    pack = tiny_pack(methods=["imp", "reinit"], seeds=1, rounds=1, measures=["accuracy"], **{"trial.prune": prune})
+    run(pack, tmp_path / "both")
+    assert tasks == [(1, 0, 20), (1, 0, 20), (1, 8, 12)]  # the trunk; reinit; imp
+    alone = pack.model_copy(update={"lineages": pack.lineages[1:]})
+    run(alone, tmp_path / "alone")
+    rows = rows_of(tmp_path / "both", "rounds").filter(pl.col("method") == "reinit")
+    assert rows.equals(rows_of(tmp_path / "alone", "rounds"), null_equal=True)
+
+
+def test_courses_are_taken_of_what_is_measured_only(tmp_path, monkeypatch):
+    observed = []
+
+    def noting(task, real=TRAINERS[Sgd]):
+        observed.append(task.observe is not None)
+        return real(task)
+
+    monkeypatch.setitem(TRAINERS, Sgd, noting)
+    run(tiny_pack(methods=["shuffled"], seeds=1, measures=["course"], rounds=2), tmp_path)
+    assert observed == [True, True, False, True]  # the trunk; shuffled; its leader in round 1; shuffled

@@ -19,6 +19,7 @@ from impray.spec.family import changed
 from impray.spec.plugins import described
 from impray.spec.plugins.loading import Loaded, PluginError, clashes, from_entry_point, from_file, from_text, installed
 from impray.spec.sweep import Sweep, written
+from impray.spec.wording import at_path
 
 _TAG = re.compile(r"([a-z][a-z0-9_]*)\.[a-z][a-z0-9_]*")
 _joined: dict[str, Loaded] = {}
@@ -132,13 +133,33 @@ def _tags_in(value: object) -> Iterator[tuple[str, str]]:
 _PARTS = ("data", "net", "train", "prune")  # what paths of axes begin with
 
 
+def version_factories(document: dict[str, Any]) -> list[Problem]:
+    """Give every `kind: module` whose factory is in a plugin's file that plugin's version, which is part of its id.
+
+    Args:    document: a sweep's YAML; changed.
+    Returns: where another version stands beside it.
+    """
+    files = {Path(new.path).stem: new for new in _joined.values() if new.path is not None}
+    axis = at_path(document, ("search", "space", "net"))
+    nets = {"trial.net": at_path(document, ("trial", "net"))}
+    nets |= {f"search.space.net[{place}]": net for place, net in enumerate(axis if isinstance(axis, list) else ())}
+    wrong = []
+    for path, net in nets.items():
+        factory = net.get("factory") if isinstance(net, dict) and net.get("kind") == "module" else None
+        new = files.get(factory.partition(":")[0]) if isinstance(factory, str) else None
+        if new is not None and net.setdefault("version", new.version) != new.version:
+            right = f"is {new.version!r} in {new.path}; leave it out: it is that of the plugin"
+            wrong.append(Problem(f"{path}.version", repr(net["version"]), right))
+    return wrong
+
+
 def blamed(error: BaseException) -> str | None:
     """The last line of a plugin's file that an error has passed through; None where it has not."""
     files = {
         getattr(sys.modules.get(member.spec.__module__), "__file__", None)
         for new in _joined.values()
         for _, _, member in new.members
-    }
+    } | {new.path for new in _joined.values()}
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
     return f"{lines[-1].filename}, line {lines[-1].lineno}" if lines else None
 
@@ -173,7 +194,9 @@ def receive(plugins: Sequence[Mapping[str, Any]]) -> None:
     """
     for told in plugins:
         if told["text"] is not None:
-            join(from_text(told["text"], told["path"]))
+            here = _joined.get(told["name"])
+            if here is None or (here.text, here.path) != (told["text"], told["path"]):  # not run again for every pack
+                join(from_text(told["text"], told["path"]))
             continue
         if not join_installed(told["name"]):
             raise PluginError([f"{told['name']}: {told['source']} is not installed on this machine"])

@@ -93,5 +93,5 @@ def _requires(spec: Any) -> list[str]:
     if getattr(spec, "ranks", False):
         requirements.append("its networks train in every round")
     if follows := getattr(spec, "follows", None):
-        requirements.append(f"the method {follows} beside it")
+        requirements.append(f"the masks of {follows}, whose networks train even where it is no method of the sweep")
     return requirements

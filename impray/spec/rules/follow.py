@@ -8,7 +8,11 @@ from impray.spec.rules.base import RuleSpec
 
 
 class Reinit(RuleSpec):
-    """imp's masks on new initial weights, the same ones in every round: does the mask alone make the network learn?"""
+    """imp's masks on new initial weights, the same ones in every round: does the mask alone make the network learn?
+
+    Round 0 is the dense trunk that all methods share. Later rounds train for all of train.steps, also with `after_rewind: remaining`:
+    as long as imp's weights have been trained, those before the rewind step included.
+    """
 
     follows = "imp"
     starts_anew = True

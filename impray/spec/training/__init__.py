@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BeforeValidator, Field
-
 from impray.spec.training.adam import Adam, Adaptive
 from impray.spec.training.adamw import AdamW
 from impray.spec.training.base import StepsSpec, TrainingSpec
@@ -24,14 +20,5 @@ __all__ = [
     "Sgd",
     "Step",
     "StepsSpec",
-    "Training",
     "TrainingSpec",
 ]
-
-
-def sgd_unless_said(value: object) -> object:
-    """A description with its optimizer, where it names none."""
-    return {"optimizer": "sgd", **value} if isinstance(value, dict) else value
-
-
-Training = Annotated[Sgd | Adam | AdamW, Field(discriminator="optimizer"), BeforeValidator(sgd_unless_said)]

@@ -12,7 +12,7 @@ from impray.spec.training.base import StepsSpec
 class Adaptive(StepsSpec):
     """What Adam and AdamW share: steps in units of the gradient's root mean square, element by element.
 
-    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;  n = t + 1, the updates of this round so far, this one included
+    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;  n: updates of this round so far, this one included
     w <- w - lr s_t (m / (1 - beta1^n)) / (sqrt(v / (1 - beta2^n)) + eps)
 
     Source: Kingma & Ba (2015), algorithm 1.
@@ -31,7 +31,7 @@ class Adaptive(StepsSpec):
 class Adam(Adaptive):
     """Adam: g = mean gradient + weight_decay * w   (the decay acts on weights, not biases or batch norm).
 
-    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;  n = t + 1, the updates of this round so far, this one included
+    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2;  n: updates of this round so far, this one included
     w <- w - lr s_t (m / (1 - beta1^n)) / (sqrt(v / (1 - beta2^n)) + eps)
     """
 

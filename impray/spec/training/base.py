@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,9 @@ class StepsSpec(TrainingSpec):
     in every round. Losses: softmax cross-entropy, or mean squared error over samples and outputs, without 1/2 (targets: one-hot,
     or the label 0/1 of a single output).
     """
+
+    # The update rule, a subclass of `impray.training.updates.Optimizer`; None: that of the built-in training it derives from.
+    update_rule: ClassVar[Any | None] = None
 
     steps: Annotated[
         int, Field(ge=1, description="updates in round 0, and in every later round with `after_rewind: full`")

@@ -8,9 +8,9 @@
     milestones  shape_t = factor^(number of `at` that are <= t)
 
 They are CosineAnnealingLR, StepLR and MultiStepLR of torch, stepped once per update; the warm-up is a factor of its own, as in
-ChainedScheduler. Every round runs through the whole schedule anew, warm-up included. With `prune.after_rewind: remaining` a round
-begins at t = rewind_step: the schedule goes on where theta(rewind) left it, as in Frankle et al. (2020), "Linear Mode
-Connectivity and the Lottery Ticket Hypothesis".
+ChainedScheduler. A round that makes all of train.steps runs through the whole schedule anew, warm-up included. With
+`prune.after_rewind: remaining` a round begins at t = rewind_step: the schedule goes on where theta(rewind) left it, as in
+Frankle et al. (2020), "Linear Mode Connectivity and the Lottery Ticket Hypothesis".
 """
 
 from __future__ import annotations
