@@ -21,10 +21,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from impray.nets.base import Params
 from impray.seal import BLANK, intact, sealed
 from impray.spec.errors import LineageError
-
-Params = dict[str, Tensor]
 
 
 @dataclass

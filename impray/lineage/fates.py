@@ -17,7 +17,7 @@ from impray.lineage.checkpoint import Record
 from impray.nets import Layer, Params
 
 SURVIVES = 0
-Scores = Callable[[int], Mapping[str, Mapping[int, Tensor]]]
+ScoresOfRound = Callable[[int], Mapping[str, Mapping[int, Tensor]]]
 
 
 def fate_of(masks: Sequence[Tensor]) -> Tensor:
@@ -28,7 +28,7 @@ def fate_of(masks: Sequence[Tensor]) -> Tensor:
 
 
 def fates(
-    layers: Sequence[Layer], records: Sequence[Record], start: Params, scores: Scores = lambda _: {}
+    layers: Sequence[Layer], records: Sequence[Record], start: Params, scores: ScoresOfRound = lambda _: {}
 ) -> list[dict]:
     """One row per (round, layer, fate) of one lineage.
 

@@ -9,7 +9,7 @@ import torch
 
 from impray.lineage.checkpoint import Record, record_from_bytes, record_to_bytes
 from impray.lineage.memory import Memory
-from impray.lineage.training import Training, of_net
+from impray.lineage.training import PackTraining, of_net
 from impray.lineage.trunks import Trunks
 from impray.masks import Masks, Past, full, next_mask, scopes
 from impray.nets import Params
@@ -24,7 +24,7 @@ class Records:
     def __init__(
         self,
         memory: Memory,
-        training: Training,
+        training: PackTraining,
         trunks: Trunks,
         converged: Callable[[Lineage, Record], bool],
     ) -> None:

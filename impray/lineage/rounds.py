@@ -21,7 +21,7 @@ from impray.lineage.checkpoint import Record
 from impray.lineage.fates import fates
 from impray.lineage.memory import Memory
 from impray.lineage.records import Records
-from impray.lineage.training import Training
+from impray.lineage.training import PackTraining
 from impray.lineage.trunks import Trunks
 from impray.masks import density
 from impray.measures import Readings, RoundState, readings_of
@@ -59,7 +59,7 @@ class Rounds:
 
     def __init__(self, pack: Pack, memory: Memory, device: torch.device, ended: OnEnded) -> None:
         self._pack, self._memory, self._tell = pack, memory, ended
-        self._training = Training(pack, device)
+        self._training = PackTraining(pack, device)
         self._trunks = Trunks(memory, self._training)
         self._records = Records(memory, self._training, self._trunks, self._has_converged)
         self._over = {lineage.id: memory.diverged(lineage) for lineage in pack.lineages}  # -> round in which it ended

@@ -8,12 +8,12 @@ import torch
 
 from impray.lineage.checkpoint import Record
 from impray.lineage.records import Records
-from impray.lineage.training import Training
+from impray.lineage.training import PackTraining
 from impray.measures import RoundState
 from impray.spec.trial import Lineage
 
 
-def converged(training: Training, lineage: Lineage, record: Record) -> bool:
+def converged(training: PackTraining, lineage: Lineage, record: Record) -> bool:
     """Whether weights and loss are finite; the loss on a few held-out inputs, since weights may be huge but finite."""
     if record.lost:
         return False
@@ -30,7 +30,7 @@ def converged(training: Training, lineage: Lineage, record: Record) -> bool:
 
 
 def state_of(
-    training: Training,
+    training: PackTraining,
     records: Records,
     lineages: Sequence[Lineage],
     of_round: Sequence[Record],
@@ -56,7 +56,7 @@ def state_of(
 
 
 def _course(
-    training: Training, records: Records, lineages: Sequence[Lineage], of_round: Sequence[Record], round: int
+    training: PackTraining, records: Records, lineages: Sequence[Lineage], of_round: Sequence[Record], round: int
 ) -> Callable[..., list[list[dict]]]:
     """Rows of the time course of each lineage's round. A round that is trained already is trained once more, to the same numbers:
     only then is there something to record.

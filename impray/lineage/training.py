@@ -17,7 +17,7 @@ from impray.spec.trial import Lineage, stream_seed
 from impray.training import Task, TrainingEnd, train_round
 
 
-class Training:
+class PackTraining:
     """Trains lineages of a pack together. Tensors of a run have a net axis and lie on the device; those of one lineage wait on the CPU."""
 
     def __init__(self, pack: Pack, device: torch.device) -> None:

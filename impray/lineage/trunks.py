@@ -7,7 +7,7 @@ from functools import cached_property
 
 from impray.lineage.checkpoint import Trunk, weights_from_bytes, weights_to_bytes
 from impray.lineage.memory import Memory
-from impray.lineage.training import Training, of_net
+from impray.lineage.training import PackTraining, of_net
 from impray.nets import Params
 from impray.spec.trial import Lineage
 
@@ -15,7 +15,7 @@ from impray.spec.trial import Lineage
 class Trunks:
     """The trunks of a pack's lineages, as far as they have been asked for."""
 
-    def __init__(self, memory: Memory, training: Training) -> None:
+    def __init__(self, memory: Memory, training: PackTraining) -> None:
         self._memory, self._training = memory, training
         self._trunks: dict[str, Trunk] = {}
 

@@ -9,7 +9,7 @@ import torch
 from conftest import rounds_of, rows_of, tiny_pack
 
 from impray.lineage.checkpoint import record_from_bytes
-from impray.lineage.training import Training
+from impray.lineage.training import PackTraining
 from impray.masks.cavity import rule_scores
 from impray.measures.cavity import cavity_scores
 from impray.measures.forward import LEAST, frequent_classes
@@ -65,7 +65,7 @@ def test_stimuli_are_drawn_afresh_and_all_classes_count(tmp_path, monkeypatch):
     generator = torch.Generator().manual_seed(0)
     few = torch.randn(4, 36, generator=generator)[torch.randint(4, (50,), generator=generator)]
     inputs, labels = torch.cat([few, torch.randn(50, 36, generator=generator)]), torch.arange(100) // 50
-    monkeypatch.setattr(Training, "sample", lambda *_: (inputs, labels))
+    monkeypatch.setattr(PackTraining, "sample", lambda *_: (inputs, labels))
     scores, weight, *_ = scores_and_sample(pack, tmp_path, 100)
     assert torch.equal(scores, cavity_scores(weight, inputs, labels))
     first = next(iter(rounds_of(pack, tmp_path)))
@@ -98,7 +98,7 @@ def test_where_no_weight_has_a_score_the_earlier_ones_go_first(tmp_path):
 @pytest.mark.parametrize("within", ["layer", "unit"])
 def test_samples_that_are_all_the_same_give_no_scores_and_no_error(within):
     pack = tiny_pack(methods=["cavity"], seeds=1)
-    network = Training(pack, torch.device("cpu")).network
+    network = PackTraining(pack, torch.device("cpu")).network
     weights = {"weight1": torch.randn(5, 36), "bias1": torch.zeros(5)}
     masks = {name: torch.ones_like(value, dtype=torch.bool) for name, value in weights.items()}
     sample = torch.ones(20, 36), torch.zeros(20, dtype=torch.int64)

@@ -190,3 +190,22 @@ class Noisy(nn.Module):
 
 def noisy(input_shape, outputs):
     return Noisy(outputs)
+
+
+class Assigning(nn.Module):
+    """Puts a new tensor in the place of a buffer."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.head = nn.Linear(inputs, outputs)
+        self.register_buffer("mean", torch.zeros(inputs))
+
+    def forward(self, x):
+        x = x.flatten(1)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.mean(0).detach()
+        return self.head(x - self.mean)
+
+
+def assigning(input_shape, outputs):
+    return Assigning(math.prod(input_shape), outputs)

@@ -64,6 +64,7 @@ def test_a_kernel_is_a_matrix_of_units_and_inputs():
         "parametrized": "computes the weight of 1",
         "unused": "does not use aside.weight",
         "backwards": "registers its layers from head to body",
+        "assigning": "assigns to the buffer mean",
         "noisy": "draw in training only",
         "own_generator": "draw from torch's generator",
         "cnnn": "did you mean 'cnn'?",

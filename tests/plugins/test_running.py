@@ -13,6 +13,7 @@ from impray.results import outcomes
 from impray.results.tables import scan
 from impray.service.said import layers_of_factory
 from impray.spec import families
+from impray.spec.errors import SweepError
 from impray.spec.load import load
 from impray.spec.plugins import joined
 from impray.spec.plugins.loading import from_file
@@ -120,6 +121,16 @@ LIES = {
     "another type": (READ, f"({READ}) / 7", "must be int, not float32"),
     "a layer that there is not": ("units={1:", "units={9:", "the layers 1 to 2"),
     "no readings": ("return Readings(", "return dict(", "must give impray.measures.Readings, not dict"),
+    "a column of masks that is not declared": (
+        "Readings(units",
+        'Readings(masks={1: [[(0, {"bits_": b"x"})]] * state.nets}, units',
+        "a column bits_ of masks that it does not declare",
+    ),
+    "numbers of weights that nobody reads": (
+        "Readings(units",
+        'Readings(weights={1: {"sizes": state.weights(1, "start")}}, units',
+        "declares no fate_columns sizes_mean",
+    ),
     "an error": ("    return Readings", "    1 / 0\n    return Readings", "line 13: ZeroDivisionError"),
 }
 
@@ -261,3 +272,100 @@ def test_held_out_samples_are_sorted_and_as_many_as_asked(stripe):
     x, labels = data.held_out(0)
     assert x.shape == (14, 64) and x.dtype == torch.float64 and labels.tolist() == [0] * 7 + [1] * 7
     assert sample(stripe(), 3)[0].shape == (6, 8, 8)
+
+
+# -- seams -----------------------------------------------------------------------------------------------------------
+
+OWN_RULE = """
+from impray.plugin import Member, Plugin, Sgd
+
+
+class Slow(Sgd):
+    "Gradient descent at a tenth of its rate."
+
+
+PLUGIN = Plugin(version="1", training={"slow": Member(Slow, "impray.training.loop:train")})
+"""
+OWN_NET = """
+from dataclasses import dataclass
+
+from impray.nets.mlp import Architecture, architecture
+from impray.plugin import Member, Mlp, Plugin
+
+
+class Mine(Architecture):
+    "A network of a class of its own."
+
+
+def mine(spec, input_shape, outputs):
+    plain = architecture(spec, input_shape, outputs)
+    return Mine(plain.sizes, plain.activation, plain.batch_norm, plain.bias, plain.readout, plain.input_shape)
+
+
+class MineSpec(Mlp):
+    "Its spec."
+    steepness: float
+
+
+MineSpec.packable = frozenset({"steepness"})
+PLUGIN = Plugin(version="1", nets={"net": Member(MineSpec, mine)})
+"""
+
+
+@pytest.mark.parametrize(
+    "text, changes",
+    [
+        (OWN_RULE, {"trial.train": {"optimizer": "mine.slow", "steps": 6, "batch": 4}}),
+        (OWN_NET, {"trial.net": {"kind": "mine.net", "hidden": [4], "steepness": 2}}),
+    ],
+    ids=["training", "net with a packable parameter without default"],
+)
+def test_what_derives_from_a_built_in_member_trains_as_that_does(tmp_path, text, changes):
+    (tmp_path / "mine.py").write_text(text)
+    sweep = load(written.sweep_with(tmp_path, **changes))
+    report, said = sweep_into(tmp_path / "runs", sweep)
+    assert report.count("done") == 1, said
+    joined.leave()
+    plain = load(written.sweep_with(tmp_path, plugins=[]))
+    sweep_into(tmp_path / "plain", plain)
+    columns = ["seed", "round", "accuracy"]
+    one, other = (
+        scan("rounds", tmp_path / name).select(columns).sort("seed", "round").collect() for name in ("runs", "plain")
+    )
+    assert one.equals(other)
+
+
+LATE = """
+from impray.plugin import Column, MeasureSpec, Member, Plugin
+
+
+class Kept(MeasureSpec):
+    "Is written in a module that cannot be imported."
+    reads = frozenset({"mask"})
+    unit_columns = (Column("kept_inputs", "int", "weights", "inputs that the mask keeps"),)
+
+
+PLUGIN = Plugin(version="1", measures={"kept": Member(Kept, "late_module:kept")})
+"""
+
+
+def test_a_module_that_fails_when_it_is_first_needed_is_told(tmp_path, monkeypatch):
+    (tmp_path / "late_module.py").write_text("boom\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    line = failure(tmp_path, LATE, measures=["accuracy", "mine.kept"])
+    assert "late_module:kept" in line and "NameError" in line and "mine.py" in line
+
+
+def test_a_factory_has_the_version_of_its_plugin(tmp_path):
+    net = {"kind": "module", "factory": "my_modules:cnn", "arguments": {"channels": 2}}
+    written.of_docs(tmp_path)
+    file = written.sweep_with(tmp_path, ["my_modules.py"], **{"trial.net": net})
+    first = load(file, layers=layers_of_factory)
+    text = (tmp_path / "my_modules.py").read_text()
+    (tmp_path / "my_modules.py").write_text(text.replace('version="1"', 'version="2"'))
+    second = load(file, layers=layers_of_factory)
+    assert first.trial.net.version == "1" and second.trial.net.version == "2" and first.trial.id != second.trial.id
+    file = written.sweep_with(tmp_path, ["my_modules.py"], **{"trial.net": {**net, "version": "1"}})
+    with pytest.raises(SweepError, match="leave it out"):
+        load(file, layers=layers_of_factory)
+    joined.leave()
