@@ -1,6 +1,7 @@
 """Shared by all tests: one thread, tiny sweeps, one local Ray per session."""
 
 import io
+import json
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -89,6 +90,15 @@ def tiny_pack(**changes) -> Pack:
     sweep = tiny_sweep(**changes)
     lineages = tuple(sweep.trial.lineages(sweep.methods, sweep.seeds))
     return Pack(lineages=lineages, rounds=sweep.rounds, measures=sweep.measures)
+
+
+def run(pack: Pack, folder) -> list[int]:
+    """All rounds of a pack, in this process; their numbers."""
+    from impray.run import run_pack
+
+    folder.mkdir(exist_ok=True)
+    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
+    return list(run_pack(pack, folder))
 
 
 def rounds_of(pack: Pack, folder):

@@ -130,6 +130,28 @@ def gathered(pack: PackData, samples: int, device: torch.device) -> tuple[Float[
     return torch.cat([x[0] for x, _ in parts]), torch.cat([targets[0] for _, targets in parts])
 
 
+class OrderedBlocks(Blocks):
+    """Blocks of places in a data set, drawn with replacement, for batches of its samples. Stream: `order`.
+
+    A subclass sets `_orders`: (seed, samples to draw from) of each stream; `_batch` and `_device`.
+    """
+
+    _orders: Sequence[tuple[int, int]]
+    _batch: int
+    _device: torch.device
+
+    def start(self, round: int) -> None:
+        """See `PackData.start`."""
+        self._forget()
+        self._streams = [generator(self._device, seed, "order", round) for seed, _ in self._orders]
+
+    def _fill(self) -> Raw:
+        order = torch.empty(len(self._orders), self.block, self._batch, dtype=torch.int64, device=self._device)
+        for row, stream, (_, samples) in zip(order, self._streams, self._orders, strict=True):
+            row.random_(0, samples, generator=stream)
+        return {"order": order}
+
+
 def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
     """Every different item once, in order of first appearance, and the place of each item among them."""
     place: dict[Item, int] = {}

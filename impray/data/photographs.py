@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, gathered, generator, remembered
+from impray.data.base import OrderedBlocks, Raw, distinct, gathered, generator, remembered
 from impray.data.blend import blend, gaussian_clone, weights
 from impray.spec.data import Photographs
 from impray.spec.errors import DataError
@@ -213,7 +213,7 @@ class _Source:
         return self.table.index_select(0, read.flatten()).view(*read.shape, -1)
 
 
-class PhotographsPack(Blocks):
+class PhotographsPack(OrderedBlocks):
     """Batches drawn with replacement from a fixed set of crops. Stream: `order`.
 
     Crops and clones are blended as they are gathered: as fast as gathering from one stored table per blend,
@@ -257,16 +257,6 @@ class PhotographsPack(Blocks):
         """Only for `center: global`: else the class means are 0, and so is their share in a blend."""
         means = torch.stack([_natural(_natural_key(spec)).mean.flatten(1) for spec in self._specs])
         return means.to(dtype=self._dtype, device=self._device) * self._factors[2]
-
-    def start(self, round: int) -> None:
-        self._forget()
-        self._streams = [generator(self._device, seed, "order", round) for seed, _ in self._orders]
-
-    def _fill(self) -> Raw:
-        order = torch.empty(len(self._orders), self.block, self._batch, dtype=torch.int64, device=self._device)
-        for row, stream, (_, crops) in zip(order, self._streams, self._orders, strict=True):
-            row.random_(0, crops, generator=stream)
-        return {"order": order}
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         places = raw["order"][:, step].index_select(0, self._order_of_net)

@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NoReturn
 
 import torch
@@ -18,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from impray.nets.base import Layer
 from impray.spec.errors import Problem, SweepError
+from impray.spec.family import until_changed
 from impray.spec.nets import LayerSize
 from impray.spec.wording import near, show
 
@@ -117,7 +117,7 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-@lru_cache(64)
+@until_changed  # a plugin of the same name may have joined with another factory
 def examined(recipe: Recipe) -> Examined:
     """The layers of a recipe's modules, and what else a trial run shows.
 

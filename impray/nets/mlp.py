@@ -85,8 +85,8 @@ class Architecture(Network):
     ) -> list[Float[Tensor, "net sample unit"]]:
         """As `Network.preactivations`."""
         if 0 < last < self.depth:
-            below = {name: value for name, value in params.items() if _parts(name)[1] <= last}
-            stats = {name: value for name, value in (stats or {}).items() if _parts(name)[1] <= last}
+            below = {name: value for name, value in params.items() if parts_of(name)[1] <= last}
+            stats = {name: value for name, value in (stats or {}).items() if parts_of(name)[1] <= last}
             return preactivations(replace(self, sizes=self.sizes[: last + 1]), below, inputs, stats)
         return preactivations(self, params, inputs, stats)
 
@@ -126,8 +126,8 @@ def architecture(net: Mlp, input_shape: int | tuple[int, ...], outputs: int) -> 
     return Architecture(sizes, net.activation, net.batch_norm, net.bias, net.readout, shape)
 
 
-def _parts(name: str) -> tuple[str, int]:
-    """Kind and layer number of a parameter or statistic: `weight`, 1 of `weight1`."""
+def parts_of(name: str) -> tuple[str, int]:
+    """Kind and layer number of a perceptron's parameter or statistic: `weight`, 1 of `weight1`."""
     kind = name.rstrip("0123456789")
     return kind, int(name[len(kind) :])
 
@@ -199,7 +199,7 @@ def padded(params: Mapping[str, Tensor], arch: Architecture) -> tuple[Params, Ar
         return dict(params), arch
     wide: Params = {}
     for name, value in params.items():
-        kind, layer = _parts(name)
+        kind, layer = parts_of(name)
         more_in, more_out = sizes[layer - 1] - arch.sizes[layer - 1], sizes[layer] - arch.sizes[layer]
         widths = {"weight": (0, more_in, 0, more_out), "bias": (0, more_out)}.get(kind, (0, more_in))
         wide[name] = pad(value, widths) if any(widths) else value

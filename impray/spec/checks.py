@@ -24,7 +24,7 @@ def problems_with(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     for rule in (
         _schedule_problems,
         _pack_problems,
-        _reading_problems,
+        _criterion_problems,
         _measure_problems,
         _rule_problems,
     ):
@@ -87,7 +87,7 @@ def _changes_sizes(sweep: Sweep, path: str) -> bool:
     return len({at(sweep, {path: choice}).shapes for choice in alone}) > 1
 
 
-def _reading_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+def _criterion_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     """Goals and early stopping read columns that this sweep fills, of rounds and layers that it has."""
     criteria: list[tuple[str, Criterion]] = [(f"search.goals[{i}]", goal) for i, goal in enumerate(sweep.search.goals)]
     stop = sweep.search.stop_early

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from impray.nets import layout
 from impray.nets.base import Network, Params
-from impray.nets.mlp import Architecture, padded
+from impray.nets.mlp import Architecture, padded, parts_of
 from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
 from impray.training.batch_norm import BatchNorm, buffer
@@ -80,7 +80,7 @@ class MlpEngine:
 
     def _own(self, name: str, value: Tensor) -> Tensor:
         """Without the padding, and without the sample axis of what is no weight."""
-        kind, number = name.rstrip("0123456789"), int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+        kind, number = parts_of(name)
         inputs, units = self._network.sizes[number - 1 : number + 1]
         if kind == "weight":
             return value[:, :units, :inputs]

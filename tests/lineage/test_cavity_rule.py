@@ -1,12 +1,10 @@
 """The cavity rule on data sets that repeat, and where nothing has a score."""
 
-import json
-
 import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import rounds_of, rows_of, tiny_pack
+from conftest import rounds_of, rows_of, run, tiny_pack
 
 from impray.lineage.checkpoint import record_from_bytes
 from impray.lineage.training import PackTraining
@@ -14,15 +12,8 @@ from impray.masks.cavity import rule_scores
 from impray.measures.cavity import cavity_scores
 from impray.measures.forward import LEAST, frequent_classes
 from impray.results.paths import Paths
-from impray.run import run_pack
 from impray.spec.counts import counts
 from impray.spec.prune import CavityRule
-
-
-def run(pack, folder):
-    folder.mkdir(exist_ok=True)
-    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
-    return list(run_pack(pack, folder))
 
 
 def pack_on_file(folder, of_each_class, **changes):

@@ -1,16 +1,13 @@
 """Time courses: they change nothing, end where the round ends, and can be recorded afterwards."""
 
-import json
-
 import polars as pl
 import pytest
 import torch
-from conftest import assert_same_tables, rows_of, tiny_pack
+from conftest import assert_same_tables, rows_of, run, tiny_pack
 
 from impray.lineage.checkpoint import weights_from_bytes
 from impray.measures.course import Observer
 from impray.nets import mlp
-from impray.run import run_pack
 from impray.spec.data import Ising
 from impray.spec.measure import Course
 from impray.spec.nets import Mlp
@@ -31,12 +28,6 @@ RING = {
     "trial.train": {"steps": 20, "batch": 8, "lr": 0.05, "loss": "mse"},
     "trial.prune": {"rewind_step": 0},
 }
-
-
-def run(pack, folder):
-    folder.mkdir(exist_ok=True)
-    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
-    return list(run_pack(pack, folder))
 
 
 def test_a_course_begins_and_ends_with_its_round_and_changes_nothing(tmp_path):

@@ -1,23 +1,14 @@
 """The cavity methods, and the fates of single weights, against scores computed anew."""
 
-import json
-
 import polars as pl
 import pytest
 import torch
-from conftest import assert_same_tables, rounds_of, rows_of, tiny_pack
+from conftest import assert_same_tables, rounds_of, rows_of, run, tiny_pack
 
 from impray.measures.cavity import cavity_scores
-from impray.run import run_pack
 from impray.spec.counts import counts
 from impray.spec.training import Sgd
 from impray.training import TRAINERS
-
-
-def run(pack, folder):
-    folder.mkdir(exist_ok=True)
-    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
-    return list(run_pack(pack, folder))
 
 
 def only(pack, *lineages):

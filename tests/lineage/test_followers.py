@@ -1,22 +1,13 @@
 """`reinit` and `shuffled` follow imp's masks, whether imp is in the pack or not, and end where imp has diverged."""
 
-import json
-
 import polars as pl
 import pytest
 import torch
-from conftest import assert_same_tables, rounds_of, rows_of, tiny_pack
+from conftest import assert_same_tables, rounds_of, rows_of, run, tiny_pack
 
-from impray.run import run_pack
 from impray.spec.pack import leader_of
 from impray.spec.training import Sgd
 from impray.training import TRAINERS
-
-
-def run(pack, folder):
-    folder.mkdir(exist_ok=True)
-    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
-    return list(run_pack(pack, folder))
 
 
 def by_method(pack):

@@ -1,26 +1,17 @@
 """Laws of a pack's journey: neighbours, interruptions and later measures change no number."""
 
-import json
-
 import polars as pl
 import pytest
 import torch
-from conftest import assert_same_tables, rows_of, tiny_pack
+from conftest import assert_same_tables, rows_of, run, tiny_pack
 
 from impray.lineage.checkpoint import record_from_bytes
 from impray.lineage.fates import fate_of
 from impray.results.paths import Paths
 from impray.results.tables import scan
-from impray.run import run_pack
 from impray.spec.counts import counts
 from impray.spec.training import Sgd
 from impray.training import TRAINERS
-
-
-def run(pack, folder):
-    folder.mkdir(exist_ok=True)
-    (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))
-    return list(run_pack(pack, folder))
 
 
 def only(pack, *lineages):

@@ -230,6 +230,14 @@ def test_two_plugins_of_one_name_are_told(mine):
     assert problem.path == "plugins[1]" and "Plugin(name=...)" in problem.right
 
 
+def test_two_files_of_one_name_are_told(mine):
+    (mine / "deeper").mkdir()
+    text = written.MEASURE.replace("kept_inputs", "others").replace("Plugin(version", 'Plugin(name="another", version')
+    (mine / "deeper" / "mine.py").write_text(text)
+    (problem,) = told(written.sweep_with(mine, plugins=["mine.py", "deeper/mine.py"]))
+    assert problem.path == "plugins[1]" and "same file name" in problem.right
+
+
 def test_nothing_in_a_results_folder_is_run(mine):
     results = mine / "runs" / "x"
     results.mkdir(parents=True)

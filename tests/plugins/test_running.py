@@ -104,16 +104,6 @@ def test_provenance_tells_of_plugins(ran):
 # -- what does not keep what it says ---------------------------------------------------------------------------------
 
 
-def failure(folder, text, **changes):
-    """What the failures of a sweep with this plugin say; the driver ends well."""
-    (folder / "mine.py").write_text(text)
-    sweep = load(written.sweep_with(folder, **changes))
-    report, _ = sweep_into(folder / "runs", sweep)
-    assert report.count("failed") == 1
-    (line, _) = outcomes.failure_lines(folder / "runs", trace=False)
-    return line
-
-
 READ = "state.mask(1).sum(-1) * asked.factor"
 LIES = {
     "a column that is not declared": ('"kept_inputs": s', '"kept_input": s', "did you mean 'kept_inputs'?"),
@@ -138,7 +128,7 @@ LIES = {
 @pytest.mark.parametrize("old, new, words", LIES.values(), ids=LIES)
 def test_a_measure_that_lies_fails_with_words(tmp_path, old, new, words):
     assert old in written.MEASURE
-    line = failure(tmp_path, written.MEASURE.replace(old, new), measures=["accuracy", "mine.kept"])
+    line = written.failure(tmp_path, written.MEASURE.replace(old, new), measures=["accuracy", "mine.kept"])
     assert "MemberError: mine.kept" in line and str(tmp_path / "mine.py") in line and words in line
 
 
@@ -168,7 +158,7 @@ BAD_RULES = {
 
 @pytest.mark.parametrize("body, words", BAD_RULES.values(), ids=BAD_RULES)
 def test_a_rule_that_lies_fails_with_words(tmp_path, body, words):
-    assert words in failure(tmp_path, RULE.format(body), methods=["mine.rule"])
+    assert words in written.failure(tmp_path, RULE.format(body), methods=["mine.rule"])
 
 
 BAD_DATA = {
@@ -180,7 +170,7 @@ BAD_DATA = {
 @pytest.mark.parametrize("old, new, words", BAD_DATA.values(), ids=BAD_DATA)
 def test_data_that_lie_fail_with_words(tmp_path, old, new, words):
     text = written.of_docs(tmp_path)["my_data"].read_text().replace(old, new)
-    assert words in failure(tmp_path, text, **{"trial.data": {"kind": "mine.stripe"}})
+    assert words in written.failure(tmp_path, text, **{"trial.data": {"kind": "mine.stripe"}})
 
 
 def test_a_network_unlike_what_its_spec_says_fails_with_words(tmp_path):
@@ -188,7 +178,7 @@ def test_a_network_unlike_what_its_spec_says_fails_with_words(tmp_path):
     text = text.replace(
         "Member(Funnel, architecture)", "Member(Funnel, lambda spec, *sizes: architecture(Mlp(), *sizes))"
     )
-    line = failure(tmp_path, text, **{"trial.net": {"kind": "mine.funnel"}})
+    line = written.failure(tmp_path, text, **{"trial.net": {"kind": "mine.funnel"}})
     assert "36 x 16, 16 x 8, 8 x 2" in line and "36 x 100, 100 x 2" in line
 
 
@@ -231,7 +221,7 @@ BAD_TRAINERS = {
 @pytest.mark.parametrize("old, new, words", BAD_TRAINERS.values(), ids=BAD_TRAINERS)
 def test_a_trainer_that_lies_fails_with_words(tmp_path, old, new, words):
     train = {"optimizer": "mine.slow", "steps": 6, "batch": 4}
-    assert words in failure(tmp_path, TRAINER.replace(old, new), **{"trial.train": train})
+    assert words in written.failure(tmp_path, TRAINER.replace(old, new), **{"trial.train": train})
 
 
 # -- data that a function draws ------------------------------------------------------------------------------------------
@@ -274,67 +264,6 @@ def test_held_out_samples_are_sorted_and_as_many_as_asked(stripe):
     assert sample(stripe(), 3)[0].shape == (6, 8, 8)
 
 
-# -- seams -----------------------------------------------------------------------------------------------------------
-
-OWN_RULE = """
-from impray.plugin import Member, Plugin, Sgd
-
-
-class Slow(Sgd):
-    "Gradient descent at a tenth of its rate."
-
-
-PLUGIN = Plugin(version="1", training={"slow": Member(Slow, "impray.training.loop:train")})
-"""
-OWN_NET = """
-from dataclasses import dataclass
-
-from impray.nets.mlp import Architecture, architecture
-from impray.plugin import Member, Mlp, Plugin
-
-
-class Mine(Architecture):
-    "A network of a class of its own."
-
-
-def mine(spec, input_shape, outputs):
-    plain = architecture(spec, input_shape, outputs)
-    return Mine(plain.sizes, plain.activation, plain.batch_norm, plain.bias, plain.readout, plain.input_shape)
-
-
-class MineSpec(Mlp):
-    "Its spec."
-    steepness: float
-
-
-MineSpec.packable = frozenset({"steepness"})
-PLUGIN = Plugin(version="1", nets={"net": Member(MineSpec, mine)})
-"""
-
-
-@pytest.mark.parametrize(
-    "text, changes",
-    [
-        (OWN_RULE, {"trial.train": {"optimizer": "mine.slow", "steps": 6, "batch": 4}}),
-        (OWN_NET, {"trial.net": {"kind": "mine.net", "hidden": [4], "steepness": 2}}),
-    ],
-    ids=["training", "net with a packable parameter without default"],
-)
-def test_what_derives_from_a_built_in_member_trains_as_that_does(tmp_path, text, changes):
-    (tmp_path / "mine.py").write_text(text)
-    sweep = load(written.sweep_with(tmp_path, **changes))
-    report, said = sweep_into(tmp_path / "runs", sweep)
-    assert report.count("done") == 1, said
-    joined.leave()
-    plain = load(written.sweep_with(tmp_path, plugins=[]))
-    sweep_into(tmp_path / "plain", plain)
-    columns = ["seed", "round", "accuracy"]
-    one, other = (
-        scan("rounds", tmp_path / name).select(columns).sort("seed", "round").collect() for name in ("runs", "plain")
-    )
-    assert one.equals(other)
-
-
 LATE = """
 from impray.plugin import Column, MeasureSpec, Member, Plugin
 
@@ -352,7 +281,7 @@ PLUGIN = Plugin(version="1", measures={"kept": Member(Kept, "late_module:kept")}
 def test_a_module_that_fails_when_it_is_first_needed_is_told(tmp_path, monkeypatch):
     (tmp_path / "late_module.py").write_text("boom\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    line = failure(tmp_path, LATE, measures=["accuracy", "mine.kept"])
+    line = written.failure(tmp_path, LATE, measures=["accuracy", "mine.kept"])
     assert "late_module:kept" in line and "NameError" in line and "mine.py" in line
 
 

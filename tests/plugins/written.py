@@ -4,6 +4,10 @@ import re
 from pathlib import Path
 
 import yaml
+from conftest import sweep_into
+
+from impray.results import outcomes
+from impray.spec.load import load
 
 DOCS = Path(__file__).parents[2] / "docs" / "plugins.md"
 
@@ -60,3 +64,13 @@ def sweep_with(folder, plugins=("mine.py",), **changes) -> Path:
     file = folder / "sweep_of_mine.yaml"
     file.write_text(yaml.safe_dump(document))
     return file
+
+
+def failure(folder, text, **changes):
+    """What the failures of a sweep with this plugin say; the driver ends well."""
+    (folder / "mine.py").write_text(text)
+    sweep = load(sweep_with(folder, **changes))
+    report, _ = sweep_into(folder / "runs", sweep)
+    assert report.count("failed") == 1
+    (line, _) = outcomes.failure_lines(folder / "runs", trace=False)
+    return line

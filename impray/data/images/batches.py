@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, gathered, generator, select, selection
+from impray.data.base import OrderedBlocks, Raw, distinct, gathered, select, selection
 from impray.data.images.blended import added_clone, blend_factors
 from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.data.images.kept import clone_key, natural_key, opened_images, training_key
@@ -73,7 +73,7 @@ Recipe = tuple[int, FileData]
 """An order and a training key: nets that share both have the same batches, made once."""
 
 
-class ImagesPack(Blocks):
+class ImagesPack(OrderedBlocks):
     """Batches drawn with replacement from the training images of the classes kept. Stream: `order`."""
 
     def __init__(
@@ -144,16 +144,6 @@ class ImagesPack(Blocks):
     def _factors(self, keys: Sequence[FileData]) -> Float[Tensor, "3 recipe 1 1"]:
         factors = torch.tensor([blend_factors(key.gaussian_blend) for key in keys], dtype=torch.float64)
         return factors.to(dtype=self._dtype, device=self._device).T[:, :, None, None]
-
-    def start(self, round: int) -> None:
-        self._forget()
-        self._streams = [generator(self._device, seed, "order", round) for seed, _ in self._orders]
-
-    def _fill(self) -> Raw:
-        order = torch.empty(len(self._orders), self.block, self._batch, dtype=torch.int64, device=self._device)
-        for row, stream, (_, size) in zip(order, self._streams, self._orders, strict=True):
-            row.random_(0, size, generator=stream)
-        return {"order": order}
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         parts = [part.read(raw["order"][:, step]) for part in self._parts]

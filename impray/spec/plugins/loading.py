@@ -165,6 +165,12 @@ def clashes(new: Loaded, others: dict[str, Loaded]) -> list[str]:
         if shared:
             what = f"its columns {', '.join(shared)} are" if len(shared) > 1 else f"its column {shared[0]} is"
             reasons.append(f"{new.source}: {tag}: {what} filled by {taken[shared[0]]} already; choose another name")
+    # Factories and classes of a file are found by its name.
+    reasons += [
+        f"{new.source}: {other.source} has the same file name; give one another"
+        for other in others.values()
+        if other.name != new.name and new.path and other.path and Path(new.path).stem == Path(other.path).stem
+    ]
     return reasons + [
         f"{new.source}: is called {new.name}, as is {other.source}; give one another name: Plugin(name=...)"
         for other in others.values()

@@ -108,10 +108,7 @@ class _Moments(Parameter):
         self._scratch = layout.empty(value, *value.shape)
 
     def ready(self) -> None:
-        if self._decay is None:
-            self.sink.zero_()
-        else:
-            torch.mul(self.value, self._decay, out=self.sink)
+        self._emptied(self._decay)
 
     def moved(self) -> None:
         gradient, scratch = self.sink, self._scratch

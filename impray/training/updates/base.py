@@ -67,6 +67,13 @@ class Parameter(ABC):
         """A whole update by the gradient of the mean loss."""
         self.add(gradient if self._factor is None else gradient * self._factor)
 
+    def _emptied(self, decay: Float[Tensor, "net ..."] | None) -> None:
+        """The sink at zero or, where the decay is a part of the gradient, at the decay times the value."""
+        if decay is None:
+            self.sink.zero_()
+        else:
+            torch.mul(self.value, decay, out=self.sink)
+
     def _masked(self) -> None:
         # After the update rather than before: for elementwise rules that equals masking the gradient.
         if self._mask is not None:

@@ -10,6 +10,7 @@ u <- momentum * u + d, w <- w + s_t (momentum * u + d).
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Shaped
@@ -119,24 +120,14 @@ class _Moving(Parameter):
 class _Nesterov(_Moving):
     """With a velocity u beside the sink d = -lr g."""
 
-    def __init__(
-        self,
-        value: Tensor,
-        mask: Tensor | None,
-        factor: Tensor,
-        momentum: Tensor,
-        decay: Tensor | None,
-        rate: Tensor | None,
-    ) -> None:
-        super().__init__(value, mask, factor, momentum, decay, rate)
+    def __init__(self, value: Tensor, *others: Any) -> None:
+        """As `_Moving`."""
+        super().__init__(value, *others)
         self._velocity = layout.zeros(value, *value.shape)
         self._ahead = layout.empty(value, *value.shape)
 
     def ready(self) -> None:
-        if self._decay is None:
-            self.sink.zero_()
-        else:
-            torch.mul(self.value, self._decay, out=self.sink)
+        self._emptied(self._decay)
 
     def moved(self) -> None:
         self._velocity.mul_(self._momentum).add_(self.sink)
