@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -13,6 +14,20 @@ from impray.nets.base import Layer, Network, Params
 from impray.spec.data import Stimulus
 from impray.spec.measure import Course
 from impray.spec.trial import Trial
+
+
+@dataclass(frozen=True)
+class RemovalOrder:
+    """The weights of one net that have gone so far, the first one first.
+
+    features: int64 [removal], places in the single layer's weight vector. weights: float64 [removal], each one's at the end of the round
+    before it went. rounds: int64 [removal], the round whose mask first lacks it. Those that go in one round are in the order of what
+    the method ranks.
+    """
+
+    features: np.ndarray
+    weights: np.ndarray
+    rounds: np.ndarray
 
 
 @dataclass
@@ -33,6 +48,19 @@ class RoundState:
     loss: str
     trials: Sequence[Trial] = ()  # of each net
     course: Callable[[Course], list[list[dict]]] | None = None  # records rows of the round's time course, per net
+    whole: Callable[[int], tuple[Tensor, Tensor]] | None = None  # of a net: the training set, as `PackData.whole`
+    truth: Callable[[int], Mapping[str, Tensor]] | None = (
+        None  # of a net: the weights that made its targets, as `PackData.truth`
+    )
+    orders: Sequence[RemovalOrder | None] = ()  # of each net, where it was solved and its masks nest
+    problems: Sequence[Hashable] = ()  # of each net, what its data are known by: nets with equal ones have the same
+
+    def by_problem(self) -> Iterator[list[int]]:
+        """The nets of each problem: those with the same data, so that what depends on these alone is made once."""
+        nets: dict[Hashable, list[int]] = {}
+        for net, problem in enumerate(self.problems):
+            nets.setdefault(problem, []).append(net)
+        yield from nets.values()
 
     @property
     def nets(self) -> int:

@@ -167,31 +167,41 @@ def _no_such_layer(sweep: Sweep, criterion: Criterion, possible: list[Trial]) ->
 
 def _too_dense(sweep: Sweep, density: float, possible: list[Trial]) -> str | None:
     """Why some trial does not get down to a goal's density: told of the slowest, with the rounds that would do for all."""
-    alike = {(trial.prune.fraction, trial.prune.densities, trial.scope_sizes): trial for trial in possible}.values()
-    named = [
-        t for t in alike if t.prune.densities is None or len(t.prune.densities) >= sweep.rounds
-    ]  # else told of `rounds`
+    alike = {(trial.prune, trial.scope_sizes): trial for trial in possible}.values()
+    named = [t for t in alike if t.prune.listed is None or t.prune.listed >= sweep.rounds]  # else told of `rounds`
     needed = [math.inf if (round := trial.round_at(density)) is None else round for trial in named]
     late = [(n, trial.density(sweep.rounds), trial) for n, trial in zip(needed, named, strict=True) if n > sweep.rounds]
     if not late:
         return None
     most, left, slowest = max(late, key=lambda entry: entry[:2])
-    fraction, densities = slowest.prune.fraction, slowest.prune.densities
-    schedule = f"prune.fraction = {fraction:g}" if densities is None else f"prune.densities = {show(densities)}"
-    why = f"is never reached: {sweep.rounds} rounds of {schedule} leave {float(left):.3g}"
+    why = f"is never reached: {sweep.rounds} rounds of {slowest.prune.words()} leave {float(left):.3g}"
     if most < math.inf:
         return f"{why}; {most} rounds would do"
-    return f"{why}; more rounds {'remove nothing' if densities is None else 'with lower densities would do'}"
+    return f"{why}; more rounds {'remove nothing' if slowest.prune.listed is None else 'that keep fewer would do'}"
 
 
 def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
-    """A sweep has no more rounds than each trial's densities."""
-    shortest = min((trial.prune.densities for trial in possible if trial.prune.densities), key=len, default=None)
-    if shortest is not None and len(shortest) < sweep.rounds:
-        right = (
-            f"must be at most {len(shortest)}: prune.densities = {show(shortest)} names no more; or name more of them"
-        )
+    """A sweep has no more rounds than each trial names one by one, and rows of rounds that there are."""
+    listed = {trial.prune.listed: trial.prune for trial in possible if trial.prune.listed is not None}
+    shortest = min(listed, default=None)
+    if shortest is not None and shortest < sweep.rounds:
+        right = f"must be at most {shortest}: {listed[shortest].words()} names no more; or name more of them"
         yield Problem("rounds", show(sweep.rounds), right)
+    if sweep.rows_at == "all":
+        return
+    if not all(trial.solvable for trial in possible):
+        right = "must be all: only linear models that are solved in closed form need not report every round"
+        yield Problem("rows_at", show(sweep.rows_at), right)
+    elif sweep.search.stop_early is not None:
+        yield Problem("rows_at", show(sweep.rows_at), "must be all: stop_early reads every round")
+    elif isinstance(sweep.rows_at, tuple) and max(sweep.rows_at) > sweep.rounds:
+        yield Problem("rows_at", show(sweep.rows_at), f"must be at most rounds = {sweep.rounds}")
+    elif sweep.rows_at == "truth":
+        late = [trial for trial in possible if trial.truth_round is None or trial.truth_round > sweep.rounds]
+        if late:
+            sparsest = min(late, key=lambda trial: trial.data.support)
+            right = f"{sparsest.data.support} weights, as many as the truth has, are left after more rounds than that"
+            yield Problem("rounds", show(sweep.rounds), right)
 
 
 def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:

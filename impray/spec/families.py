@@ -36,6 +36,7 @@ data = Family(
         Member(of_data.Cifar100, f"{_DATA}.images:ImagesPack", _IMAGES),
         Member(of_data.Idx, f"{_DATA}.images:ImagesPack", _IMAGES),
         Member(of_data.Arrays, f"{_DATA}.images:ImagesPack", _IMAGES),
+        Member(of_data.Linear, f"{_DATA}.linear:LinearPack", f"{_DATA}.linear:draw_samples"),
     ),
 )
 """What it does: a class (specs, seeds, *, batch, dtype, device) that is the data of a pack (`impray.data.PackData`)."""
@@ -47,6 +48,7 @@ nets = Family(
     (
         Member(of_nets.Mlp, "impray.nets.mlp:architecture"),
         Member(of_nets.Module, "impray.nets.module:architecture"),
+        Member(of_nets.LinearNet, "impray.nets.linear:architecture"),
     ),
     default="mlp",
 )
@@ -60,27 +62,42 @@ training = Family(
         Member(of_training.Sgd, "impray.training.loop:train"),
         Member(of_training.Adam, "impray.training.loop:train"),
         Member(of_training.AdamW, "impray.training.loop:train"),
+        Member(of_training.GradientFlow, "impray.training.linear.closed_form:train"),
+        Member(of_training.GradientDescent, "impray.training.linear.closed_form:train"),
     ),
     default="sgd",
 )
 """What it does: an `impray.training.Trainer`."""
 
-_MASKS = "impray.masks"
+_MASKS, _LINEAR = "impray.masks", "impray.training.linear"
 rules = Family(
     "rules",
     of_rules.RuleSpec,
     "name",
     (
-        Member(of_rules.Imp, f"{_MASKS}.magnitude:imp"),
-        Member(of_rules.Oneshot, f"{_MASKS}.magnitude:oneshot"),
-        Member(of_rules.Random, f"{_MASKS}.random:permuted"),
+        Member(of_rules.Imp, f"{_MASKS}.magnitude:imp", solves=f"{_LINEAR}.paths:imp"),
+        Member(of_rules.Oneshot, f"{_MASKS}.magnitude:oneshot", solves=f"{_LINEAR}.paths:oneshot"),
+        Member(of_rules.Random, f"{_MASKS}.random:permuted", solves=f"{_LINEAR}.paths:random"),
         Member(of_rules.HighestCavity, f"{_MASKS}.cavity:highest_first"),
         Member(of_rules.LowestCavity, f"{_MASKS}.cavity:lowest_first"),
         Member(of_rules.Reinit, f"{_MASKS}.follow:leaders"),
         Member(of_rules.Shuffled, f"{_MASKS}.follow:shuffled"),
+        *(
+            Member(rule, f"{_LINEAR}.{place}", solves=f"{_LINEAR}.{place}")
+            for rule, place in (
+                (of_rules.Backward, "paths:backward"),
+                (of_rules.Alignment, "paths:alignment"),
+                (of_rules.HardThreshold, "paths:hard_threshold"),
+                (of_rules.Iht, "iht:iht"),
+                (of_rules.Omp, "omp:omp"),
+                (of_rules.Lasso, "lasso:lasso"),
+            )
+        ),
     ),
 )
-"""What it does: a function (past, scope, keep) that gives the next mask of a scope (`impray.masks`)."""
+"""What it does: a function (past, scope, keep) that gives the next mask of a scope (`impray.masks`).
+
+What solves: a function (`impray.training.linear.Block`) that gives `Solved`; a `SolverRule` has nothing else."""
 
 _MEASURES = "impray.measures"
 measures = Family(
@@ -106,6 +123,12 @@ measures = Family(
         Member(of_measures.Flow, f"{_MEASURES}.flow:measure"),
         Member(of_measures.Course, f"{_MEASURES}.course:measure"),
         Member(of_measures.Masks, f"{_MEASURES}.on_image:measure_masks"),
+        Member(of_measures.Support, f"{_MEASURES}.sparse:support"),
+        Member(of_measures.Estimation, f"{_MEASURES}.sparse:estimation"),
+        Member(of_measures.Order, f"{_MEASURES}.order:order"),
+        Member(of_measures.Design, f"{_MEASURES}.design:design"),
+        Member(of_measures.Theorem5, f"{_MEASURES}.design:theorem5"),
+        Member(of_measures.Removals, f"{_MEASURES}.order:removals"),
     ),
 )
 """What it does: a function (spec, round state) that gives `impray.measures.Readings`."""

@@ -37,12 +37,14 @@ class Member:
             impray.
         does: what it does: a function or class, or where that is ("module:function"): imported when it is first needed.
         draws: of data alone: a function (spec, per_class, seed) that gives fresh inputs and labels, for `impray data`.
+        solves: of rules alone: a function that makes whole problems' masks and weights (`impray.training.linear`).
         source: built in, a plugin's file, or the distribution that brings it.
     """
 
     spec: type[Spec]
     does: str | Callable[..., Any]
     draws: str | Callable[..., Any] | None = None
+    solves: str | Callable[..., Any] | None = None
     source: str = BUILT_IN
 
 
@@ -130,7 +132,7 @@ class MemberName:
 class Implementations(MutableMapping[Any, Value]):
     """Class of a member (or its name) -> what it does, imported when it is looked up; what is set here stands in for it.
 
-    Args:  part: `does` or `draws`. by_tag: whether keys are names.
+    Args:  part: `does`, `draws` or `solves`. by_tag: whether keys are names.
     """
 
     def __init__(self, family: Family, part: str = "does", *, by_tag: bool = False) -> None:

@@ -9,6 +9,7 @@ from impray.spec.measures.moments import Cavity, Kurtosis
 from impray.spec.measures.network import Accuracy, Course, Density, FanIn, Ipr, Loss, Masks
 from impray.spec.measures.on_image import Clustering, Correlation, MaskOnImage, Pieces, RfWidth, Spread
 from impray.spec.measures.ring import Flow, Sinusoid
+from impray.spec.measures.sparse import Design, Estimation, Order, Removals, Support, Theorem5
 
 __all__ = [
     "Accuracy",
@@ -18,8 +19,10 @@ __all__ = [
     "Components",
     "Correlation",
     "Course",
+    "Design",
     "Density",
     "FanIn",
+    "Estimation",
     "Flow",
     "Inputs",
     "Ipr",
@@ -28,9 +31,13 @@ __all__ = [
     "MaskOnImage",
     "Masks",
     "MeasureSpec",
+    "Order",
     "Pieces",
+    "Removals",
     "RfWidth",
     "Sinusoid",
     "Spread",
+    "Support",
+    "Theorem5",
     "measure_name",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -12,7 +12,9 @@ from impray.spec.base import Spec, canonical
 from impray.spec.families import Measure
 from impray.spec.family import embeds
 from impray.spec.measure import MeasureSpec, measure_name
-from impray.spec.trial import Lineage, _digest, versions
+from impray.spec.trial import Lineage, Trial, _digest, versions
+
+RowsAt = Literal["all", "last", "truth"] | tuple[int, ...]  # as `Sweep.rows_at`
 
 
 @embeds
@@ -22,6 +24,7 @@ class Pack(Spec):
     lineages: tuple[Lineage, ...] = Field(min_length=1)
     rounds: int = Field(ge=0)
     measures: tuple[Measure, ...]
+    rows_at: RowsAt = "all"
     axes: dict[str, str] = Field(default_factory=dict, description="axis path -> column type")
     snapshots: tuple[int, ...] = Field(
         default=(), description="rewind steps that other packs of the sweep ask of the same trunks"
@@ -54,6 +57,32 @@ class Pack(Spec):
     def trains(self, lineage: Lineage, round: int) -> bool:
         """Whether this lineage's network must be trained in this round."""
         return round == 0 or self.reads_end or (ranks_trained(lineage) and round < self.rounds)
+
+    @property
+    def solved(self) -> bool:
+        """Whether a solver makes all rounds of its lineages at once; lineages of both sorts never share a pack."""
+        return self.lineages[0].solved
+
+    def rows_of(self, lineage: Lineage) -> tuple[int, ...]:
+        """The rounds of a lineage that have rows, in order."""
+        return rounds_with_rows(lineage.trial, self.rounds, self.rows_at)
+
+    @cached_property
+    def tells_removals(self) -> bool:
+        """Whether some measure asks for the table `removals`."""
+        return any(measure.removal_columns for measure in self.measures)
+
+
+def rounds_with_rows(trial: Trial, rounds: int, rows_at: RowsAt) -> tuple[int, ...]:
+    """The rounds, 0 to `rounds`, that a trial's lineages have rows of."""
+    if rows_at == "all":
+        return tuple(range(rounds + 1))
+    if rows_at == "last":
+        return (rounds,)
+    if rows_at == "truth":
+        assert trial.truth_round is not None and trial.truth_round <= rounds, "checked before a sweep runs"
+        return (trial.truth_round,)
+    return rows_at
 
 
 def ranks_trained(lineage: Lineage) -> bool:
@@ -92,6 +121,7 @@ def stackable(lineage: Lineage) -> str:
             "prune": canonical(list(prune.values())),
             "steps": steps,
             "classes": trial.data.classes,
+            "solved": lineage.solved,
         }
     )
 

@@ -13,6 +13,8 @@ from impray.spec.counts import falling, share
 from impray.spec.families import Parameters, rule_parameters
 from impray.spec.family import embeds
 
+_INSTEAD = ("densities", "remove", "keep")  # of a fraction
+
 
 class CavityRule(Spec):
     """What the methods `cavity` and `cavity_lowest` rank: cavity scores (Redman et al. 2025, eq. 5) on training inputs."""
@@ -37,14 +39,15 @@ class CavityRule(Spec):
 class Prune(Spec):
     """One round removes round(fraction * kept) of each scope's kept weights, the smallest magnitudes first, ties by position.
 
-    With `densities` round n keeps round(densities[n - 1] * prunable) instead, and `fraction` is None. Either way a count may be
-    that of the round before (its mask is trained again, on other samples) or 0 (what then has no value is NaN).
+    With `densities` round n keeps round(densities[n - 1] * prunable) instead, with `keep` keep[n - 1], and with `remove` so many fewer
+    than the round before; `fraction` is None then. A count may be that of the round before (its mask is trained again, on other
+    samples) or 0 (what then has no value is NaN).
 
     The method `cavity` removes the highest cavity scores first instead, `cavity_lowest` the lowest; what has no score (a bias, a
     unit's last weight) goes last, earlier ones first.
     """
 
-    packable: ClassVar[frozenset[str]] = frozenset({"fraction", "densities", "rewind_step"})
+    packable: ClassVar[frozenset[str]] = frozenset({"fraction", "densities", "remove", "keep", "rewind_step"})
 
     densities: Annotated[
         tuple[Annotated[float, Field(gt=0, le=1)], ...] | None,
@@ -52,6 +55,16 @@ class Prune(Spec):
             min_length=1,
             description="instead of a fraction, the share of all prunable weights that each round keeps, the first round's "
             "first: falling, each in (0, 1]",
+        ),
+    ] = None
+    remove: Annotated[
+        int | None, Field(ge=1, description="instead of a fraction, so many weights of each scope go in each round")
+    ] = None
+    keep: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...] | None,
+        Field(
+            min_length=1,
+            description="instead of a fraction, how many weights of each scope each round keeps, the first round's first: falling",
         ),
     ] = None
     fraction: Annotated[
@@ -82,41 +95,66 @@ class Prune(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _densities_need_no_fraction(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("densities") is not None:
+    def _others_need_no_fraction(cls, values: Any) -> Any:
+        if isinstance(values, dict) and any(values.get(name) is not None for name in _INSTEAD):
             return {"fraction": None, **values}
         return values
 
-    @field_validator("densities")
+    @field_validator("densities", "keep")
     @classmethod
-    def _falling(cls, densities: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        wrong = [f"{after!r} after {before!r}" for before, after in pairwise(densities or ()) if not after < before]
+    def _falling(cls, kept: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        wrong = [f"{after!r} after {before!r}" for before, after in pairwise(kept or ()) if not after < before]
         if wrong:
             raise ValueError(f"must fall from round to round, not {', '.join(wrong)}")
-        return densities
+        return kept
+
+    @field_validator("remove", "keep")
+    @classmethod
+    def _stands_alone(cls, value: Any, others: ValidationInfo) -> Any:
+        # What is wrong in itself is not among `others.data`: it was given all the same.
+        beside = [name for name in _INSTEAD if name in others.data and others.data[name] is not None]
+        if value is not None and beside:
+            raise ValueError(f"stands beside prune.{beside[0]}; keep one of the two")
+        return value
 
     @field_validator("fraction")
     @classmethod
     def _one_schedule(cls, fraction: float | None, others: ValidationInfo) -> float | None:
-        # Densities that are wrong in themselves are not among `others.data`: they were given all the same.
-        given = others.data.get("densities", ()) is not None
+        # What is wrong in itself is not among `others.data`: it was given all the same.
+        given = [name for name in _INSTEAD if others.data.get(name, ()) is not None]
         if given and fraction is not None:
-            raise ValueError("stands beside prune.densities; keep one of the two")
+            raise ValueError(f"stands beside prune.{given[0]}; keep one of the two")
         if not given and fraction is None:
-            raise ValueError("must be in (0, 1), or prune.densities be given")
+            raise ValueError("must be in (0, 1), or prune.densities, prune.remove or prune.keep be given")
         return fraction
 
     def schedule(self, prunable: int) -> Iterator[int]:
         """Kept parameters of a scope of `prunable` in rounds 0, 1, ..., whatever the method; ends where nothing more is removed."""
-        if self.densities is None:
-            assert self.fraction is not None, "a schedule has densities or a fraction"
-            return falling(prunable, self.fraction)
-        return iter([prunable, *(share(density, prunable) for density in self.densities)])
+        if self.densities is not None:
+            return iter([prunable, *(share(density, prunable) for density in self.densities)])
+        if self.keep is not None:
+            return iter([prunable, *(min(kept, prunable) for kept in self.keep)])
+        if self.remove is not None:
+            return iter([*range(prunable, 0, -self.remove), 0])
+        assert self.fraction is not None, "there is one of the four"
+        return falling(prunable, self.fraction)
 
     def kept(self, prunable: int, round: int) -> int:
-        """How many parameters of a scope of `prunable` the mask of `round` keeps. With `densities` there are no more rounds than those."""
-        assert self.densities is None or round <= len(self.densities), "checked before a sweep runs"
+        """How many parameters of a scope of `prunable` the mask of `round` keeps. There are no more rounds than `listed` says."""
+        assert self.listed is None or round <= self.listed, "checked before a sweep runs"
         return list(islice(self.schedule(prunable), round + 1))[-1]
+
+    @property
+    def listed(self) -> int | None:
+        """How many rounds are named one by one (`densities`, `keep`); None where there may be any number."""
+        named = self.densities or self.keep
+        return None if named is None else len(named)
+
+    def words(self) -> str:
+        """The schedule as it is written: `prune.fraction = 0.2`."""
+        name = next((name for name in _INSTEAD if getattr(self, name) is not None), "fraction")
+        value = getattr(self, name)
+        return f"prune.{name} = {list(value) if isinstance(value, tuple) else value}"
 
     def pruned_layers(self, layers: int) -> tuple[int, ...]:
         """Layer numbers (from 1) that are pruned in a network of `layers` weight matrices."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -39,6 +40,13 @@ class Sweep(Spec):
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("imp", "oneshot", "random")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, description="how many (3 means 0, 1, 2), or a list")]
     rounds: Annotated[int, Field(ge=0, description="prunings: rounds 0 (dense) to this are trained")]
+    rows_at: Annotated[
+        Literal["all", "last", "truth"] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)],
+        Field(
+            description="rounds that are measured and have rows: all; or, of linear models in closed form, the last one, the first "
+            "that keeps no more weights than the truth has (truth), or a list of rounds"
+        ),
+    ] = "all"
     measures: tuple[Measure, ...] = (Accuracy(), Loss())
     search: Search = Search()
     figures: Annotated[
@@ -78,6 +86,13 @@ class Sweep(Spec):
         if len(set(values)) != len(values):
             raise ValueError("names something twice; each counts once")
         return values
+
+    @field_validator("rows_at")
+    @classmethod
+    def _rising(cls, rows_at: object) -> object:
+        if isinstance(rows_at, tuple) and any(not a < b for a, b in pairwise(rows_at)):
+            raise ValueError("must rise, such as [0, 15]")
+        return rows_at
 
     @model_validator(mode="after")
     def _measures_once(self) -> Sweep:

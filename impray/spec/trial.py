@@ -17,10 +17,10 @@ from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
 from impray.spec.data import DataSpec
 from impray.spec.families import Data, Method, Net, Training, rule_of
 from impray.spec.family import embeds
-from impray.spec.nets import Kernel, Mlp
+from impray.spec.nets import Kernel, LinearNet, Mlp
 from impray.spec.prune import Prune
 from impray.spec.rules import RuleSpec
-from impray.spec.training import Sgd
+from impray.spec.training import ClosedForm, Sgd
 
 # What a training can need of data (`TrainingSpec.needs`), in words.
 _NEEDED = {
@@ -76,7 +76,8 @@ class Trial(Spec):
         labelled = self.data.targets == "classes"
         if labelled and self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
-        return [*wrong, *self._not_offered(), *net.impossible(self), *train.impossible(self)]
+        of_data = [(f"data.{path}", right) for path, right in self.data.impossible()]
+        return [*wrong, *of_data, *self._not_offered(), *net.impossible(self), *train.impossible(self)]
 
     def _not_offered(self) -> Iterator[tuple[str, str]]:
         """What the training needs of the data, and these data do not have."""
@@ -94,6 +95,13 @@ class Trial(Spec):
     def described(self) -> bool:
         """Whether some part is known from a results folder's description alone: then sizes and counts are not."""
         return any(part.origin is not None and part.origin.described for part in (self.data, self.net, self.train))
+
+    @property
+    def solvable(self) -> bool:
+        """Whether whole paths of rounds are known in closed form: one real target, its truth, and a linear model."""
+        data = self.data
+        real = data.targets == "real" and data.classes == 1 and {"whole", "truth"} <= data.offers
+        return real and isinstance(self.train, ClosedForm) and isinstance(self.net, LinearNet)
 
     @property
     def outputs(self) -> int:
@@ -139,13 +147,19 @@ class Trial(Spec):
         Returns: None where there is no such round, however many are run.
         """
         most = sum(share(density, size) for size in self.scope_sizes)
-        rounds = MOST_ROUNDS if self.prune.densities is None else len(self.prune.densities)
+        rounds = MOST_ROUNDS if self.prune.listed is None else self.prune.listed
         schedules, kept = [self.prune.schedule(size) for size in self.scope_sizes], self.scope_sizes
         for round in range(rounds + 1):
             kept = tuple(next(schedule, last) for schedule, last in zip(schedules, kept, strict=True))
             if sum(kept) <= most:
                 return round
         return None
+
+    @cached_property
+    def truth_round(self) -> int | None:
+        """The first round that keeps no more weights than the truth has components; None where there is none, or no truth."""
+        support = self.data.support
+        return None if support is None else self.round_at(support / sum(self.scope_sizes))
 
     @cached_property
     def id(self) -> str:
@@ -187,6 +201,11 @@ class Lineage(Spec):
         trial = self.trial
         of_plugins = versions(trial.data, trial.net, trial.train, self.rule, *self._leader_rules())
         return _digest({**trial.canonical, **trial.counted, **of_plugins, "method": self.method, "seed": self.seed})
+
+    @property
+    def solved(self) -> bool:
+        """Whether a solver makes all of its rounds at once, rather than one after the other (`impray.training.linear`)."""
+        return self.trial.solvable and families.rules.member(self.method).solves is not None
 
     @property
     def rule(self) -> RuleSpec:

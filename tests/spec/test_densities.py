@@ -86,7 +86,7 @@ PRUNES = [
         "{densities: [0.5, 1.2], fraction: 0.2}",
         ["trial.prune.densities[1] = 1.2", "trial.prune.fraction = 0.2    stands beside prune.densities"],
     ),
-    ("{fraction: }", ["trial.prune.fraction = null    must be in (0, 1), or prune.densities be given"]),
+    ("{fraction: }", ["trial.prune.fraction = null    must be in (0, 1), or prune.densities"]),
     ("{densities: [0.5, 0.1]}", ["rounds = 3    must be at most 2: prune.densities = [0.5, 0.1] names no more"]),
 ]
 

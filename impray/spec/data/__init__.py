@@ -9,6 +9,7 @@ from impray.spec.data.arrays import Arrays
 from impray.spec.data.base import DataSpec
 from impray.spec.data.files import FileData
 from impray.spec.data.idx import Idx
+from impray.spec.data.linear import Linear
 from impray.spec.data.photographs import Photographs
 from impray.spec.data.published import Cifar10, Cifar100, Imagenet32, PublishedColour
 from impray.spec.data.stimuli import Correlated, Elliptical, Ising, Kur, Nlgp, Stimulus
@@ -25,6 +26,7 @@ __all__ = [
     "Imagenet32",
     "Ising",
     "Kur",
+    "Linear",
     "Nlgp",
     "Photographs",
     "PublishedColour",

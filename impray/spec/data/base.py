@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -51,6 +52,15 @@ class DataSpec(Spec):
     def classes(self) -> int:
         """How many classes there are; of real targets, how many numbers a target is."""
         raise NotImplementedError
+
+    def impossible(self) -> Iterator[tuple[str, str]]:
+        """(path below `data`, what would be right) of fields that are fine one by one but cannot be together."""
+        yield from ()
+
+    @property
+    def support(self) -> int | None:
+        """How many weights of the truth are not 0; None where there is no truth."""
+        return None
 
     @property
     def inputs(self) -> int:

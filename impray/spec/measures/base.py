@@ -1,7 +1,8 @@
 """What every measure says of itself, and what a column is.
 
 `reads` names parts of a finished round: `mask`; `start`, the weights theta(rewind) * mask that the round started from; `end`, the
-trained weights; `held_out` data. A measure that reads `end` makes the oneshot and random networks train too, else they need not.
+trained weights; `held_out` data; the `whole` training set, and the `truth` that made its targets; the `order` in which weights went.
+A measure that reads `end` makes the oneshot and random networks train too, else they need not.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class MeasureSpec(Spec):
     image_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `images`
     histogram_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `histograms`
     step_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `steps`
+    removal_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `removals`
     # Raised when a released measure's columns change: rows written before lack them and are measured again.
     revision: ClassVar[int] = 0
     # The revision in which the first number, which goals and early stopping read, came to be what it is.
@@ -136,12 +138,12 @@ RESERVED = frozenset(
         "fate",
         "weights",
     }
-    | {"abs_weight_start_mean", "abs_weight_start_sem", "abs_weight_end_mean", "name", "number", "step"}
+    | {"abs_weight_start_mean", "abs_weight_start_sem", "abs_weight_end_mean", "name", "number", "step", "removal"}
 )
 # Types that a column may have.
 TYPES = ("float", "int", "str", "bool", "bytes", "list[float]", "list[int]", "list[str]")
 # What a measure may read of a finished round.
-READS = frozenset({"mask", "start", "end", "held_out", "course"})
+READS = frozenset({"mask", "start", "end", "held_out", "course", "whole", "truth", "order"})
 
 IMAGE_COLUMNS = (
     Column("values", "bytes", "", "the image as little-endian 32-bit floats, first row first"),

@@ -7,8 +7,16 @@ from impray.spec.rules.cavity import HighestCavity, LowestCavity
 from impray.spec.rules.follow import Reinit, Shuffled
 from impray.spec.rules.magnitude import Imp, Oneshot
 from impray.spec.rules.random import Random
+from impray.spec.rules.sparse import Alignment, Backward, HardThreshold, Iht, Lasso, Omp, SolverRule
 
 __all__ = [
+    "Alignment",
+    "Backward",
+    "HardThreshold",
+    "Iht",
+    "Lasso",
+    "Omp",
+    "SolverRule",
     "HighestCavity",
     "Imp",
     "LowestCavity",

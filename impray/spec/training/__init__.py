@@ -5,6 +5,7 @@ from __future__ import annotations
 from impray.spec.training.adam import Adam, Adaptive
 from impray.spec.training.adamw import AdamW
 from impray.spec.training.base import StepsSpec, TrainingSpec
+from impray.spec.training.closed_form import ClosedForm, GradientDescent, GradientFlow
 from impray.spec.training.schedules import Constant, Cosine, Milestones, Schedule, ScheduleSpec, Step
 from impray.spec.training.sgd import Sgd
 
@@ -12,8 +13,11 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adaptive",
+    "ClosedForm",
     "Constant",
     "Cosine",
+    "GradientDescent",
+    "GradientFlow",
     "Milestones",
     "Schedule",
     "ScheduleSpec",

@@ -1,0 +1,147 @@
+"""Measures of linear models with a sparse truth: is the support found, in which order do weights go, what does theory allow?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from impray.spec.errors import Problem
+from impray.spec.measures.base import Column, MeasureSpec
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
+
+
+class OfTruth(MeasureSpec):
+    """Of data whose targets were made by weights that are known."""
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all("truth" in trial.data.offers for trial in trials):
+            name = type(self).model_fields["name"].default
+            yield Problem("", repr(name), f"needs the weights that made the targets: {name} takes data.kind: linear")
+
+
+class OfPaths(OfTruth):
+    """Of linear models that are solved: which weight goes when is known."""
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all(trial.solvable for trial in trials):
+            name = type(self).model_fields["name"].default
+            right = f"{name} takes train.optimizer: gradient_flow or gradient_descent, and net.kind: linear"
+            yield Problem("", repr(name), right)
+
+
+class Support(OfTruth):
+    """The kept weights against the truth's support: the features whose true weight is not 0."""
+
+    reads = frozenset({"mask", "end", "truth"})
+    lineage_columns = (
+        Column("exact_recovery", "float", "share", "1 where the kept weights are exactly the truth's support, else 0"),
+        Column("support_precision", "float", "share", "share of the kept weights that are in the truth's support"),
+        Column("support_recall", "float", "share", "share of the truth's support that is kept"),
+        Column(
+            "false_exclusions",
+            "int",
+            "weights",
+            "features of true size amplitude or more that are not kept (Theorem 5 (ii) of Elesedy et al. 2020)",
+        ),
+        Column("kept", "int", "weights", "kept weights that are not 0: the actual support size"),
+    )
+    name: Literal["support"] = "support"
+
+
+class Estimation(OfTruth):
+    """How far the trained weights are from the truth."""
+
+    reads = frozenset({"end", "truth", "whole"})
+    lineage_columns = (
+        Column("estimation_error", "float", "1", "|w - s| / |s|, Euclidean, of the trained weights w and the truth s"),
+        Column("prediction_error", "float", "1", "mean over the training samples of (phi (w - s))^2"),
+    )
+    name: Literal["estimation"] = "estimation"
+
+
+class Order(OfPaths):
+    """The order in which weights have gone so far, against that of the alignment heuristic and of the dense round's weights.
+
+    Of methods whose masks do not nest (iht, omp, lasso) there is no order: null. Rank correlations are Kendall's tau-b over all
+    features; those that are left are tied in the last place.
+    """
+
+    reads = frozenset({"order", "whole"})
+    lineage_columns = (
+        Column(
+            "alignment_agreement",
+            "float",
+            "share",
+            "share of removals that took the smallest |phi_j^T y| of what was left: what the alignment heuristic takes",
+        ),
+        Column("order_tau", "float", "1", "Kendall's tau of the order of removal with |phi_j^T y|"),
+        Column(
+            "order_tau_oneshot", "float", "1", "Kendall's tau of the order of removal with |w_j| of the dense round"
+        ),
+    )
+    name: Literal["order"] = "order"
+
+
+class Design(OfTruth):
+    """The training sample's covariance Sigma = phi^T phi / n."""
+
+    reads = frozenset({"whole"})
+    lineage_columns = (
+        Column("rank", "int", "features", "eigenvalues of Sigma above 1e-12 times the largest"),
+        Column("lambda_min", "float", "1", "smallest eigenvalue of Sigma; 0 where it has not full rank"),
+        Column("condition", "float", "1", "largest over smallest eigenvalue; infinite where Sigma has not full rank"),
+        Column("coherence", "float", "1", "largest |correlation| of two features, not centred"),
+    )
+    name: Literal["design"] = "design"
+
+
+class Theorem5(OfTruth):
+    """The bound of Elesedy et al. (2020), Theorem 5, on the probability that imp excludes a feature of true size amplitude or more.
+
+    It holds where every component of the truth is at least that large. Smaller ones bias the rest as they go, and the theorem is false
+    there: `as_stated` gives the number all the same, as the paper would have it, to hold a simulation against.
+    """
+
+    reads = frozenset({"whole"})
+    lineage_columns = (
+        Column(
+            "bound_theorem5",
+            "float",
+            "probability",
+            "min(1, 2 p exp(-n gamma^2 lambda_min / (8 sigma^2))), at the sample's lambda_min",
+        ),
+        Column(
+            "bound_safe",
+            "float",
+            "probability",
+            "the same with 2^(p - k) p in place of p: a union over all sets of features that may have gone before",
+        ),
+    )
+    name: Literal["theorem5"] = "theorem5"
+    as_stated: Annotated[
+        bool,
+        Field(
+            description="give the paper's number also where some components are smaller than amplitude, and it is false"
+        ),
+    ] = False
+
+
+class Removals(OfPaths):
+    """Which weight goes when, and what it was: the table `removals`."""
+
+    reads = frozenset({"order", "truth", "whole"})
+    removal_columns: ClassVar[tuple[Column, ...]] = (
+        Column("feature", "int", "", "the feature that goes, from 0"),
+        Column("weight", "float", "1", "its weight at the end of the round before"),
+        Column("abs_weight", "float", "1", "its size"),
+        Column("alignment", "float", "1", "|phi_j^T y| / n of the feature"),
+        Column("in_truth", "bool", "", "whether its true weight is not 0"),
+        Column("agrees", "bool", "", "whether the alignment heuristic takes the same feature of those left"),
+    )
+    name: Literal["removals"] = "removals"

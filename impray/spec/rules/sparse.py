@@ -1,0 +1,65 @@
+"""Methods of sparse regression, for linear models trained in closed form. All keep the same numbers of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from impray.spec.errors import Problem
+from impray.spec.rules.base import RuleSpec
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
+
+
+class SolverRule(RuleSpec):
+    """A method whose masks come from the whole problem: it has a solver and no rule that goes from round to round."""
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        if not all(trial.solvable for trial in trials):
+            name = type(self).model_fields["name"].default
+            right = f"must be gradient_flow or gradient_descent, on data of kind linear, for the method {name}"
+            shown = getattr(trials[0].train, "optimizer", None) if trials else None
+            yield Problem("train.optimizer", repr(shown), right)
+
+
+class Backward(SolverRule):
+    """Backward elimination: the weight whose removal raises the training loss least goes (where it does not rise, the norm)."""
+
+    source = "stepwise regression: w_i^2 / (Sigma^-1)_ii"
+    name: Literal["backward"] = "backward"
+
+
+class Alignment(SolverRule):
+    """The alignment heuristic: the feature with the smallest |phi_i^T y| goes; the kept ones are trained anew."""
+
+    source = "Elesedy et al. (2020), section 2"
+    name: Literal["alignment"] = "alignment"
+
+
+class HardThreshold(SolverRule):
+    """The largest weights of round 0 are kept as they are, not trained anew; the masks are those of oneshot."""
+
+    source = "Donoho and Johnstone (1994)"
+    name: Literal["hard_threshold"] = "hard_threshold"
+
+
+class Iht(SolverRule):
+    """Normalised iterative hard thresholding: gradient steps, each followed by keeping the largest weights; every count from scratch."""
+
+    source = "Blumensath and Davies (2010)"
+    name: Literal["iht"] = "iht"
+
+
+class Omp(SolverRule):
+    """Orthogonal matching pursuit: the feature most correlated with the residual joins, the weights are fitted anew."""
+
+    source = "Pati et al. (1993); scikit-learn"
+    name: Literal["omp"] = "omp"
+
+
+class Lasso(SolverRule):
+    """The largest weights of the lasso path where it first has so many (basis pursuit where there is no noise), fitted anew."""
+
+    source = "Tibshirani (1996); scikit-learn"
+    name: Literal["lasso"] = "lasso"
