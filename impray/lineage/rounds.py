@@ -64,13 +64,13 @@ class Rounds:
         self._records = Records(memory, self._training, self._trunks, self._has_converged)
         self._over = {lineage.id: memory.diverged(lineage) for lineage in pack.lineages}  # -> round in which it ended
 
-    def __iter__(self) -> Iterator[FinishedRound | None]:
-        """Run every round of the pack that is not done; once per round, None where nothing was left to do."""
+    def __iter__(self) -> Iterator[tuple[int, FinishedRound | None]]:
+        """Run every round of the pack that is not done; each with its number, None where nothing was left to do."""
         for round in range(self._pack.rounds + 1):
             start = time.perf_counter()
             todo = [lineage for lineage in self._pack.lineages if self._wants(lineage, round)]
             todo, records = self._able(todo, round)
-            yield self._finished(todo, records, round, time.perf_counter() - start) if todo else None
+            yield round, self._finished(todo, records, round, time.perf_counter() - start) if todo else None
 
     def measured(self, finished: FinishedRound) -> list[Readings]:
         """Every measure of the pack, of a round's healthy lineages; numbers of single weights are kept for `fates`."""

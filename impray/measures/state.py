@@ -136,6 +136,7 @@ class Readings:
     histograms: list[list[dict]] = field(default_factory=list)
     weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     steps: list[list[dict]] = field(default_factory=list)
+    removals: list[list[dict]] = field(default_factory=list)
 
 
 def image(values: Tensor, name: str, number: int, value: float | None = None) -> dict:

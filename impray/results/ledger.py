@@ -4,13 +4,15 @@
                                     as that row says; it trained, if the next mask or a measure needs that; or the lineage diverged
                                     before it
     fates of a lineage are done:    they know every round that has a row, written with all that is asked
-    a lineage is complete:          all its rounds and its fates are done
+    its removals are done:          there is one for each weight that its last row lacks (of solved lineages; they have no fates)
+    a lineage is complete:          all its rounds that are to have rows, and its fates or removals, are done
 
 A lost file of `units` is noticed so, and what was in it is measured again from the checkpoints.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -83,13 +85,14 @@ class Fates:
 
 @dataclass
 class Ledger:
-    """What is there, lineage -> round -> `Round` and lineage -> `Fates`, and what of it counts as done.
+    """What is there, lineage -> round -> `Round`, lineage -> `Fates`, lineage -> number of removals, and what of it counts as done.
 
     Args: anywhere: lineages with rows in any table.
     """
 
     rounds: dict[str, dict[int, Round]] = field(default_factory=dict)
     fates: dict[str, Fates] = field(default_factory=dict)
+    removals: dict[str, int] = field(default_factory=dict)
     anywhere: frozenset[str] = frozenset()
 
     # -- what is there ------------------------------------------------------------------------------------------------
@@ -132,10 +135,17 @@ class Ledger:
         known = fates.until >= max(0, self.last_round(lineage))
         return known and all(measured.covers(pack.asked_of_fates) for measured in fates.measured.values())
 
+    def removals_done(self, lineage: Lineage, pack: Pack) -> bool:
+        """Whether the rows in `removals` are all that the lineage's last row tells of."""
+        if not pack.tells_removals or not lineage.rule.nests or self.diverged(lineage) is not None:
+            return True
+        return self.removals.get(lineage.id, 0) >= removals_of(lineage, self.last_round(lineage))
+
     def complete(self, lineage: Lineage, pack: Pack) -> bool:
         """Whether nothing of this lineage is left to do."""
-        rounds = range(pack.rounds + 1)
-        return all(self.round_done(lineage, round, pack) for round in rounds) and self.fates_done(lineage, pack)
+        if not all(self.round_done(lineage, round, pack) for round in pack.rows_of(lineage)):
+            return False
+        return self.removals_done(lineage, pack) if lineage.solved else self.fates_done(lineage, pack)
 
     # -- what was written ---------------------------------------------------------------------------------------------
 
@@ -145,10 +155,20 @@ class Ledger:
             of_row = Round(row["status"], Measured.parse(row["measured"]), row["trained"])
             self.rounds.setdefault(row["lineage"], {})[row["round"]] = of_row
 
+    def enter_removals(self, rows: Sequence[Mapping]) -> None:
+        """Take note of rows of `removals`: all of their lineages'."""
+        self.removals |= Counter(row["lineage"] for row in rows)
+
     def enter_fates(self, lineage: Lineage, rows: Sequence[Mapping]) -> None:
         """Take note of all rows of a lineage in `fates`."""
         written_with = {row["round"]: Measured.parse(row["measured"]) for row in rows}
         self.fates[lineage.id] = Fates(max(written_with, default=-1), written_with)
+
+
+def removals_of(lineage: Lineage, round: int) -> int:
+    """How many weights have gone before a round; 0 where there is no round."""
+    trial = lineage.trial
+    return sum(size - trial.prune.kept(size, max(round, 0)) for size in trial.scope_sizes)
 
 
 # -- reading it from the tables ---------------------------------------------------------------------------------------
@@ -166,7 +186,10 @@ def read(folder: Place, lineages: Sequence[str] | None = None) -> Ledger:
         for table in OF_ROUNDS
     ]
     rounds, fates = _rounds(_rows("rounds", folder, lineages), counts), _fates(_rows("fates", folder, lineages))
-    return Ledger(rounds, fates, frozenset().union(rounds, fates, *(count["lineage"] for count in counts)))
+    gone = _rows("removals", folder, lineages).group_by("lineage").len().collect()
+    removals = dict(gone.iter_rows())
+    anywhere = frozenset().union(rounds, fates, removals, *(count["lineage"] for count in counts))
+    return Ledger(rounds, fates, removals, anywhere)
 
 
 def _rows(table: str, folder: Place, lineages: Sequence[str] | None) -> pl.LazyFrame:

@@ -22,8 +22,8 @@ Rows = dict[str, list[dict]]
 
 
 def rows(pack: Pack, finished: FinishedRound, readings: Sequence[Readings]) -> Rows:
-    """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`."""
-    tables: Rows = {"rounds": [], "units": [], "masks": [], "images": [], "histograms": [], "steps": []}
+    """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`; in a lineage's last, `removals`."""
+    tables: Rows = {table: [] for table in ("rounds", "units", "masks", "images", "histograms", "steps", "removals")}
     place = {lineage.id: net for net, lineage in enumerate(finished.well)}
     of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
     for lineage, status, trained, density in of_lineages:
@@ -36,6 +36,8 @@ def rows(pack: Pack, finished: FinishedRound, readings: Sequence[Readings]) -> R
             tables["images"] += [{**shared, **image} for r in readings if r.images for image in r.images[net]]
             tables["histograms"] += [{**shared, **row} for r in readings if r.histograms for row in r.histograms[net]]
             tables["steps"] += [{**shared, **row} for r in readings if r.steps for row in r.steps[net]]
+            if finished.round == pack.rows_of(lineage)[-1]:
+                tables["removals"] += [{**shared, **row} for r in readings if r.removals for row in r.removals[net]]
         tables["rounds"].append(
             shared
             | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": status}

@@ -37,6 +37,7 @@ TABLES: dict[str, str] = {
     "images": "one row per stored image: components, correlation maps, samples (measures `components`, `correlation`, `inputs`)",
     "histograms": "one row per stored two-dimensional histogram (measure `cavity`)",
     "steps": "one row per lineage, round, recorded step and unit of layer 1 (measure `course`)",
+    "removals": "one row per lineage and removed weight, of linear models in closed form (measure `removals`)",
     "trials": "one row per trial: a point of all axes",
     "failures": "one row per failure of a pack",
     "findings": "one row per figure and claim: what this sweep says of it",
@@ -50,6 +51,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "images": ("lineage", "round", "name", "number"),
     "histograms": ("lineage", "round", "layer", "name"),
     "steps": ("lineage", "round", "step", "unit"),
+    "removals": ("lineage", "removal"),
     "trials": ("trial",),
     "failures": ("pack", "written_at"),
     "findings": ("figure", "number"),
@@ -69,13 +71,14 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "images": ("lineage", "round", "name"),
     "histograms": ("lineage", "round", "layer", "name"),
     "steps": ("lineage", "round"),
+    "removals": ("lineage",),
     "findings": ("figure",),
 }
 
 _LINEAGE = (
     Column("lineage", "str", "", "id of the lineage: a hash of all that decides its numbers"),
     Column("round", "int", "prunings", "0 is the dense round"),
-    Column("method", "str", "", "how its masks come about: imp, oneshot, random, cavity or cavity_lowest"),
+    Column("method", "str", "", "how its masks come about: imp, oneshot, random ..."),
     Column("seed", "int", "", "the lineage's seed"),
 )
 _LAYER = (Column("layer", "int", "", "1 is the first weight matrix"),)
@@ -184,6 +187,14 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column("unit", "int", "", "row of the first weight matrix, from 0"),
         ),
         ("step_columns", *PROVENANCE[1:]),
+    ),
+    "removals": (
+        (
+            *(column for column in _LINEAGE if column.name != "round"),
+            Column("removal", "int", "", "which removal of the lineage, from 1"),
+            Column("round", "int", "prunings", "the round whose mask first lacks the weight"),
+        ),
+        ("removal_columns", *PROVENANCE[1:]),
     ),
     "trials": (
         (

@@ -33,7 +33,7 @@ class FolderSink:
 
     def _earlier(self) -> Ledger:
         """Rows of this pack's lineages; only a pack that has left files itself, or is known to, need look for them."""
-        own = any(self.paths.row_files(table, [f"{self.pack.id}-"]) for table in ("rounds", "fates"))
+        own = any(self.paths.row_files(table, [f"{self.pack.id}-"]) for table in ("rounds", "fates", "removals"))
         if not own and not self.pack.known:
             return Ledger()
         return ledger.read(self.paths.store, [lineage.id for lineage in self.pack.lineages])
@@ -52,20 +52,25 @@ class FolderSink:
     def fates_done(self, lineage: Lineage) -> bool:
         return self.ledger.fates_done(lineage, self.pack)
 
+    def removals_done(self, lineage: Lineage) -> bool:
+        return self.ledger.removals_done(lineage, self.pack)
+
     # -- rows ---------------------------------------------------------------------------------------------------------
 
     def write(self, round: int, rows: Rows) -> None:
         """Write a round's rows, `rounds` last: a round whose row is there has all its others too."""
         # Also where only others of the pack have rows: this file must not take theirs away.
         again = self.pack.known or any(round in rounds for rounds in self.ledger.rounds.values())
+        removals = rows.pop("removals", [])
         if again:
             rows = {table: self._merged(table, of_table, round) for table, of_table in rows.items()}
         counts = self._counts(rows, round if again else None)
         rows["rounds"] = [{**row, "rows_elsewhere": counts[row["lineage"]]} for row in rows["rounds"]]
-        for table in (*OF_ROUNDS, "rounds"):
-            # Named by what was measured of whom: a later run that measures more must not replace a file with other rows in it.
-            suffix = _digest(self.pack, rows["rounds"]) if again else "0"
-            tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", rows[table], self.pack.axes)
+        # Named by what was measured of whom: a later run that measures more must not replace a file with other rows in it.
+        suffix = _digest(self.pack, rows["rounds"]) if again else "0"
+        for table, of_table in (("removals", removals), *((table, rows[table]) for table in (*OF_ROUNDS, "rounds"))):
+            tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", of_table, self.pack.axes)
+        self.ledger.enter_removals(removals)
         self.ledger.enter_rounds(rows["rounds"])
 
     def _counts(self, rows: Rows, round: int | None) -> dict[str, str]:

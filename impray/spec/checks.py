@@ -199,7 +199,7 @@ def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]
     elif sweep.rows_at == "truth":
         late = [trial for trial in possible if trial.truth_round is None or trial.truth_round > sweep.rounds]
         if late:
-            sparsest = min(late, key=lambda trial: trial.data.support)
+            sparsest = min(late, key=lambda trial: trial.data.support or 0)
             right = f"{sparsest.data.support} weights, as many as the truth has, are left after more rounds than that"
             yield Problem("rounds", show(sweep.rounds), right)
 

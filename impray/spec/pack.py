@@ -6,7 +6,7 @@ import hashlib
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from impray.spec.base import Spec, canonical
 from impray.spec.families import Measure
@@ -30,6 +30,25 @@ class Pack(Spec):
         default=(), description="rewind steps that other packs of the sweep ask of the same trunks"
     )
     known: bool = Field(default=False, description="an earlier run left rows of some of these lineages")
+
+    @model_serializer(mode="wrap")
+    def _trials_once(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Lineages as (place of their trial, method, seed): thousands of them share a trial."""
+        trials = {lineage.trial.id: lineage.trial for lineage in self.lineages}
+        places = {id: place for place, id in enumerate(trials)}
+        short = [[places[lineage.trial.id], lineage.method, lineage.seed] for lineage in self.lineages]
+        return {**handler(self.model_copy(update={"lineages": ()})), "trials": list(trials.values()), "lineages": short}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lineages_of_trials(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or "trials" not in values:
+            return values
+        trials = [Trial.model_validate(trial) for trial in values["trials"]]
+        lineages = [
+            Lineage(trial=trials[place], method=method, seed=seed) for place, method, seed in values["lineages"]
+        ]
+        return {**{name: value for name, value in values.items() if name != "trials"}, "lineages": lineages}
 
     @cached_property
     def id(self) -> str:

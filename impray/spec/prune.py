@@ -144,6 +144,11 @@ class Prune(Spec):
         assert self.listed is None or round <= self.listed, "checked before a sweep runs"
         return list(islice(self.schedule(prunable), round + 1))[-1]
 
+    def counts(self, prunable: int, rounds: int) -> list[int]:
+        """Kept parameters of a scope of `prunable` in rounds 0 to `rounds`."""
+        kept = list(islice(self.schedule(prunable), rounds + 1))
+        return kept + kept[-1:] * (rounds + 1 - len(kept))
+
     @property
     def listed(self) -> int | None:
         """How many rounds are named one by one (`densities`, `keep`); None where there may be any number."""

@@ -59,7 +59,7 @@ def test_stimuli_are_drawn_afresh_and_all_classes_count(tmp_path, monkeypatch):
     monkeypatch.setattr(PackTraining, "sample", lambda *_: (inputs, labels))
     scores, weight, *_ = scores_and_sample(pack, tmp_path, 100)
     assert torch.equal(scores, cavity_scores(weight, inputs, labels))
-    first = next(iter(rounds_of(pack, tmp_path)))
+    _, first = next(iter(rounds_of(pack, tmp_path)))
     assert first is not None and first.state is not None and first.state.fresh(0)
 
 

@@ -155,7 +155,7 @@ GOALS = [
 ]
 NEVER = [
     ("prune.fraction=0.2", 0.0003, "more rounds remove nothing"),  # two of 4,608 stay
-    ("prune.densities=[0.5, 0.3, 0.2]", 0.1, "more rounds with lower densities would do"),
+    ("prune.densities=[0.5, 0.3, 0.2]", 0.1, "more rounds that keep fewer would do"),
 ]
 
 

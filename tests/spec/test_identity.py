@@ -55,6 +55,12 @@ HASHES = {
     "flow": "ac82aa6f",
     "course": "5c0cd6c0",
     "masks": "77c16051",
+    "support": "5f28ec9e",
+    "estimation": "4ec17902",
+    "order": "436823c0",
+    "design": "c50de432",
+    "theorem5": "b3443021",
+    "removals": "8efdc3bc",
 }
 
 

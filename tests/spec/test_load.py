@@ -2,10 +2,12 @@
 
 import pytest
 
+from impray.spec import families
 from impray.spec.errors import SweepError
 from impray.spec.load import load
 
-KINDS = "nlgp, kur, ising, elliptical, photographs, imagenet32, cifar10, cifar100, idx, arrays"
+METHODS = ", ".join(families.rules.tags)
+KINDS = "nlgp, kur, ising, elliptical, photographs, imagenet32, cifar10, cifar100, idx, arrays, linear"
 
 
 GOOD = """\
@@ -139,7 +141,7 @@ FIELDS = [
     (
         "rounds: 3",
         "rounds: 3\nmethods: [impp]",
-        "line 7: methods[0] = 'impp'    not one of imp, oneshot, random, cavity, cavity_lowest, reinit, shuffled; did you mean 'imp'?",
+        f"line 7: methods[0] = 'impp'    not one of {METHODS}; did you mean 'imp'?",
     ),
     ("rf_width", "rf_widht", "line 7: measures[1] = 'rf_widht'    not one of accuracy, loss,"),
     (

@@ -18,12 +18,13 @@ class RuleSpec(Spec):
 
     ranks: whether the next mask follows from the weights that the round before trained: then networks train in every round.
     follows: the method whose masks, for the same trial and seed, this one's are made from. starts_anew: whether rounds start from
-    new initial weights rather than from theta(rewind). source: the paper.
+    new initial weights rather than from theta(rewind). nests: whether no weight comes back that has gone. source: the paper.
     """
 
     ranks: ClassVar[bool] = False
     follows: ClassVar[str | None] = None
     starts_anew: ClassVar[bool] = False
+    nests: ClassVar[bool] = True
     source: ClassVar[str] = ""
 
     def ranks_trained(self, trial: Trial) -> bool:

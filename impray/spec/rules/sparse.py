@@ -47,6 +47,7 @@ class HardThreshold(SolverRule):
 class Iht(SolverRule):
     """Normalised iterative hard thresholding: gradient steps, each followed by keeping the largest weights; every count from scratch."""
 
+    nests = False
     source = "Blumensath and Davies (2010)"
     name: Literal["iht"] = "iht"
 
@@ -54,6 +55,7 @@ class Iht(SolverRule):
 class Omp(SolverRule):
     """Orthogonal matching pursuit: the feature most correlated with the residual joins, the weights are fitted anew."""
 
+    nests = False
     source = "Pati et al. (1993); scikit-learn"
     name: Literal["omp"] = "omp"
 
@@ -61,5 +63,6 @@ class Omp(SolverRule):
 class Lasso(SolverRule):
     """The largest weights of the lasso path where it first has so many (basis pursuit where there is no noise), fitted anew."""
 
+    nests = False
     source = "Tibshirani (1996); scikit-learn"
     name: Literal["lasso"] = "lasso"

@@ -27,8 +27,8 @@ class ClosedForm(TrainingSpec):
 
     needs: ClassVar[frozenset[str]] = frozenset({"whole"})
 
-    loss: Literal["mse"] = "mse"
-    dtype: Literal["float64"] = "float64"
+    loss: Literal["mse"] = "mse"  # type: ignore[assignment]
+    dtype: Literal["float64"] = "float64"  # type: ignore[assignment]
 
     def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
         kernels = trial.kernels

@@ -1,0 +1,208 @@
+"""Solved rounds: lineages of linear models in closed form, all rounds of a path in one call.
+
+A method's solver (`impray.training.linear`) makes masks and weights of many problems at once. Nothing is kept but the rows: a path
+costs milliseconds, so what is asked for later is solved again rather than read from a checkpoint per lineage and round.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impray.lineage.memory import Memory
+from impray.lineage.rounds import FinishedRound, OnEnded
+from impray.lineage.training import PackTraining
+from impray.measures import Readings, RoundState, readings_of
+from impray.measures.state import RemovalOrder
+from impray.nets import Params
+from impray.spec.pack import Pack
+from impray.spec.trial import Lineage, Trial
+from impray.training.linear import SOLVERS, Block, Solved
+
+_AT_ONCE = 64  # problems of a block: their matrices stay in the processor's cache
+_ENTRIES = 2**23  # of a block's matrices [problem, feature, feature], at most: 64 MB
+
+
+@dataclass(frozen=True)
+class _Path:
+    """What a solver made of one lineage: its place in the arrays of a block, and how many weights each round keeps."""
+
+    solved: Solved
+    place: int
+    counts: Sequence[int]
+
+    def mask(self, round: int) -> np.ndarray:
+        return self.solved.masks[round][self.place]
+
+    def weights(self, round: int) -> np.ndarray:
+        return self.solved.weights[round][self.place]
+
+    def order(self, round: int) -> RemovalOrder | None:
+        """What has gone before a round; None where masks do not nest."""
+        if self.solved.order is None or self.solved.gone is None:
+            return None
+        gone = self.counts[0] - self.counts[round]
+        # Removal i (from 0) leaves counts[0] - 1 - i weights: the first round that keeps no more is the one it goes in.
+        left = self.counts[0] - 1 - np.arange(gone)
+        rounds = np.searchsorted(-np.asarray(self.counts), -left, side="left")
+        features, weights = self.solved.order[self.place, :gone], self.solved.gone[self.place, :gone]
+        return RemovalOrder(features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64))
+
+
+class SolvedRounds:
+    """The lineages of a pack whose rounds are all known once their problems are solved; as `Rounds` to the rest of the package."""
+
+    def __init__(self, pack: Pack, memory: Memory, device: torch.device, ended: OnEnded) -> None:
+        """device, ended: as of `Rounds`. Problems are solved on the CPU, and a problem that diverges is no error."""
+        self._pack, self._memory = pack, memory
+        self._training = PackTraining(pack, torch.device("cpu"))
+        (self._layer,) = self._training.network.layers
+        self._paths: dict[str, _Path] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, FinishedRound | None]]:
+        """The rounds that are to have rows and have none yet, each with its number; the pack's last in any case."""
+        todo = {lineage.id: rounds for lineage in self._pack.lineages if (rounds := self._left(lineage))}
+        start = time.perf_counter()
+        self._solve([lineage for lineage in self._pack.lineages if lineage.id in todo])
+        rounds = sorted({round for of_lineage in todo.values() for round in of_lineage})
+        share_s = (time.perf_counter() - start) / max(1, len(rounds))
+        for round in rounds:
+            start = time.perf_counter()
+            lineages = [lineage for lineage in self._pack.lineages if round in todo.get(lineage.id, ())]
+            finished = self._finished(lineages, round)
+            for lineage, status in zip(lineages, finished.status, strict=True):
+                if status == "diverged":
+                    todo[lineage.id] = ()
+            finished.wall_s = share_s + time.perf_counter() - start
+            yield round, finished if lineages else None
+        if not rounds or rounds[-1] != self._pack.rounds:
+            yield self._pack.rounds, None
+
+    def measured(self, finished: FinishedRound) -> list[Readings]:
+        """Every measure of the pack, of a round's healthy lineages."""
+        if finished.state is None:
+            return []
+        start = time.perf_counter()
+        last = any(self._pack.rows_of(lineage)[-1] == finished.round for lineage in finished.well)
+        measures = [measure for measure in self._pack.measures if last or not measure.removal_columns]
+        readings = [readings_of(measure, finished.state) for measure in measures]
+        finished.wall_s += time.perf_counter() - start
+        return readings
+
+    def fates(self, lineage: Lineage, last: int) -> None:
+        """None: what becomes of each weight is in the table `removals`."""
+
+    def _left(self, lineage: Lineage) -> tuple[int, ...]:
+        """Rounds of a lineage that are to have rows and lack something; with removals that are lost, its last one."""
+        rounds = self._pack.rows_of(lineage)
+        lacking = tuple(round for round in rounds if not self._memory.done(lineage, round))
+        if lacking or self._memory.removals_done(lineage):
+            return lacking
+        return rounds[-1:]
+
+    # -- solving ------------------------------------------------------------------------------------------------------
+
+    def _solve(self, lineages: Sequence[Lineage]) -> None:
+        """Solve the problems of `lineages`, so many at once, each method in turn."""
+        of_trials: dict[str, list[Lineage]] = {}
+        for lineage in lineages:
+            of_trials.setdefault(lineage.trial.id, []).append(lineage)
+        for of_trial in of_trials.values():
+            seeds = list(dict.fromkeys(lineage.seed for lineage in of_trial))
+            at_once = max(1, min(_AT_ONCE, _ENTRIES // of_trial[0].trial.data.inputs ** 2))
+            for first in range(0, len(seeds), at_once):
+                some = seeds[first : first + at_once]
+                self._solve_block(of_trial[0].trial, some, [lineage for lineage in of_trial if lineage.seed in some])
+
+    def _solve_block(self, trial: Trial, seeds: Sequence[int], lineages: Sequence[Lineage]) -> None:
+        block = self._block(trial, seeds)
+        places = {seed: place for place, seed in enumerate(seeds)}
+        for method in dict.fromkeys(lineage.method for lineage in lineages):
+            solved = SOLVERS.call(method, block)
+            for lineage in lineages:
+                if lineage.method == method:
+                    self._paths[lineage.id] = _Path(solved, places[lineage.seed], block.counts)
+
+    def _block(self, trial: Trial, seeds: Sequence[int]) -> Block:
+        lineages = [Lineage(trial=trial, method="imp", seed=seed) for seed in seeds]
+        rows = self._pack.rows_of(lineages[0])
+        (size,) = trial.scope_sizes
+        data = self._training.opened(lineages)
+        whole = [data.whole(net) for net in range(len(seeds))]
+        return Block(
+            trial=trial,
+            seeds=seeds,
+            designs=[inputs.numpy() for inputs, _ in whole],
+            targets=[targets[:, 0].numpy() for _, targets in whole],
+            start=self._initial(lineages)[self._layer.weight][:, 0].numpy(),
+            counts=list(trial.prune.counts(size, rows[-1])),
+            rows=rows,
+        )
+
+    def _initial(self, lineages: Sequence[Lineage]) -> Params:
+        return self._training.initial(lineages, [lineage.seed for lineage in lineages])
+
+    # -- one round ----------------------------------------------------------------------------------------------------
+
+    def _finished(self, lineages: list[Lineage], round: int) -> FinishedRound:
+        paths = [self._paths[lineage.id] for lineage in lineages]
+        well = [bool(np.isfinite(path.weights(round)).all()) for path in paths]
+        healthy = [index for index, fine in enumerate(well) if fine]
+        return FinishedRound(
+            round=round,
+            lineages=lineages,
+            status=["done" if fine else "diverged" for fine in well],
+            trained=[True] * len(lineages),
+            density=[float(lineage.trial.density(round)) for lineage in lineages],
+            state=self._state([lineages[i] for i in healthy], [paths[i] for i in healthy], round) if healthy else None,
+            wall_s=0.0,
+        )
+
+    def _state(self, lineages: Sequence[Lineage], paths: Sequence[_Path], round: int) -> RoundState:
+        name = self._layer.weight
+        masks = torch.from_numpy(np.stack([path.mask(round) for path in paths]))[:, None]
+        weights = torch.from_numpy(np.stack([path.weights(round) for path in paths]))[:, None]
+        return RoundState(
+            round=round,
+            network=self._training.network,
+            masks={name: masks},
+            start={name: self._rewound(lineages)[name] * masks},
+            end={name: weights},
+            end_stats={},
+            held_out=lambda net: self._training.held_out(lineages[net]),
+            loss=lineages[0].trial.train.loss,
+            trials=[lineage.trial for lineage in lineages],
+            whole=lambda net: self._data_of(lineages[net])[0],
+            truth=lambda net: self._data_of(lineages[net])[1],
+            orders=[path.order(round) for path in paths],
+            problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
+        )
+
+    def _rewound(self, lineages: Sequence[Lineage]) -> Params:
+        """theta(rewind) of each lineage, not masked."""
+        weights = self._initial(lineages)
+        for step in {lineage.trial.prune.rewind_step for lineage in lineages} - {0}:
+            nets = [net for net, lineage in enumerate(lineages) if lineage.trial.prune.rewind_step == step]
+            some, start = [lineages[net] for net in nets], {name: value[nets] for name, value in weights.items()}
+            later = self._training.run(some, start, None, step, 0, observe=False).params
+            for name, value in later.items():
+                weights[name][nets] = value
+        return weights
+
+    def _data_of(self, lineage: Lineage) -> tuple[tuple[Tensor, Tensor], Mapping[str, Tensor]]:
+        place = self._places[lineage.trial.id, lineage.seed]
+        return self._data.whole(place), self._data.truth(place)
+
+    @cached_property
+    def _data(self):  # noqa: ANN202 - as `PackTraining.opened`
+        return self._training.opened(self._pack.lineages)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, int], int]:
+        return {(lineage.trial.id, lineage.seed): place for place, lineage in enumerate(self._pack.lineages)}
