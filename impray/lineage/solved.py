@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from impray.lineage.memory import Memory
 from impray.lineage.rounds import FinishedRound, OnEnded
 from impray.lineage.training import PackTraining
 from impray.measures import Readings, RoundState, readings_of
@@ -55,10 +55,28 @@ class _Path:
         return RemovalOrder(features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64))
 
 
+class Done(Protocol):
+    """What solved rounds need of `Memory`: what has rows already."""
+
+    def done(self, lineage: Lineage, round: int) -> bool: ...
+
+    def removals_done(self, lineage: Lineage) -> bool: ...
+
+
+class NothingDone:
+    """A `Done` of a folder without rows."""
+
+    def done(self, lineage: Lineage, round: int) -> bool:
+        return False
+
+    def removals_done(self, lineage: Lineage) -> bool:
+        return False
+
+
 class SolvedRounds:
     """The lineages of a pack whose rounds are all known once their problems are solved; as `Rounds` to the rest of the package."""
 
-    def __init__(self, pack: Pack, memory: Memory, device: torch.device, ended: OnEnded) -> None:
+    def __init__(self, pack: Pack, memory: Done, device: torch.device, ended: OnEnded) -> None:
         """device, ended: as of `Rounds`. Problems are solved on the CPU, and a problem that diverges is no error."""
         self._pack, self._memory = pack, memory
         self._training = PackTraining(pack, torch.device("cpu"))

@@ -10,12 +10,14 @@ from pathlib import Path
 import torch
 
 from impray.data import PackData, Raw, open_pack
+from impray.lineage.solved import NothingDone, SolvedRounds
 from impray.nets import network_of
 from impray.results import ledger
+from impray.results.ledger import Ledger
 from impray.results.paths import Paths
 from impray.results.store import Place
 from impray.results.tables import axes_of
-from impray.service.plan import axis_types, listed, packs, planned
+from impray.service.plan import axis_types, listed, pack_of, packs, planned
 from impray.service.progress import duration
 from impray.spec.counts import fits
 from impray.spec.data import FileData
@@ -26,6 +28,7 @@ from impray.spec.trial import Trial
 from impray.training import Task, train_round
 
 PROBE_STEPS = 48
+PROBE_PROBLEMS = 16  # solved for the estimate, where whole paths are
 
 
 def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
@@ -37,7 +40,7 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     if sweep.search.algorithm == "optuna":
         count = sweep.search.trials or 0
         of_trial = planned(sweep, 0, {}, sweep.trial)
-        probe = Pack(lineages=of_trial.lineages, rounds=sweep.rounds, measures=sweep.measures, axes=columns)
+        probe = pack_of(sweep, of_trial.lineages, Ledger(), columns)
         left, split, kept = count, count, []
         seconds = count * _pack_seconds(probe)
         more = "; early stopping may end some sooner" if sweep.search.stop_early else ""
@@ -50,12 +53,26 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
     return [
         f"{name}: {sweep.question}",
         f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
-        f"rounds 0 to {sweep.rounds}, {_length(sweep.trial.train)} each; methods {', '.join(sweep.methods)}",
+        f"rounds 0 to {sweep.rounds}, {_length(sweep.trial.train)} each{_rows(sweep)}; methods {', '.join(sweep.methods)}",
         *kept,
-        f"training takes about {duration(seconds / min(slots, max(split, 1)))} here"
-        f" (from {PROBE_STEPS} steps of the first pack; measures and start-up not counted){more}",
+        f"training takes about {duration(seconds / min(slots, max(split, 1)))} here ({_probed(sweep)}){more}",
         *_absent(sweep),
     ]
+
+
+def _probed(sweep: Sweep) -> str:
+    """What the time was taken from."""
+    solved = all(lineage.solved for lineage in sweep.trial.lineages(sweep.methods, sweep.seeds[:1]))
+    part = f"{PROBE_PROBLEMS} problems, solved and measured" if solved else f"{PROBE_STEPS} steps of the first pack"
+    return f"from {part}; {'' if solved else 'measures and '}start-up not counted"
+
+
+def _rows(sweep: Sweep) -> str:
+    """Which rounds have rows, where not all do."""
+    words = {"all": "", "last": "; rows of the last", "truth": "; rows where as many weights are left as the truth has"}
+    if isinstance(sweep.rows_at, str):
+        return words[sweep.rows_at]
+    return f"; rows of {', '.join(map(str, sweep.rows_at))}"
 
 
 def _length(train: TrainingSpec) -> str:
@@ -128,9 +145,26 @@ def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
     )
 
 
+def _solved_seconds(pack: Pack) -> float:
+    """Seconds that solving and measuring a pack takes on one slot: of a few of its seeds, all methods, scaled."""
+    units = list(dict.fromkeys((lineage.trial.id, lineage.seed) for lineage in pack.lineages))
+    step = -(-len(units) // PROBE_PROBLEMS)
+    some = set(units[::step])  # spread over the trials, whose problems may differ in size
+    lineages = tuple(lineage for lineage in pack.lineages if (lineage.trial.id, lineage.seed) in some)
+    part = pack.model_copy(update={"lineages": lineages})
+    start = time.perf_counter()
+    rounds = SolvedRounds(part, NothingDone(), torch.device("cpu"), lambda *_: None)
+    for _, finished in rounds:
+        if finished is not None:
+            rounds.measured(finished)
+    return (time.perf_counter() - start) * len(pack.lineages) / len(lineages)
+
+
 def _pack_seconds(pack: Pack) -> float:
     """Seconds that training this pack from the start takes on one slot."""
     torch.set_num_threads(1)
+    if pack.solved:
+        return _solved_seconds(pack)
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
     network = network_of(trial.net, trial.data.input_shape, trial.outputs)
     dtype = getattr(torch, trial.train.dtype)

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from impray.results.ledger import Ledger
 from impray.spec import axes
-from impray.spec.pack import Pack, stackable
+from impray.spec.pack import Pack, rounds_with_rows, stackable
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
+
+_MOST_ENTRIES = 2**24  # 9 bytes each: 150 MB
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def pack_of(
     return Pack(
         lineages=tuple(lineages),
         rounds=sweep.rounds,
+        rows_at=sweep.rows_at,
         measures=sweep.measures,
         axes=dict(columns),
         snapshots=tuple(sorted(set(snapshots))),
@@ -56,7 +59,7 @@ def pack_of(
 def packs(
     sweep: Sweep, trials: Sequence[PlannedTrial], ledger: Ledger, columns: Mapping[str, str], slots: int
 ) -> list[Pack]:
-    """Packs of what is left to do, so many that they keep `slots` device slots busy.
+    """Packs of what is left to do, so many that they keep `slots` device slots busy, and none too large for memory.
 
     Trials that differ only along `search.pack` share one; packs are split between seeds (then trials) where slots would stay
     empty at the end. A lineage is in one pack only.
@@ -73,8 +76,19 @@ def packs(
     # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
     snapshots = [trial.trial.prune.rewind_step for trial in trials]
     return [
-        pack_of(sweep, part, ledger, columns, snapshots) for group in groups.values() for part in split(group, parts)
+        pack_of(sweep, part, ledger, columns, snapshots)
+        for group in groups.values()
+        for part in split(group, max(parts, _parts_that_fit(sweep, group)))
     ]
+
+
+def _parts_that_fit(sweep: Sweep, lineages: Sequence[Lineage]) -> int:
+    """Of lineages that are solved at once: as many parts as keep all of their masks and weights within `_MOST_ENTRIES`."""
+    if not lineages[0].solved:
+        return 1
+    rows = [len(rounds_with_rows(lineage.trial, sweep.rounds, sweep.rows_at)) for lineage in lineages]
+    entries = sum(count * sum(i.trial.scope_sizes) for count, i in zip(rows, lineages, strict=True))
+    return math.ceil(entries / _MOST_ENTRIES)
 
 
 def parts_for(groups: int, slots: int) -> int:

@@ -43,7 +43,7 @@ class Progress(Listener):
         self.diverged = begun.over.count("diverged")
         self.done = begun.told - self.diverged
         lineages = len(begun.sweep.methods) * len(begun.sweep.seeds)
-        self.rounds_left = (begun.trials - begun.told) * lineages * (begun.sweep.rounds + 1)
+        self.rounds_left = (begun.trials - begun.told) * lineages * _told_rounds(begun.sweep)
         self.start = self.clock()
         if self.console.is_terminal:
             self.live = Live(self.view(), console=self.console, refresh_per_second=2, get_renderable=self.view)
@@ -134,6 +134,13 @@ class Progress(Listener):
         return Group(
             Text(f"{self.name}: {self.summary()}", style="bold"), *([table] if self.running else []), *more, *best
         )
+
+
+def _told_rounds(sweep: Sweep) -> int:
+    """Rounds of a lineage that are told of."""
+    if sweep.rows_at == "all":
+        return sweep.rounds + 1
+    return len(sweep.rows_at) if isinstance(sweep.rows_at, tuple) else 1
 
 
 def duration(seconds: float) -> str:

@@ -194,6 +194,8 @@ def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]
         yield Problem("rows_at", show(sweep.rows_at), right)
     elif sweep.search.stop_early is not None:
         yield Problem("rows_at", show(sweep.rows_at), "must be all: stop_early reads every round")
+    elif any(goal.at != "last" for goal in sweep.search.goals):
+        yield Problem("rows_at", show(sweep.rows_at), "must be all: a goal is read at another round than the last")
     elif isinstance(sweep.rows_at, tuple) and max(sweep.rows_at) > sweep.rounds:
         yield Problem("rows_at", show(sweep.rows_at), f"must be at most rounds = {sweep.rounds}")
     elif sweep.rows_at == "truth":

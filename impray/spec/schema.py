@@ -7,6 +7,7 @@ tell.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 from impray.spec import families
@@ -23,8 +24,13 @@ def schema() -> dict[str, Any]:
     keys["seeds"] = _or({"type": "integer", "minimum": 1}, keys["seeds"])
     hidden = definitions["Mlp"]["properties"]["hidden"]
     definitions["Mlp"]["properties"]["hidden"] = _or({"type": "integer", "minimum": 1}, hidden)
-    both = {"fraction": {"type": "number"}, "densities": {"type": "array"}}
-    definitions["Prune"]["not"] = {"required": list(both), "properties": both}
+    schedules = {"fraction": "number", "densities": "array", "remove": "integer", "keep": "array"}
+    definitions["Prune"]["not"] = {
+        "anyOf": [
+            {"required": [one, other], "properties": {name: {"type": schedules[name]} for name in (one, other)}}
+            for one, other in combinations(schedules, 2)
+        ]
+    }
     keys["measures"]["items"] = _measure(definitions)
     for family in (families.nets, families.training):
         _tags_are_required(family, definitions)
