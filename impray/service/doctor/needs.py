@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from impray.spec.counts import fits
 from impray.spec.data import FileData, Photographs
-from impray.spec.pack import Pack
+from impray.spec.pack import Pack, rounds_with_rows
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
 
@@ -29,7 +29,10 @@ ACTOR_BYTES = 400 << 20  # a worker with torch, polars and all of impray in it
 PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
 HEADER_BYTES = 800  # of a checkpoint
 ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
+REMOVAL_BYTES = 2 * 30  # per row of `removals`
 VIEW_BYTES, TRIAL_BYTES = 1 << 20, 64 << 10  # mlflow.db: empty, and per trial
+PROBLEMS_BYTES = 256 << 20  # of linear models: problems that stay drawn
+BLOCK_BYTES, SOLVING_COPIES = 64 << 20, 6  # and the matrices [feature, feature] of those that are solved at once
 COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
 
 
@@ -80,7 +83,7 @@ def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
         lineages=len(lineages) * times,
         packs=len(left) * times,
         checkpoints=times * _checkpoints(left),
-        tables=VIEW_BYTES + trials * TRIAL_BYTES + times * sum(_rows_bytes(i.trial, sweep.rounds) for i in lineages),
+        tables=VIEW_BYTES + trials * TRIAL_BYTES + times * sum(_rows_bytes(sweep, i) for i in lineages),
         actor=ACTOR_BYTES + _prepared(sweep) + max((tensors(pack) for pack in left), default=0),
         device=max((tensors(pack) for pack in left), default=0),
         data=_converted(sweep),
@@ -98,6 +101,10 @@ def parameters(trial: Trial) -> int:
 def tensors(pack: Pack) -> int:
     """Bytes of a pack's tensors while it trains and is measured, about."""
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
+    if pack.solved:
+        rows = sum(len(pack.rows_of(lineage)) for lineage in pack.lineages)
+        matrices = SOLVING_COPIES * max(BLOCK_BYTES, 8 * trial.data.inputs**2)
+        return rows * 9 * parameters(trial) + matrices + PROBLEMS_BYTES
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
     samples = 2 * (trial.train.batch_size + _held_out(trial))
     return _item(trial) * nets * (COPIES * parameters(trial) + samples * width)
@@ -129,8 +136,13 @@ def _item(trial: Trial) -> int:
     return 8 if trial.train.dtype == "float64" else 4
 
 
-def _rows_bytes(trial: Trial, rounds: int) -> int:
-    return (rounds + 1) * (ROUND_BYTES + UNIT_BYTES * sum(kernel.units for kernel in trial.kernels))
+def _rows_bytes(sweep: Sweep, lineage: Lineage) -> int:
+    trial, rounds = lineage.trial, len(rounds_with_rows(lineage.trial, sweep.rounds, sweep.rows_at))
+    removals = any(measure.removal_columns for measure in sweep.measures) and lineage.rule.nests
+    gone = REMOVAL_BYTES * sum(trial.scope_sizes) if removals else 0
+    if lineage.solved:  # its measures have no columns of units
+        return rounds * ROUND_BYTES + gone
+    return rounds * (ROUND_BYTES + UNIT_BYTES * sum(kernel.units for kernel in trial.kernels))
 
 
 def _checkpoints(left: Sequence[Pack]) -> int:
@@ -141,7 +153,7 @@ def _checkpoints(left: Sequence[Pack]) -> int:
     total = 0
     for pack in left:
         steps.update(pack.snapshots)
-        for lineage in pack.lineages:
+        for lineage in () if pack.solved else pack.lineages:  # solved again rather than kept
             trunks.setdefault(lineage.trunk, lineage.trial)
             key = (lineage.trial.id, lineage.method)
             if key not in of_kind:
