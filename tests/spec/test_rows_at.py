@@ -1,0 +1,90 @@
+"""Rounds that have rows, and counts that are given: what is meant, and what is refused."""
+
+import pytest
+from conftest import tiny_sweep
+from linear_sweeps import linear_sweep
+
+from impray.spec.axes import check
+from impray.spec.pack import rounds_with_rows
+from impray.spec.prune import Prune
+
+
+def told(sweep):
+    return [(problem.path, problem.right) for problem in check(sweep)]
+
+
+def test_the_round_of_the_truth_is_the_first_that_keeps_no_more():
+    trial = linear_sweep().trial
+    assert trial.truth_round == 7 and rounds_with_rows(trial, 8, "truth") == (7,)
+    halves = linear_sweep(
+        **{"trial.prune": {"fraction": 0.5, "layers": "all"}}
+    ).trial  # 10, 5, 3 (2.5 is 2, half to even)
+    assert [halves.prune.kept(10, round) for round in range(3)] == [10, 5, 3]
+    assert halves.truth_round == 2
+    given = linear_sweep(**{"trial.prune": {"keep": [6, 2], "layers": "all"}}).trial
+    assert given.truth_round == 2  # there is no round with three
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"rows_at": "truth", "rounds": 5}, "rounds"),
+        ({"rows_at": [0, 9]}, "rows_at"),
+        ({"search.stop_early": {"measure": "support", "direction": "max"}}, "rows_at"),
+        ({"search.goals": [{"measure": "support", "direction": "max", "at": 3}]}, "rows_at"),
+        ({"trial.train": {"optimizer": "sgd", "loss": "mse"}, "measures": ["loss"], "methods": ["imp"]}, "rows_at"),
+        ({"trial.prune": {"keep": [6, 2], "layers": "all"}, "rows_at": "last"}, "rounds"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, path):
+    assert path in [where for where, _ in told(linear_sweep(**changes))]
+
+
+def test_rows_at_must_rise():
+    with pytest.raises(ValueError, match="must rise"):
+        linear_sweep(rows_at=[4, 4])
+
+
+def test_networks_that_train_round_by_round_have_rows_of_every_round():
+    sweep = tiny_sweep(rows_at="last")
+    assert [path for path, _ in told(sweep)] == ["rows_at"]
+
+
+@pytest.mark.parametrize(
+    ("prune", "counts"),
+    [
+        ({"remove": 1}, [5, 4, 3, 2, 1, 0, 0]),
+        ({"remove": 2}, [5, 3, 1, 0, 0, 0, 0]),
+        ({"remove": 9}, [5, 0, 0, 0, 0, 0, 0]),
+        ({"keep": [4, 2, 0]}, [5, 4, 2, 0]),
+        ({"keep": [7, 2]}, [5, 5, 2]),  # more than there are: all of them
+    ],
+)
+def test_counts(prune, counts):
+    made = Prune.model_validate(prune)
+    assert made.counts(5, len(counts) - 1) == counts
+    assert [made.kept(5, round) for round in range(len(counts))] == counts
+
+
+@pytest.mark.parametrize(
+    "prune",
+    [
+        {"remove": 1, "fraction": 0.2},
+        {"remove": 1, "keep": [3]},
+        {"densities": [0.5], "keep": [3]},
+        {"keep": [3, 3]},
+        {"keep": []},
+        {"remove": 0},
+        {"keep": [-1]},
+    ],
+)
+def test_wrong_counts(prune):
+    with pytest.raises(ValueError):
+        Prune.model_validate(prune)
+
+
+@pytest.mark.parametrize("method", ["backward", "alignment", "hard_threshold", "iht", "omp", "lasso"])
+def test_methods_that_are_solvers_need_a_linear_model(method):
+    assert told(linear_sweep(methods=[method])) == []
+    paths = [path for path, _ in told(tiny_sweep(methods=["imp", method]))]
+    assert "trial.train.optimizer" in paths
