@@ -31,7 +31,7 @@ def moved(params, seed=0):
 
 
 def test_every_kind_of_net_has_its_module():
-    assert NETS == {Mlp: mlp.architecture, Module: module.architecture}
+    assert NETS == {Mlp: mlp.architecture, Module: module.architecture, LinearNet: linear.architecture}
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])
