@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from impray.nets import NETS, layout, mlp, module
-from impray.spec.nets import Init, Mlp, Module
+from impray.nets import NETS, layout, linear, mlp, module
+from impray.spec.nets import Init, LinearNet, Mlp, Module
 
 torch.set_num_threads(1)
 
