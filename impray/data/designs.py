@@ -24,7 +24,7 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
-from impray.data.matrices import covariance_in, matrix_in
+from impray.data.matrices import content_of, covariance_in, matrix_in
 from impray.spec.data import Linear
 from impray.spec.data import designs as spec
 from impray.spec.trial import stream_seed
@@ -50,6 +50,17 @@ def population(data: Linear, seed: int) -> Rows:
     Raises:  DataError: a file is missing, or holds no such matrix.
     """
     return _POPULATIONS[type(data.design)](data, seed)
+
+
+def content(data: Linear) -> str | None:
+    """Names what is in the design's file; None where it has none.
+
+    Raises:  DataError: the file is missing, or holds no such matrix.
+    """
+    if not isinstance(data.design, (spec.Covariance, spec.Matrix)):
+        return None
+    _POPULATIONS[type(data.design)](data, 0)  # reads it
+    return content_of(data.design.path)
 
 
 def feature_order(data: Linear, seed: int) -> Int[np.ndarray, " feature"]:

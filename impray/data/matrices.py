@@ -36,7 +36,7 @@ def matrix_in(path: str, samples: int, features: int) -> Float64[np.ndarray, "sa
     return _read(path, (samples, features), "data.samples x data.features")
 
 
-def content(path: str) -> str:
+def content_of(path: str) -> str:
     """Names what is in a file, wherever it lies and however old it is."""
     with tempfile.TemporaryDirectory() as folder, Place.at(path).here(Path(folder)) as file:
         return hashlib.blake2b(_bytes(file), digest_size=8).hexdigest()

@@ -127,11 +127,12 @@ def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:
                 panel.imshow((0.5 + sample / (2 * limit)).permute(1, 2, 0).numpy())
             panel.set_xticks([])
             panel.set_yticks([])
-        axes[label][0].set_ylabel(f"class {label}", fontsize=8)
+        axes[label][0].set_ylabel(f"class {label}" if spec.targets == "classes" else "", fontsize=8)
     classes_shown = (
         "each class" if classes > int(labels.max()) else f"the first {classes} of {int(labels.max()) + 1} classes"
     )
-    figure.suptitle(f"{spec.kind}: samples of {classes_shown}", fontsize=9)  # type: ignore[attr-defined]
+    samples = f"samples of {classes_shown}" if spec.targets == "classes" else "rows of a training set"
+    figure.suptitle(f"{spec.kind}: {samples}", fontsize=9)  # type: ignore[attr-defined]
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120)
     write(target, buffer.getvalue())
