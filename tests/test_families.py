@@ -21,6 +21,7 @@ from impray.spec.data import (
     Imagenet32,
     Ising,
     Kur,
+    Linear,
     Nlgp,
     Photographs,
 )
@@ -81,6 +82,10 @@ def _arrays(folder):
     return {"path": str(path), "shape": [2, 3], "class_count": 3}
 
 
+def _linear(folder):
+    return {"samples": 30, "features": 6, "nonzero": 2}
+
+
 SMALL = {
     Nlgp: _defaults,
     Kur: _defaults,
@@ -92,6 +97,7 @@ SMALL = {
     Cifar100: _cifar100,
     Idx: _idx,
     Arrays: _arrays,
+    Linear: _linear,
 }
 
 

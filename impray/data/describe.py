@@ -11,6 +11,9 @@ units are the samples: standard errors are jackknife ones, leaving out one sampl
 with divisor n - 1. Distances are circular on a ring or torus and open on photographs; in two dimensions pairs
 are taken by their distance rounded to whole pixels. Colour images: pairs of the same channel.
 
+Of a linear model the samples are the training rows of a seed. The features' places have no order unless the design gives them one; what
+decides is Sigma = phi^T phi / n, of all training rows: its rank (eigenvalues above 1e-12 of the largest), ends and coherence.
+
 Beside the samples of a stimulus stands its theory (`impray.theory.stimuli`), and how many standard errors lie between the two.
 Moments that are infinite are so in theory, and have no standard errors: a finite sample always gives a number.
 """
@@ -24,10 +27,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from impray.data import each_class
-from impray.spec.data import DataSpec, Stimulus
+from impray.data.linear import problem
+from impray.data.one_thread import one_thread
+from impray.spec.data import DataSpec, Linear, Stimulus
 from impray.theory.scale import size_of
 from impray.theory.stimuli import Moments, theory_moments
 
+_RANK = 1e-12  # of the largest eigenvalue
 _CONSTANT = 1e-12  # of the largest magnitude: what varies less is constant up to rounding, and has no kurtosis
 
 
@@ -41,7 +47,9 @@ def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
              mean_standard_error, variance_standard_error and covariance_by_distance: rows of distance_px
              (0 to half the shorter side) and covariance. Stimuli also have theory: variance, kurtosis,
              excess_kurtosis, and off_by_standard_errors (variance, kurtosis, covariance: the largest over distances;
-             None where theory says infinite or the error itself is); and each distance its theory.
+             None where theory says infinite or the error itself is); and each distance its theory. Linear models have `design`: of
+             seed `seed`, samples, features, nonzero, rank, lambda_min, lambda_max, coherence (the largest |correlation| of two features,
+             not centred), and signal_to_noise: mean (phi s)^2 over the mean squared noise.
     """
     classes, samples = [], 0
     for label, x in enumerate(each_class(spec, per_class, seed)):
@@ -54,7 +62,32 @@ def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
         classes.append(
             statistics | (_against_theory(spec, label, statistics, of_class) if isinstance(spec, Stimulus) else {})
         )
-    return {"classes": classes, "samples": samples, "shape": list(spec.input_shape)}
+    of_design = {"design": _of_design(spec, seed)} if isinstance(spec, Linear) else {}
+    return {"classes": classes, "samples": samples, "shape": list(spec.input_shape), **of_design}
+
+
+def _of_design(spec: Linear, seed: int) -> dict[str, Any]:
+    phi, targets, truth, _ = problem(spec, seed)
+    with one_thread():
+        sigma = phi.T @ phi / len(phi)
+        values = np.linalg.eigvalsh(sigma)
+        signal = phi @ truth
+    lengths = np.sqrt(np.diag(sigma))
+    alive = lengths > 0
+    correlations = np.abs(sigma[np.ix_(alive, alive)] / np.outer(lengths[alive], lengths[alive]))
+    np.fill_diagonal(correlations, 0)
+    rank = int((values > _RANK * values[-1]).sum())
+    noise = float(np.square(targets - signal).mean())
+    return {
+        "samples": spec.samples,
+        "features": spec.features,
+        "nonzero": spec.support,
+        "rank": rank,
+        "lambda_min": float(values[0]) if rank == spec.features else 0.0,
+        "lambda_max": float(values[-1]),
+        "coherence": float(correlations.max(initial=0.0)),
+        "signal_to_noise": float(np.square(signal).mean() / noise) if noise > 0 else math.inf,
+    }
 
 
 def _against_theory(spec: Stimulus, label: int, statistics: dict, x: Float[np.ndarray, "sample ..."]) -> dict:

@@ -20,6 +20,8 @@ from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.tidy import NotMeasured, Results
 from impray.spec import families
+from impray.spec.prune import Prune
+from impray.spec.training import GradientFlow
 from impray.spec.trial import Trial
 
 COLOURS = {
@@ -216,7 +218,17 @@ def _sizes(trial: Trial) -> str:
     kind = families.data.tag_of(type(trial.data))
     if trial.described:
         return kind
-    return f"{kind} ({' x '.join(map(str, trial.data.input_shape))} inputs, {trial.data.classes} classes)"
+    targets = f"{trial.data.classes} classes" if trial.data.targets == "classes" else "real targets"
+    return f"{kind} ({' x '.join(map(str, trial.data.input_shape))} inputs, {targets})"
+
+
+def _share(prune: Prune) -> str:
+    """What a round removes."""
+    if prune.fraction is not None:
+        return f"{100 * prune.fraction:.3g} %"
+    if prune.remove is not None:
+        return f"{prune.remove:,} {'weight' if prune.remove == 1 else 'weights'}"
+    return "to given densities" if prune.densities is not None else "to given numbers of weights"
 
 
 def setting(results: Results) -> dict[str, str]:
@@ -229,8 +241,10 @@ def setting(results: Results) -> dict[str, str]:
             # Of a plugin's network a results folder tells the name, but not the layers.
             "network": families.nets.tag_of(type(trial.net)) if trial.described else trial.net.words(trial.kernels),
             "training": trial.train.words(),
-            "pruning": f"{f'{100 * prune.fraction:.3g} %' if prune.fraction else 'to given densities'} a round, per {prune.scope}",
-            "rewound to": f"after {prune.rewind_step:,} updates",
+            "pruning": f"{_share(prune)} a round, per {prune.scope}",
+            "rewound to": f"time {prune.rewind_step:g}"
+            if isinstance(trial.train, GradientFlow)
+            else f"after {prune.rewind_step:,} updates",
         }
         for name, words in of_trial.items():
             listed[name][words] = None

@@ -52,7 +52,7 @@ class _Path:
         left = self.counts[0] - 1 - np.arange(gone)
         rounds = np.searchsorted(-np.asarray(self.counts), -left, side="left")
         features, weights = self.solved.order[self.place, :gone], self.solved.gone[self.place, :gone]
-        return RemovalOrder(features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64))
+        return RemovalOrder(features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64), self.weights(0))
 
 
 class Done(Protocol):
@@ -82,6 +82,7 @@ class SolvedRounds:
         self._training = PackTraining(pack, torch.device("cpu"))
         (self._layer,) = self._training.network.layers
         self._paths: dict[str, _Path] = {}
+        self._of_data: dict = {}  # what measures made of problems' data alone
 
     def __iter__(self) -> Iterator[tuple[int, FinishedRound | None]]:
         """The rounds that are to have rows and have none yet, each with its number; the pack's last in any case."""
@@ -160,7 +161,7 @@ class SolvedRounds:
             targets=[targets[:, 0].numpy() for _, targets in whole],
             start=self._initial(lineages)[self._layer.weight][:, 0].numpy(),
             counts=list(trial.prune.counts(size, rows[-1])),
-            rows=rows,
+            rows=sorted({0, *rows}),  # the dense weights are what an order is held against
         )
 
     def _initial(self, lineages: Sequence[Lineage]) -> Params:
@@ -199,6 +200,7 @@ class SolvedRounds:
             whole=lambda net: self._data_of(lineages[net])[0],
             truth=lambda net: self._data_of(lineages[net])[1],
             orders=[path.order(round) for path in paths],
+            of_data=self._of_data,
             problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
         )
 

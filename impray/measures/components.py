@@ -45,8 +45,9 @@ from jaxtyping import Bool, Float, Float64
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from impray.data.recent import Recent
 from impray.measures.forward import PORTION, first_of_each_class
-from impray.measures.inputs import Recent, fingerprint
+from impray.measures.inputs import fingerprint
 from impray.measures.kurtosis import kurtosis
 from impray.measures.scale import norm, size_of
 from impray.measures.state import Readings, RoundState, image

@@ -43,7 +43,12 @@ def preactivations(
 def first_of_each_class(
     inputs: Float[Tensor, "sample input"], labels: Tensor, samples: int | None, classes: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The first `samples` inputs of each of the first `classes` classes, and their labels; None is all of them."""
+    """The first `samples` inputs of each of the first `classes` classes, and their labels; None is all of them.
+
+    With real targets there are no classes: the first `samples` inputs, and their targets.
+    """
+    if labels.is_floating_point():
+        return inputs[:samples], labels[:samples]
     if (samples is None and classes is None) or len(labels) == 0:
         return inputs, labels
     wanted = labels.unique()[:classes]

@@ -21,14 +21,13 @@ Nothing here depends on the round, or on the network: it is computed once per pr
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from impray.data.recent import Recent
 from impray.measures.forward import PORTION, frequent
 from impray.measures.kurtosis import by_class, by_label, kurtosis, median
 from impray.measures.scale import scaled
@@ -36,7 +35,6 @@ from impray.measures.state import Readings, RoundState, image
 from impray.spec import measure as spec
 
 _INPUTS = 32  # at a time: in double precision, 50,000 samples of 3,072 inputs would be 1.2 GB, several times
-Result = TypeVar("Result", bound=tuple)
 
 
 class Summary(NamedTuple):
@@ -134,26 +132,6 @@ def fingerprint(inputs: Shaped[Tensor, "*any"]) -> bytes:
     for part in inputs.split(PORTION):
         hasher.update(part.contiguous().cpu().numpy().data)
     return hasher.digest()
-
-
-class Recent(Generic[Result]):
-    """Results by key, of this process. Beyond `most_bytes` in their arrays the one that was used longest ago is let go."""
-
-    def __init__(self, most_bytes: int = 2**28) -> None:
-        self._most_bytes = most_bytes
-        self._results: OrderedDict[object, Result] = OrderedDict()
-
-    def of(self, key: object, make: Callable[[], Result]) -> Result:
-        """The result that has this key; made if there is none."""
-        result = self._results.pop(key) if key in self._results else make()
-        self._results[key] = result
-        while len(self._results) > 1 and sum(map(_bytes, self._results.values())) > self._most_bytes:
-            self._results.popitem(last=False)
-        return result
-
-
-def _bytes(result: tuple) -> int:
-    return sum(part.nbytes for part in result if isinstance(part, Tensor))
 
 
 _SUMMARIES: Recent[Summary] = Recent()

@@ -35,7 +35,8 @@ class RoundState:
     """One round of `nets` lineages. Tensors have a leading `net` axis, and the names that the network gives them.
 
     masks holds pruned parameters only, bool; start is theta(rewind) * mask, end the trained weights (None where no measure reads
-    them); held_out(net) gives inputs [sample, input] and labels [sample]. Measures ask for layers, by their numbers from 1.
+    them); held_out(net) gives inputs [sample, input] and labels [sample] (real targets:
+    [sample, output]). Measures ask for layers, by their numbers from 1.
     """
 
     round: int

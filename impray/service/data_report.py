@@ -20,7 +20,10 @@ from impray.spec.sweep import Sweep
 
 PER_CLASS = 8  # samples shown of each class
 MOST_CLASSES = 20  # in the picture
-ALONE = "{question: what does it look like, trial: {data: {kind: nlgp}, prune: {layers: all}}, seeds: 1, rounds: 0, measures: []}"
+ALONE = (  # with a loss that classes and real targets take
+    "{question: what does it look like, trial: {data: {kind: nlgp}, train: {loss: mse}, prune: {layers: all}}, "
+    "seeds: 1, rounds: 0, measures: []}"
+)
 
 
 def data_of(file: str | None, sets: list[str], load_sweep: Callable[[str, list[str]], tuple[Sweep, Path]]) -> DataSpec:
@@ -66,6 +69,8 @@ def _table(spec: DataSpec, statistics: dict, samples: int) -> None:
         typer.echo(f"{row['label']:>5} {shown} {row['standard_error']:8.4f}   {near}")
         if "theory" in row:
             typer.echo(_theory(row, distances))
+    if "design" in statistics:
+        typer.echo(_design(**statistics["design"]))
 
 
 def _theory(row: dict, distances: int) -> str:
@@ -78,6 +83,24 @@ def _theory(row: dict, distances: int) -> str:
     told = ", ".join(f"{name} {value:.1f}" if value is not None else f"{name} -" for name, value in off.items())
     why = "  (-: none, the tails are too heavy)" if None in off.values() else ""
     return f"theory{shown[1:]} {'':8}   {near}\n{'':6}off by standard errors: {told}{why}"
+
+
+def _design(
+    samples: int,
+    features: int,
+    nonzero: int,
+    rank: int,
+    lambda_min: float,
+    lambda_max: float,
+    coherence: float,
+    signal_to_noise: float,
+) -> str:
+    """The line of a linear model: its features together, and its truth."""
+    return (
+        f"design: {samples} x {features}, rank {rank}, eigenvalues of Sigma {lambda_min:.4g} to {lambda_max:.4g}, "
+        f"coherence {coherence:.4g}\n"
+        f"truth: {nonzero} of {features} weights are not 0; signal to noise {signal_to_noise:.4g}"
+    )
 
 
 def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:
@@ -104,11 +127,12 @@ def draw(spec: DataSpec, inputs: Tensor, labels: Tensor, target: Path) -> None:
                 panel.imshow((0.5 + sample / (2 * limit)).permute(1, 2, 0).numpy())
             panel.set_xticks([])
             panel.set_yticks([])
-        axes[label][0].set_ylabel(f"class {label}", fontsize=8)
+        axes[label][0].set_ylabel(f"class {label}" if spec.targets == "classes" else "", fontsize=8)
     classes_shown = (
         "each class" if classes > int(labels.max()) else f"the first {classes} of {int(labels.max()) + 1} classes"
     )
-    figure.suptitle(f"{spec.kind}: samples of {classes_shown}", fontsize=9)  # type: ignore[attr-defined]
+    samples = f"samples of {classes_shown}" if spec.targets == "classes" else "rows of a training set"
+    figure.suptitle(f"{spec.kind}: {samples}", fontsize=9)  # type: ignore[attr-defined]
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=120)
     write(target, buffer.getvalue())

@@ -76,6 +76,8 @@ class Trial(Spec):
         labelled = self.data.targets == "classes"
         if labelled and self.outputs == 1 and (train.loss != "mse" or self.data.classes != 2):
             wrong.append(("net.outputs", "a single output takes two classes and train.loss: mse"))
+        if not labelled and self.outputs != self.data.classes:
+            wrong.append(("net.outputs", f"must be {self.data.classes}, as many as the numbers of a target"))
         of_data = [(f"data.{path}", right) for path, right in self.data.impossible()]
         return [*wrong, *of_data, *self._not_offered(), *net.impossible(self), *train.impossible(self)]
 
@@ -232,7 +234,8 @@ def _kind(data: DataSpec | type[DataSpec]) -> str:
 def stream_seed(seed: int, stream: str, round: int = 0) -> int:
     """Seed of a named random stream: a hash, 0 to 2^63 - 1.
 
-    Streams: `init`, `data`, `order`, `noise`, `prune`, `held_out`; a method's name where it starts anew.
+    Streams: `init`, `data`, `order`, `noise`, `prune`, `held_out`; of linear data also `design`, `truth` and `held_out_noise`; a
+    method's name where it starts anew.
 
     It knows neither trial nor pack, so trials share their random numbers and neighbours do not matter.
     """

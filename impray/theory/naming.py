@@ -2,6 +2,7 @@
 
     nlgp NLGP(gain)   kur Kur(k)   ising Ising   elliptical t(degrees of freedom), shell, extreme, quantiles
     images and arrays by their kind      "..., blend b", and "..., clone" where b is 1
+    linear models with their design: "linear, uniform(0.1)"
 
 The short name leaves out what a sweep usually holds fixed: shape, length scales, covariance, samples. So it depends on which data
 stand beside one another: of two different data with one short name, the later one also says where it differs from the
@@ -14,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from impray.spec.base import canonical
-from impray.spec.data import DataSpec, Elliptical, Ising, Kur, Nlgp, Stimulus
+from impray.spec.base import Spec, canonical
+from impray.spec.data import DataSpec, Elliptical, Ising, Kur, Linear, Nlgp, Stimulus
+from impray.spec.data.designs import DesignSpec, Hub, Incoherent, ReluFeatures, Toeplitz, Uniform
 from impray.spec.trial import Trial
 from impray.theory.stimuli import is_known, theory_moments
 
@@ -25,7 +27,7 @@ class StimulusName:
     """Data as a reader knows them; the fields are columns of the table `trials`.
 
     excess_kurtosis: of an input within a class, exact, blend included; 0 is Gaussian, inf where there is none. None where
-    no theory knows it (images and arrays): measured per class by the measure `inputs`.
+    no theory knows it (images, arrays and the features of linear models): measured per class by the measure `inputs`.
     """
 
     name: str
@@ -95,18 +97,31 @@ def _head(data: DataSpec) -> str:
         return "Ising"
     if isinstance(data, Elliptical):
         return f"t({data.degrees_of_freedom:g})" if data.radius == "student_t" else data.radius
+    if isinstance(data, Linear):
+        return f"linear, {_design(data.design)}"
     return str(getattr(data, "kind", type(data).__name__.lower()))
 
 
+_PARAMETERS = {Uniform: "alpha", Toeplitz: "rho", Incoherent: "coherence", Hub: "spokes", ReluFeatures: "inputs"}
+
+
+def _design(design: DesignSpec) -> str:
+    kind = str(getattr(design, "kind", type(design).__name__.lower()))
+    parameter = _PARAMETERS.get(type(design))
+    return kind if parameter is None else f"{kind}({getattr(design, parameter):g})"
+
+
 def family(data: DataSpec) -> str:
-    """pointwise: a function of each value of a Gaussian field. elliptical. images, of any source. arrays: inputs in no order. Those of
-    a plugin: its name."""
+    """pointwise: a function of each value of a Gaussian field. elliptical. linear: linear models. images, of any source. arrays: inputs
+    in no order. Those of a plugin: its name."""
     if data.origin is not None:
         return data.origin.plugin
     if isinstance(data, (Nlgp, Kur, Ising)):
         return "pointwise"
     if isinstance(data, Elliptical):
         return "elliptical"
+    if isinstance(data, Linear):
+        return "linear"
     return "images" if data.is_image else "arrays"
 
 
@@ -135,5 +150,7 @@ def _differences(data: DataSpec, other: DataSpec) -> list[str]:
 def _said(value: Any) -> str:
     if isinstance(value, tuple):
         return "/".join(_said(part) for part in value)
+    if isinstance(value, Spec):
+        return " ".join(f"{name.replace('_', ' ')} {_said(part)}" for name, part in canonical(value).items())
     # Whole floats as integers, others to their last digit: two that differ must not read alike.
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

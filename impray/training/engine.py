@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from impray.data.base import Targets
 from impray.nets.base import Network, Params
 from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
@@ -19,7 +20,7 @@ from impray.training.updates import Optimizer, alike, optimizer_of
 class Engine(Protocol):
     """Nets that are updated by the same arithmetic: their gradients, handed to an optimizer's parameters."""
 
-    def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
+    def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """One update of every net, by the parameters' `ready`, `sink` and `moved` or `apply`; the optimizer is at this update.
 
         Tensor operations only, without host synchronisation, on memory that stays: see `impray.training.blocks`.
@@ -77,16 +78,16 @@ class Groups:
                 (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen]))
             )
 
-    def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
+    def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """One update of every net."""
         if self._pace is not None:
             self._pace.advance()
         for index, optimizer, engine in self._groups:
             optimizer.advance()
             if len(self._groups) == 1:
-                engine.step(x, labels)
+                engine.step(x, targets)
             else:
-                engine.step(x.index_select(0, index), labels.index_select(0, index))
+                engine.step(x.index_select(0, index), targets.index_select(0, index))
 
     def params(self) -> Params:
         """A copy."""

@@ -1,7 +1,9 @@
 """Losses, once: softmax cross-entropy, and mean squared error over samples and outputs, without 1/2.
 
     cross_entropy   mean over samples of log(sum_k exp(y_k)) - y_label
-    mse             mean over samples and outputs of (y_k - target_k)^2; targets one-hot, or the label 0/1 of a single output
+    mse             mean over samples and outputs of (y_k - target_k)^2; targets real, one-hot, or the label 0/1 of a single output
+
+Targets are labels (whole numbers) [.. sample], or real numbers (floats) [.. sample, output], which take mse.
 
 `Slope` is what training by hand needs; `mean` is for all nets at once, and for autograd; `of_net` for one net's many held-out
 samples. The last two differ in their last bits (logsumexp against log_softmax, and the order of sums where outputs do not lie
@@ -14,9 +16,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from impray.data.base import Targets
 from impray.nets import layout
 
 _PORTION = 4096  # samples whose outputs are taken in float64 at once
@@ -36,14 +39,14 @@ class Slope:
         self._targets = layout.zeros(like, nets, units, batch)
         self._slope = layout.empty(like, nets, units, batch)
 
-    def __call__(
-        self, outputs: Float[Tensor, "net unit sample"], labels: Int[Tensor, "net sample"]
-    ) -> Float[Tensor, "net unit sample"]:
+    def __call__(self, outputs: Float[Tensor, "net unit sample"], targets: Targets) -> Float[Tensor, "net unit sample"]:
         """The slope, times the factor; in memory that the next call uses again."""
-        if self._outputs == 1:
-            self._targets[:, 0].copy_(labels)
+        if targets.is_floating_point():
+            self._targets[:, : self._outputs].copy_(targets.mT)
+        elif self._outputs == 1:
+            self._targets[:, 0].copy_(targets)
         else:
-            self._labels[:, 0].copy_(labels)
+            self._labels[:, 0].copy_(targets)
             torch.eq(self._labels, self._classes, out=self._targets)
         if self._loss == "cross_entropy":
             outputs = torch.softmax(outputs, 1, out=self._slope)
@@ -55,16 +58,14 @@ def mean_of(loss: str, batch: int, outputs: int) -> float:
     return {"cross_entropy": 1 / batch, "mse": 2 / (batch * outputs)}[loss]
 
 
-def mean(
-    loss: str, outputs: Float[Tensor, "net sample unit"], labels: Int[Tensor, "net sample"]
-) -> Float[Tensor, " net"]:
+def mean(loss: str, outputs: Float[Tensor, "net sample unit"], targets: Targets) -> Float[Tensor, " net"]:
     """The mean loss of each net; reduced over each net's own row, so that neighbours do not matter."""
-    return _MEANS[loss](outputs, labels)
+    return _MEANS[loss](outputs, targets)
 
 
-def of_net(loss: str, outputs: Float[Tensor, "sample unit"], labels: Int[Tensor, " sample"]) -> Float[Tensor, ""]:
+def of_net(loss: str, outputs: Float[Tensor, "sample unit"], targets: Targets) -> Float[Tensor, ""]:
     """The mean loss of one net, in float64 whatever its outputs are in."""
-    return _OF_NET[loss](outputs, labels)
+    return _OF_NET[loss](outputs, targets)
 
 
 def _mean_cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -72,9 +73,10 @@ def _mean_cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return (outputs.logsumexp(dim=2) - chosen).mean(dim=1)
 
 
-def _mean_squares(outputs: Tensor, labels: Tensor) -> Tensor:
-    classes = torch.arange(outputs.shape[2], device=outputs.device)
-    targets = labels[..., None] if outputs.shape[2] == 1 else labels[..., None] == classes
+def _mean_squares(outputs: Tensor, targets: Tensor) -> Tensor:
+    if not targets.is_floating_point():
+        classes = torch.arange(outputs.shape[2], device=outputs.device)
+        targets = targets[..., None] if outputs.shape[2] == 1 else targets[..., None] == classes
     return (outputs - targets.to(outputs.dtype)).square().flatten(1).mean(dim=1)
 
 
@@ -83,9 +85,10 @@ def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return torch.cat([F.cross_entropy(some.double(), label, reduction="none") for some, label in parts]).mean()
 
 
-def _squares(outputs: Tensor, labels: Tensor) -> Tensor:
-    target = labels[:, None] if outputs.shape[1] == 1 else F.one_hot(labels, outputs.shape[1])
-    return (outputs.double() - target).square().mean()
+def _squares(outputs: Tensor, targets: Tensor) -> Tensor:
+    if not targets.is_floating_point():
+        targets = targets[:, None] if outputs.shape[1] == 1 else F.one_hot(targets, outputs.shape[1])
+    return (outputs.double() - targets).square().mean()
 
 
 Function = Callable[[Tensor, Tensor], Tensor]

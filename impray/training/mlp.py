@@ -14,9 +14,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from impray.data.base import Targets
 from impray.nets import layout
 from impray.nets.base import Network, Params
 from impray.nets.mlp import Architecture, padded, parts_of
@@ -54,14 +55,14 @@ class MlpEngine:
         self._shape = (len(specs), batch, network.sizes[0])
         self._slope = Slope(loss, outputs, self._layers[-1].z, optimizer.factor(mean_of(loss, batch, outputs)))
 
-    def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
+    def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """As `Engine.step`."""
         if x.shape != self._shape:
             raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
         z = layout.aligned(x).mT
         for layer in self._layers:
             z = layer.forward(z)
-        delta = self._slope(z, labels)
+        delta = self._slope(z, targets)
         for layer in reversed(self._layers):
             delta = layer.backward(delta)
 

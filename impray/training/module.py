@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from impray.data.base import Targets
 from impray.nets import layout
 from impray.nets.base import Network, Params
 from impray.nets.module import ModuleNetwork
@@ -54,20 +55,20 @@ class ModuleEngine:
         self._slope = Slope(loss, outputs, layout.empty(first, nets, outputs, batch), ones)
         self._noise = Noise(noise, first.device)
 
-    def step(self, x: Float[Tensor, "net sample input"], labels: Int[Tensor, "net sample"]) -> None:
+    def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """As `Engine.step`."""
         if x.shape != self._shape:
             raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
-        gradients = self._gradients(x, labels)
+        gradients = self._gradients(x, targets)
         for name, parameter in self._parameters.items():
             parameter.apply(gradients[name])
 
-    def _gradients(self, x: Tensor, labels: Tensor) -> Params:
+    def _gradients(self, x: Tensor, targets: Tensor) -> Params:
         leaves = {name: parameter.value.detach().requires_grad_() for name, parameter in self._parameters.items()}
         with torch.enable_grad():
             run = self._network.outputs if self._network.packed else self._one_by_one
             outputs = run({**self._fixed, **leaves}, self._state, x)
-        slope = self._slope(layout.copied(outputs.detach().mT), labels).mT
+        slope = self._slope(layout.copied(outputs.detach().mT), targets).mT
         slopes = torch.autograd.grad(outputs, list(leaves.values()), slope, allow_unused=True)
         pairs = zip(leaves.items(), slopes, strict=True)
         return {name: torch.zeros_like(leaf) if slope is None else slope for (name, leaf), slope in pairs}

@@ -11,9 +11,9 @@ from conftest import tiny_pack
 from sklearn.decomposition import FastICA
 from threadpoolctl import threadpool_limits
 
+from impray.data.recent import Recent
 from impray.measures import components as module
 from impray.measures.components import MOST_STEPS, cosines, fit, measure
-from impray.measures.inputs import Recent
 from impray.measures.kurtosis import kurtosis
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture

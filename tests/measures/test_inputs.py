@@ -5,8 +5,9 @@ import pytest
 import scipy.stats
 import torch
 
+from impray.data.recent import Recent
 from impray.measures import inputs as module
-from impray.measures.inputs import Recent, Summary, fingerprint, in_turn, measure, summary, within
+from impray.measures.inputs import Summary, fingerprint, in_turn, measure, summary, within
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
 from impray.spec import measure as spec

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from impray.nets import NETS, layout, mlp, module
-from impray.spec.nets import Init, Mlp, Module
+from impray.nets import NETS, layout, linear, mlp, module
+from impray.spec.nets import Init, LinearNet, Mlp, Module
 
 torch.set_num_threads(1)
 
@@ -31,7 +31,7 @@ def moved(params, seed=0):
 
 
 def test_every_kind_of_net_has_its_module():
-    assert NETS == {Mlp: mlp.architecture, Module: module.architecture}
+    assert NETS == {Mlp: mlp.architecture, Module: module.architecture, LinearNet: linear.architecture}
 
 
 @pytest.mark.parametrize("batch_norm", [False, True])

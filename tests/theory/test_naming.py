@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+from data.linear_data import linear
 
 from impray.spec.axes import trials as listed
 from impray.spec.data import Arrays, Elliptical, Ising, Kur, Nlgp, Photographs
@@ -22,12 +23,15 @@ SHORT = {
     "photographs": Photographs(),
     "photographs, blend 0.4": Photographs(gaussian_blend=0.4),
     "photographs, clone": Photographs(gaussian_blend=1),
+    "linear, identity": linear(),
+    "linear, uniform(0.1)": linear(design={"kind": "uniform"}),
+    "linear, hub(2)": linear(design={"kind": "hub", "spokes": 2}),
 }
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 
 
 def names(*data):
-    return [each.name for each in named(Trial(data=one) for one in data)]
+    return [each.name for each in named(Trial.model_validate({"data": one, "train": {"loss": "mse"}}) for one in data)]
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -94,3 +98,14 @@ def test_every_trial_of_a_shipped_sweep_keeps_apart(path):
     of = [trial for _, trial in listed(sweep)]
     by_name = dict(zip((each.name for each in named(of)), (trial.data for trial in of), strict=True))
     assert len(by_name) == len({trial.data.model_dump_json() for trial in of})
+
+
+def test_linear_models_say_where_they_differ_and_have_no_kurtosis():
+    tall, exact = linear(samples=50), linear(design={"exact": True})
+    assert names(linear(), tall, exact) == [
+        "linear, identity",
+        "linear, identity, samples 50",
+        "linear, identity, design exact True kind identity",
+    ]
+    told = described(linear(design={"kind": "relu_features"}))
+    assert (told.family, told.kind, told.excess_kurtosis) == ("linear", "linear", None)

@@ -46,3 +46,32 @@ def test_a_nets_mean_loss_does_not_show_its_neighbours(loss, outputs):
     assert all(
         torch.equal(mean(loss, z, labels)[net], mean(loss, z[net, None], labels[net, None])[0]) for net in (0, 1)
     )
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_one_hot_numbers_as_real_targets_are_the_labels_to_the_last_bit(outputs):
+    z, labels = drawn(outputs)
+    real = labels[..., None].double() if outputs == 1 else torch.nn.functional.one_hot(labels, outputs).double()
+    assert torch.equal(mean("mse", z, real), mean("mse", z, labels))
+    assert torch.equal(of_net("mse", z[0], real[0]), of_net("mse", z[0], labels[0]))
+    wide = torch.nn.functional.pad(z.mT, (0, 0, 0, 1))[..., :6].contiguous()
+    factor = torch.tensor([0.3, 2.0], dtype=torch.float64)
+    slopes = [Slope("mse", outputs, wide, factor)(wide, targets[:, :6])[:, :outputs] for targets in (real, labels)]
+    assert torch.equal(*slopes)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_of_real_targets_the_loss_and_its_slope_are_the_squared_errors(outputs, padding):
+    z, _ = drawn(outputs, samples=7)
+    targets = z.flip(1).sin()
+    z.requires_grad_()
+    expected = (z - targets).square().mean(dim=(1, 2))
+    torch.testing.assert_close(mean("mse", z, targets), expected, rtol=1e-13, atol=0)
+    torch.testing.assert_close(of_net("mse", z[1], targets[1]), expected[1], rtol=1e-13, atol=0)
+    (gradient,) = torch.autograd.grad(expected.sum(), z)
+    wide = torch.nn.functional.pad(z.detach().mT, (0, 0, 0, padding))
+    ones = torch.full((2,), mean_of("mse", 7, outputs), dtype=torch.float64)
+    slope = Slope("mse", outputs, wide, ones)(wide, targets)
+    torch.testing.assert_close(slope[:, :outputs].mT, gradient)
+    assert slope[:, outputs:].eq(0).all()

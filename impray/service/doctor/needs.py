@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from impray.spec.counts import fits
-from impray.spec.data import FileData, Photographs
+from impray.spec.data import DataSpec, FileData, Linear, Photographs
 from impray.spec.pack import Pack, rounds_with_rows
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
@@ -27,11 +27,11 @@ HEAD_BYTES = 700 << 20  # of memory: Ray's own processes on a head
 NODE_BYTES = 210 << 20  # and on every other node
 ACTOR_BYTES = 400 << 20  # a worker with torch, polars and all of impray in it
 PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
+PROBLEMS_BYTES = 256 << 20  # linear models that are kept; one that is larger alone is kept all the same
 HEADER_BYTES = 800  # of a checkpoint
 ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
 REMOVAL_BYTES = 2 * 30  # per row of `removals`
 VIEW_BYTES, TRIAL_BYTES = 1 << 20, 64 << 10  # mlflow.db: empty, and per trial
-PROBLEMS_BYTES = 256 << 20  # of linear models: problems that stay drawn
 BLOCK_BYTES, SOLVING_COPIES = 64 << 20, 6  # and the matrices [feature, feature] of those that are solved at once
 COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
 
@@ -89,8 +89,15 @@ def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
         data=_converted(sweep),
         cpu=sweep.resources.cpu,
         gpu=sweep.resources.gpu,
-        path=data.path if isinstance(data, FileData) and "://" not in data.path else "",
+        path=_path(data),
     )
+
+
+def _path(data: DataSpec) -> str:
+    """Of the data's files on this machine; "" where there are none or they are at a URI."""
+    source = data.design if isinstance(data, Linear) else data if isinstance(data, FileData) else None
+    path = str(getattr(source, "path", ""))
+    return "" if "://" in path else path
 
 
 def parameters(trial: Trial) -> int:
@@ -104,7 +111,7 @@ def tensors(pack: Pack) -> int:
     if pack.solved:
         rows = sum(len(pack.rows_of(lineage)) for lineage in pack.lineages)
         matrices = SOLVING_COPIES * max(BLOCK_BYTES, 8 * trial.data.inputs**2)
-        return rows * 9 * parameters(trial) + matrices + PROBLEMS_BYTES
+        return rows * 9 * parameters(trial) + matrices
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
     samples = 2 * (trial.train.batch_size + _held_out(trial))
     return _item(trial) * nets * (COPIES * parameters(trial) + samples * width)
@@ -124,6 +131,11 @@ def _held_out(trial: Trial) -> int:
 
 def _prepared(sweep: Sweep) -> int:
     data = sweep.trial.data
+    if isinstance(data, Linear):
+        one = 8 * data.inputs * (data.samples + data.held_out)
+        return (
+            max(PROBLEMS_BYTES, one) + 2 * one
+        )  # while one is drawn: the numbers, and their product with the covariance
     pictures = isinstance(data, Photographs) or (isinstance(data, FileData) and _blended(sweep))
     return PICTURES_BYTES if pictures else 0
 

@@ -51,6 +51,8 @@ class MeasureSpec(Spec):
     # The revision in which the first number, which goals and early stopping read, came to be what it is.
     first_number_since: ClassVar[int] = 0
     needs_image: ClassVar[bool] = False
+    # Whether it reads classes: of data with real targets there are none, and it is refused.
+    reads_classes: ClassVar[bool] = False
     # Whether it holds the units of layer 1 against the inputs: they must read them whole.
     compares_with_inputs: ClassVar[bool] = False
 
@@ -81,6 +83,8 @@ class MeasureSpec(Spec):
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         """What these trials, which stand for all of a sweep, cannot give; the path is a parameter, or empty."""
         tag = measure_name(self)
+        if self.reads_classes and any(trial.data.targets == "real" for trial in trials):
+            yield Problem("", repr(tag), f"{tag} reads classes, and these data have real targets (`data.kind`)")
         if self.needs_image and not all(trial.data.is_image for trial in trials):
             yield Problem("", repr(tag), f"a ring has no image: {tag} needs data.shape: [rows, cols]")
         firsts = [(trial.kernels[0], trial) for trial in trials]

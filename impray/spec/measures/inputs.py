@@ -42,6 +42,7 @@ class Inputs(MeasureSpec):
     """How the held-out data fill the input: mean |x|, variance and kurtosis, the first two also as images, and a few samples;
     kurtosis within classes too, as mixtures of classes of different variance have another."""
 
+    reads_classes = True
     revision = 1  # input_kurtosis_by_class and its median
     reads = frozenset({"held_out"})
     lineage_columns = (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Kurtosis(MeasureSpec):
     """Kurtosis of each unit's preactivations on held-out data, Redman et al. (2025), eq. 3 and 4: Gaussian is 3."""
 
+    reads_classes = True
     revision = 1  # kurtosis_class_median and kurtosis_by_class
     lineage_columns = (
         Column(
@@ -87,6 +88,7 @@ class Cavity(MeasureSpec):
     """Cavity score of each kept weight at theta(rewind) * mask, Redman et al. (2025), eq. 5 and 6: what its removal does to the
     non-Gaussianity of its unit's preactivation (positive: less Gaussian without it)."""
 
+    reads_classes = True
     reads = frozenset({"mask", "start", "held_out"})
     unit_columns = (
         Column("cavity", "float", "1", "mean cavity score of the unit's kept weights, at theta(rewind) * mask"),

@@ -12,6 +12,7 @@ from impray.spec.measures.base import Column, MeasureSpec
 class Accuracy(MeasureSpec):
     """Share of held-out inputs whose largest output is their class."""
 
+    reads_classes = True
     reads = frozenset({"end", "held_out"})
     lineage_columns = (
         Column("accuracy", "float", "share", "share of held-out inputs classified rightly after the round's training"),

@@ -24,6 +24,10 @@ class HighestCavity(RuleSpec):
         return trial.prune.cavity.at == "end"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        real = next((trial.data for trial in trials if trial.data.targets == "real"), None)
+        if real is not None:
+            right = "must be data with classes for the method cavity, whose scores are taken within each"
+            yield Problem("data.kind", repr(getattr(real, "kind", type(real).__name__)), right)
         short = [trial for trial in trials if trial.prune.cavity.samples < SAMPLES_PER_CLASS * trial.data.classes]
         if short:
             least = SAMPLES_PER_CLASS * max(trial.data.classes for trial in short)

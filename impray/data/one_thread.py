@@ -1,0 +1,19 @@
+"""Products of matrices on one thread: with several, numpy's last bits depend on how many there are."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import cache
+
+import scipy.linalg  # noqa: F401  brings its own library, which must be there when libraries are looked for
+from threadpoolctl import ThreadpoolController
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looks for them once: that takes 3 ms, as long as a small problem
+
+
+def one_thread() -> AbstractContextManager:
+    """While it lasts, numpy's and scipy's linear algebra has one thread."""
+    return _libraries().limit(limits=1, user_api="blas")
