@@ -56,7 +56,9 @@ class RoundState:
     )
     orders: Sequence[RemovalOrder | None] = ()  # of each net, where it was solved and its masks nest
     problems: Sequence[Hashable] = ()  # of each net, what its data are known by: nets with equal ones have the same
-    of_data: dict = field(default_factory=dict)  # what measures made of problems' data alone; one for all rounds of a pack
+    of_data: dict = field(
+        default_factory=dict
+    )  # what measures made of problems' data alone; one for all rounds of a pack
 
     def by_problem(self) -> Iterator[list[int]]:
         """The nets of each problem: those with the same data, so that what depends on these alone is made once."""

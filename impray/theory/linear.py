@@ -43,8 +43,7 @@ def flow(
     start = np.where(mask, w_init, 0.0)
     if not mask.any():
         return start
-    moved, *_ = scipy.linalg.lstsq(phi[:, mask], y - phi @ start, cond=math.sqrt(_RANK))
-    start[mask] += moved
+    start[mask] += np.linalg.lstsq(phi[:, mask], y - phi @ start, rcond=math.sqrt(_RANK))[0]
     return start
 
 
@@ -57,9 +56,7 @@ def descent(
     steps: int,
 ) -> Float[np.ndarray, " feature"]:
     """Weights after so many full-batch steps of gradient descent from mask w_init; converges where lr < 2 / lambda_max."""
-    return _affine(
-        phi, y, mask, w_init, lambda slope: np.linalg.matrix_power(np.eye(len(slope)) + lr * slope, steps)
-    )
+    return _affine(phi, y, mask, w_init, lambda slope: np.linalg.matrix_power(np.eye(len(slope)) + lr * slope, steps))
 
 
 def _affine(phi, y, mask, w_init, advance) -> np.ndarray:  # noqa: ANN001
@@ -178,7 +175,9 @@ def bound_theorem5(
     w_init: float = 0.0,
     time: float = math.inf,
 ) -> float:
-    """Bound on the probability that imp excludes a feature of true size gamma or more: min(1, 2 p exp(-n gamma^2 lambda_min / (8 sigma^2))).
+    """Bound on the probability that imp excludes a feature of true size gamma or more.
+
+        min(1, 2 p exp(-n gamma^2 lambda_min / (8 sigma^2)))
 
     Args:    samples, features, support: n, p, k. amplitude: gamma > 0. noise_scale: sigma >= 0, the noise's variance proxy's root.
              lambda_min: smallest eigenvalue of Sigma of the sample. safe: with 2^(p - k) p for p: a union over all sets that may have
