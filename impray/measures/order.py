@@ -49,7 +49,8 @@ def tau_b(one: np.ndarray, other: np.ndarray) -> float:
     if len(one) > _PAIRS:
         import scipy.stats  # half a second, of which small problems have no need
 
-        return float(scipy.stats.kendalltau(one, other)[0])
+        tau, _ = scipy.stats.kendalltau(one, other)
+        return float(tau)  # type: ignore[arg-type]  # scipy's result is a tuple of floats
     first, second = _signs(one), _signs(other)
     # Sums of whole numbers: exact, whatever the order. Both halves of the matrix, so twice the pairs, in all three.
     scale = math.sqrt(np.count_nonzero(first)) * math.sqrt(np.count_nonzero(second))

@@ -201,7 +201,10 @@ def bound_theorem5(
         raise ValueError("Theorem 5 needs " + "; ".join(failed))
     if noise_scale == 0:
         return 0.0
-    exponent = samples * amplitude**2 * lambda_min / (8 * noise_scale**2)
+    signal = amplitude / noise_scale
+    exponent = (
+        samples * lambda_min * signal * signal / 8
+    )  # a power would fail where the product is infinite, and the bound 0
     return math.exp(min(0.0, _log_union(features, support, safe) - exponent))
 
 
@@ -216,7 +219,7 @@ def samples_theorem5(
     safe: bool = False,
 ) -> int:
     """The samples that Theorem 5 asks for, so that its bound is at most delta in (0, 1); never fewer than features (full rank)."""
-    needed = 8 * noise_scale**2 / (amplitude**2 * lambda_min) * (_log_union(features, support, safe) - math.log(delta))
+    needed = 8 * (noise_scale / amplitude) ** 2 / lambda_min * (_log_union(features, support, safe) - math.log(delta))
     return max(features, math.ceil(needed))
 
 
