@@ -220,18 +220,19 @@ def test_as_stated_gives_the_number_for_small_components_and_forgives_nothing_el
         bound(smallest=0.05, as_stated=True, removed=16)
 
 
-def test_simulated_imp_stays_below_the_bound():
-    """p 6, k 2, orthonormal, sigma 0.5: at n = 8 it is 0.22; failures of 400 draws exceed it by chance once in 10^4 at most."""
-    failures, samples, sigma = 0, 8, 0.5
-    for seed in range(400):
+def test_simulated_imp_fails_less_often_than_the_bound_says_and_fails():
+    """p 6, k 2, orthonormal, n / (8 sigma^2) = 2.6: two weights differ by 1 +- 0.31, and one of 8 pairs is swapped in 1 % of draws."""
+    failures, draws, samples = 0, 1000, 8
+    sigma = math.sqrt(samples / (8 * 2.6))
+    for seed in range(draws):
         rng = np.random.default_rng(seed)
         phi = with_covariance(np.eye(6), samples, seed)
         s = np.concatenate([rng.choice([-1.0, 1.0], 2), np.zeros(4)])
         _, left, _ = imp(phi, phi @ s + sigma * rng.standard_normal(samples), 4)
         failures += set(left) != {0, 1}
     at = linear.bound_theorem5(samples, 6, 2, 1.0, sigma, 1.0)
-    assert at == pytest.approx(0.2198, abs=1e-4)
-    assert 0 < failures / 400 < at
+    assert at == pytest.approx(12 * math.exp(-2.6))
+    assert 0 < failures / draws < at
 
 
 def test_weights_of_the_hub_turn_as_spokes_go():
