@@ -18,6 +18,7 @@ _ROWS = {  # rows of tables of their own -> the columns that name a row
     "images": {"name", "number"},
     "histograms": {"layer", "name"},
     "steps": {"step", "unit"},
+    "removals": {"removal", "round"},
 }
 _PLAIN: dict[str, tuple[type, ...]] = {
     "float": (float, int),

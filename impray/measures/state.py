@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,12 +23,13 @@ class RemovalOrder:
 
     features: int64 [removal], places in the single layer's weight vector. weights: float64 [removal], each one's at the end of the round
     before it went. rounds: int64 [removal], the round whose mask first lacks it. Those that go in one round are in the order of what
-    the method ranks.
+    the method ranks. dense: float64 [feature], the weights at the end of round 0.
     """
 
     features: np.ndarray
     weights: np.ndarray
     rounds: np.ndarray
+    dense: np.ndarray
 
 
 @dataclass
@@ -55,13 +57,37 @@ class RoundState:
     )
     orders: Sequence[RemovalOrder | None] = ()  # of each net, where it was solved and its masks nest
     problems: Sequence[Hashable] = ()  # of each net, what its data are known by: nets with equal ones have the same
+    of_data: dict = field(
+        default_factory=dict
+    )  # what measures made of problems' data alone; one for all rounds of a pack
 
     def by_problem(self) -> Iterator[list[int]]:
         """The nets of each problem: those with the same data, so that what depends on these alone is made once."""
         nets: dict[Hashable, list[int]] = {}
-        for net, problem in enumerate(self.problems):
+        for net, problem in enumerate(self.problems or range(self.nets)):
             nets.setdefault(problem, []).append(net)
         yield from nets.values()
+
+    def once(self, make: Callable[[np.ndarray, np.ndarray], Any], net: int) -> Any:
+        """make(phi [sample, feature], y [sample]) of a net's training set, of each problem once in all rounds of a pack."""
+        key = make, self.problems[net] if self.problems else net
+        if key not in self.of_data:
+            self.of_data[key] = make(*self.training_set(net))
+        return self.of_data[key]
+
+    def training_set(self, net: int) -> tuple[np.ndarray, np.ndarray]:
+        """phi [sample, feature] and the one target y [sample] of each, float64.
+
+        Copies: products round by where a matrix starts (`impray.nets.layout`).
+        """
+        assert self.whole is not None, "a measure that reads `whole` is of data that offer it"
+        phi, y = self.whole(net)
+        return phi.detach().cpu().double().clone().numpy(), y[:, 0].detach().cpu().double().clone().numpy()
+
+    def true_weights(self, net: int) -> np.ndarray:
+        """The weights [feature] that made the target of a linear model, float64."""
+        assert self.truth is not None, "a measure that reads `truth` is of data that offer it"
+        return self.truth(net)[self.layers[0].weight][0].detach().cpu().double().numpy()
 
     @property
     def nets(self) -> int:
@@ -127,7 +153,7 @@ class Readings:
     masks: layer -> one (unit, {column: value}) list per net. images: rows of the table `images` of each net, with name and number.
     histograms: rows of the table `histograms` of each net, with layer and name. weights: layer -> column -> [net, unit, input],
     NaN where a weight has none; kept, and joined to each weight's fate when the lineage ends. steps: rows of the table `steps` of each
-    net.
+    net. removals: rows of the table `removals` of each net, all up to this round, with removal (from 1) and round.
     """
 
     lineage: dict[str, Tensor | list] = field(default_factory=dict)

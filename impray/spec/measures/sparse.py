@@ -7,21 +7,29 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from impray.spec.data.designs import Hub
+from impray.spec.data.linear import Linear
 from impray.spec.errors import Problem
-from impray.spec.measures.base import Column, MeasureSpec
+from impray.spec.measures.base import Column, MeasureSpec, measure_name
+from impray.spec.nets.linear import LinearNet
+from impray.spec.training.closed_form import GradientFlow
 
 if TYPE_CHECKING:
     from impray.spec.trial import Trial
 
 
 class OfTruth(MeasureSpec):
-    """Of data whose targets were made by weights that are known."""
+    """Of linear models on data whose targets were made by weights that are known."""
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         yield from super().problems(trials)
+        name = measure_name(self)
         if not all("truth" in trial.data.offers for trial in trials):
-            name = type(self).model_fields["name"].default
             yield Problem("", repr(name), f"needs the weights that made the targets: {name} takes data.kind: linear")
+        elif not all(isinstance(trial.net, LinearNet) for trial in trials):
+            yield Problem(
+                "", repr(name), f"compares weights with those that made the targets: {name} takes net.kind: linear"
+            )
 
 
 class OfPaths(OfTruth):
@@ -30,7 +38,7 @@ class OfPaths(OfTruth):
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         yield from super().problems(trials)
         if not all(trial.solvable for trial in trials):
-            name = type(self).model_fields["name"].default
+            name = measure_name(self)
             right = f"{name} takes train.optimizer: gradient_flow or gradient_descent, and net.kind: linear"
             yield Problem("", repr(name), right)
 
@@ -105,7 +113,9 @@ class Theorem5(OfTruth):
     """The bound of Elesedy et al. (2020), Theorem 5, on the probability that imp excludes a feature of true size amplitude or more.
 
     It holds where every component of the truth is at least that large. Smaller ones bias the rest as they go, and the theorem is false
-    there: `as_stated` gives the number all the same, as the paper would have it, to hold a simulation against.
+    there: `as_stated` gives the number all the same, as the paper would have it, to hold a simulation against. It is a number of the
+    problem, the same for all methods; of the others it holds for oneshot alone, and there whatever the small components. NaN: the
+    sample's rank is not full, or the round keeps fewer weights than the truth has components.
     """
 
     reads = frozenset({"whole"})
@@ -130,6 +140,45 @@ class Theorem5(OfTruth):
             description="give the paper's number also where some components are smaller than amplitude, and it is false"
         ),
     ] = False
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        reasons = {reason: None for trial in trials for reason in self._unmet(trial)}
+        yield from (Problem("", repr(self.name), f"Theorem 5 needs {reason}") for reason in reasons)
+
+    def _unmet(self, trial: Trial) -> Iterator[str]:
+        """Conditions of the theorem that this trial does not meet, with what would and why; those that only a draw knows are NaN."""
+        data = trial.data
+        if not isinstance(data, Linear):
+            yield "data.kind: linear, because its bound is made of their amplitude and noise"
+            return
+        if data.samples < data.features:
+            yield (
+                f"data.samples >= data.features = {data.features}, not {data.samples}, because Sigma must have full rank: else other "
+                "weights fit as well as the true ones"
+            )
+        yield from self._unmet_by_training(trial)
+        if not self.as_stated:
+            yield from _small_components(data)
+
+    def _unmet_by_training(self, trial: Trial) -> Iterator[str]:
+        if not isinstance(trial.train, GradientFlow) or trial.train.time is not None:
+            yield "train.optimizer: gradient_flow without a time, because rounds must end at the least squares (T infinite)"
+        if isinstance(trial.net, LinearNet) and trial.net.init.scale > 0:
+            yield f"net.init.scale: 0, not {trial.net.init.scale:g}, because its proof trains from w_init = 0"
+
+
+def _small_components(data: Linear) -> Iterator[str]:
+    """Why some component of the truth that is not 0 may be smaller than amplitude."""
+    why = (
+        "because smaller components that go bias those that stay, and the bound is false then; or as_stated: true, for "
+        "the paper's number"
+    )
+    if isinstance(data.design, Hub):
+        if abs(data.design.weak) < 1 and data.design.weak != 0:
+            yield f"data.design.weak of size 1 or more, not {data.design.weak:g}, {why}"
+    elif data.law == "gaussian":
+        yield f"data.law: signs or at_least, not gaussian, {why}"
 
 
 class Removals(OfPaths):
