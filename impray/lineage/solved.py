@@ -52,7 +52,9 @@ class _Path:
         left = self.counts[0] - 1 - np.arange(gone)
         rounds = np.searchsorted(-np.asarray(self.counts), -left, side="left")
         features, weights = self.solved.order[self.place, :gone], self.solved.gone[self.place, :gone]
-        return RemovalOrder(features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64), self.weights(0))
+        return RemovalOrder(
+            features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64), self.weights(0)
+        )
 
 
 class Done(Protocol):
