@@ -29,6 +29,7 @@ COLUMNS = (
     "image_columns",
     "histogram_columns",
     "step_columns",
+    "removal_columns",
 )
 # What the classes of a family leave open, and each member must say.
 _MUST_SAY = {"data": ("input_shape", "classes"), "nets": ("kernels",), "training": ("length",)}
