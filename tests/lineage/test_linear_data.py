@@ -49,7 +49,7 @@ def test_a_pack_on_linear_data_equals_its_lineages_alone(net, tmp_path):
         run(pack_of(sweep(net), (lineage,)), tmp_path / "alone")
     assert_same_tables(tmp_path / "together", tmp_path / "alone")
     rounds = rows_of(tmp_path / "together", "rounds")
-    assert len(rounds) == 10 * 4 and {*rounds["status"]} == {"ok"}
+    assert len(rounds) == 10 * 4 and {*rounds["status"]} == {"done"}
     assert all(math.isfinite(value) and value > 0 for value in rounds["loss"])
 
 

@@ -22,7 +22,17 @@ from impray.spec.measures.base import Column
 from impray.spec.plugins.declared import COLUMNS, tagged
 from impray.spec.plugins.loading import Loaded
 
-_SAID = ("reads", "revision", "first_number_since", "needs_image", "ranks", "follows", "packable", "unidentifying")
+_SAID = (
+    "reads",
+    "revision",
+    "first_number_since",
+    "needs_image",
+    "reads_classes",
+    "ranks",
+    "follows",
+    "packable",
+    "unidentifying",
+)
 
 
 def description(plugin: Loaded) -> dict[str, Any]:

@@ -88,6 +88,8 @@ def _requires(spec: Any) -> list[str]:
         requirements.append(f"reads {', '.join(sorted(reads))}")
     if getattr(spec, "needs_image", False):
         requirements.append("inputs with rows and columns")
+    if getattr(spec, "reads_classes", False):
+        requirements.append("data with classes")
     if needs := getattr(spec, "needs", None):
         requirements += [f"data as {', '.join(sorted(needs))}"] if isinstance(needs, frozenset) else []
     if getattr(spec, "ranks", False):
