@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from threadpoolctl import threadpool_limits
 
 from impray.measures import readings_of
 from impray.measures.design import coherence, spectrum
@@ -113,6 +114,20 @@ def test_every_column_is_there_and_a_net_does_not_depend_on_its_neighbours(kind)
         assert values == [read(kind, one)[name][0] for one in alone], name
     rows = readings_of(asked(kind), together).removals
     assert rows == [of_net for one in alone for of_net in readings_of(asked(kind), one).removals]
+
+
+@pytest.mark.parametrize(
+    "kind", [spec.Estimation, spec.Order, spec.Design, spec.Removals], ids=lambda kind: kind.__name__
+)
+def test_threads_do_not_matter(kind):
+    """Of matrices that BLAS would share out."""
+    of_trial = trial(900, 300)
+    state, found = state_of([problem(of_trial)], 5, of_trial), []
+    for threads in (1, 2):
+        state.of_data.clear()
+        with threadpool_limits(threads, user_api="blas"):
+            found.append((read(kind, state), readings_of(asked(kind), state).removals))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
