@@ -18,7 +18,6 @@ ASKED = {
     spec.Components: {"count": 2},
 }
 NOT_HERE = {spec.Flow, spec.Course}  # read a trial's data, and its training: see test_on_the_ring and test_course
-NOT_HERE |= {spec.Support, spec.Estimation, spec.Order, spec.Design, spec.Theorem5, spec.Removals}  # see test_sparse
 
 
 def asked(kind):
