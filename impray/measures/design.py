@@ -37,9 +37,8 @@ class Spectrum(NamedTuple):
 def spectrum(phi: np.ndarray) -> Spectrum:
     """Of a sample's Sigma = phi^T phi / n; phi [sample, feature]."""
     samples, features = phi.shape
-    with threadpool_limits(limits=1, user_api="blas"):
-        products = phi.T @ phi if samples >= features else phi @ phi.T
-        values = scipy.linalg.eigvalsh(products / samples, overwrite_a=True, check_finite=False)
+    products = phi.T @ phi if samples >= features else phi @ phi.T
+    values = scipy.linalg.eigvalsh(products / samples, overwrite_a=True, check_finite=False)
     rank = int((values > _RANK * values[-1]).sum())
     if rank < features:
         return Spectrum(rank, 0.0, math.inf)
@@ -52,9 +51,8 @@ def coherence(phi: np.ndarray) -> float:
     alive = lengths > 0
     if alive.sum() < 2:
         return math.nan
-    with threadpool_limits(limits=1, user_api="blas"):
-        of_length_1 = phi[:, alive] / lengths[alive]
-        cosines = np.abs(of_length_1.T @ of_length_1)
+    of_length_1 = phi[:, alive] / lengths[alive]
+    cosines = np.abs(of_length_1.T @ of_length_1)
     np.fill_diagonal(cosines, 0)
     return float(cosines.max())
 
@@ -67,6 +65,7 @@ def _coherence(phi: np.ndarray, y: np.ndarray) -> float:
     return coherence(phi)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # products round by how many threads there are
 def design(asked: spec.Design, state: RoundState) -> Readings:
     """Rank, smallest eigenvalue, condition and coherence of each net's training sample."""
     spectra = [state.once(_spectrum, net) for net in range(state.nets)]
@@ -78,6 +77,7 @@ def design(asked: spec.Design, state: RoundState) -> Readings:
     return Readings(lineage=columns)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def theorem5(asked: spec.Theorem5, state: RoundState) -> Readings:
     """Theorem 5's bound, at the sample's lambda_min and rank, and the safe one.
 

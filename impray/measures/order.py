@@ -28,8 +28,7 @@ _PAIRS = 512  # features: above, a matrix of all pairs costs more than sorting d
 
 def alignments(phi: np.ndarray, y: np.ndarray) -> np.ndarray:
     """|phi_j^T y| / n of each feature; phi [sample, feature]."""
-    with threadpool_limits(limits=1, user_api="blas"):
-        return np.abs(phi.T @ y) / len(y)
+    return np.abs(phi.T @ y) / len(y)
 
 
 def agrees(gone: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -59,7 +58,7 @@ def tau_b(one: np.ndarray, other: np.ndarray) -> float:
 
 def _signs(values: np.ndarray) -> np.ndarray:
     """Of values_i - values_j, float64 [feature, feature]."""
-    return (values[:, None] > values).astype(np.float64) - (values[:, None] < values)
+    return np.sign(values[:, None] - values, dtype=np.float64)
 
 
 def places(order: RemovalOrder) -> np.ndarray:
@@ -69,6 +68,7 @@ def places(order: RemovalOrder) -> np.ndarray:
     return when
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # products round by how many threads there are
 def order(asked: spec.Order, state: RoundState) -> Readings:
     """Agreement with the alignment heuristic, and tau with it and with the dense weights."""
     of_nets = [_compared(state, net) for net in range(state.nets)]
@@ -87,6 +87,7 @@ def _compared(state: RoundState, net: int) -> tuple[float | None, float | None, 
     return agreement, tau_b(when, score), tau_b(when, np.abs(so_far.dense))
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def removals(asked: spec.Removals, state: RoundState) -> Readings:
     """A row for each weight that has gone so far, in order; none where masks do not nest."""
     return Readings(removals=[_rows(state, net) for net in range(state.nets)])

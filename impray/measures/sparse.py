@@ -52,21 +52,21 @@ def _share(some: int, of: int) -> float:
     return some / of if of else math.nan
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # products round by how many threads there are
 def estimation(asked: spec.Estimation, state: RoundState) -> Readings:
     """Distance of the trained weights from the truth, and of what they predict from what it does, without the noise."""
     weights = torch.where(state.mask(1), state.weights(1, "end"), 0)[:, 0].cpu().double().numpy()
     errors: list[tuple[int, float]] = []
     of_predictions: list[tuple[int, float]] = []
     # One net at a time: a product with all weights of a problem rounds by how many there are.
-    with threadpool_limits(limits=1, user_api="blas"):
-        for nets in state.by_problem():
-            phi, _ = state.training_set(nets[0])
-            true = state.true_weights(nets[0])
-            size = np.linalg.norm(true)
-            for net in nets:
-                off = weights[net] - true
-                errors.append((net, float(np.linalg.norm(off) / size) if size else math.nan))
-                of_predictions.append((net, float(np.mean((phi @ off) ** 2))))
+    for nets in state.by_problem():
+        phi, _ = state.training_set(nets[0])
+        true = state.true_weights(nets[0])
+        size = np.linalg.norm(true)
+        for net in nets:
+            off = weights[net] - true
+            errors.append((net, float(np.linalg.norm(off) / size) if size else math.nan))
+            of_predictions.append((net, float(np.mean((phi @ off) ** 2))))
     return Readings(lineage={"estimation_error": _by_net(errors), "prediction_error": _by_net(of_predictions)})
 
 

@@ -235,11 +235,36 @@ def test_simulated_imp_fails_less_often_than_the_bound_says_and_fails():
     assert 0 < failures / draws < at
 
 
+# -- the counterexample -----------------------------------------------------------------------------------------------
+
+
+def imp_of_hub(projections, rho, spokes, removals):
+    """As `imp`, of an exact design with the hub first, then its spokes, then nulls: from projections c = phi^T y / n alone.
+
+    Spokes that are left: w_r = c_r + rho w_hub, w_hub = (c_hub + rho sum c_r) / (1 - rho^2 R).
+    """
+    left, gone = np.ones(len(projections), dtype=bool), []
+    w = projections.copy()
+    for _ in range(removals):
+        still = left[1 : spokes + 1]
+        joined = projections[0] + rho * projections[1 : spokes + 1][still].sum()
+        w[0] = joined / (1 - rho**2 * still.sum()) if left[0] else 0.0
+        w[1 : spokes + 1] = projections[1 : spokes + 1] + rho * w[0]
+        gone.append(int(np.where(left, np.abs(w), np.inf).argmin()))
+        left[gone[-1]] = False
+    return gone
+
+
+def hub_covariance(features, spokes, rho):
+    covariance = np.eye(features)
+    covariance[0, 1 : spokes + 1] = covariance[1 : spokes + 1, 0] = -rho
+    return covariance
+
+
 def test_weights_of_the_hub_turn_as_spokes_go():
     """Without noise, of an exact design: spokes removed one by one, least squares each time."""
     spokes, share, weak = 12, 0.9, 0.4
-    covariance = np.eye(14)
-    covariance[0, 1:13] = covariance[1:13, 0] = -math.sqrt(share / spokes)
+    covariance = hub_covariance(14, spokes, math.sqrt(share / spokes))
     assert np.linalg.eigvalsh(covariance)[0] == pytest.approx(1 - math.sqrt(share))
     phi = with_covariance(covariance, 50)
     y = phi @ np.array([1.0] + [weak] * spokes + [0.0])
@@ -248,3 +273,36 @@ def test_weights_of_the_hub_turn_as_spokes_go():
         w = np.linalg.lstsq(phi[:, kept], y, rcond=None)[0]
         assert linear.hub_weight(spokes, share, weak, gone) == pytest.approx(w[0], abs=1e-9)
         assert w[-1] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_short_way_is_imp():
+    spokes, features, rho = 12, 30, math.sqrt(0.9 / 12)
+    phi = with_covariance(hub_covariance(features, spokes, rho), 60)
+    truth = np.array([1.0] + [0.4] * spokes + [0.0] * 17)
+    for seed in range(5):
+        y = phi @ truth + 1.5 * np.random.default_rng(seed).standard_normal(60)
+        assert imp_of_hub(phi.T @ y / 60, rho, spokes, 28) == imp(phi, y, 28)[0]
+
+
+def test_theorem_5_as_it_is_stated_is_false_for_imp_and_true_for_oneshot():
+    """At the theorem's n for delta = 0.05 imp excludes the one feature of size gamma in most draws, oneshot in none.
+
+    Noise of the projections is N(0, Sigma sigma^2 / n), which is all that n and sigma do in an exact design.
+    """
+    spokes, features, weak, rho = 1500, 3750, 0.05, math.sqrt(0.9 / 1500)
+    sigma, lambda_min = 2.0, 1 - math.sqrt(0.9)
+    samples = linear.samples_theorem5(features, spokes + 1, 1.0, sigma, lambda_min, 0.05)
+    assert samples / sigma**2 == pytest.approx(1858, abs=1)
+    removals, by_imp, by_oneshot, draws = features - spokes - 1, 0, 0, 8
+    for seed in range(draws):
+        noise = np.random.default_rng(seed).standard_normal(features) * sigma / math.sqrt(samples)
+        mean = np.concatenate([[1 - rho * spokes * weak], np.full(spokes, weak - rho), np.zeros(features - spokes - 1)])
+        # A factor of Sigma, times standard normals: its spokes are uncorrelated, and explain 0.9 of the hub.
+        noise[0] = math.sqrt(0.1) * noise[0] - rho * noise[1 : spokes + 1].sum()
+        gone = imp_of_hub(mean + noise, rho, spokes, removals)
+        by_imp += 0 in gone
+        dense = (mean + noise).copy()
+        dense[0] = (dense[0] + rho * dense[1 : spokes + 1].sum()) / 0.1
+        dense[1 : spokes + 1] += rho * dense[0]
+        by_oneshot += 0 in np.abs(dense).argsort()[:removals]
+    assert by_imp > draws / 2 and by_oneshot == 0
