@@ -1,8 +1,8 @@
 """Infinite time: the weights of many problems as features go, one after another, by downdates (`impray.training.linear.factors`).
 
-All that couples features is elementwise over [problem, feature], so that a problem cannot see its neighbours. Removals are gathered:
-K = K0 - sum_t v_t v_t^T with v_t = K_i / sqrt(K_ii), so that a removal costs (pending + 1) vectors rather than a matrix. After a fixed number
-of them K0 takes them in, by one product per problem, and the features that are gone are left out of it.
+All that is done to several problems at once is elementwise, so that a problem cannot see its neighbours. Removals are gathered:
+K = K0 - sum_t v_t v_t^T with v_t = K_i / sqrt(K_ii), so that a removal costs (pending + 1) vectors rather than a matrix. After a fixed
+number of them K0 takes them in, by one product per problem, and the features that are gone are left out of it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Downdates:
     def settle(self) -> None:
         """Nothing: the weights are always those of what is left."""
 
-    def _make_anew(self, problem: int) -> None:
+    def _make_anew(self, problem: np.intp) -> None:
         columns = np.flatnonzero(self.left[problem])
         features = self.features[problem, columns]
         phi = np.ascontiguousarray(self._designs[problem][:, features])

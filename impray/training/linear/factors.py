@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import get_lapack_funcs, solve_triangular
 
 CUT_OFF = 1e-12  # eigenvalues of Sigma below this share of the largest count as 0
+_FACTORISE, _INVERT = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
 _WELL = 1e6  # condition of Sigma up to which Cholesky's factor of it, and downdates, keep ten digits
 
 
@@ -52,10 +53,10 @@ def _cholesky(phi: np.ndarray, y: np.ndarray) -> Factors | None:
     """None where Sigma is not well conditioned."""
     samples = len(y)
     gram = phi.T @ phi
-    upper, failed = lapack.dpotrf(gram, lower=False)
+    upper, failed = _FACTORISE(gram, lower=False)
     if failed:
         return None
-    inverse, failed = lapack.dpotri(upper, lower=False)
+    inverse, failed = _INVERT(upper, lower=False)
     if failed:
         return None
     inverse = np.triu(inverse) + np.triu(inverse, 1).T
@@ -87,7 +88,7 @@ def _wide(phi: np.ndarray, y: np.ndarray, start: np.ndarray) -> Factors | None:
     if diagonal.min() ** 2 * _WELL < diagonal.max() ** 2:
         return None
     null = np.eye(features) - q @ q.T
-    weights = q @ solve_triangular(r, y, trans="T") + null @ start
+    weights = q @ solve_triangular(r, y, trans=1) + null @ start
     return Factors(null, weights, features - samples, True)
 
 

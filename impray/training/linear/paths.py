@@ -140,6 +140,7 @@ def _spread(problems: Problems) -> Float[np.ndarray, "problem feature"]:
 def _opened(block: Block) -> Problems:
     """The dense round, trained."""
     train, step = block.trial.train, block.trial.prune.rewind_step
+    assert isinstance(train, ClosedForm), "only these are solved"
     rewound = _rewound(block, step)
     if isinstance(train, GradientFlow) and math.isinf(train.length):
         return Downdates(block.designs, block.targets, rewound, _dense(block, rewound))
