@@ -42,7 +42,7 @@ class Architecture(Network):
         activation: `relu`, `sigmoid`, `erf`, `tanh` or `linear`, after every layer but the last.
         batch_norm: whether the inputs of every product are normalised.
         bias: whether the layers have biases.
-        readout: `trained`, or `mean`: the output layer is fixed at 1 / (its inputs), without bias.
+        readout: `trained`, or what the output layer is fixed at, without bias (`fixed_readout`).
         input_shape: how the inputs lie; empty: in a row.
     """
 
@@ -143,7 +143,7 @@ def initial(
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> Params:
-    """Parameters before the first update: weights as `net.init` says, biases and beta 0, gamma 1; a fixed mean is 1 / inputs.
+    """Parameters before the first update: weights as `net.init` says, biases and beta 0, gamma 1; a fixed readout as it is.
 
     Args:
         net: one for all, or one per net (they may differ in `init`).
@@ -163,9 +163,17 @@ def initial(
         if arch.batch_norm:
             params[f"gamma{layer}"] = torch.ones(len(seeds), fan_in)
             params[f"beta{layer}"] = torch.zeros(len(seeds), fan_in)
-    if arch.readout == "mean":
-        params[f"weight{arch.depth}"].fill_(1 / arch.sizes[-2])
+    if arch.readout != "trained":
+        params[f"weight{arch.depth}"][:] = fixed_readout(arch.readout, arch.sizes[-2])
     return {name: value.to(device, dtype) for name, value in params.items()}
+
+
+def fixed_readout(readout: str, units: int) -> Float[Tensor, " unit"]:
+    """The output's weights, float64, where they are fixed: 1 / units (`mean`), 1 (`sum`), +1 and -1 in turn (`signed`)."""
+    ones = torch.ones(units, dtype=torch.float64)
+    if readout == "signed":
+        ones[1::2] = -1
+    return ones / units if readout == "mean" else ones
 
 
 def activation(name: str, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

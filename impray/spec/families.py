@@ -37,6 +37,9 @@ data = Family(
         Member(of_data.Idx, f"{_DATA}.images:ImagesPack", _IMAGES),
         Member(of_data.Arrays, f"{_DATA}.images:ImagesPack", _IMAGES),
         Member(of_data.Linear, f"{_DATA}.linear:LinearPack", f"{_DATA}.linear:draw_samples"),
+        Member(of_data.Planted, f"{_DATA}.planted:PlantedPack", f"{_DATA}.planted:draw_samples"),
+        Member(of_data.Digits, f"{_DATA}.digits:DigitsPack", f"{_DATA}.digits:draw_samples"),
+        Member(of_data.ImageCoordinates, f"{_DATA}.coordinates:CoordinatesPack", f"{_DATA}.coordinates:draw_samples"),
     ),
 )
 """What it does: a class (specs, seeds, *, batch, dtype, device) that is the data of a pack (`impray.data.PackData`)."""

@@ -35,6 +35,62 @@ class CavityRule(Spec):
     )
 
 
+class IhtRule(Spec):
+    """What the method `iht` does in ReLU networks (Fridovich-Keil & Pilanci 2025); linear models know none of it.
+
+    Gates 1[x.h_j > 0] are random in the first epochs; then h_j is the current w_j. An epoch is a gradient step on all weights, of which the
+    largest are kept, and `inner_steps` steps on these.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 15
+    random_gates: Annotated[int, Field(ge=1, description="epochs with random gates, the first ones")] = 2
+    gate: Annotated[
+        Literal["open", "closed"],
+        Field(description="a unit is active where x.h > 0 (as the authors' code has it), or x.h >= 0 (as their text)"),
+    ] = "open"
+    step: Annotated[
+        Literal["authors", "guarded"],
+        Field(
+            description="|g|^2 / (|A g|^2 + 1e-8) whatever g is, or none where g is 0 to rounding: a converged support's is 0/0"
+        ),
+    ] = "guarded"
+    inner_steps: Annotated[int, Field(ge=0, description="steps on the support in each epoch")] = 10
+    batch: Annotated[int | None, Field(ge=1, description="samples of a step; left out: all")] = None
+    rate: Annotated[
+        float | None,
+        Field(
+            gt=0, description="step of networks with several outputs; left out: the authors' for the sparsity and loss"
+        ),
+    ] = None
+    accumulate: Annotated[
+        Literal["exact", "sketch"],
+        Field(
+            description="sums of changes, which networks with several outputs choose weights by: dense, or a count sketch"
+        ),
+    ] = "exact"
+    sketch_width: Annotated[
+        int, Field(ge=1, description="columns of the count sketch's five rows, per weight kept")
+    ] = 10
+
+
+class PursuitRule(Spec):
+    """What the method `pursuit` does in ReLU networks: grow by correlation, least squares, keep the largest, least squares, gates follow.
+
+    The support's size falls geometrically from `growth` times the count to the count over the first `falling` share of the epochs.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 30
+    growth: Annotated[float, Field(ge=1)] = 8.0
+    falling: Annotated[float, Field(gt=0, le=1)] = 0.7
+    ridge: Annotated[
+        float, Field(ge=0, description="added to the least squares, times the mean square of the columns")
+    ] = 0.0
+    validation: Annotated[
+        float,
+        Field(ge=0, lt=1, description="share of the training set that the best epoch is chosen on; 0: the rest itself"),
+    ] = 0.0
+
+
 @embeds
 class Prune(Spec):
     """One round removes round(fraction * kept) of each scope's kept weights, the smallest magnitudes first, ties by position.
@@ -88,6 +144,8 @@ class Prune(Spec):
         Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")
     ] = "kept"
     cavity: CavityRule = CavityRule()
+    iht: IhtRule = IhtRule()
+    pursuit: PursuitRule = PursuitRule()
     rules: Parameters = Field(
         default_factory=lambda: rule_parameters()(),
         description="parameters of the methods that plugins bring, by plugin and method: {my_rules: {blocks: {size: 4}}}",

@@ -113,7 +113,7 @@ class _Layer:
         self._weight = parameters[f"weight{number}"]
         self._bias = parameters.get(f"bias{number}")
         self._activation = None if number == 1 else network.activation
-        self._fixed = number == network.depth and network.readout == "mean"
+        self._fixed = number == network.depth and network.readout != "trained"
         weight = self._weight.value
         self.z = layout.empty(weight, len(weight), weight.shape[1], batch)
         inputs = weight.mT

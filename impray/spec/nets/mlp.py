@@ -57,10 +57,10 @@ class Mlp(NetSpec):
         Literal["classes", 1], Field(description="one output per class, or a single one (two classes, loss mse)")
     ] = "classes"
     readout: Annotated[
-        Literal["trained", "mean"],
+        Literal["trained", "mean", "sum", "signed"],
         Field(
-            description="the output layer's weights are trained; or the single output is the mean over the last hidden "
-            "layer's units, fixed: a soft committee machine, with one unit that unit alone"
+            description="the output layer's weights are trained; or the single output is fixed: the mean over the last hidden "
+            "layer's units (a soft committee machine, with one unit that unit alone), their sum, or their sum with the signs +1, -1 in turn"
         ),
     ] = "trained"
     init: Init = Init()
@@ -96,15 +96,15 @@ class Mlp(NetSpec):
         return self.model_copy(update={"init": self.init.model_copy(update={"scale": 1.0})})
 
     def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
-        if self.readout == "mean":
-            yield from self._committee_problems(trial)
+        if self.readout != "trained":
+            yield from self._fixed_readout_problems(trial)
         if isinstance(self.init.scale, tuple) and len(self.init.scale) != self.layers:
             yield "net.init.scale", f"must be one number, or {self.layers}: one per layer, the output layer last"
 
-    def _committee_problems(self, trial: Trial) -> Iterator[tuple[str, str]]:
+    def _fixed_readout_problems(self, trial: Trial) -> Iterator[tuple[str, str]]:
         if self.outputs != 1:
-            yield "net.readout", "mean gives a single output; add outputs: 1"
+            yield "net.readout", f"{self.readout} gives a single output; add outputs: 1"
         if not self.hidden or self.batch_norm:
-            yield "net.readout", "mean takes hidden units, and no batch norm between them and their mean"
+            yield "net.readout", f"{self.readout} takes hidden units, and no batch norm between them and the output"
         elif self.layers in trial.prune.pruned_layers(self.layers):
-            yield "prune.layers", f"layer {self.layers} is the fixed mean (net.readout); leave it out"
+            yield "prune.layers", f"layer {self.layers} is fixed (net.readout: {self.readout}); leave it out"

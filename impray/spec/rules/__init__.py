@@ -7,7 +7,7 @@ from impray.spec.rules.cavity import HighestCavity, LowestCavity
 from impray.spec.rules.follow import Reinit, Shuffled
 from impray.spec.rules.magnitude import Imp, Oneshot
 from impray.spec.rules.random import Random
-from impray.spec.rules.sparse import Alignment, Backward, HardThreshold, Iht, Lasso, Omp, SolverRule
+from impray.spec.rules.sparse import Alignment, Backward, HardThreshold, Iht, Lasso, Omp, Pursuit, SolverRule
 
 __all__ = [
     "Alignment",
@@ -16,6 +16,7 @@ __all__ = [
     "Iht",
     "Lasso",
     "Omp",
+    "Pursuit",
     "SolverRule",
     "HighestCavity",
     "Imp",

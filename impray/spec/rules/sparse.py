@@ -52,6 +52,14 @@ class Iht(SolverRule):
     name: Literal["iht"] = "iht"
 
 
+class Pursuit(RuleSpec):
+    """A least-squares pursuit in ReLU networks whose gates follow its weights; every count from scratch. Of ours."""
+
+    nests = False
+    source = "impray"
+    name: Literal["pursuit"] = "pursuit"
+
+
 class Omp(SolverRule):
     """Orthogonal matching pursuit: the feature most correlated with the residual joins, the weights are fitted anew."""
 

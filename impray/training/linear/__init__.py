@@ -8,7 +8,7 @@ not depend, in a single bit, on the problems beside it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -48,6 +48,7 @@ class Solved:
 
     Args:
         masks, weights: round that was asked for -> [problem, feature]; weights (trained, at the round's end) are 0 where the mask is.
+        facts: round -> name -> [problem], what a solver says of itself: `optimizer_bytes`, `converged`; empty where it says nothing.
         order: the features that went, in order, [problem, removal], counts[0] - counts[-1] removals; None where masks do not nest.
         gone: each one's weight at the end of the round before it went, [problem, removal]; None with `order`.
     """
@@ -56,6 +57,7 @@ class Solved:
     weights: Mapping[int, Float[np.ndarray, "problem feature"]]
     order: Int[np.ndarray, "problem removal"] | None = None
     gone: Float[np.ndarray, "problem removal"] | None = None
+    facts: Mapping[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
 Solver = Callable[[Block], Solved]
