@@ -27,7 +27,7 @@ from impray.masks import density
 from impray.measures import Readings, RoundState, readings_of
 from impray.spec.errors import LineageError
 from impray.spec.measure import MeasureSpec
-from impray.spec.pack import Pack
+from impray.spec.pack import Pack, ranks_trained
 from impray.spec.trial import Lineage
 
 
@@ -70,6 +70,8 @@ class Rounds:
             start = time.perf_counter()
             todo = [lineage for lineage in self._pack.lineages if self._wants(lineage, round)]
             todo, records = self._able(todo, round)
+            passed, of_passed = self._passed(round)
+            todo, records = [*todo, *passed], [*records, *of_passed]
             yield round, self._finished(todo, records, round, time.perf_counter() - start) if todo else None
 
     def measured(self, finished: FinishedRound) -> list[Readings]:
@@ -106,8 +108,37 @@ class Rounds:
     # -- one round ----------------------------------------------------------------------------------------------------
 
     def _wants(self, lineage: Lineage, round: int) -> bool:
+        return (
+            self._goes_on(lineage, round) and self._has_rows(lineage, round) and not self._memory.done(lineage, round)
+        )
+
+    def _goes_on(self, lineage: Lineage, round: int) -> bool:
         over = self._over[lineage.id]
-        return (over is None or over >= round) and not self._memory.done(lineage, round)
+        return over is None or over >= round
+
+    def _has_rows(self, lineage: Lineage, round: int) -> bool:
+        return round in self._pack.rows_of(lineage)
+
+    def _passed(self, round: int) -> tuple[list[Lineage], list[Record]]:
+        """Train what later rounds need of this one, which is to have no rows: together, rather than one by one when it is missed.
+
+        Returns: the lineages that have diverged here, with their records: these have a row all the same.
+        """
+        needed = [
+            lineage
+            for lineage in self._pack.lineages
+            if self._goes_on(lineage, round)
+            and not self._has_rows(lineage, round)
+            and ranks_trained(lineage)
+            and any(later > round and self._wants(lineage, later) for later in self._pack.rows_of(lineage))
+        ]
+        needed, records = self._able(needed, round)
+        lost = [
+            (lineage, record)
+            for lineage, record in zip(needed, records, strict=True)
+            if not self._has_converged(lineage, record)
+        ]
+        return [lineage for lineage, _ in lost], [record for _, record in lost]
 
     def _able(self, lineages: list[Lineage], round: int) -> tuple[list[Lineage], list[Record]]:
         """The lineages that can go on, and their records of a round, with all that is measured of it at hand."""

@@ -1,7 +1,9 @@
-"""Solved rounds: lineages of linear models in closed form, all rounds of a path in one call.
+"""Solved rounds: lineages whose method has a solver, all rounds in one call.
 
-A method's solver (`impray.training.linear`) makes masks and weights of many problems at once. Nothing is kept but the rows: a path
-costs milliseconds, so what is asked for later is solved again rather than read from a checkpoint per lineage and round.
+A solver (`impray.training.linear`, `impray.training.relu`) makes masks and weights of many problems at once: of linear models in closed
+form, of ReLU networks each count from scratch. Nothing is kept but the rows: a path costs milliseconds, a network seconds, so what is
+asked for later is solved again rather than read from a checkpoint per lineage and round. Everything is float64, whatever networks beside
+them train in.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from impray.lineage.rounds import FinishedRound, OnEnded
 from impray.lineage.training import PackTraining
+from impray.masks import scopes
 from impray.measures import Readings, RoundState, readings_of
 from impray.measures.state import RemovalOrder
 from impray.nets import Params
@@ -41,6 +45,10 @@ class _Path:
     def weights(self, round: int) -> np.ndarray:
         return self.solved.weights[round][self.place]
 
+    def facts(self, round: int) -> dict[str, float]:
+        """What the solver says of itself."""
+        return {name: values[self.place].item() for name, values in self.solved.facts.get(round, {}).items()}
+
     def order(self, round: int) -> RemovalOrder | None:
         """What has gone before a round; None where masks do not nest."""
         if self.solved.order is None or self.solved.gone is None:
@@ -53,6 +61,16 @@ class _Path:
         return RemovalOrder(
             features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64), self.weights(0)
         )
+
+
+def _at_once(trial: Trial) -> int:
+    """Problems of a block: as many linear models as fit, one network."""
+    return max(1, min(_AT_ONCE, _ENTRIES // trial.data.inputs**2)) if trial.solvable else 1
+
+
+def _vector(targets: Tensor) -> Tensor:
+    """Labels [sample], one target of each sample [sample], or several [sample, output]."""
+    return targets[:, 0] if targets.dim() == 2 and targets.shape[1] == 1 else targets
 
 
 class Done(Protocol):
@@ -79,8 +97,8 @@ class SolvedRounds:
     def __init__(self, pack: Pack, memory: Done, device: torch.device, ended: OnEnded) -> None:
         """device, ended: as of `Rounds`. Problems are solved on the CPU, and a problem that diverges is no error."""
         self._pack, self._memory = pack, memory
-        self._training = PackTraining(pack, torch.device("cpu"))
-        (self._layer,) = self._training.network.layers
+        self._training = PackTraining(pack, torch.device("cpu"), torch.float64)
+        (self._scope,) = scopes(pack.lineages[0].trial.prune, self._training.network.layers)
         self._paths: dict[str, _Path] = {}
         self._of_data: dict = {}  # what measures made of problems' data alone
 
@@ -134,7 +152,7 @@ class SolvedRounds:
             of_trials.setdefault(lineage.trial.id, []).append(lineage)
         for of_trial in of_trials.values():
             seeds = list(dict.fromkeys(lineage.seed for lineage in of_trial))
-            at_once = max(1, min(_AT_ONCE, _ENTRIES // of_trial[0].trial.data.inputs ** 2))
+            at_once = _at_once(of_trial[0].trial)
             for first in range(0, len(seeds), at_once):
                 some = seeds[first : first + at_once]
                 self._solve_block(of_trial[0].trial, some, [lineage for lineage in of_trial if lineage.seed in some])
@@ -152,17 +170,28 @@ class SolvedRounds:
         lineages = [Lineage(trial=trial, method="imp", seed=seed) for seed in seeds]
         rows = self._pack.rows_of(lineages[0])
         (size,) = trial.scope_sizes
+        if trial.solvable:
+            rows = tuple(sorted({0, *rows}))  # the dense weights are what an order is held against
         data = self._training.opened(lineages)
         whole = [data.whole(net) for net in range(len(seeds))]
         return Block(
             trial=trial,
             seeds=seeds,
             designs=[inputs.numpy() for inputs, _ in whole],
-            targets=[targets[:, 0].numpy() for _, targets in whole],
-            start=self._initial(lineages)[self._layer.weight][:, 0].numpy(),
+            targets=[_vector(targets).numpy() for _, targets in whole],
+            start=self._flat(self._initial(lineages)),
             counts=list(trial.prune.counts(size, rows[-1])),
-            rows=sorted({0, *rows}),  # the dense weights are what an order is held against
+            rows=rows,
         )
+
+    def _flat(self, params: Params) -> np.ndarray:
+        """What is pruned, laid end to end: [net, prunable]."""
+        return torch.cat([params[name].flatten(1) for name in self._scope.names], dim=1).numpy()
+
+    def _parts(self, flat: Sequence[np.ndarray], like: Params) -> Params:
+        """The inverse of `_flat`."""
+        parts = torch.from_numpy(np.stack(flat)).split([like[name][0].numel() for name in self._scope.names], dim=1)
+        return {name: part.reshape(like[name].shape) for name, part in zip(self._scope.names, parts, strict=True)}
 
     def _initial(self, lineages: Sequence[Lineage]) -> Params:
         return self._training.initial(lineages, [lineage.seed for lineage in lineages])
@@ -184,15 +213,15 @@ class SolvedRounds:
         )
 
     def _state(self, lineages: Sequence[Lineage], paths: Sequence[_Path], round: int) -> RoundState:
-        name = self._layer.weight
-        masks = torch.from_numpy(np.stack([path.mask(round) for path in paths]))[:, None]
-        weights = torch.from_numpy(np.stack([path.weights(round) for path in paths]))[:, None]
+        start = self._rewound(lineages)
+        masks = self._parts([path.mask(round) for path in paths], start)
+        end = start | self._parts([path.weights(round) for path in paths], start)
         return RoundState(
             round=round,
             network=self._training.network,
-            masks={name: masks},
-            start={name: self._rewound(lineages)[name] * masks},
-            end={name: weights},
+            masks=masks,
+            start={name: value * masks[name] if name in masks else value for name, value in start.items()},
+            end=end,
             end_stats={},
             held_out=lambda net: self._training.held_out(lineages[net]),
             loss=lineages[0].trial.train.loss,
@@ -200,6 +229,7 @@ class SolvedRounds:
             whole=lambda net: self._training.whole(lineages[net]),
             truth=lambda net: self._training.truth(lineages[net]),
             orders=[path.order(round) for path in paths],
+            facts=[path.facts(round) for path in paths],
             of_data=self._of_data,
             problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
         )

@@ -20,11 +20,12 @@ from impray.training import Task, TrainingEnd, train_round
 class PackTraining:
     """Trains lineages of a pack together. Tensors of a run have a net axis and lie on the device; those of one lineage wait on the CPU."""
 
-    def __init__(self, pack: Pack, device: torch.device) -> None:
+    def __init__(self, pack: Pack, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        """dtype: by default that of the training."""
         self.pack, self.device = pack, device
         trial = pack.lineages[0].trial
         self.network = network_of(trial.net, trial.data.input_shape, trial.outputs)
-        self.dtype = getattr(torch, trial.train.dtype)
+        self.dtype = dtype or getattr(torch, trial.train.dtype)
         self.courses = Courses(pack, self.network)
 
     def run(

@@ -189,9 +189,8 @@ def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]
         yield Problem("rounds", show(sweep.rounds), right)
     if sweep.rows_at == "all":
         return
-    if not all(trial.solvable for trial in possible):
-        right = "must be all: only linear models that are solved in closed form need not report every round"
-        yield Problem("rows_at", show(sweep.rows_at), right)
+    if sweep.rows_at == "truth" and any(trial.data.support is None for trial in possible):
+        yield Problem("rows_at", "'truth'", "takes data with a truth, such as linear or planted; or list the rounds")
     elif sweep.search.stop_early is not None:
         yield Problem("rows_at", show(sweep.rows_at), "must be all: stop_early reads every round")
     elif any(goal.at != "last" for goal in sweep.search.goals):

@@ -72,7 +72,7 @@ training = Family(
 )
 """What it does: an `impray.training.Trainer`."""
 
-_MASKS, _LINEAR = "impray.masks", "impray.training.linear"
+_MASKS, _LINEAR, _RELU = "impray.masks", "impray.training.linear", "impray.training.relu.solvers"
 rules = Family(
     "rules",
     of_rules.RuleSpec,
@@ -91,11 +91,12 @@ rules = Family(
                 (of_rules.Backward, "paths:backward"),
                 (of_rules.Alignment, "paths:alignment"),
                 (of_rules.HardThreshold, "paths:hard_threshold"),
-                (of_rules.Iht, "iht:iht"),
                 (of_rules.Omp, "omp:omp"),
                 (of_rules.Lasso, "lasso:lasso"),
             )
         ),
+        Member(of_rules.Iht, f"{_RELU}:iht", solves=f"{_RELU}:iht"),
+        Member(of_rules.Pursuit, f"{_RELU}:pursuit", solves=f"{_RELU}:pursuit"),
     ),
 )
 """What it does: a function (past, scope, keep) that gives the next mask of a scope (`impray.masks`).

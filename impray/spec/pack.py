@@ -75,7 +75,8 @@ class Pack(Spec):
 
     def trains(self, lineage: Lineage, round: int) -> bool:
         """Whether this lineage's network must be trained in this round."""
-        return round == 0 or self.reads_end or (ranks_trained(lineage) and round < self.rounds)
+        rows = self.rows_of(lineage)
+        return round == 0 or (self.reads_end and round in rows) or (ranks_trained(lineage) and round < rows[-1])
 
     @property
     def solved(self) -> bool:

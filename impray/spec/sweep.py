@@ -43,8 +43,8 @@ class Sweep(Spec):
     rows_at: Annotated[
         Literal["all", "last", "truth"] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)],
         Field(
-            description="rounds that are measured and have rows: all; or, of linear models in closed form, the last one, the first "
-            "that keeps no more weights than the truth has (truth), or a list of rounds"
+            description="rounds that are measured and have rows: all, the last one, the first that keeps no more weights than the truth "
+            "has (truth), or a list of rounds"
         ),
     ] = "all"
     measures: tuple[Measure, ...] = (Accuracy(), Loss())

@@ -104,6 +104,18 @@ class Trial(Spec):
         return real and isinstance(self.train, ClosedForm) and isinstance(self.net, LinearNet)
 
     @property
+    def is_relu(self) -> bool:
+        """Whether its network is one hidden ReLU layer without biases on data that are there as a whole: fused with a fixed readout,
+        or with both layers pruned together."""
+        net, pruned = self.net, self.pruned_layers
+        if not isinstance(net, Mlp) or "whole" not in self.data.offers or len(net.hidden) != 1:
+            return False
+        if net.activation != "relu" or net.bias or net.batch_norm:
+            return False
+        fused = net.readout in ("sum", "signed") and pruned == (1,)
+        return fused or (net.readout == "trained" and pruned == (1, 2) and self.prune.scope == "global")
+
+    @property
     def outputs(self) -> int:
         return self.net.output_count(self.data.classes)
 
@@ -205,7 +217,7 @@ class Lineage(Spec):
     @property
     def solved(self) -> bool:
         """Whether a solver makes all of its rounds at once, rather than one after the other (`impray.training.linear`)."""
-        return self.trial.solvable and families.rules.member(self.method).solves is not None
+        return families.rules.member(self.method).solves is not None and self.rule.solves(self.trial)
 
     @property
     def rule(self) -> RuleSpec:

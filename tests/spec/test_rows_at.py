@@ -32,7 +32,6 @@ def test_the_round_of_the_truth_is_the_first_that_keeps_no_more():
         ({"rows_at": [0, 9]}, "rows_at"),
         ({"search.stop_early": {"measure": "support", "direction": "max"}}, "rows_at"),
         ({"search.goals": [{"measure": "support", "direction": "max", "at": 3}]}, "rows_at"),
-        ({"trial.train": {"optimizer": "sgd", "loss": "mse"}, "measures": ["loss"], "methods": ["imp"]}, "rows_at"),
         ({"trial.prune": {"keep": [6, 2], "layers": "all"}, "rows_at": "last"}, "rounds"),
     ],
 )
@@ -45,9 +44,9 @@ def test_rows_at_must_rise():
         linear_sweep(rows_at=[4, 4])
 
 
-def test_networks_that_train_round_by_round_have_rows_of_every_round():
-    sweep = tiny_sweep(rows_at="last")
-    assert [path for path, _ in told(sweep)] == ["rows_at"]
+def test_where_there_is_no_truth_no_round_has_as_many_weights():
+    assert told(tiny_sweep(rows_at="last")) == []
+    assert [path for path, _ in told(tiny_sweep(rows_at="truth"))] == ["rows_at"]
 
 
 @pytest.mark.parametrize(
@@ -83,8 +82,17 @@ def test_wrong_counts(prune):
         Prune.model_validate(prune)
 
 
-@pytest.mark.parametrize("method", ["backward", "alignment", "hard_threshold", "iht", "omp", "lasso"])
+@pytest.mark.parametrize("method", ["backward", "alignment", "hard_threshold", "omp", "lasso"])
 def test_methods_that_are_solvers_need_a_linear_model(method):
     assert told(linear_sweep(methods=[method])) == []
     paths = [path for path, _ in told(tiny_sweep(methods=["imp", method]))]
     assert "trial.train.optimizer" in paths
+
+
+@pytest.mark.parametrize("method", ["iht", "pursuit"])
+def test_methods_that_solve_networks_need_one_that_they_can(method):
+    paths = [path for path, _ in told(tiny_sweep(methods=["imp", method]))]
+    assert "trial.net" in paths
+    fused = {"hidden": [5], "activation": "relu", "bias": False, "outputs": 1, "readout": "sum"}
+    trial = {"data": {"kind": "planted", "units": 3, "nonzero": 4}, "net": fused, "train": {"loss": "mse"}}
+    assert told(linear_sweep(methods=["imp", method], trial=trial, measures=["loss"], rows_at="all")) == []

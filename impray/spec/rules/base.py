@@ -31,6 +31,10 @@ class RuleSpec(Spec):
         """Whether, in this trial, the next mask follows from the weights that the round before trained."""
         return self.ranks
 
+    def solves(self, trial: Trial) -> bool:
+        """Whether its solver, where it has one, takes this trial: all rounds are solved at once then."""
+        return trial.solvable
+
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         """What these trials lack; the paths are below `trial`."""
         yield from ()

@@ -16,11 +16,29 @@ class SolverRule(RuleSpec):
     """A method whose masks come from the whole problem: it has a solver and no rule that goes from round to round."""
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
-        if not all(trial.solvable for trial in trials):
+        if not all(self.solves(trial) for trial in trials):
             name = type(self).model_fields["name"].default
             right = f"must be gradient_flow or gradient_descent, on data of kind linear, for the method {name}"
             shown = getattr(trials[0].train, "optimizer", None) if trials else None
             yield Problem("train.optimizer", repr(shown), right)
+
+
+class ReluRule(SolverRule):
+    """A method that solves ReLU networks."""
+
+    def solves(self, trial: Trial) -> bool:
+        return trial.is_relu
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        if not all(self.solves(trial) for trial in trials):
+            name = type(self).model_fields["name"].default
+            yield Problem("net", None, f"{RELU} for the method {name}")
+
+
+RELU = (
+    "must be one hidden layer of ReLUs without biases, {hidden: [m], activation: relu, bias: false}; either fused, {outputs: 1, "
+    "readout: sum} (or signed) with prune.layers: hidden, or trained with prune: {layers: all, scope: global},"
+)
 
 
 class Backward(SolverRule):
@@ -44,15 +62,19 @@ class HardThreshold(SolverRule):
     name: Literal["hard_threshold"] = "hard_threshold"
 
 
-class Iht(SolverRule):
-    """Normalised iterative hard thresholding: gradient steps, each followed by keeping the largest weights; every count from scratch."""
+class Iht(ReluRule):
+    """Iterative hard thresholding: gradient steps, each followed by keeping the largest weights; every count from scratch. Of linear models
+    in the normalised form, of ReLU networks with gates that follow (`prune.iht`)."""
 
     nests = False
-    source = "Blumensath and Davies (2010)"
+    source = "Blumensath and Davies (2010); Fridovich-Keil and Pilanci (2025)"
     name: Literal["iht"] = "iht"
 
+    def solves(self, trial: Trial) -> bool:
+        return trial.solvable or trial.is_relu
 
-class Pursuit(RuleSpec):
+
+class Pursuit(ReluRule):
     """A least-squares pursuit in ReLU networks whose gates follow its weights; every count from scratch. Of ours."""
 
     nests = False

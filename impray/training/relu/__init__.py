@@ -1,0 +1,1 @@
+"""ReLU networks with one hidden layer, solved count by count: whole data in, masks and weights out."""
