@@ -1,4 +1,4 @@
-"""Linear models held against the sparse truth that made their targets: is the support found, and how far off are the weights?
+"""Linear models, and networks, held against the sparse truth that made their targets: is the support found, and how far off are the weights?
 
     precision = |kept and S| / |kept|        recall = |kept and S| / |S|        S: the features whose true weight s is not 0
     estimation_error = |w - s| / |s|         prediction_error = |phi (w - s)|^2 / n, phi the training set
@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.optimize import linear_sum_assignment
 from threadpoolctl import threadpool_limits
 
 from impray.measures.state import Readings, RoundState
@@ -24,28 +25,44 @@ from impray.spec import measure as spec
 
 def support(asked: spec.Support, state: RoundState) -> Readings:
     """The kept features against the truth's support. false_exclusions: null where the data say no amplitude."""
-    kept = state.mask(1)[:, 0].cpu().numpy()
-    weights = state.weights(1, "end")[:, 0].cpu().numpy()
+    kept = state.mask(1).cpu().numpy()
+    weights = state.weights(1, "end").cpu().numpy()
     columns: dict[str, list] = {column.name: [] for column in asked.lineage_columns}
     for nets in state.by_problem():
-        true = state.true_weights(nets[0])
+        true = state.true_matrix(nets[0])
         for net in nets:
-            amplitude = getattr(state.trials[net].data, "amplitude", None)
-            for name, value in _of_mask(kept[net], true, amplitude).items():
+            data = state.trials[net].data
+            amplitude = getattr(data, "amplitude", None)
+            signed = getattr(data, "readout", "") == "signed"
+            for name, value in _of_mask(kept[net], true, amplitude, signed).items():
                 columns[name].append((net, value))
             columns["kept"].append((net, int((kept[net] & (weights[net] != 0)).sum())))
     return Readings(lineage={name: _by_net(values) for name, values in columns.items()})
 
 
-def _of_mask(kept: np.ndarray, true: np.ndarray, amplitude: float | None) -> dict[str, float | int | None]:
+def _of_mask(
+    kept: np.ndarray, true: np.ndarray, amplitude: float | None, signed: bool
+) -> dict[str, float | int | None]:
+    """Of a mask [unit, input] and true weights [unit of the truth, input]."""
     inside = true != 0
-    both = int((kept & inside).sum())
+    both, of_mask, of_truth = shared(kept, inside, signed), int(kept.sum()), int(inside.sum())
     return {
-        "exact_recovery": float(np.array_equal(kept, inside)),
-        "support_precision": _share(both, int(kept.sum())),
-        "support_recall": _share(both, int(inside.sum())),
+        "exact_recovery": float(both == of_mask == of_truth),
+        "support_precision": _share(both, of_mask),
+        "support_recall": _share(both, of_truth),
         "false_exclusions": None if amplitude is None else int((~kept & (np.abs(true) >= amplitude)).sum()),
     }
+
+
+def shared(kept: np.ndarray, inside: np.ndarray, signed: bool) -> int:
+    """Places that two masks [unit, input] share, under the permutation of units that makes them most.
+
+    Args:    signed: whether units alternate between two signs, and only those of one sign stand for each other.
+    """
+    overlap = kept.astype(np.int64) @ inside.astype(np.int64).T
+    if signed:
+        overlap[np.arange(len(kept))[:, None] % 2 != np.arange(len(inside)) % 2] = 0
+    return int(overlap[linear_sum_assignment(overlap, maximize=True)].sum())
 
 
 def _share(some: int, of: int) -> float:

@@ -85,10 +85,14 @@ class RoundState:
         phi, y = self.whole(net)
         return phi.detach().cpu().double().clone().numpy(), y[:, 0].detach().cpu().double().clone().numpy()
 
+    def true_matrix(self, net: int) -> np.ndarray:
+        """The first layer's weights [unit, input] of what made the targets, float64."""
+        assert self.truth is not None, "a measure that reads `truth` is of data that offer it"
+        return self.truth(net)[self.layers[0].weight].detach().cpu().double().numpy()
+
     def true_weights(self, net: int) -> np.ndarray:
         """The weights [feature] that made the target of a linear model, float64."""
-        assert self.truth is not None, "a measure that reads `truth` is of data that offer it"
-        return self.truth(net)[self.layers[0].weight][0].detach().cpu().double().numpy()
+        return self.true_matrix(net)[0]
 
     @property
     def nets(self) -> int:

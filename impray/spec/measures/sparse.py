@@ -9,6 +9,7 @@ from pydantic import Field
 
 from impray.spec.data.designs import Hub
 from impray.spec.data.linear import Linear
+from impray.spec.data.planted import Planted
 from impray.spec.errors import Problem
 from impray.spec.measures.base import Column, MeasureSpec, measure_name
 from impray.spec.nets.linear import LinearNet
@@ -43,8 +44,12 @@ class OfPaths(OfTruth):
             yield Problem("", repr(name), right)
 
 
-class Support(OfTruth):
-    """The kept weights against the truth's support: the features whose true weight is not 0."""
+class Support(MeasureSpec):
+    """The kept weights against the truth's support: the weights that are not 0 in what made the targets.
+
+    Of networks the first layer's, up to a permutation of the units: the one with the largest overlap (of a signed readout, among units of
+    one sign).
+    """
 
     reads = frozenset({"mask", "end", "truth"})
     lineage_columns = (
@@ -55,11 +60,26 @@ class Support(OfTruth):
             "false_exclusions",
             "int",
             "weights",
-            "features of true size amplitude or more that are not kept (Theorem 5 (ii) of Elesedy et al. 2020)",
+            "features of true size amplitude or more that are not kept (Theorem 5 (ii) of Elesedy et al. 2020); null of networks",
         ),
         Column("kept", "int", "weights", "kept weights that are not 0: the actual support size"),
     )
     name: Literal["support"] = "support"
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all("truth" in trial.data.offers for trial in trials):
+            yield Problem("", repr(self.name), "needs the weights that made the targets: data.kind linear or planted")
+        elif not all(_comparable(trial) for trial in trials):
+            right = "compares layers of one shape: net.kind linear on linear data, one hidden layer on planted data of two layers"
+            yield Problem("", repr(self.name), right)
+
+
+def _comparable(trial: Trial) -> bool:
+    """Whether a trial's weights can be held against those that made its targets."""
+    if isinstance(trial.net, LinearNet):
+        return isinstance(trial.data, Linear)
+    return isinstance(trial.data, Planted) and trial.data.layers == 2 and trial.layers == 2
 
 
 class Estimation(OfTruth):
