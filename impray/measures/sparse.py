@@ -1,4 +1,4 @@
-"""Linear models, and networks, held against the sparse truth that made their targets: is the support found, and how far off are the weights?
+"""Models held against the sparse truth that made their targets: is the support found, and how far off are the weights?
 
     precision = |kept and S| / |kept|        recall = |kept and S| / |S|        S: the features whose true weight s is not 0
     estimation_error = |w - s| / |s|         prediction_error = |phi (w - s)|^2 / n, phi the training set

@@ -69,9 +69,9 @@ class Support(MeasureSpec):
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         yield from super().problems(trials)
         if not all("truth" in trial.data.offers for trial in trials):
-            yield Problem("", repr(self.name), "needs the weights that made the targets: data.kind linear or planted")
+            yield Problem("", repr(self.name), "needs the weights that made the targets: data.kind: linear, or planted")
         elif not all(_comparable(trial) for trial in trials):
-            right = "compares layers of one shape: net.kind linear on linear data, one hidden layer on planted data of two layers"
+            right = "compares layers of one shape: net.kind: linear on linear data, one hidden layer on planted data of two layers"
             yield Problem("", repr(self.name), right)
 
 
