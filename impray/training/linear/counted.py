@@ -69,10 +69,11 @@ def solved(block: Block, select: Select) -> Solved:
 
 def scaled(phi: Float[np.ndarray, "sample feature"], y: Float[np.ndarray, " sample"]) -> Scaled:
     """The problem with its columns and its target scaled."""
+    phi = np.ascontiguousarray(phi)  # sums round by the layout
     sizes = _or_one(np.abs(phi).max(axis=0))  # first of all: the squares of very small ones would be 0
     lengths = sizes * _or_one(np.sqrt(np.square(phi / sizes).mean(axis=0)))
-    height = _or_one(np.abs(y).max())
-    return Scaled(np.ascontiguousarray(phi / lengths), np.ascontiguousarray(y / height), lengths, float(height))
+    height = float(np.abs(y).max()) or 1.0
+    return Scaled(np.ascontiguousarray(phi / lengths), np.ascontiguousarray(y / height), lengths, height)
 
 
 def _or_one(sizes: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def _of_path(problem: Scaled, counts: Sequence[int]) -> dict[int, Float[np.ndarr
 
 
 def path(problem: Scaled, most: int) -> Iterator[tuple[np.ndarray, Float[np.ndarray, "feature point"]]]:
-    """Falling penalties and the lasso's weights there, some at a time, until there are `most` weights: small penalties are the slow ones."""
+    """Falling penalties and the weights there, some at a time, until there are `most` weights: small penalties are the slow ones."""
     phi, correlations = np.asfortranarray(problem.phi), problem.phi.T @ problem.y
     first, gram, last = np.abs(correlations).max() / len(problem.y), phi.T @ phi, None
     for penalties in np.split(first * np.geomspace(1, _SPAN, _POINTS), _POINTS // _AT_ONCE):
@@ -54,8 +54,8 @@ def path(problem: Scaled, most: int) -> Iterator[tuple[np.ndarray, Float[np.ndar
             _, weights, *_ = lasso_path(
                 phi,
                 problem.y,
-                alphas=penalties,
-                precompute=gram,
+                alphas=penalties,  # type: ignore[arg-type]
+                precompute=gram,  # type: ignore[arg-type]
                 Xy=correlations,
                 coef_init=last,
                 max_iter=10_000,
