@@ -21,11 +21,10 @@ from sklearn.linear_model import lasso_path
 
 from impray.spec.data import Linear
 from impray.training.linear import Block, Solved
-from impray.training.linear.counted import Scaled, fitted, largest, solved
+from impray.training.linear.counted import CUT_OFF, Scaled, fitted, largest, solved
 
 _POINTS, _SPAN = 100, 1e-4  # penalties of a path, and the last one over the first
 _AT_ONCE = 10  # penalties of one call
-_CUT_OFF = 1e-12  # of the largest singular value: below it, directions that phi does not see
 _ZERO = 1e-9  # of the largest weight: what the limit leaves where it means 0
 
 
@@ -79,7 +78,7 @@ def limit(problem: Scaled) -> Float[np.ndarray, " feature"]:
     The rows of V^T are orthonormal: there always is such a w, whatever rounding did to phi and y.
     """
     left, singular, right = np.linalg.svd(problem.phi, full_matrices=False)
-    rank = int((singular > _CUT_OFF * singular[0]).sum())
+    rank = int((singular > CUT_OFF * singular[0]).sum())
     rows, sums = right[:rank], (left.T @ problem.y)[:rank] / singular[:rank]
     weights = rows.T @ sums
     if rank < len(weights):
