@@ -1,14 +1,14 @@
 """What solvers whose masks do not nest have in common: a problem with columns of one length, exact counts, and a last fit.
 
 Selection is on columns scaled to length sqrt(n), so that a feature's units do not decide; weights are given back in the features' own
-units. A column of zeros is never chosen while another is left. A mask has exactly the count asked for: where a method selects fewer, the
-mask is filled up with the features most correlated with what is left of the target, and their weights stay 0, so that the measure `kept`
-says what the method itself selected.
+units. Columns of zeros are not shown to a method. A mask has exactly the count asked for: where a method selects fewer, the mask is filled
+up with the features most correlated with what is left of the target (columns of zeros last), and their weights stay 0, so that the measure
+`kept` says what the method itself selected. Time, learning rate and w_init do not matter to these methods: their last fit is least squares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,20 +20,15 @@ from impray.training.linear import Block, Solved
 
 @dataclass(frozen=True)
 class Scaled:
-    """One problem with columns of length sqrt(n) (or 0). `lengths`: what they were divided by, 1 for a column of zeros."""
+    """One problem with columns of length sqrt(n), none of zeros. `lengths`: what they were divided by."""
 
     phi: Float[np.ndarray, "sample feature"]
     y: Float[np.ndarray, " sample"]
     lengths: Float[np.ndarray, " feature"]
 
-    @property
-    def alive(self) -> Bool[np.ndarray, " feature"]:
-        """Columns that are not 0."""
-        return np.asarray(self.phi.any(axis=0))
 
-
-Select = Callable[[Scaled, Sequence[int]], dict[int, Float[np.ndarray, " feature"]]]
-"""(problem, counts) -> for each count weights of the scaled problem, at most so many of them not 0."""
+Select = Callable[[Scaled, Sequence[int]], Mapping[int, Float[np.ndarray, " feature"]]]
+"""(problem, counts) -> for each count weights of the scaled problem, at most so many of them not 0. No count is beyond its features."""
 
 
 def solved(block: Block, select: Select) -> Solved:
@@ -43,19 +38,20 @@ def solved(block: Block, select: Select) -> Solved:
     weights = {round: np.zeros(shape) for round in block.rows}
     with one_thread():
         for place, (phi, y) in enumerate(zip(block.designs, block.targets, strict=True)):
-            problem = scaled(phi, y)
-            of_counts = select(problem, sorted({block.counts[round] for round in block.rows}))
+            alive = phi.any(axis=0)
+            most = int(alive.sum())
+            problem = scaled(phi[:, alive], y)
+            of_counts = select(problem, sorted({min(block.counts[round], most) for round in block.rows}))
             for round in block.rows:
-                own = of_counts[block.counts[round]]
-                masks[round][place] = filled(problem, own, block.counts[round])
-                weights[round][place] = own / problem.lengths
+                own = of_counts[min(block.counts[round], most)]
+                masks[round][place] = _filled(problem, own, alive, block.counts[round])
+                weights[round][place, alive] = own / problem.lengths
     return Solved(masks, weights)
 
 
 def scaled(phi: Float[np.ndarray, "sample feature"], y: Float[np.ndarray, " sample"]) -> Scaled:
     """The problem with its columns scaled."""
     lengths = np.sqrt(np.square(phi).mean(axis=0))
-    lengths = np.where(lengths > 0, lengths, 1.0)
     return Scaled(np.ascontiguousarray(phi / lengths), np.ascontiguousarray(y), lengths)
 
 
@@ -75,12 +71,12 @@ def largest(values: Float[np.ndarray, " feature"], count: int) -> Bool[np.ndarra
     return mask
 
 
-def filled(problem: Scaled, weights: Float[np.ndarray, " feature"], count: int) -> Bool[np.ndarray, " feature"]:
+def _filled(
+    problem: Scaled, weights: Float[np.ndarray, " alive"], alive: Bool[np.ndarray, " feature"], count: int
+) -> Bool[np.ndarray, " feature"]:
     """A mask of exactly `count` features: those with a weight, and as many as are lacking, by their correlation with the residual."""
     chosen = weights != 0
-    lacking = count - int(chosen.sum())
-    assert lacking >= 0, "a method selects no more than it is asked for"
-    if lacking == 0:
-        return chosen
-    correlation = np.abs(problem.phi.T @ (problem.y - problem.phi @ weights))
-    return largest(np.where(chosen, np.inf, correlation), count)
+    assert chosen.sum() <= count, "a method selects no more than it is asked for"
+    rank = np.full(len(alive), -1.0)  # of columns of zeros
+    rank[alive] = np.where(chosen, np.inf, np.abs(problem.phi.T @ (problem.y - problem.phi @ weights)))
+    return largest(rank, count)

@@ -3,9 +3,9 @@
     min |phi w - y|^2 / (2 n) + alpha |w|_1        alpha from the one where all weights are 0 downwards, `_POINTS` per path
 
 Tibshirani (1996); scikit-learn's coordinate descent (its `lars_path` fails on signals of equal sizes). Where there is no noise the
-limit alpha -> 0 is what is meant, and taken: basis pursuit, min |w|_1 with phi w = y, by HiGHS (Chen, Donoho & Saunders 1998). Of the
-point's weights the largest are kept, as many as asked for. Columns are scaled (`impray.training.linear.counted`), so |w|_1 weighs each
-feature by its length.
+limit alpha -> 0 is what is meant, and taken: basis pursuit, min |w|_1 with phi w = y, by HiGHS (Chen, Donoho & Saunders 1998); with
+full rank and n >= p that is least squares. Of the point's weights the largest are kept, as many as asked for. Columns are scaled
+(`impray.training.linear.counted`), so |w|_1 weighs each feature by its length.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from impray.training.linear.counted import Scaled, fitted, largest, solved
 
 _POINTS, _SPAN = 100, 1e-4  # penalties of a path, and the last one over the first
 _ZERO = 1e-9  # of the largest weight: what basis pursuit leaves where it means 0
+_RANK = 1e-6  # of the largest singular value: as `factors` has it
 
 
 def lasso(block: Block) -> Solved:
@@ -35,7 +36,7 @@ def lasso(block: Block) -> Solved:
 
 def _of_path(problem: Scaled, counts: Sequence[int]) -> dict[int, Float[np.ndarray, " feature"]]:
     path = np.zeros((problem.phi.shape[1], 1))
-    first = np.abs(problem.phi.T @ problem.y).max() / len(problem.y)
+    first = np.abs(problem.phi.T @ problem.y).max(initial=0.0) / len(problem.y)
     if first > 0:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a last point that has not converged is a point all the same
@@ -66,16 +67,22 @@ def _of_pursuit(problem: Scaled, counts: Sequence[int]) -> dict[int, Float[np.nd
 
 
 def pursued(problem: Scaled) -> Float[np.ndarray, " feature"]:
-    """min |w|_1 with phi w = y."""
+    """min |w|_1 with phi w = y; of a y that is not in the span of the features, with its projection on it."""
     features = problem.phi.shape[1]
+    left, values, right = np.linalg.svd(problem.phi, full_matrices=False)
+    alive = values > _RANK * values.max(initial=0.0)
+    # phi w = y along the singular vectors: as many equations as the rank, so that rounding cannot make them contradict each other.
+    right, wanted = right[alive], left[:, alive].T @ problem.y / values[alive]
+    size = float(np.linalg.norm(wanted))
+    if len(right) == features or size == 0:
+        return right.T @ wanted
     made = linprog(
         np.ones(2 * features),
-        A_eq=np.hstack([problem.phi, -problem.phi]),
-        b_eq=problem.y,
+        A_eq=np.hstack([right, -right]),
+        b_eq=wanted / size,  # what HiGHS counts as met is not relative to it
         bounds=(0, None),
         method="highs",
     )
-    if made.x is None:  # a target that rounding took out of the span of the features: as near to it as can be
-        return fitted(problem, problem.alive)
-    weights = made.x[:features] - made.x[features:]
-    return np.where(np.abs(weights) > _ZERO * np.abs(weights).max(initial=0.0), weights, 0.0)
+    assert made.x is not None, f"these equations have a solution: {made.message}"
+    weights = size * (made.x[:features] - made.x[features:])
+    return np.where(np.abs(weights) > _ZERO * np.abs(weights).max(), weights, 0.0)
