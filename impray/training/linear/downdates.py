@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from impray.training.linear.factors import Factors, factors
 
@@ -36,6 +36,7 @@ class Downdates:
         self.features: Int[np.ndarray, "problem column"] = np.tile(np.arange(start.shape[1]), (len(designs), 1))
         self.left = np.ones(self.features.shape, dtype=bool)
         self.weights = np.stack([made.weights for made in dense])
+        self.diverged: Bool[np.ndarray, " problem"] = np.zeros(len(designs), dtype=bool)  # none does
         self._matrix = np.stack([made.matrix for made in dense])
         self._diagonal = np.stack([np.diag(made.matrix).copy() for made in dense])
         self._nullity = np.array([made.nullity for made in dense])
