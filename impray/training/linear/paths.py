@@ -167,5 +167,5 @@ def _dense(block: Block, start: Float[np.ndarray, "problem feature"]) -> list[Fa
     """Factors of all features; those of the last block are kept, since one method after another asks for them."""
     if not _LAST or _LAST[0][0]() is not block:
         made = [factors(*problem) for problem in zip(block.designs, block.targets, start, strict=True)]
-        _LAST[:] = [(weakref.ref(block), made)]
+        _LAST[:] = [(weakref.ref(block, lambda _: _LAST.clear()), made)]
     return _LAST[0][1]
