@@ -4,7 +4,7 @@
 
 Tibshirani (1996); scikit-learn's coordinate descent (its `lars_path` fails on signals of equal sizes). Where there is no noise the
 limit alpha -> 0 is what is meant, and taken: basis pursuit, min |w|_1 with phi w = y, by HiGHS (Chen, Donoho & Saunders 1998); with
-full rank and n >= p that is least squares. Of the point's weights the largest are kept, as many as asked for. Columns are scaled
+full rank and n >= p that is least squares. Of the point's weights the largest are kept, as many as asked for; where all are asked for it is the limit, too. Columns are scaled
 (`impray.training.linear.counted`), so |w|_1 weighs each feature by its length.
 """
 
@@ -23,6 +23,7 @@ from impray.training.linear import Block, Solved
 from impray.training.linear.counted import Scaled, fitted, largest, solved
 
 _POINTS, _SPAN = 100, 1e-4  # penalties of a path, and the last one over the first
+_AT_ONCE = 10  # penalties of one call: the small ones take longest, and are for large counts only
 _ZERO = 1e-9  # of the largest weight: what basis pursuit leaves where it means 0
 _RANK = 1e-6  # of the largest singular value: as `factors` has it
 
@@ -35,20 +36,30 @@ def lasso(block: Block) -> Solved:
 
 
 def _of_path(problem: Scaled, counts: Sequence[int]) -> dict[int, Float[np.ndarray, " feature"]]:
-    path = np.zeros((problem.phi.shape[1], 1))
-    first = np.abs(problem.phi.T @ problem.y).max(initial=0.0) / len(problem.y)
-    if first > 0:
+    features = problem.phi.shape[1]
+    some = [count for count in counts if count < features]
+    path = _path(problem, max(some, default=0))
+    sizes = np.count_nonzero(path, axis=0)
+    made = {count: _kept(problem, path[:, _first(sizes, count)], count) for count in some}
+    return made if len(some) == len(counts) else made | {features: _kept(problem, pursued(problem), features)}
+
+
+def _path(problem: Scaled, most: int) -> Float[np.ndarray, "feature point"]:
+    """Weights at falling penalties, until there are `most` of them or the path ends."""
+    phi, start = np.asfortranarray(problem.phi), np.zeros(problem.phi.shape[1])
+    first = np.abs(phi.T @ problem.y).max(initial=0.0) / len(problem.y)
+    if first == 0 or most == 0:
+        return start[:, None]
+    parts = []
+    for penalties in np.split(first * np.geomspace(1, _SPAN, _POINTS), _POINTS // _AT_ONCE):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a last point that has not converged is a point all the same
-            _, path, *_ = lasso_path(
-                np.asfortranarray(problem.phi),
-                problem.y,
-                alphas=first * np.geomspace(1, _SPAN, _POINTS),
-                max_iter=10_000,
-                tol=1e-8,
-            )
-    sizes = np.count_nonzero(path, axis=0)
-    return {count: _kept(problem, path[:, _first(sizes, count)], count) for count in counts}
+            _, part, *_ = lasso_path(phi, problem.y, alphas=penalties, coef_init=start, max_iter=10_000, tol=1e-8)
+        parts.append(part)
+        start = part[:, -1]
+        if np.count_nonzero(part, axis=0).max() >= most:
+            break
+    return np.hstack(parts)
 
 
 def _first(sizes: np.ndarray, count: int) -> int:
