@@ -1,8 +1,8 @@
 """Is Theorem 5 true where some true weights are below gamma?  A counterexample to Elesedy et al. (2020), Theorem 5, as it is stated.
 
 One feature of size gamma, the hub, is correlated with K spokes whose true weights are a twentieth of it. n and sigma are such that the
-theorem puts the chance of losing the hub at 0.05. Spokes are small, so they go, and each leaves its part of y to the hub, whose weight becomes
-1 - rho m weak / (1 - rho^2 (K - m)), m gone, without noise: with enough spokes it passes through 0 on the way, and then the hub goes.
+theorem puts the chance of losing the hub at 0.05. Spokes are small, so they go, and each leaves its part of y to the hub, whose weight
+becomes 1 - rho m weak / (1 - rho^2 (K - m)), m gone, without noise: with enough spokes it passes through 0 on the way, and then the hub goes.
 
 Counts against the theorem as it is stated: imp losing the hub in more draws than 1 in 20, at any K. Counts against us: imp losing it at
 no K more often than that; one-shot pruning, for which the theorem's proof holds, losing it more often than that.
@@ -104,12 +104,13 @@ def bounded(method: str, **more) -> Bounded:
 FIGURE = Figure(
     name="elesedy2020_hub",
     title="Theorem 5 as it is stated  A large feature beside many small ones",
-    question="Does iterative magnitude pruning keep the one large feature, as Theorem 5 says, where many small ones are correlated with it?",
+    question="Does iterative magnitude pruning keep the one large feature, as Theorem 5 says, where many small ones correlate with it?",
     source=THEOREM,
     paper="imp excludes a feature of size gamma or more with a probability of at most 0.05 here, whatever the other weights.",
     wanted=wanted,
     panels=[
-        Panel(of=drawn, mark=shares, x="spokes", y="lost", xlabel=" ", label="share of draws that\nlose the hub", options={"bounds": (BOUND,)}),
+        Panel(of=drawn, mark=shares, x="spokes", y="lost", xlabel=" ", label="share of draws that\nlose the hub",
+              options={"bounds": (BOUND,)}),
         Panel(of=lost_by, mark=curves, x="removed", y="lost", colour="K", scale="linear", xlabel="removals, share of p - k", optional=True,
               label="imp: share of draws that\nhave lost the hub"),
         Panel(of=expected, mark=curves, x="gone", y="weight", colour="K", scale="linear", xlabel="spokes gone, share", reference=0.0,

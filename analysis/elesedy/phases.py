@@ -3,8 +3,8 @@
 The share of draws in which the kept features are exactly the true ones, over samples per feature (n / p) and true features per sample
 (k / n), for true weights that are Gaussian and that are +1 or -1. Not in Elesedy et al. (2020), who need n >= p.
 
-Stated beforehand, for n / p = 0.8, all k / n together. Gaussian weights: IHT, OMP and Lasso recover more often than imp. +1 and -1: imp more
-often than IHT and OMP, and as often as Lasso within 0.1. n / p = 1: imp always (least squares has the truth, without noise).
+Stated beforehand, for n / p = 0.8, all k / n together. Gaussian weights: IHT, OMP and Lasso recover more often than imp. +1 and -1: imp
+more often than IHT and OMP, and as often as Lasso within 0.1. n / p = 1: imp always (least squares has the truth, without noise).
 Counts against us: any of these the other way.
 """
 
@@ -53,15 +53,15 @@ def compared(law: str, left: str, than: str) -> More:
 FIGURE = Figure(
     name="elesedy2020_phases",
     title="Exact recovery without noise",
-    question="Where in (samples, true features) does iterative magnitude pruning recover a sparse truth exactly, beside IHT, OMP and Lasso?",
+    question="Where in (samples, true features) does imp recover a sparse truth exactly, beside IHT, OMP and Lasso?",
     source=f"after {SOURCE}, who need n >= p",
     wanted=wanted,
     panels=[panel(law, words) for law, words in LAWS.items()],
     claims=[
         *(compared("gaussian", rival, "imp") for rival in RIVALS),
         *(compared("signs", "imp", rival) for rival in ("iht", "omp")),
-        Same(quantity=q.EXACT_RECOVERY, left=imp & at("signs"), than=(col("method") == "lasso") & at("signs"), margin=0.1, source="ours",
-             question=f"{LAWS['signs']} weights", says="with +1 or -1 weights imp recovers exactly as often as lasso, within 0.1 (n / p = 0.8)"),
+        Same(quantity=q.EXACT_RECOVERY, left=imp & at("signs"), than=(col("method") == "lasso") & at("signs"), margin=0.1,
+             source="ours", question=f"{LAWS['signs']} weights", says="with +1 or -1 weights imp recovers exactly as often as lasso, within 0.1 (n / p = 0.8)"),
         *(compared(law, "imp", "oneshot") for law in ("gaussian", "signs")),
         Level(quantity=q.EXACT_RECOVERY, left=imp & (col(SAMPLES) == FEATURES), near=1.0, margin=0.01, each=LAW, question="n = p",
               source="least squares without noise", says="with as many samples as features imp recovers exactly ({each} weights)"),

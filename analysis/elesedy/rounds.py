@@ -6,8 +6,6 @@ weights left, one line per method.
 Counts against imp: more true features lost than by the heuristic, or a larger error, when as many weights are left as the truth has.
 """
 
-from polars import col
-
 from elesedy.those import SOURCE, alignment, imp, linear
 from impray.figures import EVERY, Figure, More, NotMeasured, Panel, band
 from impray.results import quantities as q

@@ -6,7 +6,7 @@ mean over draws; the safe bound has 2^(p - k) p for p. Drawn where the theorem's
 
 Counts against the theorem: imp losing a true feature more often than the bound says, at any number of samples. Counts against imp: as
 many failures as one-shot pruning, the heuristic or backward elimination, all numbers of samples together.
-Blind spots: where the bound is 1 it says nothing, and is not judged; where it is below 1 in a few thousand draws, no count of 1,000 draws can
+Blind spots: where the bound is 1 it says nothing, and is not judged; where it is below 1 in a few thousand, no count of 1,000 draws can
 tell a rate from it, and the verdict is no difference within 1 % (the margin). The bound is of imp; of oneshot it holds too.
 """
 
@@ -108,9 +108,11 @@ FIGURE = Figure(
         Bounded(frame=draws, fails=col("lost") > 0, where=col("method") == "imp", each="point", margin=0.01, source=THEOREM, what="draw",
                 question="bound, one by one", says="imp keeps all true features at least as often as Theorem 5 says ({each})"),
         *(Gaps(frame=fewer(than), sign=-1, each="problem", source="ours", question="methods", what="draw", optional=than != "oneshot",
-               says=f"imp loses true features less often than {than}, all n together ({{each}})") for than in ("oneshot", "alignment", "backward")),
+               says=f"imp loses true features less often than {than}, all n together ({{each}})")
+          for than in ("oneshot", "alignment", "backward")),
         *(Gaps(frame=of_noise(law), sign=0, margin=0.02, source=f"{SOURCE}: any sub-Gaussian noise", question="noise", what="draw",
-               optional=True, says=f"imp loses true features as often with {law} noise as with Gaussian") for law in ("uniform", "Rademacher")),
+               optional=True, says=f"imp loses true features as often with {law} noise as with Gaussian")
+          for law in ("uniform", "Rademacher")),
     ],
     notes=["Hollow triangles: no failure; they are at the upper end of the 95 % interval."],
 )  # fmt: skip
