@@ -2,10 +2,11 @@
 
 One feature of size gamma, the hub, is correlated with K spokes whose true weights are a twentieth of it. n and sigma are such that the
 theorem puts the chance of losing the hub at 0.05. Spokes are small, so they go, and each leaves its part of y to the hub, whose weight
-becomes 1 - rho m weak / (1 - rho^2 (K - m)), m gone, without noise: with enough spokes it passes through 0 on the way, and then the hub goes.
+becomes 1 - rho m weak / (1 - rho^2 (K - m)), m gone, without noise: with enough spokes it passes through 0 on
+the way, and then the hub goes.
 
-Counts against the theorem as it is stated: imp losing the hub in more draws than 1 in 20, at any K. Counts against us: imp losing it at
-no K more often than that; one-shot pruning, for which the theorem's proof holds, losing it more often than that.
+Counts against the theorem as it is stated: imp losing the hub in more draws than 1 in 20, at any K. Counts against us: imp
+losing it at no K more often than that; one-shot pruning, for which the theorem's proof holds, losing it more often than that.
 """
 
 from __future__ import annotations
