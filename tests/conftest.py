@@ -152,3 +152,11 @@ def local_ray():
     pool.connect(None, tiny_sweep())
     yield
     pool.disconnect()
+
+
+@pytest.fixture
+def keep_ray(local_ray, monkeypatch):
+    """The driver finds the session's Ray and leaves it running."""
+    from impray.service.ray import pool
+
+    monkeypatch.setattr(pool, "disconnect", lambda: None)

@@ -7,14 +7,12 @@ costs milliseconds, so what is asked for later is solved again rather than read 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from impray.lineage.rounds import FinishedRound, OnEnded
 from impray.lineage.training import PackTraining
@@ -199,8 +197,8 @@ class SolvedRounds:
             held_out=lambda net: self._training.held_out(lineages[net]),
             loss=lineages[0].trial.train.loss,
             trials=[lineage.trial for lineage in lineages],
-            whole=lambda net: self._data_of(lineages[net])[0],
-            truth=lambda net: self._data_of(lineages[net])[1],
+            whole=lambda net: self._training.whole(lineages[net]),
+            truth=lambda net: self._training.truth(lineages[net]),
             orders=[path.order(round) for path in paths],
             of_data=self._of_data,
             problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
@@ -216,15 +214,3 @@ class SolvedRounds:
             for name, value in later.items():
                 weights[name][nets] = value
         return weights
-
-    def _data_of(self, lineage: Lineage) -> tuple[tuple[Tensor, Tensor], Mapping[str, Tensor]]:
-        place = self._places[lineage.trial.id, lineage.seed]
-        return self._data.whole(place), self._data.truth(place)
-
-    @cached_property
-    def _data(self):  # noqa: ANN202 - as `PackTraining.opened`
-        return self._training.opened(self._pack.lineages)
-
-    @cached_property
-    def _places(self) -> dict[tuple[str, int], int]:
-        return {(lineage.trial.id, lineage.seed): place for place, lineage in enumerate(self._pack.lineages)}

@@ -51,6 +51,9 @@ def state_of(
         held_out=lambda net: training.held_out(lineages[net]),
         loss=lineages[0].trial.train.loss,
         trials=[lineage.trial for lineage in lineages],
+        whole=lambda net: training.whole(lineages[net]),
+        truth=lambda net: training.truth(lineages[net]),
+        problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
         course=_course(training, records, lineages, of_round, round),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 
@@ -77,6 +77,14 @@ class PackTraining:
     def held_out(self, lineage: Lineage) -> tuple[Tensor, Tensor]:
         """Held-out inputs [sample, input] and labels, of a lineage of the pack or one with the same trial and seed."""
         return self._data.held_out(self._places[lineage.trial.id, lineage.seed])
+
+    def whole(self, lineage: Lineage) -> tuple[Tensor, Tensor]:
+        """The training set, as `PackData.whole`, of a lineage as `held_out` takes it."""
+        return self._data.whole(self._places[lineage.trial.id, lineage.seed])
+
+    def truth(self, lineage: Lineage) -> Mapping[str, Tensor]:
+        """The weights that made the targets, as `PackData.truth`."""
+        return self._data.truth(self._places[lineage.trial.id, lineage.seed])
 
     @cached_property
     def _data(self) -> PackData:

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from impray.data import PackData, Raw, open_pack
-from impray.lineage.solved import NothingDone, SolvedRounds
 from impray.nets import network_of
 from impray.results import ledger
 from impray.results.ledger import Ledger
 from impray.results.paths import Paths
 from impray.results.store import Place
 from impray.results.tables import axes_of
+from impray.service import solving_time
 from impray.service.plan import axis_types, listed, pack_of, packs, planned
 from impray.service.progress import duration
 from impray.spec.counts import fits
@@ -28,7 +28,7 @@ from impray.spec.trial import Trial
 from impray.training import Task, train_round
 
 PROBE_STEPS = 48
-PROBE_PROBLEMS = 16  # solved for the estimate, where whole paths are
+MOST_ROUNDS_TOLD = 20  # one by one
 
 
 def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
@@ -42,14 +42,14 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
         of_trial = planned(sweep, 0, {}, sweep.trial)
         probe = pack_of(sweep, of_trial.lineages, Ledger(), columns)
         left, split, kept = count, count, []
-        seconds = count * _pack_seconds(probe)
+        seconds = count * _seconds([probe])
         more = "; early stopping may end some sooner" if sweep.search.stop_early else ""
     else:
         trials = listed(sweep)
         count, kept = len(trials), _kept(sweep, [trial.trial for trial in trials])
         todo = packs(sweep, trials, ledger.read(folder), columns, slots)
         left, split, more = len({i.trial.id for pack in todo for i in pack.lineages}), len(todo), ""
-        seconds = _pack_seconds(todo[0]) / len(todo[0].lineages) * sum(len(p.lineages) for p in todo) if todo else 0.0
+        seconds = _seconds(todo)
     return [
         f"{name}: {sweep.question}",
         f"trials: {count} ({left} with something left to do); lineages: {count * per_trial}; packs: {split}; slots: {slots}",
@@ -63,7 +63,11 @@ def lines(sweep: Sweep, name: str, folder: Place) -> list[str]:
 def _probed(sweep: Sweep) -> str:
     """What the time was taken from."""
     solved = all(lineage.solved for lineage in sweep.trial.lineages(sweep.methods, sweep.seeds[:1]))
-    part = f"{PROBE_PROBLEMS} problems, solved and measured" if solved else f"{PROBE_STEPS} steps of the first pack"
+    part = (
+        f"{solving_time.PROBLEMS} problems a trial, solved and measured"
+        if solved
+        else f"{PROBE_STEPS} steps of the first pack"
+    )
     return f"from {part}; {'' if solved else 'measures and '}start-up not counted"
 
 
@@ -82,12 +86,13 @@ def _length(train: TrainingSpec) -> str:
 
 def _kept(sweep: Sweep, trials: Sequence[Trial]) -> list[str]:
     """What each round keeps of the prunable weights, or, where trials differ, what the last one does."""
-    alike = {(trial.prune.fraction, trial.prune.densities, trial.scope_sizes): trial for trial in trials}.values()
+    alike = {(trial.prune, trial.scope_sizes): trial for trial in trials}.values()
     if sweep.rounds == 0 or not alike:
         return []
-    if len(alike) > 1:
-        ends = [100 * float(trial.density(sweep.rounds)) for trial in alike]
-        return [f"kept of the prunable weights in round {sweep.rounds}: {min(ends):.3g} to {max(ends):.3g} %"]
+    if len(alike) > 1 or sweep.rounds > MOST_ROUNDS_TOLD:
+        ends = sorted({100 * float(trial.density(sweep.rounds)) for trial in alike})
+        share = f"{ends[0]:.3g}" if len(ends) == 1 else f"{ends[0]:.3g} to {ends[-1]:.3g}"
+        return [f"kept of the prunable weights in round {sweep.rounds}: {share} %"]
     (trial,) = alike
     shares = [f"{100 * float(trial.density(round)):.3g}" for round in range(1, sweep.rounds + 1)]
     return [f"kept of the prunable weights in rounds 1 to {sweep.rounds}: {', '.join(shares)} %"]
@@ -145,26 +150,18 @@ def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
     )
 
 
-def _solved_seconds(pack: Pack) -> float:
-    """Seconds that solving and measuring a pack takes on one slot: of a few of its seeds, all methods, scaled."""
-    units = list(dict.fromkeys((lineage.trial.id, lineage.seed) for lineage in pack.lineages))
-    step = -(-len(units) // PROBE_PROBLEMS)
-    some = set(units[::step])  # spread over the trials, whose problems may differ in size
-    lineages = tuple(lineage for lineage in pack.lineages if (lineage.trial.id, lineage.seed) in some)
-    part = pack.model_copy(update={"lineages": lineages})
-    start = time.perf_counter()
-    rounds = SolvedRounds(part, NothingDone(), torch.device("cpu"), lambda *_: None)
-    for _, finished in rounds:
-        if finished is not None:
-            rounds.measured(finished)
-    return (time.perf_counter() - start) * len(pack.lineages) / len(lineages)
+def _seconds(todo: Sequence[Pack]) -> float:
+    """Seconds that all packs take on one slot, from a part of them."""
+    trained = [pack for pack in todo if not pack.solved]
+    seconds = solving_time.seconds([pack for pack in todo if pack.solved])
+    if trained:
+        seconds += _pack_seconds(trained[0]) / len(trained[0].lineages) * sum(len(pack.lineages) for pack in trained)
+    return seconds
 
 
 def _pack_seconds(pack: Pack) -> float:
     """Seconds that training this pack from the start takes on one slot."""
     torch.set_num_threads(1)
-    if pack.solved:
-        return _solved_seconds(pack)
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
     network = network_of(trial.net, trial.data.input_shape, trial.outputs)
     dtype = getattr(torch, trial.train.dtype)

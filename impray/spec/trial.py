@@ -61,11 +61,9 @@ class Trial(Spec):
         wrong = []
         prune, train, net = self.prune, self.train, self.net
         if prune.rewind_step > train.length:
-            wrong.append(
-                ("prune.rewind_step", f"must be at most train.steps = {train.length}: it rewinds to a point of round 0")
-            )
+            wrong.append(("prune.rewind_step", f"must be at most {train.reach()}: it rewinds to a point of round 0"))
         if prune.after_rewind == "remaining" and prune.rewind_step == train.length:
-            wrong.append(("prune.after_rewind", "remaining leaves no step after rewind_step = train.steps; use full"))
+            wrong.append(("prune.after_rewind", f"remaining leaves nothing after {train.reach()}; use full"))
         if isinstance(prune.layers, tuple) and any(layer > self.layers for layer in prune.layers):
             wrong.append(("prune.layers", f"this network has the layers 1 to {self.layers}"))
         if not self.pruned_layers:

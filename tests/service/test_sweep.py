@@ -92,14 +92,6 @@ def test_files_that_changed_are_refused_before_they_mix(tmp_path, monkeypatch):
     assert rows_of(tmp_path / "s", "rounds").equals(before, null_equal=True)
 
 
-@pytest.fixture
-def keep_ray(local_ray, monkeypatch):
-    """The driver finds the session's Ray and leaves it running."""
-    from impray.service.ray import pool
-
-    monkeypatch.setattr(pool, "disconnect", lambda: None)
-
-
 def test_packed_or_not_the_tables_are_the_same(tmp_path):
     sweep_into(tmp_path / "packed", tiny_sweep())
     sweep_into(tmp_path / "alone", tiny_sweep(**{"search.pack": []}))

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from impray.spec.errors import Problem
 from impray.spec.measures.base import Column, MeasureSpec
+from impray.spec.training import StepsSpec
+
+if TYPE_CHECKING:
+    from impray.spec.trial import Trial
 
 
 class Accuracy(MeasureSpec):
@@ -83,6 +89,7 @@ class Course(MeasureSpec):
         Column("weights", "list[float]", "1", "the unit's first-layer weights, where asked for"),
     )
     name: Literal["course"] = "course"
+
     record_every: Annotated[int, Field(ge=1, description="updates between two records; the last step is one too")] = 10
     weights_every: Annotated[
         int | None, Field(ge=1, description="keep the weights themselves at every n-th record, the first and the last")
@@ -98,6 +105,12 @@ class Course(MeasureSpec):
     @property
     def unit_layers(self) -> tuple[int, ...] | None:
         return (1,)
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all(isinstance(trial.train, StepsSpec) for trial in trials):
+            right = "needs a training that goes in updates; a closed form has no course"
+            yield Problem("", repr(self.name), right)
 
 
 class Masks(MeasureSpec):

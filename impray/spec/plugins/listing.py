@@ -11,7 +11,9 @@ from impray.spec.plugins import joined
 from impray.spec.plugins.declared import COLUMNS
 from impray.spec.plugins.loading import PluginError, installed
 
-_TABLES = dict(zip(COLUMNS, ("rounds", "units", "masks", "fates", "images", "histograms", "steps"), strict=True))
+_TABLES = dict(
+    zip(COLUMNS, ("rounds", "units", "masks", "fates", "images", "histograms", "steps", "removals"), strict=True)
+)
 
 
 def join_all_installed() -> list[str]:

@@ -36,6 +36,11 @@ class TrainingSpec(Spec):
         """Samples that an update draws; 1 where nothing is drawn."""
         return 1
 
+    def reach(self) -> str:
+        """Its length as it is written: `train.steps = 2000`."""
+        name = next((name for name in ("steps", "time") if name in type(self).model_fields), "length")
+        return f"train.{name} = {self.length:g}"
+
     def words(self) -> str:
         """The training as a report says it: `sgd, learning rate 0.1, batch 64, 2,000 updates`."""
         return f"{getattr(self, 'optimizer', type(self).__name__)}, {self.length:,g} in all"

@@ -53,7 +53,7 @@ def _course(task: Task) -> list[int]:
     )
 
 
-def _train_net(task: Task, net: int, at: Mapping[float, Params]) -> None:
+def _train_net(task: Task, net: int, at: Mapping[int | float, Params]) -> None:
     """Fill in one net's weights at each point."""
     (layer,) = task.network.layers
     spec = task.specs[net]

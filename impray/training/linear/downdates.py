@@ -67,7 +67,7 @@ class Downdates:
         self.weights[at] = 0.0
         self._nullity -= ~anew & (self._nullity > 0)
         self._pending.append(row)
-        for problem in np.flatnonzero(anew):
+        for problem in np.flatnonzero(anew).tolist():
             self._make_anew(problem)
         if len(self._pending) == self._most:
             self._take_in()
@@ -75,7 +75,7 @@ class Downdates:
     def settle(self) -> None:
         """Nothing: the weights are always those of what is left."""
 
-    def _make_anew(self, problem: np.intp) -> None:
+    def _make_anew(self, problem: int) -> None:
         columns = np.flatnonzero(self.left[problem])
         features = self.features[problem, columns]
         phi = np.ascontiguousarray(self._designs[problem][:, features])

@@ -19,7 +19,7 @@ from impray.training.linear.factors import CUT_OFF
 Filters = tuple[np.ndarray, np.ndarray]
 
 
-def filters(train: ClosedForm, length: float, values: Float[np.ndarray, "*any feature"]) -> Filters:
+def filters(train: ClosedForm, length: int | float, values: Float[np.ndarray, "*any feature"]) -> Filters:
     """d and f at eigenvalues, which are clipped at 0, after `length` (a time, or steps; a time may be infinite).
 
     Beyond a learning rate of 2 / l the powers grow, to infinity and NaN in the end: the problem has diverged.
@@ -42,7 +42,7 @@ def filters(train: ClosedForm, length: float, values: Float[np.ndarray, "*any fe
 
 def trained(
     train: ClosedForm,
-    length: float,
+    length: int | float,
     values: Float[np.ndarray, " feature"],
     vectors: Float[np.ndarray, "feature feature"],
     projections: Float[np.ndarray, " feature"],
@@ -63,7 +63,7 @@ class Spectra:
     def __init__(
         self,
         train: ClosedForm,
-        lengths: tuple[float, float],
+        lengths: tuple[int | float, int | float],
         designs: Sequence[Float[np.ndarray, "sample feature"]],
         targets: Sequence[Float[np.ndarray, " sample"]],
         starts: tuple[Float[np.ndarray, "problem feature"], Float[np.ndarray, "problem feature"]],
