@@ -16,7 +16,7 @@ import polars as pl
 from polars import col
 
 from elesedy.those import SOURCE, alignment, backward, beside, imp, linear, oneshot
-from impray.figures import Figure, Level, More, Panel, Trend, band
+from impray.figures import Figure, Level, More, Panel, Trend, means, shares
 from impray.results import quantities as q
 from impray.results.tidy import Results
 from impray.spec.data.designs import Uniform
@@ -41,7 +41,7 @@ def along(quantity: q.Quantity):
         values = frame["alpha p"].to_list()
         least = min((x for x in values if x > 0), default=1.0)
         places = [math.log10(x or 0.2 * least) for x in values]
-        noise = pl.format("noise {}", "noise_scale")
+        noise = pl.format("noise {}", "noise_scale").alias("noise")
         return frame.with_columns(pl.Series("at", places, dtype=pl.Float64), noise).sort("noise_scale", "law", "at")
 
     return rows
@@ -50,7 +50,8 @@ def along(quantity: q.Quantity):
 def panel(quantity: q.Quantity, **more) -> Panel:
     shown = {"label": quantity.label, "reference": quantity.reference, "xlabel": "alpha p, on a log axis but for 0"}
     shared = {"x": "alpha p", "scale": "linear", "dash": "law", "optional": quantity is not q.AGREEMENT}
-    return Panel(of=along(quantity), mark=band, options={"apart": True}, **shared, **shown, **more)
+    mark = shares if quantity is q.EXACT_RECOVERY else means
+    return Panel(of=along(quantity), mark=mark, options={"apart": True}, **shared, **shown, **more)
 
 
 def level(alpha: float, says: str, **more) -> Level:

@@ -10,7 +10,7 @@ the dense round's weights with more samples; coherence that does not fall.
 
 from polars import col
 
-from elesedy.those import SOURCE, imp, linear
+from elesedy.those import SOURCE, imp, linear, rows
 from impray.figures import Figure, Level, Panel, Trend, dots
 from impray.results import quantities as q
 from impray.results.tidy import NotMeasured, Results
@@ -23,6 +23,7 @@ NEEDS = "an axis data.samples, features of design identity and measure order, as
 def wanted(results: Results) -> Results:
     if SAMPLES not in results.axes:
         raise NotMeasured(f"needs {NEEDS}")
+    rows(results, "alignment_agreement")
     return linear(results, lambda trial, data: isinstance(data.design, Identity) and not data.design.exact, NEEDS)
 
 
@@ -49,6 +50,6 @@ FIGURE = Figure(
         trend(q.AGREEMENT, 1, "imp agrees the more with the heuristic the more samples there are", question="trend", source=SOURCE),
         trend(q.ORDER_TAU_ONESHOT, 1, "imp's order is the nearer to the dense weights' the more samples there are", question="trend",
               source="ours"),
-        trend(q.COHERENCE, 1, "coherence falls with the samples", control=True),
+        trend(q.COHERENCE, -1, "the coherence falls with the samples", question="control", control=True),
     ],
 )  # fmt: skip

@@ -64,8 +64,3 @@ def words(design: DesignSpec) -> str:
     if isinstance(design, Toeplitz):
         return f"Toeplitz features, {design.rho:g}"
     return str(getattr(design, "kind", ""))
-
-
-def same(*names: str) -> Callable[[Results], pl.DataFrame]:
-    """Rows of `rows` with these columns, for a panel or a claim."""
-    return lambda results: rows(results, *names)

@@ -2,6 +2,7 @@
 
 band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
+means    the same without the seeds
 courses  means as lines from dark to bright, in the order of their colour's column, with rings where the column `next` is true
 swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
@@ -120,6 +121,15 @@ def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
 
 def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     """Options: `join`, whether means are joined by a line (default: yes, where x has an order); `apart` (see `legend_apart`)."""
+    return _means(axes, frame, panel, with_seeds=True)
+
+
+def means(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """As `dots`, without the seeds: of many."""
+    return _means(axes, frame, panel, with_seeds=False)
+
+
+def _means(axes: Axes, frame: pl.DataFrame, panel: Panel, *, with_seeds: bool) -> Mapping[str, Artist]:
     handles: dict[str, Artist] = {}
     joined = panel.options.get("join", frame["scale"][0] != "names")
     lines = looks(frame, panel)
@@ -127,9 +137,10 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     for place, (name, part, look) in enumerate(lines):
         look: dict[str, Any] = look if joined else look | {"linestyle": ""}
         beside = 0.0 if joined or abreast == 1 else 0.5 * (place % abreast / (abreast - 1) - 0.5)
-        faint = part.drop_nulls(panel.y)
-        at = [x + beside for x in faint["at"]]
-        axes.scatter(at, faint[panel.y], s=9, color=look["color"], alpha=0.3, linewidths=0)
+        if with_seeds:
+            faint = part.drop_nulls(panel.y)
+            at = [x + beside for x in faint["at"]]
+            axes.scatter(at, faint[panel.y], s=9, color=look["color"], alpha=0.3, linewidths=0)
         line = part.unique("at", maintain_order=True).sort("at").drop_nulls("mean")
         if line.is_empty():
             continue
@@ -286,7 +297,7 @@ def shares(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
         axes.errorbar(at, some, yerr=[mean - low, high - mean], capsize=2, elinewidth=1.0, **look)
         axes.plot(at[none], high[none], **hollow)
         handles[name] = Line2D([], [], **look)
-    return handles
+    return legend_apart(frame, panel, handles) if panel.options.get("apart") else handles
 
 
 def cells(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
