@@ -23,6 +23,8 @@ from impray.spec.data.designs import Uniform
 
 ALPHA = "data.design.alpha"
 NEEDS = "an axis data.design.alpha of uniform correlation and measure order, as sweeps/elesedy2020.yaml"
+# Sizes of the noise have other colours than the methods have.
+INKS = {shares: {}, means: {"order": ["", "", "", "", "noise 0.1", "noise 0.5", "noise 2.0"]}}
 EXAMPLE_2 = f"{SOURCE}, Example 2"
 
 
@@ -51,7 +53,7 @@ def panel(quantity: q.Quantity, **more) -> Panel:
     shown = {"label": quantity.label, "reference": quantity.reference, "xlabel": "alpha p, on a log axis but for 0"}
     shared = {"x": "alpha p", "scale": "linear", "dash": "law", "optional": quantity is not q.AGREEMENT}
     mark = shares if quantity is q.EXACT_RECOVERY else means
-    return Panel(of=along(quantity), mark=mark, options={"apart": True}, **shared, **shown, **more)
+    return Panel(of=along(quantity), mark=mark, options={"apart": True} | INKS[mark], **shared, **shown, **more)
 
 
 def level(alpha: float, says: str, **more) -> Level:

@@ -15,7 +15,7 @@ NEEDS = "rows of several rounds of linear models and measure support, as sweeps/
 
 
 def wanted(results: Results) -> Results:
-    if results.rounds["round"].n_unique() < 3:
+    if max(results.rounds.group_by("lineage").len()["len"].to_list()) < 3:
         raise NotMeasured(f"needs {NEEDS}")
     return linear(results, lambda trial, data: True, NEEDS)
 
