@@ -7,7 +7,7 @@ Counts against imp: more true features lost than by the heuristic, or a larger e
 """
 
 from elesedy.those import SOURCE, alignment, imp, linear
-from impray.figures import EVERY, Figure, More, NotMeasured, Panel, band
+from impray.figures import EVERY, Figure, More, NotMeasured, Panel, means
 from impray.results import quantities as q
 from impray.results.tidy import Results
 
@@ -32,7 +32,7 @@ FIGURE = Figure(
     source=f"after {SOURCE}",
     wanted=wanted,
     panels=[
-        Panel(of=quantity, mark=band, at=EVERY, optional=quantity is not q.SUPPORT_RECALL)
+        Panel(of=quantity, mark=means, at=EVERY, optional=quantity is not q.SUPPORT_RECALL)
         for quantity in (q.SUPPORT_RECALL, q.ESTIMATION_ERROR, q.AGREEMENT)
     ],
     claims=[better(q.SUPPORT_RECALL), better(q.ESTIMATION_ERROR)],

@@ -311,7 +311,15 @@ def cells(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]
     for row, col in np.ndindex(*means.shape):
         if not np.isnan(share := means[row, col]):
             ink = "black" if share > 0.6 else "white"
-            axes.text(col, row, f"{share:.2f}".lstrip("0"), fontsize=6, color=ink, ha="center", va="center")
+            axes.text(
+                col,
+                row,
+                f"{share:.2f}".lstrip("0") if 0 < share < 1 else f"{share:g}",
+                fontsize=6,
+                color=ink,
+                ha="center",
+                va="center",
+            )
     axes.set_yticks(range(len(up)), [f"{level:g}" for level in up])
     axes.grid(False)
     return {
