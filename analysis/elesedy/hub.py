@@ -117,7 +117,7 @@ FIGURE = Figure(
     panels=[
         Panel(of=drawn, mark=shares, x="spokes", y="lost", xlabel=" ", label="share of draws that\nlose the hub",
               options={"bounds": (BOUND,)}),
-        Panel(of=lost_by, mark=curves, x="removed", y="lost", colour="K", scale="linear", xlabel="removals / (p - k), the last tenth",
+        Panel(of=lost_by, mark=curves, x="removed", y="lost", colour="K", scale="linear", xlabel="removals / (p - k)",
               optional=True,
               label="imp: share of draws that\nhave lost the hub"),
         Panel(of=expected, mark=curves, x="gone", y="weight", colour="K", scale="linear", xlabel="spokes gone, share", reference=0.0,

@@ -89,7 +89,7 @@ def test_theorem5_holds_failures_against_the_bound_and_imp_against_oneshot(put):
     # One point of each design has a bound below 1; of 8 draws none fails: 2 x 0.5^8 = 0.008, twice that after Holm.
     assert begins(told, "imp keeps all true features") == ["holds"] * 2
     assert begins(told, "imp loses true features less often than oneshot") == ["holds"] * 2
-    (panel, rows), _ = table(theorem5.FIGURE, of).panels[0], None
+    panel, rows = table(theorem5.FIGURE, of).panels[0]
     shares = {(row["facet"], row["samples"], row["method"]): row["mean"] for row in rows.iter_rows(named=True)}
     assert (
         shares["independent features", 40, "imp"] == 2 / 8 and shares["Toeplitz features, 0.5", 80, "oneshot"] == 7 / 8
