@@ -7,8 +7,8 @@ right inverse alpha p decides, not alpha, and near alpha = 1 what is nearest to 
 
 Counts against the paper: less than every removal the same at alpha = 0; most removals others at alpha = 0.01, which is small; most
 removals others at the largest alpha. Counts against us: agreement that does not fall with alpha; imp no more often exactly right than the
-heuristic at alpha p of 3 or more (noise 0.5). Backward elimination removes the smallest w_i^2 / K_ii, K the inverse of Sigma, and all K_ii are
-alike here: it is imp, and a check.
+heuristic at alpha p of 3 or more (noise 0.5). Backward elimination removes the smallest w_i^2 / K_ii, K the inverse of Sigma, and all K_ii
+are alike here: it is imp, and a check.
 """
 
 import math
