@@ -97,6 +97,8 @@ class Hub(DesignSpec):
         yield from super().impossible(data)
         if self.spokes >= data.features:
             yield "spokes", f"must be below data.features = {data.features}: the hub is a feature too"
+        if self.weak == 0:
+            yield "weak", "must not be 0: the spokes are components of the truth"
         if data.nonzero != self.spokes + 1:
             yield "spokes", f"the hub and its spokes are the truth: data.nonzero must be {self.spokes + 1}"
 
