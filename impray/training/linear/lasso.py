@@ -4,8 +4,8 @@
 
 Tibshirani (1996); scikit-learn's coordinate descent (its `lars_path` fails on signals of equal sizes). Where there is no noise the
 limit alpha -> 0 is what is meant, and taken: basis pursuit, min |w|_1 with phi w = y, by HiGHS (Chen, Donoho & Saunders 1998); with
-full rank and n >= p that is least squares. Of the point's weights the largest are kept, as many as asked for; where all are asked for it is the limit, too. Columns are scaled
-(`impray.training.linear.counted`), so |w|_1 weighs each feature by its length.
+full rank and n >= p that is least squares. Of the point's weights the largest are kept, as many as asked for; where all features are
+asked for the limit is taken, too. Columns are scaled (`impray.training.linear.counted`), so |w|_1 weighs each feature by its length.
 """
 
 from __future__ import annotations
