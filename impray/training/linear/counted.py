@@ -38,7 +38,7 @@ def solved(block: Block, select: Select) -> Solved:
     weights = {round: np.zeros(shape) for round in block.rows}
     with one_thread():
         for place, (phi, y) in enumerate(zip(block.designs, block.targets, strict=True)):
-            alive = phi.any(axis=0)
+            alive = np.asarray(phi.any(axis=0))
             most = int(alive.sum())
             problem = scaled(phi[:, alive], y)
             of_counts = select(problem, sorted({min(block.counts[round], most) for round in block.rows}))

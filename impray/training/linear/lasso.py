@@ -54,7 +54,14 @@ def _path(problem: Scaled, most: int) -> Float[np.ndarray, "feature point"]:
     for penalties in np.split(first * np.geomspace(1, _SPAN, _POINTS), _POINTS // _AT_ONCE):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a last point that has not converged is a point all the same
-            _, part, *_ = lasso_path(phi, problem.y, alphas=penalties, coef_init=start, max_iter=10_000, tol=1e-8)
+            _, part, *_ = lasso_path(
+                phi,
+                problem.y,
+                alphas=penalties,  # type: ignore[arg-type]  # its stub takes the default for the type
+                coef_init=start,
+                max_iter=10_000,
+                tol=1e-8,
+            )
         parts.append(part)
         start = part[:, -1]
         if np.count_nonzero(part, axis=0).max() >= most:
