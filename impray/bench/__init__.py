@@ -36,6 +36,11 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.torus:compare_eigh",
         "impray.bench.torus:compare_cholesky",
     ),
+    "linear": (
+        "impray.bench.linear:compare_lstsq",
+        "impray.bench.linear:compare_solve",
+        "impray.bench.linear:compare_sweep",
+    ),
     "overhead": ("impray.bench.overhead:compare",),
 }
 

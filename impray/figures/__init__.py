@@ -7,8 +7,23 @@ A figure of your own is one file (docs/figures.md):
     command.run(FIGURE, __doc__)
 """
 
-from impray.figures.claims import Claim, Gaps, Level, More, Same, Share, Trend
-from impray.figures.marks import band, bars, courses, curves, dots, fields, heat, images, lines, scatter, swarm
+from impray.figures.claims import Bounded, Claim, Gaps, Level, More, Same, Share, Trend
+from impray.figures.marks import (
+    band,
+    bars,
+    cells,
+    courses,
+    curves,
+    dots,
+    fields,
+    heat,
+    images,
+    lines,
+    means,
+    scatter,
+    shares,
+    swarm,
+)
 from impray.figures.page import Paper
 from impray.figures.panels import AXIS, Figure, Panel, Table, table
 from impray.results.tidy import (
@@ -34,6 +49,7 @@ __all__ = [
     "LEAST",
     "MOST",
     "NATURAL",
+    "Bounded",
     "Claim",
     "Density",
     "Figure",
@@ -51,6 +67,7 @@ __all__ = [
     "Trend",
     "band",
     "bars",
+    "cells",
     "curves",
     "courses",
     "dots",
@@ -58,9 +75,11 @@ __all__ = [
     "heat",
     "images",
     "lines",
+    "means",
     "once",
     "results",
     "scatter",
+    "shares",
     "swarm",
     "table",
 ]

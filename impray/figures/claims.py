@@ -7,6 +7,7 @@
     Level(KURTOSIS, imp & clone, above=3.0, says="...")           a number against a threshold
     Trend(KURTOSIS, imp, along="round", says="...")               a rank correlation per seed
     Share(peaks, holds=col("apart") <= 1, chance=0.075, says="...")  yes or no per unit of replication
+    Bounded(draws, fails=col("lost"), bound="bound", says="...")  it fails no more often than a bound allows
 
 Everything is paired by seed: a seed's number is the mean over its rows, left and right meet in the rounds, and in the columns `by`,
 that both have. Methods that share their masks are not compared there: all of them at round 0, imp and oneshot at round 1 too.
@@ -228,6 +229,35 @@ class Share(Claim):
             more = {"lacking": "" if held else "was not measured", "held": held or None}
             samples.append(self._sample((), says, chance=self.chance, **more))
         return samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounded(Claim):
+    """Something fails no more often than a bound on its probability allows; yes or no per unit of replication, a row of `frame`.
+
+    The share that does not fail is held against 1 - the mean of the column `bound`, which it is at least if the bound is true. Units may
+    have bounds of their own: failures then vary less than the binomial of their mean. Points whose mean bound is 1 say nothing and are
+    left out. Where the bound is so near 0 that no failure is expected, the verdict is no difference, if a margin is stated.
+    """
+
+    frame: Frame
+    fails: pl.Expr
+    bound: str = "bound"
+
+    def _samples(self, results: Results) -> list[Sample]:
+        frame = self.frame(results).with_columns(self.fails.alias("fails"), pl.col(self.bound).fill_nan(None))
+        frame = (frame if self.where is None else frame.filter(self.where)).drop_nulls(["fails", self.bound])
+        samples = [
+            self._sample((), says, held=tuple((~rows["fails"]).to_list()), chance=min(1 - bound, _SURE))
+            for says, rows in self._each(frame, pl.lit(True))
+            if (bound := float(rows[self.bound].mean() or 0.0)) < 1  # type: ignore[arg-type]
+        ]
+        if not samples:
+            raise NotMeasured("no bound below 1")
+        return samples
+
+
+_SURE = 1 - 1e-12  # of a share that is held against chance: the largest below 1 that has an exact test
 
 
 @dataclass(frozen=True, kw_only=True)

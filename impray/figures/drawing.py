@@ -37,6 +37,9 @@ AXIS_WORDS = {
 MEANS = {
     marks.band: "Lines: mean over seeds; shaded: smallest to largest seed.",
     marks.dots: "Dots: seeds; markers: mean with its 95 % interval.",
+    marks.means: "Markers: means over seeds with their 95 % intervals.",
+    marks.shares: "Markers: shares of draws with their exact 95 % intervals.",
+    marks.cells: "Cells: shares of draws.",
     marks.swarm: "Dots: single values; bars: their median.",
     marks.scatter: "Dots: trials, means over seeds; rings: no other is better in all goals; lower edge: trials without a number.",
     marks.courses: "Dark to bright: means over seeds, round by round.",

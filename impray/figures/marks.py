@@ -2,6 +2,7 @@
 
 band     the mean as a line, shaded from the smallest to the largest seed
 dots     seeds as faint dots, the mean with its 95 % interval
+means    the same without the seeds
 courses  means as lines from dark to bright, in the order of their colour's column, with rings where the column `next` is true
 swarm    rows as dots, in order of size, with a bar at their median
 lines    every row's list as a line (a field over inputs), coloured by `share` of the time
@@ -9,6 +10,8 @@ curves   rows in their order as lines, one per colour and dash
 fields   rows' lists side by side, each on a scale of its own
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
+shares   the share of yes (y is 0 or 1) with its exact 95 % interval; bounds beside it as lines
+cells    the mean of y over x and colour as a coloured grid, from 0 to 1, each written in its cell
 scatter  rows as dots, the best ringed, those without a number at the lower edge
 images   stored pictures (bits or values, with their shape) side by side
 """
@@ -30,6 +33,7 @@ from impray.figures.panels import Panel
 from impray.figures.tiles import mosaic, pictures
 from impray.results.tidy import CLONE
 from impray.spec import families
+from impray.theory.statistics import share_interval
 
 # Okabe and Ito's palette, safe for colour-blind readers; nearest to the papers' black, blue and red.
 LOOKS: dict[str, tuple[str, str]] = {
@@ -41,6 +45,12 @@ LOOKS: dict[str, tuple[str, str]] = {
     "reinit": ("#E69F00", "P"),
     "shuffled": ("#56B4E9", "X"),
     "chance": ("#8A8A8A", ""),
+    "backward": ("#009E73", "D"),
+    "alignment": ("#D55E00", "v"),
+    "hard_threshold": ("#8A8A8A", "<"),
+    "iht": ("#E69F00", "P"),
+    "omp": ("#56B4E9", "X"),
+    "lasso": ("#CC79A7", "h"),
 }
 OTHERS = (
     ("#000000", "o"),
@@ -111,6 +121,15 @@ def band(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
 
 def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     """Options: `join`, whether means are joined by a line (default: yes, where x has an order); `apart` (see `legend_apart`)."""
+    return _means(axes, frame, panel, with_seeds=True)
+
+
+def means(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """As `dots`, without the seeds: of many."""
+    return _means(axes, frame, panel, with_seeds=False)
+
+
+def _means(axes: Axes, frame: pl.DataFrame, panel: Panel, *, with_seeds: bool) -> Mapping[str, Artist]:
     handles: dict[str, Artist] = {}
     joined = panel.options.get("join", frame["scale"][0] != "names")
     lines = looks(frame, panel)
@@ -118,9 +137,10 @@ def dots(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
     for place, (name, part, look) in enumerate(lines):
         look: dict[str, Any] = look if joined else look | {"linestyle": ""}
         beside = 0.0 if joined or abreast == 1 else 0.5 * (place % abreast / (abreast - 1) - 0.5)
-        faint = part.drop_nulls(panel.y)
-        at = [x + beside for x in faint["at"]]
-        axes.scatter(at, faint[panel.y], s=9, color=look["color"], alpha=0.3, linewidths=0)
+        if with_seeds:
+            faint = part.drop_nulls(panel.y)
+            at = [x + beside for x in faint["at"]]
+            axes.scatter(at, faint[panel.y], s=9, color=look["color"], alpha=0.3, linewidths=0)
         line = part.unique("at", maintain_order=True).sort("at").drop_nulls("mean")
         if line.is_empty():
             continue
@@ -252,6 +272,60 @@ def heat(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
             {"x": axes.axvline, "y": axes.axhline}[name[0]](0, color="0.4", linewidth=0.6)
     ends = {"a count of 1": 0.0, "the largest (log scale)": 1.0}
     return {name: Line2D([], [], linestyle="", marker="s", color=colormaps["viridis"](at)) for name, at in ends.items()}
+
+
+def shares(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Option `bounds`: names of the panel's colour whose mean is drawn as a grey line without an interval, solid, then dashed.
+
+    On a logarithmic axis a share of 0 has no place: its marker is a hollow triangle at the interval's upper end.
+    """
+    bounds: Any = panel.options.get("bounds", ())
+    handles: dict[str, Artist] = {}
+    for name, part, look in looks(frame, panel):
+        line = part.unique("at", maintain_order=True).sort("at").drop_nulls("mean")
+        at, mean = (line[column].to_numpy() for column in ("at", "mean"))
+        if name in bounds:
+            grey: dict[str, Any] = {"color": "0.45", "linewidth": 1.8, "linestyle": DASHES[bounds.index(name)]}
+            axes.plot(at, mean, zorder=1, **grey)
+            handles[name] = Line2D([], [], **grey)
+            continue
+        ends = [share_interval(round(share * total), total) for share, total in zip(mean, line["seeds"], strict=True)]
+        low, high = np.array(ends).T
+        none = (mean == 0) & (panel.yscale == "log")
+        some = np.where(none, np.nan, mean)
+        hollow: dict[str, Any] = look | {"marker": "v", "markerfacecolor": "white", "linestyle": ""}
+        axes.errorbar(at, some, yerr=[mean - low, high - mean], capsize=2, elinewidth=1.0, **look)
+        axes.plot(at[none], high[none], **hollow)
+        handles[name] = Line2D([], [], **look)
+    return legend_apart(frame, panel, handles) if panel.options.get("apart") else handles
+
+
+def cells(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Rows of cells by the panel's `colour`, the smallest below; x by name."""
+    across, up = frame["x"].unique(maintain_order=True).to_list(), sorted(frame[panel.colour].unique())
+    means = np.full((len(up), len(across)), np.nan)
+    for x, level, mean in frame.select("x", panel.colour, "mean").unique().iter_rows():
+        means[up.index(level), across.index(x)] = mean
+    edges = [np.arange(size + 1) - 0.5 for size in means.shape[::-1]]
+    axes.pcolormesh(*edges, means, cmap="viridis", vmin=0, vmax=1, rasterized=True)
+    for row, col in np.ndindex(*means.shape):
+        if not np.isnan(share := means[row, col]):
+            ink = "black" if share > 0.6 else "white"
+            axes.text(
+                col,
+                row,
+                f"{share:.2f}".lstrip("0") if 0 < share < 1 else f"{share:g}",
+                fontsize=6,
+                color=ink,
+                ha="center",
+                va="center",
+            )
+    axes.set_yticks(range(len(up)), [f"{level:g}" for level in up])
+    axes.grid(False)
+    return {
+        f"{share:g}": Line2D([], [], linestyle="", marker="s", color=colormaps["viridis"](share))
+        for share in (0.0, 0.5, 1.0)
+    }
 
 
 EDGE = {

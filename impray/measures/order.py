@@ -98,6 +98,7 @@ def _rows(state: RoundState, net: int) -> list[dict]:
     if so_far is None:
         return []
     score = state.once(alignments, net)
+    true = state.true_weights(net)[so_far.features]
     columns = {
         "removal": range(1, len(so_far.features) + 1),
         "round": so_far.rounds.tolist(),
@@ -105,7 +106,8 @@ def _rows(state: RoundState, net: int) -> list[dict]:
         "weight": so_far.weights.tolist(),
         "abs_weight": np.abs(so_far.weights).tolist(),
         "alignment": score[so_far.features].tolist(),
-        "in_truth": (state.true_weights(net)[so_far.features] != 0).tolist(),
+        "in_truth": (true != 0).tolist(),
+        "true_weight": true.tolist(),
         "agrees": agrees(so_far.features, score).tolist(),
     }
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

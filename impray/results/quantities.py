@@ -188,6 +188,35 @@ FAN_IN = Quantity("fan_in_mean", "inputs per unit\nmean")
 UNITS_COUNTED = Quantity("units_counted", "units with a width")
 INPUT_KURTOSIS = Quantity("input_kurtosis", "kurtosis of the inputs", reference=3.0)
 
+# Of linear models with a sparse truth.
+EXACT_RECOVERY = Quantity("exact_recovery", "exact recovery\nshare of draws", "", "higher", "more often exactly right")
+SUPPORT_RECALL = Quantity(
+    "support_recall", "true features kept\nshare", "", "higher", "more complete in true features", 1.0
+)
+ESTIMATION_ERROR = Quantity(
+    "estimation_error", "error of the weights\n|w - s| / |s|", "", "lower", "nearer to the truth", log=True
+)
+AGREEMENT = Quantity(
+    "alignment_agreement", "removals as the\nalignment heuristic's", "", "higher", "more like the alignment heuristic"
+)
+ORDER_TAU = Quantity(
+    "order_tau",
+    "Kendall's tau of the\norder with |φᵀy|",
+    "",
+    "higher",
+    "more like the alignment heuristic in its order",
+    0.0,
+)
+ORDER_TAU_ONESHOT = Quantity(
+    "order_tau_oneshot",
+    "Kendall's tau of the\norder with dense |w|",
+    "",
+    "higher",
+    "more like oneshot in its order",
+    0.0,
+)
+COHERENCE = Quantity("coherence", "coherence\nlargest |correlation|", "", "lower", "less coherent")
+
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
@@ -210,11 +239,18 @@ QUANTITIES: dict[str, Quantity] = {
         FAN_IN,
         UNITS_COUNTED,
         INPUT_KURTOSIS,
+        EXACT_RECOVERY,
+        SUPPORT_RECALL,
+        ESTIMATION_ERROR,
+        AGREEMENT,
+        ORDER_TAU,
+        ORDER_TAU_ONESHOT,
+        COHERENCE,
     )
 }
 
 # Where a sweep has no goals: what the leaderboard shows of each method, if it was measured.
-SHOWN = (ACCURACY, WIDTH, SPREAD, CLUSTERING, KURTOSIS, IPR)
+SHOWN = (ACCURACY, WIDTH, SPREAD, CLUSTERING, KURTOSIS, IPR, EXACT_RECOVERY, ESTIMATION_ERROR)
 
 
 def quantity(name: str) -> Quantity:

@@ -302,7 +302,7 @@ def test_removals_tell_each_feature_as_it_went():
     for row, weight, hit in zip(rows, order.weights, slow_agreement(order.features, np.abs(phi.T @ y)), strict=True):
         assert row["weight"] == weight and row["abs_weight"] == abs(weight) and row["agrees"] == hit
         assert row["alignment"] == pytest.approx(abs(phi[:, row["feature"]] @ y) / 40, rel=1e-12)
-        assert row["in_truth"] is bool(s[row["feature"]] != 0)
+        assert row["in_truth"] is bool(s[row["feature"]] != 0) and row["true_weight"] == s[row["feature"]]
     assert read(spec.Order, state)["alignment_agreement"] == [pytest.approx(np.mean([row["agrees"] for row in rows]))]
 
 

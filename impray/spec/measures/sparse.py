@@ -211,6 +211,7 @@ class Removals(OfPaths):
         Column("abs_weight", "float", "1", "its size"),
         Column("alignment", "float", "1", "|phi_j^T y| / n of the feature"),
         Column("in_truth", "bool", "", "whether its true weight is not 0"),
+        Column("true_weight", "float", "1", "its weight in the truth"),
         Column("agrees", "bool", "", "whether the alignment heuristic takes the same feature of those left"),
     )
     name: Literal["removals"] = "removals"

@@ -6,7 +6,7 @@ Lineages that are solved at once do not come here (`impray.lineage.solved`): thi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from impray.data.one_thread import one_thread
 from impray.nets.base import Params
 from impray.spec.training import ClosedForm
 from impray.training.base import Task, TrainingEnd
+from impray.training.linear.factors import factors
 from impray.training.linear.spectral import trained
 
 
@@ -63,13 +64,25 @@ def _train_net(task: Task, net: int, at: Mapping[int | float, Params]) -> None:
     mask = None if task.masks is None else task.masks.get(layer.weight)
     kept = np.ones(start.shape, dtype=bool) if mask is None else mask[net].bool().cpu().numpy()
     for unit in range(layer.units):
-        own = np.ascontiguousarray(phi[:, kept[unit]])
-        values, vectors = np.linalg.eigh(own.T @ own / len(own))
-        projections = own.T @ targets[:, unit] / len(own)
+        own, wanted = np.ascontiguousarray(phi[:, kept[unit]]), np.ascontiguousarray(targets[:, unit])
+        of_points = _at_points(spec, own, wanted, start[unit, kept[unit]], at)
         for point, params in at.items():
             weights = np.zeros(layer.inputs)
-            weights[kept[unit]] = trained(spec, point, values, vectors, projections, start[unit, kept[unit]])
+            weights[kept[unit]] = of_points[point]
             params[layer.weight][net, unit] = torch.from_numpy(weights).to(params[layer.weight])
+
+
+def _at_points(
+    spec: ClosedForm, phi: np.ndarray, y: np.ndarray, start: np.ndarray, points: Iterable[int | float]
+) -> dict[int | float, np.ndarray]:
+    """The kept weights of one unit at each point."""
+    finite = [point for point in points if not math.isinf(point)]
+    made = {point: factors(phi, y, start).weights for point in points if math.isinf(point)}
+    if finite:
+        values, vectors = np.linalg.eigh(phi.T @ phi / len(y))
+        projections = phi.T @ y / len(y)
+        made |= {point: trained(spec, point, values, vectors, projections, start) for point in finite}
+    return made
 
 
 def _whole(task: Task, net: int, units: int) -> tuple[np.ndarray, np.ndarray]:

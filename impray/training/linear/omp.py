@@ -1,7 +1,10 @@
 """Orthogonal matching pursuit, by scikit-learn: the feature most correlated with the residual joins, and all weights are fitted anew.
 
-Pati, Rezaiifar & Krishnaprasad (1993). It stops where the residual is 0 to rounding, or where the next column depends on those chosen:
-fewer features than asked for are selected then.
+Pati, Rezaiifar & Krishnaprasad (1993). It stops where no feature's correlation with the residual is above 1.5e-8 (columns and target have
+length 1): the target is fitted, or what is left depends on those chosen. Fewer features than asked for are selected then.
+
+By scikit-learn's `orthogonal_mp_gram`, whose test of this is on the residual. `orthogonal_mp` has it on phi^T y: it refuses a feature that
+matters only beside others, and goes on to fit rounding errors.
 """
 
 from __future__ import annotations
@@ -11,10 +14,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.linear_model import orthogonal_mp
+from sklearn.linear_model import orthogonal_mp_gram
 
 from impray.training.linear import Block, Solved
-from impray.training.linear.counted import Scaled, solved
+from impray.training.linear.counted import Scaled, fitted, solved
 
 
 def omp(block: Block) -> Solved:
@@ -26,14 +29,19 @@ def _select(problem: Scaled, counts: Sequence[int]) -> dict[int, Float[np.ndarra
     samples, features = problem.phi.shape
     alive = np.flatnonzero(problem.alive)
     most = min(max(counts), len(alive), samples)
-    path = np.zeros((features, most + 1))
-    if most and problem.y.any():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it has stopped early: the measure `kept` says so
-            made = orthogonal_mp(
-                np.asfortranarray(problem.phi[:, alive]), problem.y, n_nonzero_coefs=most, return_path=True
-            )
-        made = np.asarray(made).reshape(len(alive), -1)
-        path[alive, 1 : made.shape[1] + 1] = made
-        path[:, made.shape[1] + 1 :] = path[:, made.shape[1], None]  # it stopped: nothing joins any more
-    return {count: path[:, min(count, most)] for count in counts}
+    if most == 0:
+        return {count: np.zeros(features) for count in counts}
+    # Its tolerances are for columns of length 1, and for such a target.
+    phi = np.ascontiguousarray(problem.phi[:, alive]) / np.sqrt(samples)
+    y = problem.y / np.linalg.norm(problem.y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has stopped early: the measure `kept` says so
+        made = orthogonal_mp_gram(phi.T @ phi, phi.T @ y, n_nonzero_coefs=most, return_path=True)
+    path = np.asarray(made).reshape(len(alive), -1)  # [feature, weights]: 1, 2, ... of them
+    chosen: dict[int, np.ndarray] = {}
+    for count in counts:
+        kept = np.zeros(features, dtype=bool)
+        if count > 0:
+            kept[alive] = path[:, min(count, path.shape[1]) - 1] != 0
+        chosen[count] = fitted(problem, kept)
+    return chosen

@@ -26,6 +26,7 @@ from impray.training.linear.factors import Factors, factors
 from impray.training.linear.spectral import Spectra
 
 Problems = Downdates | Spectra
+_LARGEST = np.finfo(np.float64).max
 Rank = Callable[[Problems], Float[np.ndarray, "problem column"]]
 """What decides who goes: the smallest first, of the features that are left."""
 
@@ -67,10 +68,11 @@ def random(block: Block) -> Solved:
 def hard_threshold(block: Block) -> Solved:
     """The solver `hard_threshold`."""
     with one_thread():
-        dense = _opened(block).weights.copy()
+        opened = _opened(block)
+    dense = opened.weights.copy()
     order = np.argsort(np.abs(dense), axis=1, kind="stable")[:, : block.counts[0] - block.counts[-1]]
     masks = {round: _mask(order, block.counts[0], block.counts[round]) for round in block.rows}
-    weights = {round: np.where(mask, dense, 0.0) for round, mask in masks.items()}
+    weights = {round: np.where(mask | opened.diverged[:, None], dense, 0.0) for round, mask in masks.items()}
     return Solved(masks, weights, order, np.take_along_axis(dense, order, axis=1))
 
 
@@ -97,9 +99,9 @@ def _path(block: Block, rank: Rank) -> Solved:
         for round, kept in enumerate(block.counts):
             if round:
                 goes = block.counts[round - 1] - kept
-                ranked = np.where(problems.left, rank(problems), np.inf)
+                smallest = _smallest(rank(problems), problems.left, goes)
                 # By feature: columns may be left out between two removals of a round.
-                chosen = [problems.features[every, columns] for columns in _smallest(ranked, problems.left, goes)]
+                chosen = [problems.features[every, columns] for columns in smallest]
                 before = _spread(problems)
                 for features in chosen:
                     order.append(features)
@@ -119,18 +121,19 @@ def _smallest(ranked: np.ndarray, left: np.ndarray, goes: int) -> list[np.ndarra
     """The columns that go, the first one first, each [problem]; NaN counts as smallest: that problem has diverged."""
     if goes == 0:
         return []
-    ranked = np.where(np.isnan(ranked) & left, -np.inf, ranked)
+    # What is left may rank at infinity: those that are gone come after it all the same.
+    finite = np.nan_to_num(ranked, nan=-np.inf, posinf=_LARGEST, neginf=-np.inf)
+    ranked = np.where(left, finite, np.inf)
     if goes == 1:
         return [ranked.argmin(axis=1)]
-    # A weight that is left may be infinite: those that are gone come after it all the same.
-    order = np.lexsort((ranked, ~left), axis=1)
-    return list(order[:, :goes].T)
+    return list(np.argsort(ranked, axis=1, kind="stable")[:, :goes].T)
 
 
 def _spread(problems: Problems) -> Float[np.ndarray, "problem feature"]:
-    """The weights at the places of their features, 0 where they are gone."""
+    """The weights at the places of their features, 0 where they are gone; NaN of a problem that has diverged."""
     weights = np.zeros((len(problems.features), problems.total))
     np.put_along_axis(weights, problems.features, np.where(problems.left, problems.weights, 0.0), axis=1)
+    weights[problems.diverged] = np.nan
     return weights
 
 
@@ -164,5 +167,5 @@ def _dense(block: Block, start: Float[np.ndarray, "problem feature"]) -> list[Fa
     """Factors of all features; those of the last block are kept, since one method after another asks for them."""
     if not _LAST or _LAST[0][0]() is not block:
         made = [factors(*problem) for problem in zip(block.designs, block.targets, start, strict=True)]
-        _LAST[:] = [(weakref.ref(block), made)]
+        _LAST[:] = [(weakref.ref(block, lambda _: _LAST.clear()), made)]
     return _LAST[0][1]

@@ -1,4 +1,4 @@
-"""Finite time, and gradient descent: a filter on the eigenvalues of Sigma of the kept features.
+"""Finite time, and gradient descent: a filter on the eigenvalues of Sigma of the kept features (infinite time: `factors`).
 
 Y = V L V^T        w = V [d(L) V^T w(0) + f(L) V^T c]
 flow, time T       d = exp(-l T)             f = (1 - exp(-l T)) / l, T where l = 0
@@ -7,11 +7,10 @@ descent, K steps   d = (1 - lr l)^K          f = (1 - (1 - lr l)^K) / l, lr K wh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from impray.spec.training import ClosedForm, GradientDescent
 from impray.training.linear.factors import CUT_OFF
@@ -20,24 +19,22 @@ Filters = tuple[np.ndarray, np.ndarray]
 
 
 def filters(train: ClosedForm, length: int | float, values: Float[np.ndarray, "*any feature"]) -> Filters:
-    """d and f at eigenvalues, which are clipped at 0, after `length` (a time, or steps; a time may be infinite).
+    """d and f at eigenvalues, which are clipped at 0, after `length` (a time, or steps), which is finite.
 
-    Beyond a learning rate of 2 / l the powers grow, to infinity and NaN in the end: the problem has diverged.
+    Beyond a learning rate of 2 / l the powers grow, to infinity in the end.
     """
     values = np.maximum(values, 0.0)
     if isinstance(train, GradientDescent):
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            decay = np.power(1 - train.lr * values, length)
-            # log1p and expm1 keep the digits that 1 - (1 - x)^K loses where x is small.
-            rate = train.lr * values
-            small = -np.expm1(length * np.log1p(-np.minimum(rate, 0.5)))
-            reached = np.where(rate < 0.5, small, 1 - decay)
+        rate = train.lr * values
+        # 1 - x has lost the digits of a small x, and the power loses K times as much: there logarithms.
+        exponent = length * np.log1p(-np.minimum(rate, 0.5))
+        with np.errstate(over="ignore"):
+            power = np.power(1 - rate, length)
+        decay = np.where(rate < 0.5, np.exp(exponent), power)
+        reached = np.where(rate < 0.5, -np.expm1(exponent), 1 - power)
         return decay, np.divide(reached, values, out=np.full_like(values, train.lr * length), where=values > 0)
-    if math.isinf(length):
-        alive = values > CUT_OFF * values.max(axis=-1, keepdims=True, initial=0.0)
-        return np.where(alive, 0.0, 1.0), np.divide(1.0, values, out=np.zeros_like(values), where=alive)
     reached = -np.expm1(-values * length)
-    return 1 - reached, np.divide(reached, values, out=np.full_like(values, length), where=values > 0)
+    return np.exp(-values * length), np.divide(reached, values, out=np.full_like(values, length), where=values > 0)
 
 
 def trained(
@@ -48,13 +45,19 @@ def trained(
     projections: Float[np.ndarray, " feature"],
     start: Float[np.ndarray, " feature"],
 ) -> Float[np.ndarray, " feature"]:
-    """w of one problem. projections: c = phi^T y / n. start: w(0)."""
+    """w of one problem; NaN, all of it, where it has diverged. projections: c = phi^T y / n. start: w(0)."""
     decay, reach = filters(train, length, values)
     with np.errstate(over="ignore", invalid="ignore"):
-        mixed = reach * (vectors.T @ projections)
+        mixed = _product(reach, vectors.T @ projections)
         if start.any():
-            mixed = mixed + decay * (vectors.T @ start)
-        return vectors @ mixed
+            mixed = mixed + _product(decay, vectors.T @ start)
+        weights = vectors @ mixed
+    return weights if np.isfinite(weights).all() else np.full_like(weights, np.nan)
+
+
+def _product(growth: np.ndarray, component: np.ndarray) -> np.ndarray:
+    """What is 0 stays so, also where others grow to infinity."""
+    return np.multiply(growth, component, out=np.zeros_like(component), where=component != 0)
 
 
 class Spectra:
@@ -78,6 +81,7 @@ class Spectra:
         self.left = np.ones(self.features.shape, dtype=bool)
         self.weights = np.zeros(self.features.shape)
         self._diagonal = np.zeros(self.features.shape)
+        self.diverged: Bool[np.ndarray, " problem"] = np.zeros(problems, dtype=bool)
         self._stale, self._dense = True, True
         self.settle()
 
@@ -93,12 +97,13 @@ class Spectra:
         self._stale = True
 
     def settle(self) -> None:
-        """Train what is left."""
+        """Train what is left, of the problems that have not diverged before."""
         if not self._stale:
             return
         place = 0 if self._dense else 1
-        self.weights[:] = 0.0
-        for problem, left in enumerate(self.left):
+        self.weights[:] = np.where(self.diverged[:, None], np.nan, 0.0)
+        for problem in np.flatnonzero(~self.diverged).tolist():
+            left = self.left[problem]
             kept = self.features[problem, left]
             values, vectors = np.linalg.eigh(self._covariances[problem][np.ix_(kept, kept)])
             start, projections = self._starts[place][problem, kept], self._projections[problem][kept]
@@ -106,7 +111,9 @@ class Spectra:
                 self._train, self._lengths[place], values, vectors, projections, start
             )
             self._diagonal[problem, left] = _diagonal(values, vectors)
-        self._stale, self._dense = False, False
+        self.diverged |= np.isnan(self.weights).any(axis=1)
+        # The next round trains even what has lost nothing: from theta(rewind), and for another length perhaps.
+        self._stale, self._dense = self._dense, False
 
 
 def _diagonal(values: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Figures of Elesedy, Kanade & Teh (2020), a file each."""
