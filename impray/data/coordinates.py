@@ -102,7 +102,7 @@ def content(data: ImageCoordinates) -> str | None:
     Raises:  DataError: as `picture`.
     """
     picture(data)
-    return None if data.image in PHOTOGRAPHS else content_of(data.image)
+    return None if data.path is None else content_of(data.path)
 
 
 def places(data: ImageCoordinates) -> Float[np.ndarray, "pixel 2"]:

@@ -33,7 +33,7 @@ from impray.data.rows import RowsPack
 from impray.spec.data import Planted
 
 _PORTION = 4096  # samples whose hidden units are in memory at once
-Weights = tuple[Float[np.ndarray, "unit input"], ...]
+Weights = tuple[Float[np.ndarray, "_ _"], ...]
 
 
 class _Inputs(NamedTuple):
@@ -81,7 +81,7 @@ def outputs(data: Planted, seed: int, x: Float[np.ndarray, "sample input"]) -> F
     return np.concatenate(parts)
 
 
-def _hidden(weights: Weights, x: Float[np.ndarray, "sample input"]) -> Float[np.ndarray, "sample unit"]:
+def _hidden(weights: Weights, x: Float[np.ndarray, "sample _"]) -> Float[np.ndarray, "sample _"]:
     for of_layer in weights:
         x = np.maximum(x @ of_layer.T, 0)
     return x
