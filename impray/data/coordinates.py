@@ -3,8 +3,8 @@
     phi(p) = [sin(2 pi B p), cos(2 pi B p)], B [features / 2, 2] ~ N(0, sigma^2)        target: the pixel's grey level in [0, 1]
 
 p = (row, col): 0 to 1, the first and the last pixel included (`unit`), or 0 to side - 1 (`integer`). Whole pixels alias: B and B + 1 give
-the same features, so that sigma = 2 there is white noise on the torus. A seed draws B (stream `design`), so sigma scales one draw. The
-held-out pixels are chosen by `draw` (stream `held_out_rows`), the same for every seed.
+the same features, so that with sigma = 2 they are spread nearly evenly and hardly any is smooth. A seed draws B (stream `design`), so
+sigma scales one draw. The held-out pixels are chosen by `draw` (stream `held_out_rows`), the same for every seed.
 
 The image is a photograph that comes with a package (`impray.data.photographs`), or a file that scikit-image reads: colours by
 Rec. 709 luminance, an opacity left out; its central square is averaged over blocks of whole pixels. Features are float64.
@@ -174,6 +174,7 @@ class CoordinatesPack(RowsPack):
 def draw_samples(
     data: ImageCoordinates, per_class: int, seed: int
 ) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
-    """Features of the first pixels, for `impray data`; there are no classes, so all are of class 0."""
-    x = torch.tensor(fourier_features(data, seed)[:per_class], dtype=torch.float32)
+    """Features of pixels chosen at random, for `impray data`; there are no classes, so all are of class 0."""
+    chosen = numbers(seed, "sample").permutation(data.side**2)[:per_class]
+    x = torch.tensor(fourier_features(data, seed)[chosen], dtype=torch.float32)
     return x, torch.zeros(len(x), dtype=torch.int64)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +35,10 @@ _LABELS: Mapping[str, Mapping[int, int]] = {
 }
 _LARGEST = 16.0  # grey level of a full pixel
 
-Part = tuple[Float[np.ndarray, "sample input"], Int[np.ndarray, " sample"]]
+
+class Part(NamedTuple):
+    inputs: Float[np.ndarray, "sample input"]
+    labels: Int[np.ndarray, " sample"]
 
 
 @lru_cache(maxsize=1)
@@ -43,12 +47,12 @@ def _read() -> Part:
     from sklearn.datasets import load_digits
 
     pixels, digits = load_digits(return_X_y=True)
-    return pixels / _LARGEST, digits.astype(np.int64)
+    return Part(pixels / _LARGEST, digits.astype(np.int64))
 
 
 def division(fraction: float, draw: int) -> Bool[np.ndarray, " sample"]:
     """Which of all rows are held out: of each digit at least one, and not all."""
-    digits = _read()[1]
+    digits = _read().labels
     held_out = np.zeros(len(digits), dtype=bool)
     for digit in range(10):
         places = np.flatnonzero(digits == digit)
@@ -67,7 +71,7 @@ def parts(data: Digits) -> tuple[Part, Part]:
     held_out = division(data.held_out_fraction, data.draw)
     training, aside = np.flatnonzero(asked & ~held_out), np.flatnonzero(asked & held_out)
     aside = aside[np.argsort(labels[aside], kind="stable")]
-    return (pixels[training], labels[training]), (pixels[aside], labels[aside])
+    return Part(pixels[training], labels[training]), Part(pixels[aside], labels[aside])
 
 
 class DigitsPack(RowsPack):
@@ -77,7 +81,7 @@ class DigitsPack(RowsPack):
         self, specs: Sequence[Digits], seeds: Sequence[int], *, batch: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self._specs, self._parts = specs, {spec: parts(spec) for spec in specs}
-        samples = [len(self._parts[spec][0][1]) for spec in specs]
+        samples = [len(self._parts[spec][0].labels) for spec in specs]
         first = specs[0]
         super().__init__(first.inputs, first.classes, samples, seeds, batch=batch, dtype=dtype, device=device)
 
@@ -94,7 +98,7 @@ class DigitsPack(RowsPack):
         return self._specs[net], self._specs[net]
 
     def _as_tensors(self, part: Part) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
-        return self._tensor(part[0]), torch.tensor(part[1], device=self._device)
+        return self._tensor(part.inputs), torch.tensor(part.labels, device=self._device)
 
 
 def draw_samples(
