@@ -16,14 +16,17 @@ from impray.spec.data import (
     Arrays,
     Cifar10,
     Cifar100,
+    Digits,
     Elliptical,
     Idx,
+    ImageCoordinates,
     Imagenet32,
     Ising,
     Kur,
     Linear,
     Nlgp,
     Photographs,
+    Planted,
 )
 from impray.spec.load import load
 from impray.theory.naming import family
@@ -86,6 +89,10 @@ def _linear(folder):
     return {"samples": 30, "features": 6, "nonzero": 2}
 
 
+def _planted(folder):
+    return {"samples": 30, "inputs_count": 6, "units": 3, "nonzero": 4}
+
+
 SMALL = {
     Nlgp: _defaults,
     Kur: _defaults,
@@ -98,6 +105,9 @@ SMALL = {
     Idx: _idx,
     Arrays: _arrays,
     Linear: _linear,
+    Planted: _planted,
+    Digits: _defaults,
+    ImageCoordinates: _defaults,
 }
 
 

@@ -16,7 +16,7 @@ All is drawn in float64 on the CPU, on one thread, and kept for a while; a probl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,14 +24,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import OrderedBlocks, Raw, distinct, select, selection
 from impray.data.designs import numbers, population, training_rows
 from impray.data.one_thread import one_thread
 from impray.data.recent import Recent
+from impray.data.rows import RowsPack
 from impray.spec.data import Linear
 from impray.spec.data.designs import Hub
-
-_NUMBERS, _LONGEST_BLOCK = 2**14, 256  # places drawn per seed and call, and the most steps that they are for
 
 
 class Problem(NamedTuple):
@@ -99,17 +97,16 @@ _NOISES: Mapping[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 }
 
 
-class LinearPack(OrderedBlocks):
-    """The data of a pack, as `PackData`: batches are rows of the training set, drawn with replacement. Stream: `order`."""
+class LinearPack(RowsPack):
+    """The data of a pack, as `PackData`."""
 
     def __init__(
         self, specs: Sequence[Linear], seeds: Sequence[int], *, batch: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self.nets, self.inputs, self.classes = len(specs), specs[0].inputs, specs[0].classes
-        self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS // batch))
-        self._specs, self._seeds, self._batch, self._dtype, self._device = specs, seeds, batch, dtype, device
-        self._orders, self._order_of = distinct([(seed, spec.samples) for spec, seed in zip(specs, seeds, strict=True)])
-        self._rows: tuple[Tensor, Tensor] | None = None
+        samples = [spec.samples for spec in specs]
+        first = specs[0]
+        super().__init__(first.inputs, first.classes, samples, seeds, batch=batch, dtype=dtype, device=device)
+        self._specs, self._seeds = specs, seeds
 
     def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:
         """See `PackData.whole`."""
@@ -129,32 +126,10 @@ class LinearPack(OrderedBlocks):
             targets = phi @ own.truth + noise(spec, spec.held_out, numbers(seed, "held_out_noise"))
         return self._tensor(phi), self._tensor(targets)[:, None]
 
-    def start(self, round: int) -> None:
-        """See `PackData.start`."""
-        super().start(round)
-        if self._rows is None:
-            self._gather()
-
-    def _gather(self) -> None:
-        """The training sets of all nets below one another; made when batches are first drawn: who solves needs none."""
-        problems, place_of = distinct(list(zip(self._specs, self._seeds, strict=True)))
-        parts = [self.whole(place_of.index(place)) for place in range(len(problems))]
-        self._rows = torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
-        firsts = np.cumsum([0, *(len(x) for x, _ in parts)])[place_of]
-        self._first = torch.from_numpy(firsts).to(self._device)[:, None]
-        self._of_net = selection(self._order_of, len(self._orders), self._device)
-
-    def batch(
-        self, raw: Raw, step: int
-    ) -> tuple[Float[Tensor, "net sample input"], Float[Tensor, "net sample output"]]:
-        """See `PackData.batch`."""
-        assert self._rows is not None, "call `start` first"
-        places = select(raw["order"][:, step], self._of_net) + self._first
-        inputs, targets = (rows.index_select(0, places.flatten()) for rows in self._rows)
-        return inputs.view(*places.shape, -1), targets.view(*places.shape, -1)
-
-    def _tensor(self, numbers: np.ndarray) -> Tensor:
-        return torch.tensor(numbers, dtype=self._dtype, device=self._device)
+    def known_by(self, net: int) -> tuple[Hashable, Hashable]:
+        """See `RowsPack.known_by`."""
+        problem_of_net = self._specs[net], self._seeds[net]
+        return problem_of_net, problem_of_net
 
 
 def draw_samples(

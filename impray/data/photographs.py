@@ -62,7 +62,7 @@ PHOTOGRAPHS = {
     "retina": "retina.jpg",
 }
 _FROM_SKLEARN = ("china", "flower")
-_LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # Rec. 709
+LUMINANCE = np.array([0.2125, 0.7154, 0.0721])  # Rec. 709
 _CPU = torch.device("cpu")
 _NUMBERS = 2**14  # places drawn per seed and call
 _LONGEST_BLOCK = 256
@@ -95,7 +95,7 @@ def photograph(name: str, colour: bool, reduce: int) -> Float[np.ndarray, "chann
     """One photograph, block-averaged; rows and columns beyond the last whole block are left out."""
     pixels = _read(name)
     if not colour and pixels.shape[2] == 3:
-        pixels = (pixels @ _LUMINANCE)[..., None]
+        pixels = (pixels @ LUMINANCE)[..., None]
     rows, cols = (side // reduce for side in pixels.shape[:2])
     blocks = pixels[: rows * reduce, : cols * reduce].reshape(rows, reduce, cols, reduce, -1)
     return blocks.mean(axis=(1, 3)).transpose(2, 0, 1)

@@ -15,7 +15,7 @@ from impray.training.losses import of_net
 
 def accuracy(asked: spec.Accuracy, state: RoundState) -> Readings:
     """Share of held-out inputs whose largest output is their class (a single output: nearer to 0 or to 1)."""
-    return Readings(lineage={"accuracy": _per_net(state, _share_right)})
+    return Readings(lineage={"accuracy": _per_net(state, share_right)})
 
 
 def loss(asked: spec.Loss, state: RoundState) -> Readings:
@@ -34,6 +34,6 @@ def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
     return torch.stack(values).cpu()
 
 
-def _share_right(outputs: Tensor, labels: Tensor) -> Tensor:
+def share_right(outputs: Tensor, labels: Tensor) -> Tensor:
     guess = (outputs[:, 0] > 0.5).long() if outputs.shape[1] == 1 else outputs.argmax(dim=1)
     return (guess == labels).double().mean()

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from rich.console import Console
 
-from impray.data import designs, open_pack
+from impray.data import coordinates, designs, open_pack
 from impray.data.stored import drop_damaged, open_stored
 from impray.results import ledger, tables
 from impray.results.paths import Paths, aside
@@ -26,7 +26,7 @@ from impray.service.plan import axis_types, listed, packs
 from impray.service.pool import Outcome, Pool, Proposals, Work
 from impray.service.proposals import PackQueue
 from impray.service.trials import Trials
-from impray.spec.data import FileData, Linear
+from impray.spec.data import FileData, ImageCoordinates, Linear
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
 
@@ -117,7 +117,7 @@ def _open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
     asks = sweep.search.algorithm == "optuna"
     trials = [] if asks else listed(sweep)
     specs = dict.fromkeys([sweep.trial.data] if asks else [planned.trial.data for planned in trials])
-    if not any(isinstance(spec, (FileData, Linear)) for spec in specs):
+    if not any(isinstance(spec, (FileData, Linear, ImageCoordinates)) for spec in specs):
         return contents
     if trials and not packs(sweep, trials, ledger.read(paths.store), axis_types(sweep), 1):
         return contents  # all is done: figures can be drawn where the data are not
@@ -129,6 +129,8 @@ def _open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
                 open_pack([spec], [0], batch=1, dtype=torch.float32, device=torch.device("cpu"))
                 contents[folder.data_key(spec)] = open_stored(spec).content
         elif isinstance(spec, Linear) and (content := designs.content(spec)) is not None:
+            contents[folder.data_key(spec)] = content
+        elif isinstance(spec, ImageCoordinates) and (content := coordinates.content(spec)) is not None:
             contents[folder.data_key(spec)] = content
     return contents
 

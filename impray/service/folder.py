@@ -20,7 +20,7 @@ from impray.results.schema import TYPES
 from impray.results.store.lease import RUNNING, Lease, lease
 from impray.service.plan import axis_types
 from impray.spec.base import canonical
-from impray.spec.data import FileData, Linear
+from impray.spec.data import FileData, ImageCoordinates, Linear
 from impray.spec.errors import Problem, SweepError
 from impray.spec.plugins import joined
 from impray.spec.sweep import Sweep, written
@@ -149,12 +149,20 @@ def _other_versions(sweep: Sweep, paths: Paths) -> list[Problem]:
     ]
 
 
-def data_key(spec: FileData | Linear) -> str:
-    """Names a data set, whatever is blended or how many held-out inputs are used of it; of linear models, the design's file."""
+def data_key(spec: FileData | Linear | ImageCoordinates) -> str:
+    """Names a data set, whatever is blended or how many held-out inputs are used of it; of linear models and images, their file."""
     if isinstance(spec, Linear):
         return json.dumps({"design": canonical(spec.design)}, sort_keys=True)
+    if isinstance(spec, ImageCoordinates):
+        return json.dumps({"image": spec.image})
     plain = spec.model_copy(update={"gaussian_blend": 0.0, "clone": "channel", "clone_images": None, "held_out": None})
     return json.dumps(canonical(plain), sort_keys=True)
+
+
+_PATHS = {
+    "design": "design.path",
+    "image": "image",
+}  # first key of a data set's name -> the field that says where its file is
 
 
 def _other_contents(earlier: Mapping[str, str], contents: Mapping[str, str], paths: Paths) -> list[Problem]:
@@ -163,7 +171,7 @@ def _other_contents(earlier: Mapping[str, str], contents: Mapping[str, str], pat
         return []
     right = "the files are not those that this folder's rows were made from, which would be mixed; choose another --out"
     return [
-        Problem("trial.data.design.path" if "design" in json.loads(key) else "trial.data.path", key, right)
+        Problem(f"trial.data.{_PATHS.get(next(iter(json.loads(key))), 'path')}", key, right)
         for key, content in contents.items()
         if earlier.get(key, content) != content
     ]

@@ -8,6 +8,7 @@ from impray.spec.measures.inputs import Components, Inputs
 from impray.spec.measures.moments import Cavity, Kurtosis
 from impray.spec.measures.network import Accuracy, Course, Density, FanIn, Ipr, Loss, Masks
 from impray.spec.measures.on_image import Clustering, Correlation, MaskOnImage, Pieces, RfWidth, Spread
+from impray.spec.measures.recovery import Gates, Psnr, TrainingAccuracy, UnitsAlive
 from impray.spec.measures.ring import Flow, Sinusoid
 from impray.spec.measures.sparse import Design, Estimation, Order, Removals, Support, Theorem5
 
@@ -24,6 +25,7 @@ __all__ = [
     "FanIn",
     "Estimation",
     "Flow",
+    "Gates",
     "Inputs",
     "Ipr",
     "Kurtosis",
@@ -33,11 +35,14 @@ __all__ = [
     "MeasureSpec",
     "Order",
     "Pieces",
+    "Psnr",
     "Removals",
     "RfWidth",
     "Sinusoid",
     "Spread",
     "Support",
     "Theorem5",
+    "TrainingAccuracy",
+    "UnitsAlive",
     "measure_name",
 ]

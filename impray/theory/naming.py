@@ -13,10 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 from impray.spec.base import Spec, canonical
-from impray.spec.data import DataSpec, Elliptical, Ising, Kur, Linear, Nlgp, Stimulus
+from impray.spec.data import (
+    DataSpec,
+    Digits,
+    Elliptical,
+    ImageCoordinates,
+    Ising,
+    Kur,
+    Linear,
+    Nlgp,
+    Planted,
+    Stimulus,
+)
 from impray.spec.data.designs import DesignSpec, Hub, Incoherent, ReluFeatures, Toeplitz, Uniform
 from impray.spec.trial import Trial
 from impray.theory.stimuli import is_known, theory_moments
@@ -99,6 +111,12 @@ def _head(data: DataSpec) -> str:
         return f"t({data.degrees_of_freedom:g})" if data.radius == "student_t" else data.radius
     if isinstance(data, Linear):
         return f"linear, {_design(data.design)}"
+    if isinstance(data, Planted):
+        return f"planted({data.units}, {data.nonzero})"
+    if isinstance(data, Digits):
+        return "digits" if data.task == "all" else f"digits {data.task}"
+    if isinstance(data, ImageCoordinates):
+        return f"image {PurePath(data.image).stem}"
     return str(getattr(data, "kind", type(data).__name__.lower()))
 
 
@@ -112,8 +130,8 @@ def _design(design: DesignSpec) -> str:
 
 
 def family(data: DataSpec) -> str:
-    """pointwise: a function of each value of a Gaussian field. elliptical. linear: linear models. images, of any source. arrays: inputs
-    in no order. Those of a plugin: its name."""
+    """pointwise: a function of each value of a Gaussian field. elliptical. linear: linear models. planted: targets of a planted network.
+    coordinates: of an image's pixels. images, of any source. arrays: inputs in no order. Those of a plugin: its name."""
     if data.origin is not None:
         return data.origin.plugin
     if isinstance(data, (Nlgp, Kur, Ising)):
@@ -122,6 +140,10 @@ def family(data: DataSpec) -> str:
         return "elliptical"
     if isinstance(data, Linear):
         return "linear"
+    if isinstance(data, Planted):
+        return "planted"
+    if isinstance(data, ImageCoordinates):
+        return "coordinates"
     return "images" if data.is_image else "arrays"
 
 

@@ -61,6 +61,10 @@ HASHES = {
     "design": "c50de432",
     "theorem5": "b3443021",
     "removals": "8efdc3bc",
+    "psnr": "4da1dadc",
+    "training_accuracy": "80698dcb",
+    "gates": "b20359cc",
+    "units_alive": "aff115eb",
 }
 
 

@@ -7,7 +7,7 @@ from impray.spec.errors import SweepError
 from impray.spec.load import load
 
 METHODS = ", ".join(families.rules.tags)
-KINDS = "nlgp, kur, ising, elliptical, photographs, imagenet32, cifar10, cifar100, idx, arrays, linear"
+KINDS = "nlgp, kur, ising, elliptical, photographs, imagenet32, cifar10, cifar100, idx, arrays, linear, planted, digits, image_coordinates"
 
 
 GOOD = """\

@@ -8,7 +8,7 @@ import pytest
 from data.linear_data import linear
 
 from impray.spec.axes import trials as listed
-from impray.spec.data import Arrays, Elliptical, Ising, Kur, Nlgp, Photographs
+from impray.spec.data import Arrays, Digits, Elliptical, ImageCoordinates, Ising, Kur, Nlgp, Photographs, Planted
 from impray.spec.load import load
 from impray.spec.trial import Trial
 from impray.theory.naming import Names, described, named, short
@@ -26,6 +26,11 @@ SHORT = {
     "linear, identity": linear(),
     "linear, uniform(0.1)": linear(design={"kind": "uniform"}),
     "linear, hub(2)": linear(design={"kind": "hub", "spokes": 2}),
+    "planted(10, 5)": Planted(units=10, nonzero=5),
+    "digits": Digits(),
+    "digits even_odd": Digits(task="even_odd"),
+    "image camera": ImageCoordinates(),
+    "image mine": ImageCoordinates(image="folder/mine.png"),
 }
 SWEEPS = sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml"))
 

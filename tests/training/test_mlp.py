@@ -1,4 +1,4 @@
-"""Gradients by hand: a step done on paper, autograd, the fixed mean, what does not fit."""
+"""Gradients by hand: a step done on paper, autograd, what does not fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from training.packs import ACTIVATIONS, FixedData, loss_of, problem, train
 from impray.nets import mlp
 from impray.spec.errors import ShapeError
 from impray.spec.nets import Mlp
-from impray.spec.training import Adam, Cosine, Sgd
+from impray.spec.training import Cosine, Sgd
 
 
 def test_one_linear_layer_with_mse_makes_the_step_done_by_hand():
@@ -43,37 +43,6 @@ def test_one_step_is_minus_lr_times_the_gradient_of_autograd(loss, outputs, acti
         step = torch.stack([lr * g for lr, g in zip(lrs, gradient, strict=True)])
         # 1e-10 where a hidden unit is dead in all samples: batch norm then divides by sqrt(eps) = 1e-5
         torch.testing.assert_close(before - end.params[name], step, rtol=1e-9, atol=1e-10 if batch_norm else 1e-14)
-
-
-@pytest.mark.parametrize("hidden", [(1,), (4,), (6, 3)])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_fixed_mean_stays_and_the_rest_follows_its_gradient(activation, hidden):
-    """The soft committee machine: autograd on y = mean_k f(z_k), with the second layer held."""
-    net = Mlp(hidden=hidden, activation=activation, outputs=1, readout="mean")
-    arch, _, _, data = problem(net, outputs=1, steps=1)
-    params = mlp.initial(net, arch, [0, 1], torch.float64, "cpu")
-    last = f"weight{arch.depth}"
-    assert (params[last] == 1 / hidden[-1]).all()
-    end = train(arch, [Sgd(batch=6, lr=0.1, loss="mse")] * 2, params, None, data, 1)
-    leaves = {name: value.clone().requires_grad_() for name, value in params.items()}
-    h = data.x[:, 0]
-    for layer in range(1, arch.depth):
-        h = mlp.activation(activation, h @ leaves[f"weight{layer}"].mT + leaves[f"bias{layer}"][:, None])
-    loss_of("mse", h.mean(2, keepdim=True), data.y[:, 0]).sum().backward()
-    for name, before in params.items():
-        fixed = int(name[-1]) == arch.depth
-        gradient = torch.zeros_like(before) if fixed else leaves[name].grad
-        torch.testing.assert_close(before - end.params[name], 0.1 * gradient, rtol=1e-9, atol=1e-14)
-
-
-@pytest.mark.parametrize("spec", [Sgd(batch=6, loss="mse", weight_decay=0.5), Adam(batch=6, loss="mse")])
-def test_a_fixed_mean_does_not_decay_and_no_optimizer_moves_it(spec):
-    net = Mlp(hidden=(4,), outputs=1, readout="mean")
-    arch, _, _, data = problem(net, outputs=1, steps=3)
-    params = mlp.initial(net, arch, [0, 1], torch.float64, "cpu")
-    end = train(arch, [spec] * 2, params, None, data, 3)
-    assert torch.equal(end.params["weight2"], params["weight2"])
-    assert not torch.equal(end.params["weight1"], params["weight1"])
 
 
 def test_evaluation_statistics_begin_with_the_first_batch_and_follow_by_a_hundredth():

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from impray.spec.counts import fits
-from impray.spec.data import DataSpec, FileData, Linear, Photographs
+from impray.spec.counts import fits, share
+from impray.spec.data import DataSpec, Digits, FileData, ImageCoordinates, Linear, Photographs, Planted
 from impray.spec.pack import Pack, rounds_with_rows
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
@@ -32,6 +32,7 @@ HEADER_BYTES = 800  # of a checkpoint
 ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
 REMOVAL_BYTES = 2 * 30  # per row of `removals`
 VIEW_BYTES, TRIAL_BYTES = 1 << 20, 64 << 10  # mlflow.db: empty, and per trial
+DIGITS = 1_797  # inputs of scikit-learn's
 BLOCK_BYTES, SOLVING_COPIES = 64 << 20, 6  # and the matrices [feature, feature] of those that are solved at once
 COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
 
@@ -95,8 +96,8 @@ def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
 
 def _path(data: DataSpec) -> str:
     """Of the data's files on this machine; "" where there are none or they are at a URI."""
-    source = data.design if isinstance(data, Linear) else data if isinstance(data, FileData) else None
-    path = str(getattr(source, "path", ""))
+    source = data.design if isinstance(data, Linear) else data
+    path = str(getattr(source, "path", "") or "")
     return "" if "://" in path else path
 
 
@@ -114,12 +115,24 @@ def tensors(pack: Pack) -> int:
         return rows * 9 * parameters(trial) + matrices
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
     samples = 2 * (trial.train.batch_size + _held_out(trial))
-    return _item(trial) * nets * (COPIES * parameters(trial) + samples * width)
+    of_training = _finite(trial.data) * (trial.data.inputs + 1)
+    return _item(trial) * nets * (COPIES * parameters(trial) + samples * width + of_training)
+
+
+def _finite(data: DataSpec) -> int:
+    """Training inputs of one network that are gathered into a table; at most, for networks of one seed share theirs."""
+    if isinstance(data, Digits):
+        return DIGITS
+    if isinstance(data, ImageCoordinates):
+        return data.side**2
+    return data.samples if isinstance(data, (Linear, Planted)) else 0
 
 
 def _held_out(trial: Trial) -> int:
     """Held-out inputs of one network."""
     data = trial.data
+    if isinstance(data, (Digits, ImageCoordinates)):
+        return share(data.held_out_fraction, _finite(data))
     given = getattr(data, "held_out", None)
     if isinstance(data, FileData):
         per_class = (
@@ -131,8 +144,8 @@ def _held_out(trial: Trial) -> int:
 
 def _prepared(sweep: Sweep) -> int:
     data = sweep.trial.data
-    if isinstance(data, Linear):
-        one = 8 * data.inputs * (data.samples + data.held_out)
+    if isinstance(data, (Linear, Planted, ImageCoordinates)):
+        one = 8 * data.inputs * (_finite(data) + (0 if isinstance(data, ImageCoordinates) else data.held_out))
         return (
             max(PROBLEMS_BYTES, one) + 2 * one
         )  # while one is drawn: the numbers, and their product with the covariance

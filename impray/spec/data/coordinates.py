@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from impray.spec.data.base import DataSpec, Draw
+from impray.spec.data.photographs import OTHERS, TEN
 
 
 class ImageCoordinates(DataSpec):
@@ -41,6 +42,11 @@ class ImageCoordinates(DataSpec):
     coordinates: Literal["unit", "integer"] = "unit"
     held_out_fraction: Annotated[float, Field(gt=0, lt=1, description="share of the pixels that is held out")] = 0.2
     draw: Draw = 0
+
+    @property
+    def path(self) -> str | None:
+        """Of the image's file; None where it comes with a package."""
+        return None if self.image in (*TEN, *OTHERS) else self.image
 
     @property
     def input_shape(self) -> tuple[int, ...]:

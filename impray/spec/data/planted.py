@@ -17,7 +17,7 @@ class Planted(DataSpec):
     y = sum_j a_j relu(v_j relu(W x)), half of them (rounded up) in W, [units, inputs], the rest in v, [units, units].
 
     With `stream: impray` a seed draws its own inputs, truth and noise. `stream: authors` are the numbers of Fridovich-Keil & Pilanci
-    (2025): torch's global generator at the seed, inputs and targets rounded to float32, so that their runs can be met seed by seed.
+    (2025), so that their runs can be met seed by seed: numpy's legacy generator, inputs and targets rounded to float32.
     """
 
     packable: ClassVar[frozenset[str]] = frozenset({"nonzero", "noise_scale"})

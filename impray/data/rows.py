@@ -1,0 +1,100 @@
+"""Packs of data whose training sets are finite and fit into memory: batches are their rows, drawn with replacement. Stream: `order`.
+
+Nets that have the same inputs, or the same targets, share one table of them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from impray.data.base import OrderedBlocks, Raw, Selection, Targets, distinct, select, selection
+
+_NUMBERS, _LONGEST_BLOCK = 2**14, 256  # places drawn per seed and call, and the most steps that they are for
+
+
+class _Table(NamedTuple):
+    """Rows of several training sets below one another, and where each net's begin."""
+
+    rows: Tensor
+    first: Int[Tensor, "net 1"]
+
+    def at(self, places: Int[Tensor, "net sample"]) -> Tensor:
+        chosen = (places + self.first).flatten()
+        return self.rows.index_select(0, chosen).view(*places.shape, *self.rows.shape[1:])
+
+
+class RowsPack(OrderedBlocks):
+    """The data of a pack, as `PackData`; a subclass says what `whole`, `held_out` and where it has one `truth` are.
+
+    Args:    samples: of each net's training set. streams: what seeds each net's order of rows; nets with equal ones see the same places.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        classes: int,
+        samples: Sequence[int],
+        streams: Sequence[int],
+        *,
+        batch: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.nets, self.inputs, self.classes = len(samples), inputs, classes
+        self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS // batch))
+        self._samples, self._batch, self._dtype, self._device = samples, batch, dtype, device
+        self._orders, places = distinct(list(zip(streams, samples, strict=True)))
+        self._of_net: Selection = selection(places, len(self._orders), device)
+        self._tables: tuple[_Table, _Table] | None = None
+
+    @abstractmethod
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """See `PackData.whole`."""
+
+    @abstractmethod
+    def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """See `PackData.held_out`."""
+
+    @abstractmethod
+    def known_by(self, net: int) -> tuple[Hashable, Hashable]:
+        """What a net's training inputs and its targets are known by: nets with equal ones have the same."""
+
+    def start(self, round: int) -> None:
+        """See `PackData.start`."""
+        super().start(round)
+        # Made when batches are first drawn: who solves needs none.
+        if self._tables is None:
+            keys = [self.known_by(net) for net in range(self.nets)]
+            inputs = self._table([of_inputs for of_inputs, _ in keys], lambda net: self.whole(net)[0])
+            self._tables = inputs, self._table([of_targets for _, of_targets in keys], lambda net: self.whole(net)[1])
+
+    def _table(self, keys: Sequence[Hashable], rows_of: Callable[[int], Tensor]) -> _Table:
+        sets, place_of = distinct(keys)
+        nets = [place_of.index(place) for place in range(len(sets))]
+        ends = np.cumsum([0, *(self._samples[net] for net in nets)])
+        table = None
+        # One set after the other into its place: joined at the end they would be in memory twice.
+        for net, first, end in zip(nets, ends, ends[1:], strict=False):
+            rows = rows_of(net)
+            table = rows.new_empty(int(ends[-1]), *rows.shape[1:]) if table is None else table
+            table[first:end] = rows
+        assert table is not None, "a pack has nets"
+        return _Table(table, torch.from_numpy(ends[place_of]).to(self._device)[:, None])
+
+    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
+        """See `PackData.batch`."""
+        assert self._tables is not None, "call `start` first"
+        places = select(raw["order"][:, step], self._of_net)
+        inputs, targets = self._tables
+        return inputs.at(places), targets.at(places)
+
+    def _tensor(self, numbers: np.ndarray) -> Tensor:
+        """A copy, in the pack's dtype."""
+        return torch.tensor(numbers, dtype=self._dtype, device=self._device)

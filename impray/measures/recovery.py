@@ -1,0 +1,111 @@
+"""How well a trained network fits numbers, and the gates of its first layer.
+
+    psnr = 20 log10 max|y| - 10 log10 mean (f(x) - y)^2        y: the training targets, in both columns
+    hamming_min = min over pairs j < k of mean_i [G_ij != G_ik]        trace_min = min over j of mean_i G_ij        G_ij = 1[z_j(x_i) > 0]
+
+Over the training set (psnr: the held-out data). Fridovich-Keil & Pilanci (2025) score planted networks on the training set alone, and
+images with a peak of 1; with Gaussian inputs the gates are near angle / pi and 1/2 (`impray.theory.gates`).
+
+Gates are counted exactly: products of zeros and ones in portions that single precision holds. Sums over samples are numpy's, which do
+not depend on threads. One net at a time: a number then cannot depend on its neighbours.
+Blind spot: psnr's peak is one sample's; where targets have heavy tails it says more of that sample than of the fit.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from impray.measures.accuracy import share_right
+from impray.measures.forward import PORTION, preactivations
+from impray.measures.state import Readings, RoundState
+from impray.spec import measure as spec
+
+
+def psnr(asked: spec.Psnr, state: RoundState) -> Readings:
+    """On held-out data and on the training set, in dB."""
+    columns: dict[str, list[float]] = {"psnr": [], "psnr_train": []}
+    for net in range(state.nets):
+        assert state.whole is not None, "checked before a sweep runs"
+        training = state.whole(net)
+        peak = float(np.abs(_numbers(training[1])).max(initial=0))
+        columns["psnr"].append(_ratio(peak, _mean_square_error(state, net, *state.held_out(net))))
+        columns["psnr_train"].append(_ratio(peak, _mean_square_error(state, net, *training)))
+    return Readings(lineage={**columns})
+
+
+def _ratio(peak: float, error: float) -> float:
+    if peak == 0 or math.isnan(error):
+        return math.nan
+    if error in (0.0, math.inf):
+        return math.inf if error == 0 else -math.inf
+    return 20 * math.log10(peak) - 10 * math.log10(error)
+
+
+def _mean_square_error(state: RoundState, net: int, inputs: Tensor, targets: Tensor) -> float:
+    outputs = _numbers(_outputs(state, net, inputs, len(state.layers)))
+    with np.errstate(over="ignore"):  # of a network that diverges: infinite
+        return float(np.mean(np.square(outputs - _numbers(targets)))) if len(outputs) else math.nan
+
+
+def _numbers(values: Tensor) -> Float[np.ndarray, "sample output"]:
+    """float64, labels as one column."""
+    return values.reshape(len(values), -1).detach().cpu().double().numpy()
+
+
+def _outputs(state: RoundState, net: int, inputs: Tensor, layer: int) -> Float[Tensor, "sample unit"]:
+    params, stats = state.one(net, "end")
+    return preactivations(state.network, params, inputs, stats, [layer])[0]
+
+
+def training_accuracy(asked: spec.TrainingAccuracy, state: RoundState) -> Readings:
+    """As `impray.measures.accuracy.accuracy`, of the training set."""
+    shares = []
+    for net in range(state.nets):
+        assert state.whole is not None, "checked before a sweep runs"
+        inputs, labels = state.whole(net)
+        shares.append(float(share_right(_outputs(state, net, inputs, len(state.layers)), labels)))
+    return Readings(lineage={"accuracy_train": shares})
+
+
+def gates(asked: spec.Gates, state: RoundState) -> Readings:
+    """Over the training inputs, of the units of layer 1 with a weight left."""
+    columns: dict[str, list[float]] = {"hamming_min": [], "trace_min": []}
+    alive = _alive(state, 1)
+    for net in range(state.nets):
+        assert state.whole is not None, "checked before a sweep runs"
+        open_ = _outputs(state, net, state.whole(net)[0], 1)[:, alive[net]] > 0
+        hamming, trace = shares(open_)
+        pairs = hamming[np.triu_indices(len(trace), 1)]
+        columns["hamming_min"].append(float(pairs.min()) if len(pairs) else math.nan)
+        columns["trace_min"].append(float(trace.min()) if len(trace) else math.nan)
+    return Readings(lineage={**columns})
+
+
+def shares(open_: Bool[Tensor, "sample unit"]) -> tuple[Float[np.ndarray, "unit unit"], Float[np.ndarray, " unit"]]:
+    """Share of samples on which two gates differ, and on which each is open; exact. NaN: there are no samples."""
+    samples, units = open_.shape
+    both = torch.zeros(units, units, dtype=torch.int64)
+    for part in open_.split(PORTION):
+        ones = part.to(torch.float32)  # sums up to 4,096 are whole numbers in it
+        both += (ones.mT @ ones).cpu().long()
+    counts = both.numpy()
+    alone = counts.diagonal()
+    with np.errstate(invalid="ignore"):
+        return (alone[:, None] + alone - 2 * counts) / np.float64(samples), alone / np.float64(samples)
+
+
+def units_alive(asked: spec.UnitsAlive, state: RoundState) -> Readings:
+    """Of all hidden layers."""
+    counts = sum(_alive(state, layer.number).sum(dim=1) for layer in state.hidden)
+    assert isinstance(counts, Tensor), "checked before a sweep runs: there is a hidden layer"
+    return Readings(lineage={"units_alive": counts.cpu()})
+
+
+def _alive(state: RoundState, layer: int) -> Bool[Tensor, "net unit"]:
+    """Units with an incoming weight that is kept and not 0."""
+    return (state.mask(layer) & (state.weights(layer, "end") != 0)).any(dim=2)

@@ -1,0 +1,93 @@
+"""Sweeps of ReLU networks: what loads, and which measures are refused where they mean nothing."""
+
+import pytest
+import yaml
+from data import dataset_files
+
+from impray.spec.errors import SweepError
+from impray.spec.load import read
+
+PLANTED = {"kind": "planted", "samples": 60, "inputs_count": 8, "units": 4, "nonzero": 6}
+FUSED = {"kind": "mlp", "hidden": [4], "bias": False, "outputs": 1, "readout": "signed"}
+DIGITS = {"kind": "digits", "task": "even_odd"}
+NLGP = {"kind": "nlgp", "shape": [6, 6]}
+
+
+def loaded(measures, data=PLANTED, net=FUSED, prune=None, loss="mse"):
+    document = {
+        "question": "q",
+        "trial": {"data": data, "net": net, "train": {"optimizer": "adam", "loss": loss}, "prune": prune or {}},
+        "methods": ["imp"],
+        "seeds": 1,
+        "rounds": 2,
+        "measures": measures,
+    }
+    return read(yaml.safe_dump(document), "x.yaml", ())
+
+
+def problems_of(measures, **changes):
+    with pytest.raises(SweepError) as raised:
+        loaded(measures, **changes)
+    return [(problem.path, problem.value, problem.right) for problem in raised.value.problems]
+
+
+@pytest.mark.parametrize("readout", ["sum", "signed"])
+@pytest.mark.parametrize("hidden", [[4], [4, 4], [4, 4, 4]])
+def test_a_fused_network_takes_real_targets(readout, hidden):
+    prune = {"layers": list(range(1, len(hidden) + 1))}
+    sweep = loaded(
+        ["psnr", "gates", "units_alive", "loss"], net={**FUSED, "hidden": hidden, "readout": readout}, prune=prune
+    )
+    assert sweep.trial.outputs == 1 and sweep.trial.layers == len(hidden) + 1
+
+
+def test_a_fused_network_takes_two_classes_of_digits_and_of_files(tmp_path):
+    dataset_files.idx(tmp_path, counts=(60, 20), classes=10)
+    idx = {"kind": "idx", "path": str(tmp_path), "keep_classes": 2}
+    for data in (DIGITS, idx):
+        sweep = loaded(["accuracy", "training_accuracy", "psnr", "gates", "units_alive"], data)
+        assert sweep.trial.data.classes == 2
+
+
+def test_the_readout_itself_is_not_pruned():
+    ((path, _, right),) = problems_of(["psnr"], prune={"layers": "all"})
+    assert path.endswith("prune.layers") and "signed" in right
+
+
+REFUSED = {
+    "psnr of ten classes": (["psnr"], {"data": {"kind": "digits"}, "net": {"kind": "mlp"}}, "real targets"),
+    "psnr of two outputs": (["psnr"], {"data": DIGITS, "net": {"kind": "mlp"}}, "net.outputs: 1"),
+    "psnr of a stimulus": (["psnr"], {"data": NLGP}, "training set"),
+    "accuracy of real targets": (["training_accuracy"], {}, "real targets"),
+    "accuracy of a stimulus": (["training_accuracy"], {"data": NLGP}, "training set"),
+    "gates of a stimulus": (["gates"], {"data": NLGP}, "training set"),
+    "gates of a sigmoid": (["gates"], {"net": {**FUSED, "activation": "sigmoid"}}, "relu"),
+    "gates of one layer": (["gates"], {"net": {"kind": "mlp", "hidden": []}, "prune": {"layers": "all"}}, "hidden"),
+    "units of one layer": (
+        ["units_alive"],
+        {"net": {"kind": "mlp", "hidden": []}, "prune": {"layers": "all"}},
+        "hidden",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_measure_without_meaning_is_refused(case):
+    measures, changes, words = REFUSED[case]
+    found = problems_of(measures, **changes)
+    assert [(path, value) for path, value, _ in found] == [("measures[0]", repr(measures[0]))]
+    assert words in found[0][2]
+
+
+IMPOSSIBLE = {
+    "more weights than places": ({"nonzero": 33}, "data.nonzero"),
+    "more weights than places, deep": ({"nonzero": 65, "layers": 3}, "data.nonzero"),
+    "their stream with noise": ({"stream": "authors", "noise_scale": 0.1}, "data.stream"),
+    "their stream with signs": ({"stream": "authors", "readout": "signed"}, "data.stream"),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_what_cannot_be_planted_is_said(case):
+    changes, path = IMPOSSIBLE[case]
+    assert [found for found, _, _ in problems_of(["psnr"], data={**PLANTED, **changes})] == [f"trial.{path}"]
