@@ -36,6 +36,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.torus:compare_eigh",
         "impray.bench.torus:compare_cholesky",
     ),
+    "relu": ("impray.bench.relu:compare",),
     "overhead": ("impray.bench.overhead:compare",),
 }
 
