@@ -110,7 +110,9 @@ def block_by_block(
     return weights.reshape(units, inputs)
 
 
-def _block(x: Float[np.ndarray, "sample input"], gate: Float[np.ndarray, " input"]) -> Float[np.ndarray, "sample input"]:
+def _block(
+    x: Float[np.ndarray, "sample input"], gate: Float[np.ndarray, " input"]
+) -> Float[np.ndarray, "sample input"]:
     """One unit's columns."""
     return (x @ gate > 0)[:, None] * x
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -10,11 +12,11 @@ from impray.spec.trial import stream_seed
 from impray.training.relu.streamed import Gates
 
 
-def own(seed: int, inputs: int) -> Gates:
-    """By the stream `init` of the seed, each unit in the place of a round."""
+def own(seed: int, inputs: int, stream: str = "init", first: int = 0) -> Gates:
+    """By a stream of the seed, each unit in the place of a round, counted from `first`."""
 
     def draw(unit: int) -> Float[np.ndarray, " input"]:
-        generator = torch.Generator().manual_seed(stream_seed(seed, "init", unit))
+        generator = torch.Generator().manual_seed(stream_seed(seed, stream, first + unit))
         return torch.randn(inputs, generator=generator, dtype=torch.float64).numpy()
 
     return _remembering(draw, inputs)
@@ -29,7 +31,7 @@ def authors(seed: int, units: int, inputs: int) -> Gates:
     return _remembering(lambda unit: np.random.RandomState(unit + offset).normal(size=inputs), inputs)
 
 
-def _remembering(draw, inputs: int) -> Gates:
+def _remembering(draw: Callable[[int], np.ndarray], inputs: int) -> Gates:
     """Those of the last units that were asked for are kept: row blocks ask for the same ones in turn."""
     last: dict[bytes, np.ndarray] = {}
 

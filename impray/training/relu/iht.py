@@ -15,8 +15,7 @@ Once g is 0 but for rounding, eta is rounding by rounding (`step: authors`): two
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -24,51 +23,23 @@ from jaxtyping import Float, Int
 
 from impray.spec.prune import IhtRule
 from impray.spec.trial import stream_seed
-from impray.training.relu.streamed import GRAM, NOTHING, Gates, Largest, Layer, Ledger, Support
+from impray.training.relu.problem import Found, Problem, is_settled, layer_of, loss
+from impray.training.relu.streamed import GRAM, NOTHING, Largest, Layer, Ledger, Support
+
+Gradient = Callable[[np.ndarray], np.ndarray]
+Curvature = Callable[[np.ndarray], float]
 
 _FIRST = 1e-14  # the step where there are no weights yet: what is chosen then is what is most correlated with y
 _RIDGE = 1e-8
 _CONVERGED = 1e-12
 _DECREASE = 0.9
 _HALVINGS = 10
-_EXACT = 1e-20  # share of the targets' mean square that is no loss: float32 targets are known to 1e-15 of it
-SAME = 1e-6  # relative change of the loss below which an epoch counts as no change
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Args: x [sample, input] and y [sample], float64. signs: a [unit], +1 or -1. gates: the random ones. seed: orders samples."""
-
-    x: Float[np.ndarray, "sample input"]
-    y: Float[np.ndarray, " sample"]
-    signs: Float[np.ndarray, " unit"]
-    gates: Gates
-    seed: int
-
-    @property
-    def units(self) -> Int[np.ndarray, " unit"]:
-        return np.arange(len(self.signs))
-
-    @property
-    def size(self) -> int:
-        return len(self.signs) * self.x.shape[1]
-
-
-@dataclass(frozen=True)
-class Found:
-    """Weights and what is said of them: the network's mean squared error, epochs made, whether the last one changed anything, bytes."""
-
-    support: Support
-    loss: float
-    epochs: int
-    converged: bool
-    optimizer_bytes: int
 
 
 def thresholded(problem: Problem, count: int, rule: IhtRule) -> Found:
     """At most `count` weights."""
     ledger, closed = Ledger(), rule.gate == "closed"
-    weights, followed, losses, same = NOTHING, None, [], False
+    weights, followed, losses, before = NOTHING, None, [], NOTHING.places
     for epoch in range(rule.epochs):
         before, squares = weights.places, 0.0
         for x, y in _batches(problem, rule.batch, epoch):
@@ -77,19 +48,11 @@ def thresholded(problem: Problem, count: int, rule: IhtRule) -> Found:
             squares += square
             followed = weights if epoch >= rule.random_gates - 1 else None
         losses.append(squares / len(problem.y))
-        same = np.array_equal(before, weights.places)
         if not np.isfinite(weights.values).all():
             break
     losses.append(loss(problem, weights, closed, ledger))
-    floor = _EXACT * float(problem.y @ problem.y) / len(problem.y)
-    settled = same and abs(losses[-1] - losses[-2]) <= SAME * losses[-2] + floor
-    return Found(weights, losses[-1], len(losses) - 1, bool(settled), ledger.most)
-
-
-def loss(problem: Problem, weights: Support, closed: bool, ledger: Ledger) -> float:
-    """Mean squared error of the network, a real one: its gates are its weights."""
-    residual = layer_of(problem, problem.x, weights, closed, ledger).times(weights) - problem.y
-    return float(residual @ residual) / len(residual)
+    settled = is_settled(problem, (before, weights.places), (losses[-2], losses[-1]))
+    return Found(weights, losses[-1], len(losses) - 1, settled, ledger.most)
 
 
 def _batches(problem: Problem, batch: int | None, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -102,15 +65,6 @@ def _batches(problem: Problem, batch: int | None, epoch: int) -> Iterator[tuple[
     for first in range(0, len(order), batch):
         some = order[first : first + batch]
         yield problem.x[some], problem.y[some]
-
-
-def layer_of(problem: Problem, x: np.ndarray, followed: Support | None, closed: bool, ledger: Ledger) -> Layer:
-    """A at the gates of `followed`, or at the random ones."""
-    if followed is None:
-        return Layer(x, problem.signs, problem.gates, closed, problem.units, ledger)
-    # Without a weight x.h = 0 everywhere: such a unit is active nowhere where gates are open, and has no columns.
-    live = problem.units if closed else followed.units(x.shape[1])
-    return Layer(x, problem.signs, lambda units: followed.rows(units, x.shape[1]), closed, live, ledger)
 
 
 def _step(layer: Layer, y: np.ndarray, weights: Support, count: int, rule: IhtRule) -> tuple[Support, float]:
@@ -166,7 +120,7 @@ def halved(eta: float, size: float, curvature: float) -> tuple[bool, float]:
     return False, eta
 
 
-def _quadratic(layer: Layer, y: np.ndarray, start: Support):
+def _quadratic(layer: Layer, y: np.ndarray, start: Support) -> tuple[Gradient, Curvature, float]:
     """w -> A_S^T (A_S w - y); g -> |A_S g|^2; and |A_S^T y|^2."""
     places = start.places
     if len(start) <= GRAM:

@@ -1,8 +1,8 @@
 """Products of A = [a_1 diag(1[X h_1 > 0]) X, ..., a_m diag(1[X h_m > 0]) X] without A, in row blocks and chunks of units.
 
 Row blocks and chunks are constants of the algorithm, not of the machine: sums run over blocks in order, so that their last bits are
-always the same. A block of A's columns on a support is `ROWS` x s, which is what memory grows with; its products with itself are s x s up to
-`GRAM` weights, and are not made beyond.
+always the same. A block of A's columns on a support is `ROWS` x s, which is what memory grows with; its products with itself are s x s,
+and in thresholding not made beyond `GRAM` weights.
 """
 
 from __future__ import annotations
@@ -158,8 +158,10 @@ class Layer:
 
     # -- on all units -------------------------------------------------------------------------------------------------
 
-    def chunks(self, vector: Float[np.ndarray, " sample"]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """A^T vector: places [weight] and values [weight] of the live units, chunk by chunk."""
+    def chunks(
+        self, vector: Float[np.ndarray, " sample"]
+    ) -> Iterator[tuple[Int[np.ndarray, " weight"], Float[np.ndarray, " weight"]]]:
+        """A^T vector of the live units, chunk by chunk: places, values."""
         for first in range(0, len(self.live), CHUNK):
             units = self.live[first : first + CHUNK]
             product = np.zeros((len(units), self.inputs))
@@ -171,6 +173,16 @@ class Layer:
             product *= self.signs[units, None]
             places = units[:, None] * self.inputs + np.arange(self.inputs)
             yield places.ravel(), product.ravel()
+
+    def squares(self, units: Int[np.ndarray, " unit"]) -> Float[np.ndarray, "unit input"]:
+        """|A_i|^2 of all weights of some units."""
+        summed = np.zeros((len(units), self.inputs))
+        for block in self.blocks():
+            rows = self.x[block]
+            active, squared = self.active(rows, units).astype(np.float64), np.square(rows)
+            with self.ledger.holding(active, squared, summed, summed):
+                summed += active.T @ squared
+        return summed
 
     def active(
         self, rows: Float[np.ndarray, "row input"], units: Int[np.ndarray, " unit"]
