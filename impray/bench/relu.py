@@ -46,13 +46,16 @@ def compare() -> dict[str, Any]:
     rule = IhtRule(step="authors")
     with one_thread():
         random = gates.authors(0, UNITS, INPUTS)(np.arange(UNITS))
-        times = []
-        for _ in range(RUNS):
-            fast, ours = _timed(lambda: thresholded(problem, WEIGHTS, rule))
-            slow, reference = _timed(lambda: block_by_block(x, y, random, WEIGHTS, rule.epochs))
-            times.append((fast, slow))
-        error = np.square(_network(x, reference) - y).mean()
-    fast, slow = (statistics.median(side) for side in zip(*times, strict=True))
+        made = [
+            (
+                _timed(lambda: thresholded(problem, WEIGHTS, rule)),
+                _timed(lambda: block_by_block(x, y, random, WEIGHTS, rule.epochs)),
+            )
+            for _ in range(RUNS)
+        ]
+    fast, slow = (statistics.median(seconds for seconds, _ in side) for side in zip(*made, strict=True))
+    (_, ours), (_, reference) = made[-1]
+    error = np.square(_network(x, reference) - y).mean()
     return {
         "name": "relu, iht",
         "ours": fast,

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
 
 from impray.spec.prune import IhtRule
 from impray.spec.trial import stream_seed

@@ -2,7 +2,7 @@
 
 In an epoch, with gates h_j = w_j, and random ones for units that have no weight:
 
-    the k_t columns with the largest |A_i^T r| / |A_i| join the support, r = A w - y
+    the k_t columns not in the support with the largest |A_i^T r| / |A_i| join it, r = A w - y
     least squares on it; the k_t weights with the largest |w_i| |A_i| stay; least squares on these
 
 k_t falls geometrically from `growth` times s to s over the first `falling` share of the epochs. Of the epochs with k_t = s the one with the
@@ -16,18 +16,17 @@ from dataclasses import replace
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.linalg.lapack import dpocon
+from scipy.linalg import cho_solve, get_lapack_funcs
 
 from impray.spec.prune import PursuitRule
 from impray.spec.trial import stream_seed
 from impray.training.relu import gates
-from impray.training.relu.problem import Found, Problem, is_settled, layer_of, loss
+from impray.training.relu.problem import Found, Problem, is_settled, loss
 from impray.training.relu.streamed import NOTHING, Largest, Layer, Ledger, Support
 
 _MOST = 1_000  # weights that a support grows to, unless s is larger: its Gram matrix has a side of twice as much
-_CUT_OFF = 1e-12  # eigenvalues of a Gram matrix of columns of length 1 below this share of the largest count as 0
-_WELL = 1e-10  # reciprocal condition down to which Cholesky's factor is good to six digits
+_DEPENDENT = 1e-10  # squared distance of a column of length 1 from the span of others below which it depends on them
+(_FACTORISE,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
 
 
 def pursued(problem: Problem, count: int, rule: PursuitRule) -> Found:
@@ -62,7 +61,11 @@ def _split(problem: Problem, validation: float) -> tuple[Problem, Problem]:
     generator = torch.Generator().manual_seed(stream_seed(problem.seed, "pursuit"))
     order = torch.randperm(len(problem.y), generator=generator).numpy()
     fitted, scored = np.sort(order[held:]), np.sort(order[:held])
-    return tuple(replace(problem, x=problem.x[some], y=problem.y[some]) for some in (fitted, scored))
+    return _of(problem, fitted), _of(problem, scored)
+
+
+def _of(problem: Problem, samples: Int[np.ndarray, " sample"]) -> Problem:
+    return replace(problem, x=problem.x[samples], y=problem.y[samples])
 
 
 def _layer(problem: Problem, weights: Support, epoch: int, ledger: Ledger) -> Layer:
@@ -86,7 +89,7 @@ def _epoch(layer: Layer, y: np.ndarray, weights: Support, size: int, ridge: floa
     """Grow, fit, keep the largest, fit."""
     residual = y - layer.times(weights)
     with layer.ledger.holding(residual):
-        grown = _most_correlated(layer, residual, size)
+        grown = _most_correlated(layer, residual, weights, size)
     places = np.union1d(weights.places, grown)
     gram, target = layer.normal(places, y)
     with layer.ledger.holding(gram, gram, gram):  # itself, scaled, factorised
@@ -97,19 +100,23 @@ def _epoch(layer: Layer, y: np.ndarray, weights: Support, size: int, ridge: floa
     return Support(places[kept][alive], values[alive])
 
 
-def _most_correlated(layer: Layer, residual: np.ndarray, size: int) -> Int[np.ndarray, " weight"]:
-    """The places of the largest |A_i^T r| / |A_i|."""
+def _most_correlated(
+    layer: Layer, residual: np.ndarray, weights: Support, size: int
+) -> Int[np.ndarray, " weight"]:
+    """The places without a weight that have the largest |A_i^T r| / |A_i|."""
     chosen = Largest(size, layer.ledger)
     for places, product in layer.chunks(residual):
         lengths = np.sqrt(layer.squares(np.unique(places // layer.inputs))).ravel()
-        chosen.add(places, np.divide(np.abs(product), lengths, out=np.zeros_like(product), where=lengths > 0))
+        score = np.divide(np.abs(product), lengths, out=np.zeros_like(product), where=lengths > 0)
+        score[np.isin(places, weights.places)] = 0.0
+        chosen.add(places, score)
     return chosen.kept.places
 
 
 def fit(
     gram: Float[np.ndarray, "weight weight"], target: Float[np.ndarray, " weight"], ridge: float
 ) -> Float[np.ndarray, " weight"]:
-    """argmin |A w - y|^2 + ridge * mean |A_i|^2 * |w|^2 from A^T A and A^T y; the shortest, with columns of length 1, of several."""
+    """argmin |A w - y|^2 + ridge * mean |A_i|^2 * |w|^2 from A^T A and A^T y."""
     gram = gram.copy()
     gram[np.diag_indices_from(gram)] += ridge * gram.diagonal().mean() if ridge and len(gram) else 0.0
     lengths = np.sqrt(gram.diagonal())
@@ -121,18 +128,16 @@ def fit(
     return weights
 
 
-def _solved(gram: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Cholesky where the condition lets it, else by eigenvalues."""
-    try:
-        factor = cho_factor(gram, lower=False)
-    except np.linalg.LinAlgError:
-        factor = None
-    if factor is not None and len(gram):
-        reciprocal, _ = dpocon(factor[0], np.abs(gram).sum(axis=0).max())
-        if reciprocal > _WELL:
-            return cho_solve(factor, target)
+def _solved(gram: Float[np.ndarray, "weight weight"], target: Float[np.ndarray, " weight"]) -> Float[np.ndarray, " weight"]:
+    """By Cholesky's factor with pivots; columns that depend on those before them get 0.
+
+    Two units that have come to be equal have equal columns. The shortest solution would share a weight between them, and both would stay.
+    """
+    weights = np.zeros(len(target))
     if not np.isfinite(gram).all():
         return np.full(len(target), np.nan)
-    values, vectors = eigh(gram)
-    alive = values > _CUT_OFF * values.max(initial=0.0)
-    return vectors[:, alive] @ ((vectors[:, alive].T @ target) / values[alive])
+    if len(gram):
+        upper, pivots, rank, _ = _FACTORISE(gram, tol=_DEPENDENT, lower=False)
+        first = pivots[:rank] - 1
+        weights[first] = cho_solve((upper[:rank, :rank], False), target[first])
+    return weights
