@@ -41,6 +41,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.linear:compare_solve",
         "impray.bench.linear:compare_sweep",
     ),
+    "relu": ("impray.bench.relu:compare",),
     "overhead": ("impray.bench.overhead:compare",),
 }
 
