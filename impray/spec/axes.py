@@ -116,7 +116,7 @@ def _draw(rng: random.Random, axis: Axis, whole: bool) -> object:
 
 def check(sweep: Sweep) -> list[Problem]:
     """What is wrong with a sweep's axes, search, goals and measures, without lines; empty when it can run."""
-    all_problems = [*_search_problems(sweep)]
+    all_problems = [*_search_problems(sweep), *_follow_problems(sweep)]
     sound: dict[str, Axis] = {}
     for path, axis in sweep.search.space.items():
         wrong = _axis_problems(sweep, path, axis)
@@ -147,6 +147,21 @@ def _search_problems(sweep: Sweep) -> Iterator[Problem]:
     if search.algorithm == "optuna" and not search.goals:
         example = "{measure: accuracy, direction: max}"
         yield Problem("search.goals", None, f"is missing: optuna needs at least one goal, such as {example}")
+
+
+def _follow_problems(sweep: Sweep) -> Iterator[Problem]:
+    space = sweep.search.space
+    for path, axis in sweep.search.follow.items():
+        where = f"search.follow.{path}"
+        if axis not in space:
+            right = f"is not an axis of search.space{near(axis, space)}"
+            yield Problem(where, repr(axis), right)
+        elif unknown := _unknown_path(sweep, path):
+            yield Problem(where, None, unknown)
+        elif any(path == other or path.startswith(f"{other}.") or other.startswith(f"{path}.") for other in space):
+            yield Problem(
+                where, repr(axis), "is an axis itself, or lies inside one, which sets it too; keep one of them"
+            )
 
 
 def _axis_problems(sweep: Sweep, path: str, axis: Axis) -> list[Problem]:

@@ -60,6 +60,9 @@ def _axes_are(space: Mapping[str, object]) -> str:
 
 
 def _unpackable(sweep: Sweep, path: str, possible: list[Trial]) -> str | None:
+    for other, axis in sweep.search.follow.items():
+        if axis == path and (part := owner_of(sweep.trial, other))[0] and part[1] not in part[0].packable:
+            return f"cannot share a pack: {other}, which follows it, changes tensor shapes or the program"
     owner, name = owner_of(sweep.trial, path)
     if owner is not None and name not in type(owner).packable:
         can = [

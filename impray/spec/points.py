@@ -67,9 +67,10 @@ def owner_of(trial: Trial, path: str) -> tuple[Spec | None, str]:
 
 
 def description_of(sweep: Sweep, values: Mapping[str, object]) -> dict[str, Any]:
-    """The base trial as its YAML has it, with `values` set; defaults stay open for another kind to fill."""
+    """The base trial as its YAML has it, with `values` set, and what follows them; defaults stay open for another kind to fill."""
     description = _written(sweep.trial)
-    for path, choice in values.items():
+    followed = {field: values[axis] for field, axis in sweep.search.follow.items() if axis in values}
+    for path, choice in {**values, **followed}.items():
         *parents, name = path.split(".")
         here = description
         for key in parents:

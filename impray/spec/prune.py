@@ -16,6 +16,17 @@ from impray.spec.family import embeds
 _INSTEAD = ("densities", "remove", "keep")  # of a fraction
 
 
+def _until(schedule: Iterator[int], least: int) -> Iterator[int]:
+    """A falling schedule, cut to `least` where it would fall below; what starts below it stays as it is."""
+    before = None
+    for kept in schedule:
+        if kept <= least:
+            yield kept if before is None else least
+            return
+        yield kept
+        before = kept
+
+
 class CavityRule(Spec):
     """What the methods `cavity` and `cavity_lowest` rank: cavity scores (Redman et al. 2025, eq. 5) on training inputs."""
 
@@ -103,7 +114,7 @@ class Prune(Spec):
     unit's last weight) goes last, earlier ones first.
     """
 
-    packable: ClassVar[frozenset[str]] = frozenset({"fraction", "densities", "remove", "keep", "rewind_step"})
+    packable: ClassVar[frozenset[str]] = frozenset({"fraction", "densities", "remove", "keep", "least", "rewind_step"})
 
     densities: Annotated[
         tuple[Annotated[float, Field(gt=0, le=1)], ...] | None,
@@ -126,6 +137,13 @@ class Prune(Spec):
     fraction: Annotated[
         float | None, Field(gt=0, lt=1, description="share of the remaining weights removed each round (20 % is 0.2)")
     ] = 0.2
+    least: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            description="no round keeps fewer weights of a scope: the last cut is to exactly so many; for fraction and remove",
+        ),
+    ] = None
     rewind_step: Annotated[
         int, Field(ge=0, description="weights go back to where they were after this many updates of round 0")
     ] = 0
@@ -186,6 +204,14 @@ class Prune(Spec):
             raise ValueError("must be in (0, 1), or prune.densities, prune.remove or prune.keep be given")
         return fraction
 
+    @field_validator("least")
+    @classmethod
+    def _of_a_rate(cls, least: int | None, others: ValidationInfo) -> int | None:
+        named = [name for name in ("densities", "keep") if others.data.get(name) is not None]
+        if least is not None and named:
+            raise ValueError(f"is for fraction and remove; prune.{named[0]} names what each round keeps")
+        return least
+
     def schedule(self, prunable: int) -> Iterator[int]:
         """Kept parameters of a scope of `prunable` in rounds 0, 1, ..., whatever the method; ends where nothing more is removed."""
         if self.densities is not None:
@@ -193,9 +219,11 @@ class Prune(Spec):
         if self.keep is not None:
             return iter([prunable, *(min(kept, prunable) for kept in self.keep)])
         if self.remove is not None:
-            return iter([*range(prunable, 0, -self.remove), 0])
-        assert self.fraction is not None, "there is one of the four"
-        return falling(prunable, self.fraction)
+            schedule = iter([*range(prunable, 0, -self.remove), 0])
+        else:
+            assert self.fraction is not None, "there is one of the four"
+            schedule = falling(prunable, self.fraction)
+        return schedule if self.least is None else _until(schedule, self.least)
 
     def kept(self, prunable: int, round: int) -> int:
         """How many parameters of a scope of `prunable` the mask of `round` keeps. There are no more rounds than `listed` says."""

@@ -68,6 +68,13 @@ class Search(Spec):
     space: Annotated[
         dict[str, Axis], Field(min_length=1, description="axes and their values; leave it out for a single trial")
     ] = Field(default_factory=dict)
+    follow: Annotated[
+        dict[str, str],
+        Field(
+            description="fields that have an axis's value in every trial, {field: axis}: {data.units: net.hidden} plants as many "
+            "units as the network has"
+        ),
+    ] = Field(default_factory=dict)
     trials: Annotated[int | None, Field(ge=1, description="how many, for random and optuna")] = None
     seed: Annotated[int, Field(ge=0, description="of the search itself, not of a lineage")] = 0
     goals: tuple[Goal, ...] = ()

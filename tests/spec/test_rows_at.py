@@ -57,6 +57,10 @@ def test_where_there_is_no_truth_no_round_has_as_many_weights():
         ({"remove": 9}, [5, 0, 0, 0, 0, 0, 0]),
         ({"keep": [4, 2, 0]}, [5, 4, 2, 0]),
         ({"keep": [7, 2]}, [5, 5, 2]),  # more than there are: all of them
+        ({"fraction": 0.5, "least": 2}, [5, 3, 2, 2]),  # 5, 3, 1 (round(1.5) = 2 go) without it
+        ({"remove": 2, "least": 2}, [5, 3, 2, 2]),
+        ({"remove": 2, "least": 7}, [5, 5]),
+        ({"remove": 2, "least": 3}, [5, 3, 3]),
     ],
 )
 def test_counts(prune, counts):
@@ -75,6 +79,8 @@ def test_counts(prune, counts):
         {"keep": []},
         {"remove": 0},
         {"keep": [-1]},
+        {"keep": [3], "least": 2},
+        {"densities": [0.5], "least": 2},
     ],
 )
 def test_wrong_counts(prune):

@@ -100,9 +100,7 @@ def _epoch(layer: Layer, y: np.ndarray, weights: Support, size: int, ridge: floa
     return Support(places[kept][alive], values[alive])
 
 
-def _most_correlated(
-    layer: Layer, residual: np.ndarray, weights: Support, size: int
-) -> Int[np.ndarray, " weight"]:
+def _most_correlated(layer: Layer, residual: np.ndarray, weights: Support, size: int) -> Int[np.ndarray, " weight"]:
     """The places without a weight that have the largest |A_i^T r| / |A_i|."""
     chosen = Largest(size, layer.ledger)
     for places, product in layer.chunks(residual):
@@ -128,7 +126,9 @@ def fit(
     return weights
 
 
-def _solved(gram: Float[np.ndarray, "weight weight"], target: Float[np.ndarray, " weight"]) -> Float[np.ndarray, " weight"]:
+def _solved(
+    gram: Float[np.ndarray, "weight weight"], target: Float[np.ndarray, " weight"]
+) -> Float[np.ndarray, " weight"]:
     """By Cholesky's factor with pivots; columns that depend on those before them get 0.
 
     Two units that have come to be equal have equal columns. The shortest solution would share a weight between them, and both would stay.

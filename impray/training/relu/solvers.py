@@ -7,7 +7,7 @@ filled up with weights that stay 0, those with the largest gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,10 +15,9 @@ from jaxtyping import Bool, Float
 from impray.data.one_thread import one_thread
 from impray.spec.data import Planted
 from impray.spec.nets import Mlp
-from impray.training import linear
 from impray.training.linear import Block, Solved
 from impray.training.linear import iht as of_linear
-from impray.training.relu import gates, vector
+from impray.training.relu import gates
 from impray.training.relu.iht import thresholded
 from impray.training.relu.problem import Found, Problem, layer_of
 from impray.training.relu.pursuit import pursued
@@ -36,7 +35,9 @@ def iht(block: Block) -> Solved:
     rule = block.trial.prune.iht
     if net.readout == "trained":
         return _solved(block, _vector(block))
-    return _solved(block, _fused(block, lambda problem, count: thresholded(problem, count, rule), rule.gate == "closed"))
+    return _solved(
+        block, _fused(block, lambda problem, count: thresholded(problem, count, rule), rule.gate == "closed")
+    )
 
 
 def pursuit(block: Block) -> Solved:
