@@ -70,7 +70,8 @@ def _opened(file: File) -> np.ndarray:
     except OSError as error:
         raise DataError(f"{file.shown}: cannot be read: {error.strerror or error}") from error
     except (ValueError, EOFError) as error:
-        raise DataError(f"{file.shown}: is no .npy file of numbers: {error}") from error
+        why = "" if "allow_pickle" in str(error) else f": {error}"  # numpy's advice to load a pickle is not ours
+        raise DataError(f"{file.shown}: is no .npy file of numbers{why}") from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{file.shown}: holds several arrays; must be a .npy file, which holds one")
     return array

@@ -198,7 +198,7 @@ def _unknown_path(sweep: Sweep, path: str) -> str | None:
         if _named_on_axes(sweep, ".".join(keys[:-1])) & {tag_of(kind) for kind in kinds}:
             return None
         tags = " and ".join(str(tag_of(kind)) for kind in kinds)
-        this = "data are" if keys[0] == "data" else f"{'.'.join(keys[:-1])} is"
+        this = "data are" if keys[:-1] == ("data",) else f"{'.'.join(keys[:-1])} is"
         return f"is a parameter of {tags}; this trial's {this} {tag_of(type(base))}"
     if keys[0] == "trial":
         return f"axes start below trial: write {'.'.join(keys[1:])}"

@@ -94,7 +94,7 @@ class Estimation(OfTruth):
 
 
 class Order(OfPaths):
-    """The order in which weights have gone so far, against that of the alignment heuristic and of the dense round's weights.
+    """The order in which weights have gone so far, against those of the alignment heuristic and of oneshot.
 
     Of methods whose masks do not nest (iht, omp, lasso) there is no order: null. Rank correlations are Kendall's tau-b over all
     features; those that are left are tied in the last place.
@@ -130,12 +130,12 @@ class Design(OfTruth):
 
 
 class Theorem5(OfTruth):
-    """The bound of Elesedy et al. (2020), Theorem 5, on the probability that imp excludes a feature of true size amplitude or more.
+    """Theorem 5 of Elesedy et al. (2020): a bound on the probability that imp excludes a feature of the truth.
 
-    It holds where every component of the truth is at least that large. Smaller ones bias the rest as they go, and the theorem is false
-    there: `as_stated` gives the number all the same, as the paper would have it, to hold a simulation against. It is a number of the
-    problem, the same for all methods; of the others it holds for oneshot alone, and there whatever the small components. NaN: the
-    sample's rank is not full, or the round keeps fewer weights than the truth has components.
+    A feature of true size amplitude or more. It holds where every component of the truth is at least that large. Smaller ones bias the
+    rest as they go, and the theorem is false there: `as_stated` gives the number all the same, as the paper would have it, to hold a
+    simulation against. It is a number of the problem, the same for all methods; of the others it holds for oneshot alone, and there
+    whatever the small components. NaN: the sample's rank is not full, or the round keeps fewer weights than the truth has components.
     """
 
     reads = frozenset({"whole"})
@@ -170,7 +170,8 @@ class Theorem5(OfTruth):
         """Conditions of the theorem that this trial does not meet, with what would and why; those that only a draw knows are NaN."""
         data = trial.data
         if not isinstance(data, Linear):
-            yield "data.kind: linear, because its bound is made of their amplitude and noise"
+            if "truth" in data.offers:  # else it has been said
+                yield "data.kind: linear, because its bound is made of their amplitude and noise"
             return
         if data.samples < data.features:
             yield (

@@ -42,7 +42,11 @@ RELU = (
 
 
 class Backward(SolverRule):
-    """Backward elimination: the weight whose removal raises the training loss least goes (where it does not rise, the norm)."""
+    """Backward elimination: the weight whose removal raises the training loss least goes.
+
+    Where there is one whose removal does not raise it (Sigma is singular), that which moves the rest least. With a finite time, the
+    formula for infinite time is taken, with the weights that are trained.
+    """
 
     source = "stepwise regression: w_i^2 / (Sigma^-1)_ii"
     name: Literal["backward"] = "backward"
@@ -63,8 +67,11 @@ class HardThreshold(SolverRule):
 
 
 class Iht(ReluRule):
-    """Iterative hard thresholding: gradient steps, each followed by keeping the largest weights; every count from scratch. Of linear models
-    in the normalised form, of ReLU networks with gates that follow (`prune.iht`)."""
+    """Iterative hard thresholding: gradient steps, each followed by keeping the largest weights; every count from scratch.
+
+    Of linear models in the normalised form, until it has converged (time, learning rate and the start of the training do not matter); of
+    ReLU networks with gates that follow the weights (`prune.iht`).
+    """
 
     nests = False
     source = "Blumensath and Davies (2010); Fridovich-Keil and Pilanci (2025)"
@@ -83,7 +90,10 @@ class Pursuit(ReluRule):
 
 
 class Omp(SolverRule):
-    """Orthogonal matching pursuit: the feature most correlated with the residual joins, the weights are fitted anew."""
+    """Orthogonal matching pursuit: the feature most correlated with the residual joins, all weights are fitted anew.
+
+    By least squares; time, learning rate and the start of the training do not matter.
+    """
 
     nests = False
     source = "Pati et al. (1993); scikit-learn"
@@ -91,7 +101,10 @@ class Omp(SolverRule):
 
 
 class Lasso(SolverRule):
-    """The largest weights of the lasso path where it first has so many (basis pursuit where there is no noise), fitted anew."""
+    """The lasso path, where it first has so many weights: the largest of them, fitted anew.
+
+    Where there is no noise, basis pursuit. By least squares; time, learning rate and the start of the training do not matter.
+    """
 
     nests = False
     source = "Tibshirani (1996); scikit-learn"

@@ -53,7 +53,11 @@ class GradientFlow(ClosedForm):
 
 
 class GradientDescent(ClosedForm):
-    """Full-batch gradient descent of a linear model, in closed form; converges to the flow as lr falls, and where steps grow."""
+    """Full-batch gradient descent of a linear model, in closed form.
+
+    It goes to the flow of time lr steps as lr falls, and to that of infinite time as steps grow, where lr is below 2 over the largest
+    eigenvalue of Sigma; beyond it diverges.
+    """
 
     packable: ClassVar[frozenset[str]] = frozenset({"lr"})
 
