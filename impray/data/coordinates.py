@@ -82,17 +82,17 @@ def _opened(file: File) -> Float[np.ndarray, "row col"]:
         options = near(file.shown, PHOTOGRAPHS)
         raise DataError(f"{file.shown}: is no file, nor a picture that comes with the packages{options}")
     try:
-        pixels = img_as_float64(imread(file.path))
+        pixels: np.ndarray = img_as_float64(imread(file.path))
     except (OSError, ValueError, SyntaxError) as error:  # SyntaxError: Pillow's word for a damaged PNG
         raise DataError(f"{file.shown}: cannot be read as a picture: {error}") from error
-    if pixels.ndim == 3 and pixels.shape[2] in (1, 2):
+    channels = list(pixels.shape[2:])
+    if channels in ([1], [2]):  # grey, with an opacity
         return pixels[..., 0]
-    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+    if channels in ([3], [4]):
         return pixels[..., :3] @ LUMINANCE
     if pixels.ndim != 2:
-        raise DataError(
-            f"{file.shown}: holds an array of shape {list(pixels.shape)}; must be one picture, grey or colour"
-        )
+        shape = list(pixels.shape)
+        raise DataError(f"{file.shown}: holds an array of shape {shape}; must be one picture, grey or colour")
     return pixels
 
 

@@ -47,7 +47,7 @@ def _read() -> Part:
     from sklearn.datasets import load_digits
 
     pixels, digits = load_digits(return_X_y=True)
-    return Part(pixels / _LARGEST, digits.astype(np.int64))
+    return Part(np.asarray(pixels) / _LARGEST, np.asarray(digits, dtype=np.int64))
 
 
 def division(fraction: float, draw: int) -> Bool[np.ndarray, " sample"]:
@@ -95,7 +95,9 @@ class DigitsPack(RowsPack):
 
     def known_by(self, net: int) -> tuple[Hashable, Hashable]:
         """See `RowsPack.known_by`: the seed is not in it."""
-        return self._specs[net], self._specs[net]
+        spec = self._specs[net]
+        rows = spec.task, spec.held_out_fraction, spec.draw
+        return rows, rows
 
     def _as_tensors(self, part: Part) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         return self._tensor(part.inputs), torch.tensor(part.labels, device=self._device)
