@@ -7,7 +7,7 @@ filled up with weights that stay 0, those with the largest gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float
 from impray.data.one_thread import one_thread
 from impray.spec.data import Planted
 from impray.spec.nets import Mlp
-from impray.training import linear
 from impray.training.linear import Block, Solved
 from impray.training.linear import iht as of_linear
 from impray.training.relu import gates, vector
@@ -36,7 +35,9 @@ def iht(block: Block) -> Solved:
     rule = block.trial.prune.iht
     if net.readout == "trained":
         return _solved(block, _vector(block))
-    return _solved(block, _fused(block, lambda problem, count: thresholded(problem, count, rule), rule.gate == "closed"))
+    return _solved(
+        block, _fused(block, lambda problem, count: thresholded(problem, count, rule), rule.gate == "closed")
+    )
 
 
 def pursuit(block: Block) -> Solved:
@@ -52,6 +53,25 @@ def _fused(block: Block, find: Callable[[Problem, int], Found], closed: bool) ->
         problem = problems[place]
         found = find(problem, count)
         return found.support.dense(problem.size), filled(problem, found, count, closed), found
+
+    return solve
+
+
+def _vector(block: Block) -> Find:
+    net, trial = block.trial.net, block.trial
+    assert isinstance(net, Mlp) and len(net.hidden) == 1 and trial.train.loss in ("mse", "cross_entropy"), "only these"
+    problems = []
+    for seed, design, target in zip(block.seeds, block.designs, block.targets, strict=True):
+        x, y = (np.ascontiguousarray(array, dtype=np.float64) for array in (design, target))
+        problems.append(vector.Problem(x, y, net.hidden[0], trial.train.loss, gates.own(seed, x.shape[1]), seed))
+
+    def solve(place: int, count: int) -> tuple[np.ndarray, np.ndarray, Found]:
+        problem = problems[place]
+        found = vector.thresholded(problem, count, trial.prune.iht)
+        mask = np.zeros(problem.size, dtype=bool)
+        mask[found.support.places] = True
+        mask[np.flatnonzero(~mask)[problem.size - count :]] = True
+        return found.support.dense(problem.size), mask, found
 
     return solve
 
@@ -85,7 +105,7 @@ def filled(problem: Problem, found: Found, count: int, closed: bool) -> Bool[np.
         chosen.add(places, np.where(mask[places], 0.0, product))
     mask[chosen.kept.places] = True
     # Units without a weight have no gradient at all where gates are open: the last places of those that are left.
-    mask[np.flatnonzero(~mask)[problem.size - mask.sum() - (count - mask.sum()) :]] = True
+    mask[np.flatnonzero(~mask)[problem.size - count :]] = True
     return mask
 
 
