@@ -15,14 +15,12 @@ Once g is 0 but for rounding, eta is rounding by rounding (`step: authors`): two
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from impray.spec.prune import IhtRule
-from impray.spec.trial import stream_seed
-from impray.training.relu.problem import Found, Problem, is_settled, layer_of, loss
+from impray.training.relu.problem import Found, Problem, batches, is_same, layer_of, loss
 from impray.training.relu.streamed import GRAM, NOTHING, Largest, Layer, Ledger, Support
 
 Gradient = Callable[[np.ndarray], np.ndarray]
@@ -41,7 +39,7 @@ def thresholded(problem: Problem, count: int, rule: IhtRule) -> Found:
     weights, followed, losses, before = NOTHING, None, [], NOTHING.places
     for epoch in range(rule.epochs):
         before, squares = weights.places, 0.0
-        for x, y in _batches(problem, rule.batch, epoch):
+        for x, y in batches(problem.x, problem.y, rule.batch, problem.seed, epoch):
             layer = layer_of(problem, x, followed, closed, ledger)
             weights, square = _step(layer, y, weights, count, rule)
             squares += square
@@ -50,20 +48,8 @@ def thresholded(problem: Problem, count: int, rule: IhtRule) -> Found:
         if not np.isfinite(weights.values).all():
             break
     losses.append(loss(problem, weights, closed, ledger))
-    settled = is_settled(problem, (before, weights.places), (losses[-2], losses[-1]))
+    settled = is_same(before, weights.places, losses[-2], losses[-1], problem.floor)
     return Found(weights, losses[-1], len(losses) - 1, settled, ledger.most)
-
-
-def _batches(problem: Problem, batch: int | None, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The samples of each step of an epoch: all, or a share of them in random order."""
-    if batch is None or batch >= len(problem.y):
-        yield problem.x, problem.y
-        return
-    generator = torch.Generator().manual_seed(stream_seed(problem.seed, "order", epoch))
-    order = torch.randperm(len(problem.y), generator=generator).numpy()
-    for first in range(0, len(order), batch):
-        some = order[first : first + batch]
-        yield problem.x[some], problem.y[some]
 
 
 def _step(layer: Layer, y: np.ndarray, weights: Support, count: int, rule: IhtRule) -> tuple[Support, float]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
+from impray.spec.trial import stream_seed
 from impray.training.relu.streamed import Gates, Layer, Ledger, Support
 
 _SAME = 1e-6  # relative change of the loss that counts as none
-_EXACT = 1e-20  # share of the targets' mean square that is no loss: float32 targets are known to 1e-15 of it
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class Problem:
         return len(self.signs) * self.x.shape[1]
 
     @property
-    def square(self) -> float:
-        """Mean square of the targets."""
-        return float(self.y @ self.y) / len(self.y)
+    def floor(self) -> float:
+        """A mean squared error that is none: float32 targets are known to 1e-15 of their squares."""
+        return 1e-20 * float(self.y @ self.y) / len(self.y)
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,24 @@ def loss(problem: Problem, weights: Support, closed: bool, ledger: Ledger) -> fl
     return float(residual @ residual) / len(residual)
 
 
-def is_settled(problem: Problem, places: tuple[np.ndarray, np.ndarray], losses: tuple[float, float]) -> bool:
-    """Whether an epoch changed neither support nor loss: before and after."""
-    before, after = losses
-    return np.array_equal(*places) and abs(after - before) <= _SAME * before + _EXACT * problem.square
+def is_same(before: np.ndarray, after: np.ndarray, loss_before: float, loss_after: float, floor: float) -> bool:
+    """Whether an epoch changed neither places nor, by more than 1e-6 of it, the loss. floor: a change of the loss that is none."""
+    return np.array_equal(before, after) and abs(loss_after - loss_before) <= _SAME * loss_before + floor
+
+
+def batches(
+    x: Float[np.ndarray, "sample input"],
+    y: Float[np.ndarray, "sample ..."],
+    batch: int | None,
+    seed: int,
+    epoch: int,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The samples of each step of an epoch: all, or so many in random order."""
+    if batch is None or batch >= len(y):
+        yield x, y
+        return
+    generator = torch.Generator().manual_seed(stream_seed(seed, "order", epoch))
+    order = torch.randperm(len(y), generator=generator).numpy()
+    for first in range(0, len(order), batch):
+        some = order[first : first + batch]
+        yield x[some], y[some]

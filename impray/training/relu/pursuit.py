@@ -21,7 +21,7 @@ from scipy.linalg import cho_solve, get_lapack_funcs
 from impray.spec.prune import PursuitRule
 from impray.spec.trial import stream_seed
 from impray.training.relu import gates
-from impray.training.relu.problem import Found, Problem, is_settled, loss
+from impray.training.relu.problem import Found, Problem, is_same, loss
 from impray.training.relu.streamed import NOTHING, Largest, Layer, Ledger, Support
 
 _MOST = 1_000  # weights that a support grows to, unless s is larger: its Gram matrix has a side of twice as much
@@ -34,12 +34,12 @@ def pursued(problem: Problem, count: int, rule: PursuitRule) -> Found:
     ledger = Ledger()
     fitted_on, scored_on = _split(problem, rule.validation)
     weights, best, settled = NOTHING, NOTHING, False
-    error, least = scored_on.square, np.inf
+    error, least = np.inf, np.inf
     for epoch, size in enumerate(sizes(count, problem.size, rule)):
         before, last = weights.places, error
         weights = _epoch(_layer(fitted_on, weights, epoch, ledger), fitted_on.y, weights, size, rule.ridge)
         error = loss(scored_on, weights, closed=False, ledger=ledger)
-        settled = is_settled(scored_on, (before, weights.places), (last, error))
+        settled = is_same(before, weights.places, last, error, scored_on.floor)
         if size == count and error < least:
             best, least = weights, error
     return Found(best, loss(problem, best, False, ledger), rule.epochs, settled, ledger.most)

@@ -57,6 +57,25 @@ def _fused(block: Block, find: Callable[[Problem, int], Found], closed: bool) ->
     return solve
 
 
+def _vector(block: Block) -> Find:
+    net, trial = block.trial.net, block.trial
+    assert isinstance(net, Mlp) and len(net.hidden) == 1 and trial.train.loss in ("mse", "cross_entropy"), "only these"
+    problems = []
+    for seed, design, target in zip(block.seeds, block.designs, block.targets, strict=True):
+        x, y = (np.ascontiguousarray(array, dtype=np.float64) for array in (design, target))
+        problems.append(vector.Problem(x, y, net.hidden[0], trial.train.loss, gates.own(seed, x.shape[1]), seed))
+
+    def solve(place: int, count: int) -> tuple[np.ndarray, np.ndarray, Found]:
+        problem = problems[place]
+        found = vector.thresholded(problem, count, trial.prune.iht)
+        mask = np.zeros(problem.size, dtype=bool)
+        mask[found.support.places] = True
+        mask[np.flatnonzero(~mask)[problem.size - count :]] = True
+        return found.support.dense(problem.size), mask, found
+
+    return solve
+
+
 def problem_of(block: Block, place: int) -> Problem:
     """One problem of a block of fused networks."""
     net, data, seed = block.trial.net, block.trial.data, block.seeds[place]
@@ -86,7 +105,7 @@ def filled(problem: Problem, found: Found, count: int, closed: bool) -> Bool[np.
         chosen.add(places, np.where(mask[places], 0.0, product))
     mask[chosen.kept.places] = True
     # Units without a weight have no gradient at all where gates are open: the last places of those that are left.
-    mask[np.flatnonzero(~mask)[problem.size - mask.sum() - (count - mask.sum()) :]] = True
+    mask[np.flatnonzero(~mask)[problem.size - count :]] = True
     return mask
 
 

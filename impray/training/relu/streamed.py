@@ -1,8 +1,8 @@
 """Products of A = [a_1 diag(1[X h_1 > 0]) X, ..., a_m diag(1[X h_m > 0]) X] without A, in row blocks and chunks of units.
 
 Row blocks and chunks are constants of the algorithm, not of the machine: sums run over blocks in order, so that their last bits are
-always the same. A block of A's columns on a support is `ROWS` x s, which is what memory grows with; its products with itself are s x s,
-and in thresholding not made beyond `GRAM` weights.
+always the same. Up to `GRAM` weights a block of A's columns on a support is made, `ROWS` x s, which is what memory grows with there, and
+its products with itself, s x s. Of more weights only vectors are held: their products are taken unit by unit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 
 ROWS = 2_048  # samples of a block
 CHUNK = 64  # units of a chunk
-GRAM = 500  # weights of a support up to which its Gram matrix is made
+GRAM = 500  # weights of a support up to which its columns and their Gram matrix are made
 
 
 @dataclass
@@ -60,12 +60,14 @@ class Support:
 
     def rows(self, units: Int[np.ndarray, " unit"], inputs: int) -> Float[np.ndarray, "unit input"]:
         """Some units (rising), dense."""
-        owner, feature = np.divmod(self.places, inputs)
-        row = np.searchsorted(units, owner)
-        own = (row < len(units)) & (units[np.minimum(row, len(units) - 1)] == owner)
-        weights = np.zeros((len(units), inputs))
-        weights[row[own], feature[own]] = self.values[own]
-        return weights
+        return self.at(units[:, None] * inputs + np.arange(inputs))
+
+    def at(self, places: Int[np.ndarray, "*some"]) -> Float[np.ndarray, "*some"]:
+        """Weights at any places, 0 where there is none."""
+        if len(self.places) == 0:
+            return np.zeros(places.shape)
+        found = np.minimum(np.searchsorted(self.places, places), len(self.places) - 1)
+        return np.where(self.places[found] == places, self.values[found], 0.0)
 
     def units(self, inputs: int) -> Int[np.ndarray, " unit"]:
         """Units with a weight, rising."""
@@ -103,6 +105,10 @@ class Layer:
         for first in range(0, len(self.x), ROWS):
             yield slice(first, min(first + ROWS, len(self.x)))
 
+    def _chunked(self, units: Int[np.ndarray, " unit"]) -> Iterator[Int[np.ndarray, " unit"]]:
+        for first in range(0, len(units), CHUNK):
+            yield units[first : first + CHUNK]
+
     # -- on a support -------------------------------------------------------------------------------------------------
 
     def columns(self, places: Int[np.ndarray, " weight"]) -> Iterator[tuple[slice, Float[np.ndarray, "row weight"]]]:
@@ -113,9 +119,8 @@ class Layer:
         for block in self.blocks():
             rows = self.x[block]
             active = np.empty((len(rows), len(units)), dtype=bool)
-            for first in range(0, len(units), CHUNK):
-                chunk = slice(first, first + CHUNK)
-                active[:, chunk] = self.active(rows, units[chunk])
+            for first, chunk in enumerate(self._chunked(units)):
+                active[:, first * CHUNK : (first + 1) * CHUNK] = self.active(rows, chunk)
             taken, own = rows[:, features], active[:, owner]
             with self.ledger.holding(active, own, taken):
                 taken *= own
@@ -126,6 +131,15 @@ class Layer:
     def times(self, support: Support) -> Float[np.ndarray, " sample"]:
         """A_S x_S."""
         product = np.zeros(len(self.x))
+        if len(support) > GRAM:
+            for units in self._chunked(support.units(self.inputs)):
+                weights = support.rows(units, self.inputs) * self.signs[units, None]
+                for block in self.blocks():
+                    rows = self.x[block]
+                    outputs = self.active(rows, units) * (rows @ weights.T)
+                    with self.ledger.holding(product, weights, outputs):
+                        product[block] += outputs.sum(axis=1)
+            return product
         for block, columns in self.columns(support.places):
             product[block] = columns @ support.values
         return product
@@ -135,6 +149,11 @@ class Layer:
     ) -> Float[np.ndarray, " weight"]:
         """A_S^T vector."""
         product = np.zeros(len(places))
+        if len(places) > GRAM:
+            for some, values in self.chunks(vector, np.unique(places // self.inputs)):
+                own = slice(*np.searchsorted(places, (some[0], some[-1] + 1)))
+                product[own] = values[np.searchsorted(some, places[own])]
+            return product
         for block, columns in self.columns(places):
             product += columns.T @ vector[block]
         return product
@@ -152,6 +171,8 @@ class Layer:
 
     def curvature(self, support: Support) -> float:
         """|A_S v|^2."""
+        if len(support) > GRAM:
+            return float(np.square(self.times(support)).sum())
         return sum(
             float(image @ image) for image in (columns @ support.values for _, columns in self.columns(support.places))
         )
@@ -159,11 +180,10 @@ class Layer:
     # -- on all units -------------------------------------------------------------------------------------------------
 
     def chunks(
-        self, vector: Float[np.ndarray, " sample"]
+        self, vector: Float[np.ndarray, " sample"], of: Int[np.ndarray, " unit"] | None = None
     ) -> Iterator[tuple[Int[np.ndarray, " weight"], Float[np.ndarray, " weight"]]]:
-        """A^T vector of the live units, chunk by chunk: places, values."""
-        for first in range(0, len(self.live), CHUNK):
-            units = self.live[first : first + CHUNK]
+        """A^T vector of some units, or the live ones, chunk by chunk: places, values."""
+        for units in self._chunked(self.live if of is None else of):
             product = np.zeros((len(units), self.inputs))
             for block in self.blocks():
                 rows = self.x[block]
