@@ -17,7 +17,7 @@ from impray.spec.data import Planted
 from impray.spec.nets import Mlp
 from impray.training.linear import Block, Solved
 from impray.training.linear import iht as of_linear
-from impray.training.relu import gates
+from impray.training.relu import gates, vector
 from impray.training.relu.iht import thresholded
 from impray.training.relu.problem import Found, Problem, layer_of
 from impray.training.relu.pursuit import pursued
