@@ -8,7 +8,7 @@ A row's estimate has no bias, and a standard deviation of |x| / sqrt(width) over
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ SKETCH_ROWS = 5
 _PRIME = 2**31 - 1
 
 
+@runtime_checkable
 class Sums(Protocol):
     """What sums are kept in."""
 
