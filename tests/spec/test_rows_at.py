@@ -97,8 +97,10 @@ def test_methods_that_are_solvers_need_a_linear_model(method):
 
 @pytest.mark.parametrize("method", ["iht", "pursuit"])
 def test_methods_that_solve_networks_need_one_that_they_can(method):
-    paths = [path for path, _ in told(tiny_sweep(methods=["imp", method]))]
-    assert "trial.net" in paths
+    assert "trial.data.kind" in [path for path, _ in told(tiny_sweep(methods=["imp", method]))]
+    planted = {"data": {"kind": "planted", "units": 3, "nonzero": 4}, "train": {"loss": "mse"}, "net": {"outputs": 1}}
+    deep = linear_sweep(methods=["imp", method], trial=planted, measures=["loss"], rows_at="all")
+    assert "trial.net" in [path for path, _ in told(deep)]
     fused = {"hidden": [5], "activation": "relu", "bias": False, "outputs": 1, "readout": "sum"}
     trial = {"data": {"kind": "planted", "units": 3, "nonzero": 4}, "net": fused, "train": {"loss": "mse"}}
     assert told(linear_sweep(methods=["imp", method], trial=trial, measures=["loss"], rows_at="all")) == []

@@ -30,8 +30,13 @@ class ReluRule(SolverRule):
         return trial.is_relu
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
-        if not all(self.solves(trial) for trial in trials):
-            name = type(self).model_fields["name"].default
+        name = type(self).model_fields["name"].default
+        others = [trial for trial in trials if not self.solves(trial)]
+        endless = [trial for trial in others if "whole" not in trial.data.offers]
+        if endless:
+            shown = repr(getattr(endless[0].data, "kind", None))
+            yield Problem("data.kind", shown, f"must be data with a finite training set for the method {name}")
+        if len(endless) < len(others):
             yield Problem("net", None, f"{RELU} for the method {name}")
 
 
