@@ -149,8 +149,8 @@ class CoordinatesPack(RowsPack):
         super().__init__(specs[0].inputs, 1, samples, seeds, batch=batch, dtype=dtype, device=device)
         self._specs, self._seeds = specs, seeds
 
-    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:
-        """See `PackData.whole`: the pixels that are not held out, row by row."""
+    def training(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:
+        """See `RowsPack.training`: the pixels that are not held out, row by row."""
         return self._part(net, held_out=False)
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:

@@ -85,8 +85,8 @@ class DigitsPack(RowsPack):
         first = specs[0]
         super().__init__(first.inputs, first.classes, samples, seeds, batch=batch, dtype=dtype, device=device)
 
-    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
-        """See `PackData.whole`."""
+    def training(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
+        """See `RowsPack.training`."""
         return self._as_tensors(self._parts[self._specs[net]][0])
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:

@@ -108,8 +108,8 @@ class LinearPack(RowsPack):
         super().__init__(first.inputs, first.classes, samples, seeds, batch=batch, dtype=dtype, device=device)
         self._specs, self._seeds = specs, seeds
 
-    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:
-        """See `PackData.whole`."""
+    def training(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:
+        """See `RowsPack.training`."""
         own = problem(self._specs[net], self._seeds[net])
         return self._tensor(own.features), self._tensor(own.targets)[:, None]
 

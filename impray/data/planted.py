@@ -137,8 +137,8 @@ class PlantedPack(RowsPack):
         super().__init__(specs[0].inputs, 1, samples, seeds, batch=batch, dtype=dtype, device=device)
         self._specs, self._seeds = specs, seeds
 
-    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:
-        """See `PackData.whole`."""
+    def training(self, net: int) -> tuple[Float[Tensor, "sample input"], Float[Tensor, "sample output"]]:
+        """See `RowsPack.training`."""
         x, y = training_set(self._specs[net], self._seeds[net])
         return self._tensor(x), self._tensor(y)[:, None]
 

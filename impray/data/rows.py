@@ -24,6 +24,11 @@ class _Table(NamedTuple):
 
     rows: Tensor
     first: Int[Tensor, "net 1"]
+    firsts: Sequence[int]  # the same, on the host
+
+    def of(self, net: int, samples: int) -> Tensor:
+        """A copy of one net's rows."""
+        return self.rows[self.firsts[net] : self.firsts[net] + samples].clone()
 
     def at(self, places: Int[Tensor, "net sample"]) -> Tensor:
         chosen = (places + self.first).flatten()
@@ -31,7 +36,7 @@ class _Table(NamedTuple):
 
 
 class RowsPack(OrderedBlocks):
-    """The data of a pack, as `PackData`; a subclass says what `whole`, `held_out` and where it has one `truth` are.
+    """The data of a pack, as `PackData`; a subclass says what `training`, `held_out` and where it has one `truth` are.
 
     Args:    samples: of each net's training set. streams: what seeds each net's order of rows; nets with equal ones see the same places.
     """
@@ -55,8 +60,8 @@ class RowsPack(OrderedBlocks):
         self._tables: tuple[_Table, _Table] | None = None
 
     @abstractmethod
-    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
-        """See `PackData.whole`."""
+    def training(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """As `whole`, made from the spec and the seed."""
 
     @abstractmethod
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
@@ -66,14 +71,24 @@ class RowsPack(OrderedBlocks):
     def known_by(self, net: int) -> tuple[Hashable, Hashable]:
         """What a net's training inputs and its targets are known by: nets with equal ones have the same."""
 
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """See `PackData.whole`. Where batches are drawn it is at hand: measures ask for it in every round."""
+        if self._tables is None:
+            return self.training(net)
+        inputs, targets = (table.of(net, self._samples[net]) for table in self._tables)
+        return inputs, targets
+
     def start(self, round: int) -> None:
         """See `PackData.start`."""
         super().start(round)
         # Made when batches are first drawn: who solves needs none.
         if self._tables is None:
             keys = [self.known_by(net) for net in range(self.nets)]
-            inputs = self._table([of_inputs for of_inputs, _ in keys], lambda net: self.whole(net)[0])
-            self._tables = inputs, self._table([of_targets for _, of_targets in keys], lambda net: self.whole(net)[1])
+            inputs = self._table([of_inputs for of_inputs, _ in keys], lambda net: self.training(net)[0])
+            self._tables = (
+                inputs,
+                self._table([of_targets for _, of_targets in keys], lambda net: self.training(net)[1]),
+            )
 
     def _table(self, keys: Sequence[Hashable], rows_of: Callable[[int], Tensor]) -> _Table:
         sets, place_of = distinct(keys)
@@ -86,7 +101,8 @@ class RowsPack(OrderedBlocks):
             table = rows.new_empty(int(ends[-1]), *rows.shape[1:]) if table is None else table
             table[first:end] = rows
         assert table is not None, "a pack has nets"
-        return _Table(table, torch.from_numpy(ends[place_of]).to(self._device)[:, None])
+        firsts = ends[place_of]
+        return _Table(table, torch.from_numpy(firsts).to(self._device)[:, None], firsts.tolist())
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
         """See `PackData.batch`."""

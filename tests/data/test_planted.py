@@ -153,3 +153,15 @@ def test_what_is_kept_stays_within_its_bytes(monkeypatch):
     for seed in range(1, 9):
         training_set(planted(), seed)
     assert recent._bytes <= 3 * 8 * 60 * 7 and training_set(planted(), 0)[0] is not first
+
+
+def test_the_whole_set_is_the_same_before_and_after_batches_are_drawn_and_may_be_overwritten():
+    pack = pack_of([planted(), planted(nonzero=3), planted(samples=50)], [1, 1, 2], dtype=torch.float32)
+    before = [pack.whole(net) for net in range(3)]
+    pack.start(0)
+    for net in range(3):
+        for again in range(2):
+            after = pack.whole(net)
+            assert all(torch.equal(a, b) for a, b in zip(before[net], after, strict=True)), again
+            for part in after:
+                part.zero_()
