@@ -28,6 +28,7 @@ from impray.spec.trial import Lineage, Trial
 from impray.training.linear import SOLVERS, Block, Solved
 
 _AT_ONCE = 64  # problems of a block: their matrices stay in the processor's cache
+_NUMBERS = 2**25  # of a block's training sets, at most: 256 MB
 _ENTRIES = 2**23  # of a block's matrices [problem, feature, feature], at most: 64 MB
 
 
@@ -64,8 +65,11 @@ class _Path:
 
 
 def _at_once(trial: Trial) -> int:
-    """Problems of a block: as many linear models as fit, one network."""
-    return max(1, min(_AT_ONCE, _ENTRIES // trial.data.inputs**2)) if trial.solvable else 1
+    """Problems of a block: as many linear models as fit, with their training sets; one network."""
+    if not trial.solvable:
+        return 1
+    features, samples = trial.data.inputs, getattr(trial.data, "samples", 1)
+    return max(1, min(_AT_ONCE, _ENTRIES // features**2, _NUMBERS // (samples * features)))
 
 
 def _vector(targets: Tensor) -> Tensor:
