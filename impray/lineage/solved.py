@@ -24,6 +24,7 @@ from impray.spec.trial import Lineage, Trial
 from impray.training.linear import SOLVERS, Block, Solved
 
 _AT_ONCE = 64  # problems of a block: their matrices stay in the processor's cache
+_NUMBERS = 2**25  # of a block's training sets, at most: 256 MB
 _ENTRIES = 2**23  # of a block's matrices [problem, feature, feature], at most: 64 MB
 
 
@@ -53,6 +54,12 @@ class _Path:
         return RemovalOrder(
             features.astype(np.int64), weights.astype(np.float64), rounds.astype(np.int64), self.weights(0)
         )
+
+
+def _at_once(trial: Trial) -> int:
+    """Problems of a block: as many as fit, with their training sets."""
+    features, samples = trial.data.inputs, getattr(trial.data, "samples", 1)
+    return max(1, min(_AT_ONCE, _ENTRIES // features**2, _NUMBERS // (samples * features)))
 
 
 class Done(Protocol):
@@ -134,7 +141,7 @@ class SolvedRounds:
             of_trials.setdefault(lineage.trial.id, []).append(lineage)
         for of_trial in of_trials.values():
             seeds = list(dict.fromkeys(lineage.seed for lineage in of_trial))
-            at_once = max(1, min(_AT_ONCE, _ENTRIES // of_trial[0].trial.data.inputs ** 2))
+            at_once = _at_once(of_trial[0].trial)
             for first in range(0, len(seeds), at_once):
                 some = seeds[first : first + at_once]
                 self._solve_block(of_trial[0].trial, some, [lineage for lineage in of_trial if lineage.seed in some])
