@@ -51,7 +51,7 @@ def test_the_closed_form_accepts_what_armijos_rule_on_the_loss_accepts(eta):
 
 @pytest.mark.parametrize("readout", ["sum", "signed"])
 def test_an_easy_planted_network_is_found_exactly(readout):
-    made, truth = problem(2, 2, 4_000, 8, seed=3, readout=readout)
+    made, truth = problem(2, 2, 3_000, 8, seed=0, readout=readout)
     found = thresholded(made, 2, IhtRule(epochs=60))
     assert found.converged and found.loss < 1e-12 * np.square(made.y).mean()
     weights = found.support.dense(made.size).reshape(truth.shape)
@@ -81,7 +81,7 @@ def test_a_unit_without_weights_stays_dead_with_open_gates_and_can_come_back_wit
 
 
 def test_a_converged_support_is_left_alone_by_the_guarded_step():
-    made, _ = problem(2, 2, 4_000, 8, seed=3)
+    made, _ = problem(2, 2, 3_000, 8)
     few, many = (thresholded(made, 2, IhtRule(epochs=epochs)) for epochs in (60, 90))
     np.testing.assert_array_equal(few.support.values, many.support.values)
 
