@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 from training.relu.planted import block, output, problem
 
 from impray.spec.data import Digits, Linear
@@ -57,27 +56,14 @@ def test_sixteen_at_once_are_sixteen_times_one_bit_for_bit(solver):
             assert together.facts[2][name][place] == alone.facts[2][name][0]
 
 
-_PROGRAM = """
-import hashlib
-from training.relu.planted import block, problem
-from impray.training.relu.solvers import iht, pursuit
-made = [problem(70, 30, 3_000, 40, seed)[0] for seed in range(1)]
-short = {"iht": {"epochs": 3}, "pursuit": {"epochs": 2, "growth": 3}}
-for solver in (iht, pursuit):
-    solved = solver(block(made, [2_800, 30], [1], **short))
-    print(hashlib.sha256(solved.weights[1].tobytes()).hexdigest())
-"""
-
-
-def test_threads_do_not_decide_a_bit():
-    said = []
-    for threads in ("1", "4"):
-        env = {"PYTHONPATH": ":".join(path for path in sys.path if path), "OMP_NUM_THREADS": threads}
-        env["OPENBLAS_NUM_THREADS"] = threads
-        said.append(
-            subprocess.run([sys.executable, "-c", _PROGRAM], env=env, capture_output=True, text=True, check=True)
-        )
-    assert said[0].stdout == said[1].stdout and len(said[0].stdout.split()) == 2
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+def test_threads_do_not_decide_a_bit(solver):
+    asked = block([problem(70, 30, 3_000, 40)[0]], [2_800, 30], [1], **SHORT)  # products large enough to be shared out
+    with threadpool_limits(1):
+        one = solver(asked).weights[1]
+    with threadpool_limits(4):
+        four = solver(asked).weights[1]
+    np.testing.assert_array_equal(one, four)
 
 
 def test_memory_layout_and_dtype_of_the_caller_do_not_decide():
