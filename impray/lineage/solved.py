@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from impray.lineage.rounds import FinishedRound, OnEnded
@@ -72,9 +73,11 @@ def _at_once(trial: Trial) -> int:
     return max(1, min(_AT_ONCE, _ENTRIES // features**2, _NUMBERS // (samples * features)))
 
 
-def _vector(targets: Tensor) -> Tensor:
-    """Labels [sample], one target of each sample [sample], or several [sample, output]."""
-    return targets[:, 0] if targets.dim() == 2 and targets.shape[1] == 1 else targets
+def _numbers(targets: Tensor, outputs: int) -> np.ndarray:
+    """Targets as a solver takes them: [sample] of one output, also of labels 0 and 1; [sample, output] of several, one-hot of labels."""
+    if not targets.is_floating_point():
+        targets = targets.double() if outputs == 1 else F.one_hot(targets, outputs).double()
+    return (targets[:, 0] if targets.dim() == 2 and outputs == 1 else targets).numpy()
 
 
 class Done(Protocol):
@@ -182,7 +185,7 @@ class SolvedRounds:
             trial=trial,
             seeds=seeds,
             designs=[inputs.numpy() for inputs, _ in whole],
-            targets=[_vector(targets).numpy() for _, targets in whole],
+            targets=[_numbers(targets, trial.outputs) for _, targets in whole],
             start=self._flat(self._initial(lineages)),
             counts=list(trial.prune.counts(size, rows[-1])),
             rows=rows,

@@ -27,18 +27,17 @@ class Block:
     Args:
         trial: how they are trained (`trial.train`, `trial.prune.rewind_step`) and how weights are ranked.
         seeds: one per problem.
-        designs: phi [sample, feature] of each, float64: of networks the inputs. targets: y [sample] of each; of networks also
-            labels, int64, or several outputs [sample, output].
-        start: w_init [problem, feature], before the first update; a network's prunable weights are its features, layer by layer,
-            row by row.
+        designs: phi [sample, feature] of each, float64; of a network x [sample, input], and its features are the weights of the scope.
+        targets: y [sample] of each; of a network with several outputs [sample, output], classes as one-hot.
+        start: w_init [problem, feature], before the first update.
         counts: weights that each round keeps, rounds 0 to the last one that is asked for; counts[0] is the number of features.
         rows: the rounds that are asked for, rising; the last is len(counts) - 1.
     """
 
     trial: Trial
     seeds: Sequence[int]
-    designs: Sequence[Float[np.ndarray, "sample feature"]]
-    targets: Sequence[Float[np.ndarray, "sample ..."] | Int[np.ndarray, " sample"]]
+    designs: Sequence[Float[np.ndarray, "sample input"]]
+    targets: Sequence[Float[np.ndarray, "sample ..."]]
     start: Float[np.ndarray, "problem feature"]
     counts: Sequence[int]
     rows: Sequence[int]

@@ -56,7 +56,7 @@ def _step(layer: Layer, y: np.ndarray, weights: Support, count: int, rule: IhtRu
     """New weights, and |A w - y|^2 at the old ones."""
     residual = layer.times(weights) - y
     square = float(residual @ residual)
-    with layer.ledger.holding(residual):
+    with layer.ledger.holding(residual, weights.places, weights.values):
         eta = _first_step(layer, y, weights, residual, rule)
         chosen = Largest(count, layer.ledger)
         for places, product in layer.chunks(residual):

@@ -26,6 +26,7 @@ from impray.training.relu.streamed import NOTHING, Largest, Layer, Ledger, Suppo
 
 _MOST = 1_000  # weights that a support grows to, unless s is larger: its Gram matrix has a side of twice as much
 _DEPENDENT = 1e-10  # squared distance of a column of length 1 from the span of others below which it depends on them
+_ROUNDING = 1e-12  # share of the largest |w_i| |A_i| up to which a weight is none
 (_FACTORISE,) = get_lapack_funcs(("pstrf",), dtype=np.float64)
 
 
@@ -47,6 +48,8 @@ def pursued(problem: Problem, count: int, rule: PursuitRule) -> Found:
 
 def sizes(count: int, places: int, rule: PursuitRule) -> list[int]:
     """k_t of each epoch; the last is `count` in any case."""
+    if count == 0:
+        return [0] * rule.epochs
     falling = max(1, round(rule.falling * rule.epochs))
     largest = max(count, min(round(rule.growth * count), _MOST, places))
     shares = [min(1.0, epoch / falling) for epoch in range(rule.epochs)]
@@ -94,9 +97,12 @@ def _epoch(layer: Layer, y: np.ndarray, weights: Support, size: int, ridge: floa
     gram, target = layer.normal(places, y)
     with layer.ledger.holding(gram, gram, gram):  # itself, scaled, factorised
         fitted = fit(gram, target, ridge)
-        kept = np.sort(np.argsort(np.abs(fitted) * np.sqrt(gram.diagonal()), kind="stable")[-size:])
+        kept = np.sort(
+            np.argsort(np.abs(fitted) * np.sqrt(gram.diagonal()), kind="stable")[max(0, len(places) - size) :]
+        )
         values = fit(gram[np.ix_(kept, kept)], target[kept], ridge)
-    alive = values != 0
+    size_of = np.abs(values) * np.sqrt(gram.diagonal()[kept])
+    alive = size_of > _ROUNDING * size_of.max(initial=0.0)
     return Support(places[kept][alive], values[alive])
 
 

@@ -8,8 +8,6 @@ A row's estimate has no bias, and a standard deviation of |x| / sqrt(width) over
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -20,26 +18,11 @@ SKETCH_ROWS = 5
 _PRIME = 2**31 - 1
 
 
-@runtime_checkable
-class Sums(Protocol):
-    """What sums are kept in."""
-
-    @property
-    def array(self) -> np.ndarray:
-        """All that is held."""
-        ...
-
-    def add(self, places: Int[np.ndarray, " place"], changes: Float[np.ndarray, " place"]) -> None:
-        """Add to different places."""
-        ...
-
-    def at(self, places: Int[np.ndarray, " place"]) -> Float[np.ndarray, " place"]:
-        """The sums at places, or estimates."""
-        ...
-
-
 class Dense:
-    """A number for each place."""
+    """A number for each place.
+
+    `array` is all that is held, `add` adds to places of which none is twice there, `at` gives sums; so does `CountSketch`, by estimates.
+    """
 
     def __init__(self, size: int) -> None:
         self.array = np.zeros(size)
@@ -76,3 +59,6 @@ class CountSketch:
         (times, plus), (sign_times, sign_plus) = self._bucket, self._sign
         bucket = (times * places + plus) % _PRIME % self.array.shape[1]
         return bucket, 1 - 2 * ((sign_times * places + sign_plus) % _PRIME % 2)
+
+
+Sums = Dense | CountSketch

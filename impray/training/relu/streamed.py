@@ -93,7 +93,7 @@ class Layer:
     signs: Float[np.ndarray, " unit"]
     gates: Gates
     closed: bool
-    live: Int[np.ndarray, " unit"]
+    live: Int[np.ndarray, " some"]
     ledger: Ledger = field(default_factory=Ledger)
 
     @property
@@ -180,7 +180,7 @@ class Layer:
     # -- on all units -------------------------------------------------------------------------------------------------
 
     def chunks(
-        self, vector: Float[np.ndarray, " sample"], of: Int[np.ndarray, " unit"] | None = None
+        self, vector: Float[np.ndarray, " sample"], of: Int[np.ndarray, " some"] | None = None
     ) -> Iterator[tuple[Int[np.ndarray, " weight"], Float[np.ndarray, " weight"]]]:
         """A^T vector of some units, or the live ones, chunk by chunk: places, values."""
         for units in self._chunked(self.live if of is None else of):
