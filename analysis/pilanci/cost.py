@@ -8,7 +8,7 @@ Counts against us: memory that does not grow with s at all (then it is not count
 
 from polars import col
 
-from impray.figures import Figure, Panel, Results, Trend, means
+from impray.figures import Figure, Panel, Results, Trend, means, shares
 from impray.results import quantities as q
 from impray.spec.data.planted import Planted
 from pilanci.those import SOURCE, numbers, those
@@ -22,8 +22,8 @@ def wanted(results: Results) -> Results:
     return found
 
 
-def panel(quantity: q.Quantity, **more) -> Panel:
-    return Panel(of=lambda results: numbers(results, quantity), mark=means, x="s", columns="units", scale="log", xlabel="s, weights",
+def panel(quantity: q.Quantity, mark, **more) -> Panel:
+    return Panel(of=lambda results: numbers(results, quantity), mark=mark, x="s", columns="units", scale="log", xlabel="s, weights",
                  label=quantity.label, **more)  # fmt: skip
 
 
@@ -34,7 +34,7 @@ FIGURE = Figure(
     source=f"after {SOURCE}",
     paper="iht needs memory O(s).",
     wanted=wanted,
-    panels=[panel(q.OPTIMIZER_BYTES, yscale="log"), panel(q.CONVERGED)],
+    panels=[panel(q.OPTIMIZER_BYTES, means, yscale="log"), panel(q.CONVERGED, shares)],
     claims=[
         Trend(quantity=q.OPTIMIZER_BYTES, left=col("method") == name, along="data.nonzero", question="memory", source=SOURCE,
               says=f"{name} needs the more memory the more weights are kept", optional=True)
