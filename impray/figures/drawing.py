@@ -39,7 +39,7 @@ MEANS = {
     marks.dots: "Dots: seeds; markers: mean with its 95 % interval.",
     marks.means: "Markers: means over seeds with their 95 % intervals.",
     marks.shares: "Markers: shares of draws with their exact 95 % intervals.",
-    marks.cells: "Cells: shares of draws.",
+    marks.cells: "Cells: means over seeds.",
     marks.swarm: "Dots: single values; bars: their median.",
     marks.scatter: "Dots: trials, means over seeds; rings: no other is better in all goals; lower edge: trials without a number.",
     marks.courses: "Dark to bright: means over seeds, round by round.",

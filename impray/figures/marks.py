@@ -11,7 +11,7 @@ fields   rows' lists side by side, each on a scale of its own
 bars     counts or shares between edges (`left_edge`, `right_edge`), as stairs
 heat     rows (`row`, `col`, y) as a coloured grid
 shares   the share of yes (y is 0 or 1) with its exact 95 % interval; bounds beside it as lines
-cells    the mean of y over x and colour as a coloured grid, from 0 to 1, each written in its cell
+cells    the mean of y over x and colour as a coloured grid, from 0 to 1 or between `ends`, each written in its cell
 scatter  rows as dots, the best ringed, those without a number at the lower edge
 images   stored pictures (bits or values, with their shape) side by side
 """
@@ -50,6 +50,7 @@ LOOKS: dict[str, tuple[str, str]] = {
     "hard_threshold": ("#8A8A8A", "<"),
     "iht": ("#E69F00", "P"),
     "omp": ("#56B4E9", "X"),
+    "pursuit": ("#009E73", "D"),
     "lasso": ("#CC79A7", "h"),
 }
 OTHERS = (
@@ -301,31 +302,31 @@ def shares(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist
 
 
 def cells(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Rows of cells by the panel's `colour`, the smallest below; x by name."""
+    """Rows of cells by the panel's `colour`, the smallest below; x by name.
+
+    Options: `ends`, the numbers that the first and the last colour stand for, of y that is no share; beyond them colours stay. `unit`.
+    """
     across, up = frame["x"].unique(maintain_order=True).to_list(), sorted(frame[panel.colour].unique())
     means = np.full((len(up), len(across)), np.nan)
     for x, level, mean in frame.select("x", panel.colour, "mean").unique().iter_rows():
-        means[up.index(level), across.index(x)] = mean
+        means[up.index(level), across.index(x)] = np.nan if mean is None else mean
+    low, high = panel.options.get("ends", (0.0, 1.0))  # type: ignore[misc]
     edges = [np.arange(size + 1) - 0.5 for size in means.shape[::-1]]
-    axes.pcolormesh(*edges, means, cmap="viridis", vmin=0, vmax=1, rasterized=True)
+    axes.pcolormesh(*edges, means, cmap="viridis", vmin=low, vmax=high, rasterized=True)
+    said = _share if "ends" not in panel.options else "{:.0f}".format
     for row, col in np.ndindex(*means.shape):
-        if not np.isnan(share := means[row, col]):
-            ink = "black" if share > 0.6 else "white"
-            axes.text(
-                col,
-                row,
-                f"{share:.2f}".lstrip("0") if 0 < share < 1 else f"{share:g}",
-                fontsize=6,
-                color=ink,
-                ha="center",
-                va="center",
-            )
+        if not np.isnan(mean := means[row, col]):
+            ink = "black" if mean > low + 0.6 * (high - low) else "white"
+            axes.text(col, row, said(mean), fontsize=6, color=ink, ha="center", va="center")
     axes.set_yticks(range(len(up)), [f"{level:g}" for level in up])
     axes.grid(False)
-    return {
-        f"{share:g}": Line2D([], [], linestyle="", marker="s", color=colormaps["viridis"](share))
-        for share in (0.0, 0.5, 1.0)
-    }
+    unit, named = panel.options.get("unit", ""), {0.0: low, 0.5: (low + high) / 2, 1.0: high}
+    handles = [Line2D([], [], linestyle="", marker="s", color=colormaps["viridis"](at)) for at in named]
+    return dict(zip((f"{value:g} {unit}".strip() for value in named.values()), handles, strict=True))
+
+
+def _share(value: float) -> str:
+    return f"{value:.2f}".lstrip("0") if 0 < value < 1 else f"{value:g}"
 
 
 EDGE = {

@@ -109,3 +109,14 @@ def units_alive(asked: spec.UnitsAlive, state: RoundState) -> Readings:
 def _alive(state: RoundState, layer: int) -> Bool[Tensor, "net unit"]:
     """Units with an incoming weight that is kept and not 0."""
     return (state.mask(layer) & (state.weights(layer, "end") != 0)).any(dim=2)
+
+
+def solver(asked: spec.Solver, state: RoundState) -> Readings:
+    """As the solver told it. None: it told nothing, or the network was trained."""
+    facts = state.facts or [{}] * state.nets
+    kinds = {"int": int, "float": float}
+
+    def told(name: str, kind: str) -> list[int | float | None]:
+        return [kinds[kind](of_net[name]) if name in of_net else None for of_net in facts]
+
+    return Readings(lineage={column.name: told(column.name, column.type) for column in asked.lineage_columns})

@@ -217,6 +217,26 @@ ORDER_TAU_ONESHOT = Quantity(
 )
 COHERENCE = Quantity("coherence", "coherence\nlargest |correlation|", "", "lower", "less coherent")
 
+# Of networks that recover one. An exact fit has as many decibels as rounding leaves: differences among those say nothing.
+EXACT_DB = 100.0
+
+
+def _until_exact(value: pl.Expr) -> pl.Expr:
+    return value.clip(upper_bound=EXACT_DB)
+
+
+PSNR = Quantity("psnr", "PSNR, held out\ndB", "dB", "higher", "better in held-out PSNR", score=_until_exact)
+PSNR_TRAIN = Quantity("psnr_train", "PSNR, training set\ndB", "dB", "higher", "better in PSNR", score=_until_exact)
+SUPPORT_PRECISION = Quantity(
+    "support_precision", "kept weights that\nare true, share", "", "higher", "more precise in true weights", 1.0
+)
+UNITS_ALIVE = Quantity("units_alive", "units with\na weight")
+ACCURACY_TRAIN = Quantity("accuracy_train", "accuracy on the\ntraining set", "", "higher", "more accurate in training")
+OPTIMIZER_BYTES = Quantity(
+    "optimizer_bytes", "memory of the solver\nbytes", "bytes", "lower", "smaller in memory", log=True
+)
+CONVERGED = Quantity("converged", "converged\nshare", "", "higher", "more often converged")
+
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
@@ -246,11 +266,18 @@ QUANTITIES: dict[str, Quantity] = {
         ORDER_TAU,
         ORDER_TAU_ONESHOT,
         COHERENCE,
+        PSNR,
+        PSNR_TRAIN,
+        SUPPORT_PRECISION,
+        UNITS_ALIVE,
+        ACCURACY_TRAIN,
+        OPTIMIZER_BYTES,
+        CONVERGED,
     )
 }
 
 # Where a sweep has no goals: what the leaderboard shows of each method, if it was measured.
-SHOWN = (ACCURACY, WIDTH, SPREAD, CLUSTERING, KURTOSIS, IPR, EXACT_RECOVERY, ESTIMATION_ERROR)
+SHOWN = (ACCURACY, WIDTH, SPREAD, CLUSTERING, KURTOSIS, IPR, EXACT_RECOVERY, ESTIMATION_ERROR, PSNR)
 
 
 def quantity(name: str) -> Quantity:

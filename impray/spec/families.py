@@ -137,6 +137,7 @@ measures = Family(
         Member(of_measures.TrainingAccuracy, f"{_MEASURES}.recovery:training_accuracy"),
         Member(of_measures.Gates, f"{_MEASURES}.recovery:gates"),
         Member(of_measures.UnitsAlive, f"{_MEASURES}.recovery:units_alive"),
+        Member(of_measures.Solver, f"{_MEASURES}.recovery:solver"),
     ),
 )
 """What it does: a function (spec, round state) that gives `impray.measures.Readings`."""

@@ -91,3 +91,12 @@ def test_cells_lie_by_size_between_0_and_1():
     assert np.ma.filled(mesh.get_array(), -1.0).tolist() == [[0.25, 0.0], [1.0, -1.0]]  # type: ignore[union-attr]
     assert (mesh.norm.vmin, mesh.norm.vmax) == (0, 1)  # type: ignore[attr-defined]
     assert [text.get_text() for text in axes.texts] == [".25", "0", "1"]
+
+
+def test_cells_of_other_numbers_lie_between_their_ends():
+    """Colours stay beyond the ends, the number is written all the same; a cell without a number is empty."""
+    rows = [{"n": n, "k": 1, "seed": 0, "lost": value} for n, value in (("a", 120.0), ("b", 31.4), ("c", None))]
+    axes, handles = drawn(cells, pl.DataFrame(rows), colour="k", options={"ends": (0.0, 100.0), "unit": "dB"})
+    (mesh,) = axes.collections
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (0, 100)  # type: ignore[attr-defined]
+    assert [text.get_text() for text in axes.texts] == ["120", "31"] and list(handles) == ["0 dB", "50 dB", "100 dB"]

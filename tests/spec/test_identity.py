@@ -65,6 +65,7 @@ HASHES = {
     "training_accuracy": "80698dcb",
     "gates": "b20359cc",
     "units_alive": "aff115eb",
+    "solver": "dd384268",
 }
 
 

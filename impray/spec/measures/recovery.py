@@ -94,3 +94,25 @@ class UnitsAlive(MeasureSpec):
         yield from super().problems(trials)
         if any(trial.layers < 2 for trial in trials):
             yield Problem("", repr(self.name), "units_alive counts hidden units, and this network has none")
+
+
+class Solver(MeasureSpec):
+    """What a solver of networks says of itself (methods iht, pursuit); null of networks that are trained."""
+
+    lineage_columns = (
+        Column("optimizer_bytes", "int", "bytes", "largest memory the solver held at once"),
+        Column(
+            "converged",
+            "float",
+            "share",
+            "1 where the last epoch changed no place, and the loss by no more than 1e-6 of it, else 0",
+        ),
+        Column("epochs", "int", "epochs", "epochs of the solver"),
+    )
+    name: Literal["solver"] = "solver"
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all(trial.is_relu for trial in trials):
+            right = "solvers of ReLU networks tell it (methods iht, pursuit): it takes net.kind: mlp, activation: relu, one hidden layer"
+            yield Problem("", repr(self.name), right)

@@ -1,0 +1,1 @@
+"""Figures of Fridovich-Keil & Pilanci (2025), a file each."""

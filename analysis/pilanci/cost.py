@@ -1,0 +1,43 @@
+"""What do the solvers need?  Memory in bytes (the solver's own count) and whether they converged, against s.
+
+The paper calls its memory O(s); its code keeps the columns of the support, n x s numbers. Ours streams blocks of rows: a block's share of
+these columns and an s x s Gram matrix. Trained networks have no such count.
+
+Counts against us: memory that does not grow with s at all (then it is not counted), or faster than s^2.
+"""
+
+from polars import col
+
+from impray.figures import Figure, Panel, Results, Trend, means, shares
+from impray.results import quantities as q
+from impray.spec.data.planted import Planted
+from pilanci.those import SOURCE, numbers, those
+
+NEEDS = "planted networks and measure solver, as sweeps/pilanci2025.yaml"
+
+
+def wanted(results: Results) -> Results:
+    found = those(results, lambda trial: isinstance(trial.data, Planted), NEEDS)
+    found.values(q.OPTIMIZER_BYTES)
+    return found
+
+
+def panel(quantity: q.Quantity, mark, **more) -> Panel:
+    return Panel(of=lambda results: numbers(results, quantity), mark=mark, x="s", columns="units", scale="log", xlabel="s, weights",
+                 label=quantity.label, **more)  # fmt: skip
+
+
+FIGURE = Figure(
+    name="pilanci2025_cost",
+    title="What the solvers need",
+    question="How does the memory of iht and pursuit grow with the weights that are kept, and do they converge?",
+    source=f"after {SOURCE}",
+    paper="iht needs memory O(s).",
+    wanted=wanted,
+    panels=[panel(q.OPTIMIZER_BYTES, means, yscale="log"), panel(q.CONVERGED, shares)],
+    claims=[
+        Trend(quantity=q.OPTIMIZER_BYTES, left=col("method") == name, along="data.nonzero", question="memory", source=SOURCE,
+              says=f"{name} needs the more memory the more weights are kept", optional=True)
+        for name in ("iht", "pursuit")
+    ],
+)  # fmt: skip

@@ -1,0 +1,74 @@
+"""Which trials the figures of Fridovich-Keil & Pilanci (2025) are of, and what their networks are; shared by the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import polars as pl
+from polars import col
+
+from impray.figures import Gaps, NotMeasured, Results
+from impray.results.quantities import EXACT_DB, Quantity
+from impray.results.tidy import LAST, At
+from impray.spec.data.digits import Digits
+from impray.spec.data.planted import Planted
+from impray.spec.trial import Trial
+
+SOURCE = "Fridovich-Keil and Pilanci (2025)"
+IMP = "imp"  # fair: in the same fused network, every round trained, rewound and trained again
+
+
+def those(results: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
+    """The trials that are wanted.
+
+    Raises:  NotMeasured: there is none; `needs` says what is wanted.
+    """
+    ids = [id for id, trial in results.trials.items() if wanted(trial)]
+    if not ids:
+        raise NotMeasured(f"needs {needs}")
+    return results.where(col("trial").is_in(ids))
+
+
+def beside(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
+    """Adds what each network is, by its trial: `m` and its words, `s` (weights left), `steps`, and of digits `task`, `readout`, `draw`."""
+    described = [
+        {"trial": id, "m": trial.net.hidden[0], "units": f"m = {trial.net.hidden[0]}", "steps": trial.train.length,  # type: ignore[union-attr]
+         "size": sum(trial.scope_sizes), "readout": getattr(trial.net, "readout", ""),
+         "task": getattr(trial.data, "task", ""), "draw": getattr(trial.data, "draw", 0)}
+        for id, trial in results.trials.items() if isinstance(trial.data, Planted | Digits)
+    ]  # fmt: skip
+    networks = pl.DataFrame(described, infer_schema_length=None)
+    joined = frame.join(networks, on="trial", how="left", maintain_order="left")
+    left = (col("density") * col("size")).round().cast(pl.Int64)
+    return joined.with_columns(left.alias("s")).sort("m", "s", "steps", maintain_order=True)
+
+
+def numbers(results: Results, quantity: Quantity, at: At = LAST) -> pl.DataFrame:
+    """A quantity with what each network is; decibels up to `EXACT_DB`, where nothing but rounding is left."""
+    frame = beside(results.values(quantity, at), results)
+    return frame.with_columns(col("value").clip(upper_bound=EXACT_DB)) if quantity.unit == "dB" else frame
+
+
+def gaps(quantity: Quantity, left: str, than: str, by: Sequence[str], at: At = LAST, over: str = "seed"):
+    """Rows with `gap`: by how much `left` exceeds `than`, per seed and column of `by`; over sizes s the mean."""
+
+    def rows(results: Results) -> pl.DataFrame:
+        frame = numbers(results, quantity, at)
+        keys = list(dict.fromkeys(["trial", "seed", "round", "s", over, *by]))
+        sides = [frame.filter(col("method") == name).select(*keys, "value") for name in (left, than)]
+        both = sides[0].join(sides[1], on=keys, suffix="_than", maintain_order="left")
+        if both.is_empty():
+            raise NotMeasured(f"needs the methods {left} and {than}")
+        gap = (col("value") - col("value_than")).mean().alias("gap")
+        return both.group_by(list(dict.fromkeys([over, *by])), maintain_order=True).agg(gap)
+
+    return rows
+
+
+def more(
+    quantity: Quantity, left: str, than: str, says: str, *, each: str = "", where: pl.Expr | None = None, **more
+) -> Gaps:
+    """`left` exceeds `than` in the quantity, seed by seed, of every value of `each` by itself."""
+    by = ["m", "units", "steps", "task", "readout"]
+    frame = gaps(quantity, left, than, by)
+    return Gaps(frame=frame, says=says, each=each, where=where, unit=quantity.unit, **more)
