@@ -223,7 +223,7 @@ def test_power_rises_with_seeds_and_is_that_of_the_t_test():
 
 
 def test_the_rule_of_nine_in_ten_loses_power_with_seeds_and_invents_headlines():
-    """What the judge replaces: 26 % at 10 seeds, 4.6 % at 30 (issue 11); of no effect, over half the figures at 3."""
+    """What the judge replaces: 26 % at 10 seeds, 4.6 % at 30; of no effect, over half the figures at 3."""
     assert simulated.count_exactly(10, 0.7) == pytest.approx(0.26, abs=0.005)
     assert simulated.count_exactly(30, 0.7) == pytest.approx(0.046, abs=0.0005)
     for n in simulated.SEEDS:
