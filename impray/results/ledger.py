@@ -4,7 +4,7 @@
                                     as that row says; it trained, if the next mask or a measure needs that; or the lineage diverged
                                     before it
     fates of a lineage are done:    they know every round that has a row, written with all that is asked
-    its removals are done:          there is one for each weight that its last row lacks (of solved lineages; they have no fates)
+    its removals are done:          each weight that its last round with rows lacks has one (of solved lineages; they have no fates)
     a lineage is complete:          all its rounds that are to have rows, and its fates or removals, are done
 
 A lost file of `units` is noticed so, and what was in it is measured again from the checkpoints.
@@ -136,10 +136,10 @@ class Ledger:
         return known and all(measured.covers(pack.asked_of_fates) for measured in fates.measured.values())
 
     def removals_done(self, lineage: Lineage, pack: Pack) -> bool:
-        """Whether the rows in `removals` are all that the lineage's last row tells of."""
+        """Whether `removals` has all weights that have gone before the last round with rows; a longer sweep may have told of more."""
         if not pack.tells_removals or not lineage.rule.nests or self.diverged(lineage) is not None:
             return True
-        return self.removals.get(lineage.id, 0) >= removals_of(lineage, self.last_round(lineage))
+        return self.removals.get(lineage.id, 0) >= removals_of(lineage, pack.rows_of(lineage)[-1])
 
     def complete(self, lineage: Lineage, pack: Pack) -> bool:
         """Whether nothing of this lineage is left to do."""
@@ -166,9 +166,9 @@ class Ledger:
 
 
 def removals_of(lineage: Lineage, round: int) -> int:
-    """How many weights have gone before a round; 0 where there is no round."""
+    """How many weights have gone before a round."""
     trial = lineage.trial
-    return sum(size - trial.prune.kept(size, max(round, 0)) for size in trial.scope_sizes)
+    return sum(size - trial.prune.kept(size, round) for size in trial.scope_sizes)
 
 
 # -- reading it from the tables ---------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ only when its rows are there. A checkpoint that is damaged is set aside when it 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -61,7 +62,7 @@ class FolderSink:
         """Write a round's rows, `rounds` last: a round whose row is there has all its others too."""
         # Also where only others of the pack have rows: this file must not take theirs away.
         again = self.pack.known or any(round in rounds for rounds in self.ledger.rounds.values())
-        removals = rows.pop("removals", [])
+        removals = self._longest(rows.pop("removals", []))
         if again:
             rows = {table: self._merged(table, of_table, round) for table, of_table in rows.items()}
         counts = self._counts(rows, round if again else None)
@@ -72,6 +73,11 @@ class FolderSink:
             tables.write(self.paths, table, f"{self.pack.id}-{round:03d}-{suffix}", of_table, self.pack.axes)
         self.ledger.enter_removals(removals)
         self.ledger.enter_rounds(rows["rounds"])
+
+    def _longest(self, removals: Sequence[Mapping]) -> list[dict]:
+        """Removals of the lineages of which no longer story is there: a longer sweep's stays."""
+        counts = Counter(row["lineage"] for row in removals)
+        return [row for row in removals if counts[row["lineage"]] >= self.ledger.removals.get(row["lineage"], 0)]  # type: ignore[misc]
 
     def _counts(self, rows: Rows, round: int | None) -> dict[str, str]:
         """Lineage -> how many rows each other table will have of it; of rows measured again, those that stay count too."""

@@ -206,6 +206,12 @@ def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]
             sparsest = min(late, key=lambda trial: trial.data.support or 0)
             right = f"{sparsest.data.support} weights, as many as the truth has, are left after more rounds than that"
             yield Problem("rounds", show(sweep.rounds), right)
+        for trial in possible if not late else ():
+            kept = sum(trial.prune.kept(size, trial.truth_round or 0) for size in trial.scope_sizes)
+            if kept != trial.data.support:
+                right = f"no round keeps the {trial.data.support} weights that the truth has, but one {kept}: say prune.least, or remove: 1"
+                yield Problem("rows_at", "'truth'", right)
+                break
 
 
 def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
@@ -214,6 +220,15 @@ def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
         for problem in measure.problems(possible):
             where = f"measures[{position}]" + (f".{measure_name(measure)}.{problem.path}" if problem.path else "")
             yield replace(problem, path=where)
+        if "order" in measure.reads and not any(_nests(sweep, method) for method in sweep.methods):
+            ordered = ", ".join(method for method in families.rules.tags if _nests(sweep, method))
+            right = f"needs a method that removes one weight after another: {ordered}"
+            yield Problem(f"measures[{position}]", repr(measure_name(measure)), right)
+
+
+def _nests(sweep: Sweep, method: str) -> bool:
+    """Whether a method's rounds are solved at once, and no weight comes back: then there is an order in which they go."""
+    return families.rules.member(method).solves is not None and rule_of(method, sweep.trial.prune.rules).nests
 
 
 def _rule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:

@@ -44,7 +44,9 @@ class Pack(Spec):
     def _lineages_of_trials(cls, values: Any) -> Any:
         if not isinstance(values, dict) or "trials" not in values:
             return values
-        trials = [Trial.model_validate(trial) for trial in values["trials"]]
+        trials = dict(enumerate(Trial.model_validate(trial) for trial in values["trials"]))
+        if any(place not in trials for place, _, _ in values["lineages"]):
+            raise ValueError("lineages: name a trial that is not there")
         lineages = [
             Lineage(trial=trials[place], method=method, seed=seed) for place, method, seed in values["lineages"]
         ]

@@ -170,3 +170,27 @@ def test_a_pack_is_written_with_each_trial_once():
 def test_nothing_is_solved_before_it_is_asked_for():
     rounds = SolvedRounds(linear_pack(), NothingDone(), torch.device("cpu"), lambda *_: None)
     assert not rounds._paths
+
+
+@pytest.mark.parametrize("rows_at", ["last", "all"])
+def test_a_shorter_sweep_leaves_a_longer_ones_removals(tmp_path, rows_at):
+    """Also where it has something new to measure; and it is complete then."""
+    run(linear_pack(rows_at=rows_at, methods=["imp"], measures=["support", "removals"]), tmp_path)
+    whole = rows_of(tmp_path, "removals")
+    sweep = linear_sweep(rows_at=rows_at, methods=["imp"], measures=["support", "removals", "estimation"], rounds=5)
+    shorter = pack_of(sweep, known=True)
+    list(run_pack(shorter, tmp_path))
+    assert rows_of(tmp_path, "removals").equals(whole) and whole.height == 3 * 8
+    done = ledger.read(tmp_path)
+    assert all(done.complete(lineage, shorter) for lineage in shorter.lineages)
+
+
+def test_removals_asked_for_later_by_a_shorter_sweep(tmp_path):
+    run(linear_pack(rows_at="last", methods=["imp"], measures=["support"]), tmp_path)
+    shorter = pack_of(
+        linear_sweep(rows_at="last", methods=["imp"], measures=["support", "removals"], rounds=5), known=True
+    )
+    list(run_pack(shorter, tmp_path))
+    assert rows_of(tmp_path, "removals").height == 3 * 5
+    done = ledger.read(tmp_path)
+    assert all(done.complete(lineage, shorter) for lineage in shorter.lineages)

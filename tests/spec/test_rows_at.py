@@ -29,6 +29,8 @@ def test_the_round_of_the_truth_is_the_first_that_keeps_no_more():
     ("changes", "path"),
     [
         ({"rows_at": "truth", "rounds": 5}, "rounds"),
+        ({"rows_at": "truth", "trial.prune": {"remove": 4, "layers": "all"}}, "rows_at"),
+        ({"methods": ["omp", "iht"], "measures": ["support", "order"]}, "measures[1]"),
         ({"rows_at": [0, 9]}, "rows_at"),
         ({"search.stop_early": {"measure": "support", "direction": "max"}}, "rows_at"),
         ({"search.goals": [{"measure": "support", "direction": "max", "at": 3}]}, "rows_at"),
@@ -90,7 +92,7 @@ def test_wrong_counts(prune):
 
 @pytest.mark.parametrize("method", ["backward", "alignment", "hard_threshold", "omp", "lasso"])
 def test_methods_that_are_solvers_need_a_linear_model(method):
-    assert told(linear_sweep(methods=[method])) == []
+    assert told(linear_sweep(methods=[method], measures=["support"])) == []
     paths = [path for path, _ in told(tiny_sweep(methods=["imp", method]))]
     assert "trial.train.optimizer" in paths
 

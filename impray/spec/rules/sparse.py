@@ -93,6 +93,9 @@ class Pursuit(ReluRule):
     source = "impray"
     name: Literal["pursuit"] = "pursuit"
 
+    def solves(self, trial: Trial) -> bool:
+        return trial.is_relu and trial.outputs == 1 and trial.pruned_layers == (1,)
+
 
 class Omp(SolverRule):
     """Orthogonal matching pursuit: the feature most correlated with the residual joins, all weights are fitted anew.

@@ -56,7 +56,7 @@ class GradientDescent(ClosedForm):
     """Full-batch gradient descent of a linear model, in closed form.
 
     It goes to the flow of time lr steps as lr falls, and to that of infinite time as steps grow, where lr is below 2 over the largest
-    eigenvalue of Sigma; beyond it diverges.
+    eigenvalue of Sigma; beyond it grows without bound, and a lineage counts as diverged once its numbers overflow.
     """
 
     packable: ClassVar[frozenset[str]] = frozenset({"lr"})
