@@ -78,7 +78,7 @@ def signed(results: Results) -> pl.DataFrame:
 
 FIGURE = Figure(
     name="pilanci2025_digits",
-    title="Digits with s weights left",
+    title="Digits with s weights left (a seed is a split and an initialisation)",
     question="How well does a ReLU network of few weights tell digits apart, by iht, pursuit and imp?",
     source=f"after {SOURCE}",
     paper="iht above imp at equal sparsity.",

@@ -317,7 +317,7 @@ def cells(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]
     for row, col in np.ndindex(*means.shape):
         if not np.isnan(mean := means[row, col]):
             ink = "black" if mean > low + 0.6 * (high - low) else "white"
-            axes.text(col, row, said(mean), fontsize=6, color=ink, ha="center", va="center")
+            axes.text(col, row, said(float(mean)), fontsize=6, color=ink, ha="center", va="center")
     axes.set_yticks(range(len(up)), [f"{level:g}" for level in up])
     axes.grid(False)
     unit, named = panel.options.get("unit", ""), {0.0: low, 0.5: (low + high) / 2, 1.0: high}

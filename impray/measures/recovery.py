@@ -1,4 +1,4 @@
-"""How well a trained network fits numbers, and the gates of its first layer.
+"""How well a trained network fits numbers, the gates of its first layer, and what its solver says of itself.
 
     psnr = 20 log10 max|y| - 10 log10 mean (f(x) - y)^2        y: the training targets, in both columns
     hamming_min = min over pairs j < k of mean_i [G_ij != G_ik]        trace_min = min over j of mean_i G_ij        G_ij = 1[z_j(x_i) > 0]

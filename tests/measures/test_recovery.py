@@ -1,4 +1,4 @@
-"""Laws of psnr, training_accuracy, gates and units_alive."""
+"""Laws of psnr, training_accuracy, gates, units_alive and solver."""
 
 import math
 
@@ -190,3 +190,10 @@ def test_two_equal_units_have_separation_0():
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     arch = Architecture((3, 3, 1), "relu", False, False, "sum")
     assert read(spec.Gates, state_of(arch, weights, Given(x, x[:, :1])))["hamming_min"] == [0]
+
+
+def test_what_a_solver_said_is_told_and_of_a_trained_network_nothing():
+    state, _ = planted_state(truths(2))
+    assert read(spec.Solver, state) == {"optimizer_bytes": [None] * 2, "converged": [None] * 2, "epochs": [None] * 2}
+    state.facts = [{"optimizer_bytes": 4096, "converged": True, "epochs": 15, "loss": 0.1}, {}]
+    assert read(spec.Solver, state) == {"optimizer_bytes": [4096, None], "converged": [1.0, None], "epochs": [15, None]}

@@ -1,4 +1,4 @@
-"""Measures of what a ReLU network recovers: its fit of training and held-out data, and the gates of its units."""
+"""Measures of what a ReLU network recovers: its fit of training and held-out data, the gates of its units, what its solver needed."""
 
 from __future__ import annotations
 
