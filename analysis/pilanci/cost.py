@@ -6,7 +6,12 @@ these columns and an s x s Gram matrix. Trained networks have no such count.
 Counts against us: memory that grows faster than s^2. Nothing is judged: a count is not a sample.
 """
 
+import polars as pl
+from polars import col
+
 from impray.figures import Figure, Panel, Results, means, shares
+from impray.figures.claims import Frame
+from impray.figures.panels import Mark
 from impray.results import quantities as q
 from impray.spec.data.planted import Planted
 from pilanci.those import SOURCE, largest, those
@@ -20,9 +25,12 @@ def wanted(results: Results) -> Results:
     return found
 
 
-def panel(quantity: q.Quantity, mark, **more) -> Panel:
-    return Panel(of=largest(quantity), mark=mark, x="s", columns="units", scale="log", xlabel="s, weights",
-                 label=quantity.label, **more)  # fmt: skip
+def megabytes(results: Results) -> pl.DataFrame:
+    return largest(q.OPTIMIZER_BYTES)(results).with_columns(col("value") / 1e6)
+
+
+def panel(of: Frame, mark: Mark, label: str, **more) -> Panel:
+    return Panel(of=of, mark=mark, x="s", columns="units", scale="log", xlabel="s, weights", label=label, **more)
 
 
 FIGURE = Figure(
@@ -32,6 +40,6 @@ FIGURE = Figure(
     source=f"after {SOURCE}",
     paper="iht needs memory O(s).",
     wanted=wanted,
-    panels=[panel(q.OPTIMIZER_BYTES, means, yscale="log"), panel(q.CONVERGED, shares)],
+    panels=[panel(megabytes, means, "memory of the solver\nMB", yscale="log"), panel(largest(q.CONVERGED), shares, q.CONVERGED.label)],
     notes=["Bytes are counted, not measured: seeds hardly differ, and nothing is judged."],
 )  # fmt: skip

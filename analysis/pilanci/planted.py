@@ -35,7 +35,8 @@ def budgets(frame: pl.DataFrame) -> pl.DataFrame:
     most = frame["steps"].max()
     several = frame["steps"].n_unique() > 1
     named = pl.when((col("method") == "imp") & several).then(pl.format("imp, {} steps", "steps")).otherwise("method")
-    return frame.filter((col("method") == "imp") | (col("steps") == most)).with_columns(named.alias("who"))
+    shown = frame.filter((col("method") == "imp") | (col("steps") == most)).with_columns(named.alias("who"))
+    return shown.sort(col("method") != "imp", maintain_order=True)
 
 
 def heat(quantity: q.Quantity, label: str, **options) -> Panel:
