@@ -3,15 +3,18 @@
 The paper calls its memory O(s); its code keeps the columns of the support, n x s numbers. Ours streams blocks of rows: a block's share of
 these columns and an s x s Gram matrix. Trained networks have no such count.
 
-Counts against us: memory that does not grow with s at all (then it is not counted), or faster than s^2.
+Counts against us: memory that grows faster than s^2. Nothing is judged: a count is not a sample.
 """
 
+import polars as pl
 from polars import col
 
-from impray.figures import Figure, Panel, Results, Trend, means, shares
+from impray.figures import Figure, Panel, Results, means, shares
+from impray.figures.claims import Frame
+from impray.figures.panels import Mark
 from impray.results import quantities as q
 from impray.spec.data.planted import Planted
-from pilanci.those import SOURCE, numbers, those
+from pilanci.those import SOURCE, largest, those
 
 NEEDS = "planted networks and measure solver, as sweeps/pilanci2025.yaml"
 
@@ -22,9 +25,12 @@ def wanted(results: Results) -> Results:
     return found
 
 
-def panel(quantity: q.Quantity, mark, **more) -> Panel:
-    return Panel(of=lambda results: numbers(results, quantity), mark=mark, x="s", columns="units", scale="log", xlabel="s, weights",
-                 label=quantity.label, **more)  # fmt: skip
+def megabytes(results: Results) -> pl.DataFrame:
+    return largest(q.OPTIMIZER_BYTES)(results).with_columns(col("value") / 1e6)
+
+
+def panel(of: Frame, mark: Mark, label: str, **more) -> Panel:
+    return Panel(of=of, mark=mark, x="s", columns="units", scale="log", xlabel="s, weights", label=label, **more)
 
 
 FIGURE = Figure(
@@ -34,10 +40,6 @@ FIGURE = Figure(
     source=f"after {SOURCE}",
     paper="iht needs memory O(s).",
     wanted=wanted,
-    panels=[panel(q.OPTIMIZER_BYTES, means, yscale="log"), panel(q.CONVERGED, shares)],
-    claims=[
-        Trend(quantity=q.OPTIMIZER_BYTES, left=col("method") == name, along="data.nonzero", question="memory", source=SOURCE,
-              says=f"{name} needs the more memory the more weights are kept", optional=True)
-        for name in ("iht", "pursuit")
-    ],
+    panels=[panel(megabytes, means, "memory of the solver\nMB", yscale="log"), panel(largest(q.CONVERGED), shares, q.CONVERGED.label)],
+    notes=["Bytes are counted, not measured: seeds hardly differ, and nothing is judged."],
 )  # fmt: skip

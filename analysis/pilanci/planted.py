@@ -20,7 +20,7 @@ from polars import col
 from impray.figures import Figure, Gaps, Panel, Results, cells, dots
 from impray.results import quantities as q
 from impray.spec.data.planted import Planted
-from pilanci.those import SOURCE, gaps, numbers, those
+from pilanci.those import SOURCE, gaps, largest, numbers, those
 
 NEEDS = "planted networks and measures psnr and support, as sweeps/pilanci2025.yaml"
 ENDS = (0.0, q.EXACT_DB)
@@ -35,7 +35,8 @@ def budgets(frame: pl.DataFrame) -> pl.DataFrame:
     most = frame["steps"].max()
     several = frame["steps"].n_unique() > 1
     named = pl.when((col("method") == "imp") & several).then(pl.format("imp, {} steps", "steps")).otherwise("method")
-    return frame.filter((col("method") == "imp") | (col("steps") == most)).with_columns(named.alias("who"))
+    shown = frame.filter((col("method") == "imp") | (col("steps") == most)).with_columns(named.alias("who"))
+    return shown.sort(col("method") != "imp", maintain_order=True)
 
 
 def heat(quantity: q.Quantity, label: str, **options) -> Panel:
@@ -60,10 +61,6 @@ def both(results: Results) -> pl.DataFrame:
 
 def along(of, label: str, **more) -> Panel:
     return Panel(of=of, mark=dots, x="s", columns="units", scale="log", label=label, xlabel="s, weights", **more)
-
-
-def largest(quantity: q.Quantity):
-    return lambda results: numbers(results, quantity).filter(col("steps") == col("steps").max())
 
 
 def claim(left: str, than: str, says: str, *, smaller: bool = False, quantity: q.Quantity = q.PSNR, **more) -> Gaps:

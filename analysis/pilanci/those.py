@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 from polars import col
 
-from impray.figures import Gaps, NotMeasured, Results
+from impray.figures import NotMeasured, Results
 from impray.results.quantities import EXACT_DB, Quantity
 from impray.results.tidy import LAST, At
 from impray.spec.data.digits import Digits
@@ -15,7 +15,6 @@ from impray.spec.data.planted import Planted
 from impray.spec.trial import Trial
 
 SOURCE = "Fridovich-Keil and Pilanci (2025)"
-IMP = "imp"  # fair: in the same fused network, every round trained, rewound and trained again
 
 
 def those(results: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
@@ -65,10 +64,11 @@ def gaps(quantity: Quantity, left: str, than: str, by: Sequence[str], at: At = L
     return rows
 
 
-def more(
-    quantity: Quantity, left: str, than: str, says: str, *, each: str = "", where: pl.Expr | None = None, **more
-) -> Gaps:
-    """`left` exceeds `than` in the quantity, seed by seed, of every value of `each` by itself."""
-    by = ["m", "units", "steps", "task", "readout"]
-    frame = gaps(quantity, left, than, by)
-    return Gaps(frame=frame, says=says, each=each, where=where, unit=quantity.unit, **more)
+def largest(quantity: Quantity):
+    """`numbers` of the trials with the most steps: solvers know none, and have the same numbers in all of them."""
+
+    def rows(results: Results) -> pl.DataFrame:
+        frame = numbers(results, quantity)
+        return frame.filter(col("steps") == col("steps").max())
+
+    return rows
