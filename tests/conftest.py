@@ -67,11 +67,11 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(ray or str(item.path)))
 
 
-def tiny(**changes):
-    """The tiny sweep as a dict, with dotted changes: tiny(**{"trial.train.lr": 1})."""
+def changed(document, changes):
+    """A copy of a document with dotted changes: {"trial.train.lr": 1}."""
     import copy
 
-    document = copy.deepcopy(TINY)
+    document = copy.deepcopy(document)
     for path, value in changes.items():
         place = document
         *outer, last = path.split(".")
@@ -79,6 +79,11 @@ def tiny(**changes):
             place = place.setdefault(word, {})
         place[last] = value
     return document
+
+
+def tiny(**changes):
+    """The tiny sweep as a dict, with dotted changes."""
+    return changed(TINY, changes)
 
 
 def tiny_sweep(**changes) -> Sweep:

@@ -1,6 +1,6 @@
 """A tiny sweep of linear models, solved in closed form."""
 
-import copy
+from conftest import changed
 
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
@@ -30,15 +30,8 @@ LINEAR = {
 
 
 def linear(**changes):
-    """The sweep as a dict, with dotted changes: linear(**{"trial.data.samples": 8})."""
-    document = copy.deepcopy(LINEAR)
-    for path, value in changes.items():
-        place = document
-        *outer, last = path.split(".")
-        for word in outer:
-            place = place.setdefault(word, {})
-        place[last] = value
-    return document
+    """The sweep as a dict, with dotted changes."""
+    return changed(LINEAR, changes)
 
 
 def linear_sweep(**changes) -> Sweep:

@@ -29,7 +29,7 @@ from impray.service.here import LocalPool
 from impray.service.progress import Progress
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
-from impray.training.linear import SOLVERS, Block
+from impray.training.solver import SOLVERS, Block
 
 PROBLEMS, AT_ONCE, FEATURES, ROUNDS = 256, 64, 100, 90
 RUNS = 5

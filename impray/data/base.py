@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -189,3 +190,8 @@ def remembered(size: int) -> Callable[[Function], Function]:
 def generator(device: torch.device, seed: int, stream: str, round: int = 0) -> torch.Generator:
     """A generator on `device` at the start of a named stream."""
     return torch.Generator(device).manual_seed(stream_seed(seed, stream, round))
+
+
+def numbers(seed: int, stream: str, round: int = 0) -> np.random.Generator:
+    """numpy's, float64 and on the CPU, at the start of a named stream."""
+    return np.random.default_rng(stream_seed(seed, stream, round))

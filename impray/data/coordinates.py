@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from impray.data.designs import numbers
+from impray.data.base import numbers
 from impray.data.formats.files import File, Place
 from impray.data.matrices import content_of
 from impray.data.one_thread import one_thread

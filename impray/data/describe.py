@@ -30,10 +30,10 @@ from impray.data import each_class
 from impray.data.linear import problem
 from impray.data.one_thread import one_thread
 from impray.spec.data import DataSpec, Linear, Stimulus
+from impray.theory.linear import coherence, spectrum
 from impray.theory.scale import size_of
 from impray.theory.stimuli import Moments, theory_moments
 
-_RANK = 1e-12  # of the largest eigenvalue
 _CONSTANT = 1e-12  # of the largest magnitude: what varies less is constant up to rounding, and has no kurtosis
 
 
@@ -69,23 +69,16 @@ def describe(spec: DataSpec, per_class: int, seed: int = 0) -> dict[str, Any]:
 def _of_design(spec: Linear, seed: int) -> dict[str, Any]:
     phi, targets, truth, _ = problem(spec, seed)
     with one_thread():
-        sigma = phi.T @ phi / len(phi)
-        values = np.linalg.eigvalsh(sigma)
-        signal = phi @ truth
-    lengths = np.sqrt(np.diag(sigma))
-    alive = lengths > 0
-    correlations = np.abs(sigma[np.ix_(alive, alive)] / np.outer(lengths[alive], lengths[alive]))
-    np.fill_diagonal(correlations, 0)
-    rank = int((values > _RANK * values[-1]).sum())
+        of_sigma, correlation, signal = spectrum(phi), coherence(phi), phi @ truth
     noise = float(np.square(targets - signal).mean())
     return {
         "samples": spec.samples,
         "features": spec.features,
         "nonzero": spec.support,
-        "rank": rank,
-        "lambda_min": float(values[0]) if rank == spec.features else 0.0,
-        "lambda_max": float(values[-1]),
-        "coherence": float(correlations.max(initial=0.0)),
+        "rank": of_sigma.rank,
+        "lambda_min": of_sigma.lambda_min,
+        "lambda_max": of_sigma.lambda_max,
+        "coherence": correlation,
         "signal_to_noise": float(np.square(signal).mean() / noise) if noise > 0 else math.inf,
     }
 

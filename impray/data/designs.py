@@ -24,10 +24,10 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float, Int
 
+from impray.data.base import numbers
 from impray.data.matrices import content_of, covariance_in, matrix_in
 from impray.spec.data import Linear
 from impray.spec.data import designs as spec
-from impray.spec.trial import stream_seed
 
 Matrix = Float[np.ndarray, "sample feature"]
 Rows = Callable[[int, np.random.Generator, bool], Matrix]
@@ -68,31 +68,30 @@ def feature_order(data: Linear, seed: int) -> Int[np.ndarray, " feature"]:
     return numbers(seed, "truth").permutation(data.features)
 
 
-def numbers(seed: int, stream: str) -> np.random.Generator:
-    """Random numbers from the start of a named stream."""
-    return np.random.default_rng(stream_seed(seed, stream))
-
-
 # -- designs with a covariance ----------------------------------------------------------------------------------------------
 
 
 def identity(data: Linear, seed: int) -> Rows:
+    """Sigma = I (Example 1 of Elesedy et al. 2020)."""
     return lambda samples, draws, exact: _independent(samples, data.features, draws, exact)
 
 
 def uniform(data: Linear, seed: int) -> Rows:
+    """All pairs correlated by alpha (Example 2 of Elesedy et al. 2020)."""
     design = data.design
     assert isinstance(design, spec.Uniform)
     return _correlated(_root_of_uniform(design.alpha, data.features))
 
 
 def toeplitz(data: Linear, seed: int) -> Rows:
+    """Sigma_ij = rho^|i - j|: neighbours are correlated most."""
     design = data.design
     assert isinstance(design, spec.Toeplitz)
     return _correlated(_root_of_toeplitz(design.rho, data.features))
 
 
 def incoherent(data: Linear, seed: int) -> Rows:
+    """Sigma_ij = +-coherence, signs drawn (Example 3 of Elesedy et al. 2020). Stream: `design`."""
     design = data.design
     assert isinstance(design, spec.Incoherent)
     above = np.triu(_signs(numbers(seed, "design"), (data.features, data.features)), 1)
@@ -100,6 +99,10 @@ def incoherent(data: Linear, seed: int) -> Rows:
 
 
 def covariance(data: Linear, seed: int) -> Rows:
+    """Sigma from a file.
+
+    Raises:  DataError: it is missing, or holds no such matrix.
+    """
     design = data.design
     assert isinstance(design, spec.Covariance)
     return _correlated(_root(covariance_in(design.path, data.features)))
@@ -138,6 +141,7 @@ def _independent(samples: int, features: int, draws: np.random.Generator, exact:
 
 
 def hub(data: Linear, seed: int) -> Rows:
+    """One feature, the first of the truth, correlated by -sqrt(share / spokes) with each of the next ones; the others independent."""
     design, order = data.design, feature_order(data, seed)
     assert isinstance(design, spec.Hub)
     centre, spokes = order[0], order[1 : design.spokes + 1]
@@ -163,7 +167,10 @@ def _hadamard(samples: int, features: int, draws: np.random.Generator) -> Matrix
 
 
 def matrix(data: Linear, seed: int) -> Rows:
-    """Its rows, drawn evenly and with replacement."""
+    """Rows of a matrix from a file, drawn evenly and with replacement.
+
+    Raises:  DataError: it is missing, or holds no such matrix.
+    """
     design = data.design
     assert isinstance(design, spec.Matrix)
     given = matrix_in(design.path, data.samples, data.features)
@@ -175,6 +182,7 @@ def matrix(data: Linear, seed: int) -> Rows:
 
 
 def relu_features(data: Linear, seed: int) -> Rows:
+    """max(v_j x + b_j, 0) of Gaussian x, with v and b drawn once per seed: neither independent nor Gaussian. Stream: `design`."""
     design, draws = data.design, numbers(seed, "design")
     assert isinstance(design, spec.ReluFeatures)
     directions = draws.standard_normal((data.features, design.inputs)) / np.sqrt(design.inputs)

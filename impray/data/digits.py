@@ -22,10 +22,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from impray.data.base import numbers
 from impray.data.rows import RowsPack
 from impray.spec.counts import share
 from impray.spec.data import Digits
-from impray.spec.trial import stream_seed
 
 _LABELS: Mapping[str, Mapping[int, int]] = {
     "all": {digit: digit for digit in range(10)},
@@ -57,7 +57,7 @@ def division(fraction: float, draw: int) -> Bool[np.ndarray, " sample"]:
     for digit in range(10):
         places = np.flatnonzero(digits == digit)
         count = min(max(1, share(fraction, len(places))), len(places) - 1)
-        random = np.random.default_rng(stream_seed(draw, "held_out_rows", digit))
+        random = numbers(draw, "held_out_rows", digit)
         held_out[random.permutation(places)[:count]] = True
     return held_out
 
@@ -108,6 +108,6 @@ def draw_samples(
 ) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
     """Training rows of each class, chosen by the seed, for `impray data`; sorted by class, float32."""
     pixels, labels = parts(data)[0]
-    order = np.random.default_rng(stream_seed(seed, "sample")).permutation(len(labels))
+    order = numbers(seed, "sample").permutation(len(labels))
     chosen = np.concatenate([order[labels[order] == label][:per_class] for label in range(data.classes)])
     return torch.tensor(pixels[chosen], dtype=torch.float32), torch.tensor(labels[chosen])

@@ -24,7 +24,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.designs import numbers, population, training_rows
+from impray.data.base import numbers
+from impray.data.designs import population, training_rows
 from impray.data.one_thread import one_thread
 from impray.data.recent import Recent
 from impray.data.rows import RowsPack

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import scipy.linalg  # noqa: F401  brings its own library, which must be there when libraries are looked for
@@ -14,6 +15,8 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()  # looks for them once: that takes 3 ms, as long as a small problem
 
 
-def one_thread() -> AbstractContextManager:
-    """While it lasts, numpy's and scipy's linear algebra has one thread."""
-    return _libraries().limit(limits=1, user_api="blas")
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """While it lasts, numpy's and scipy's linear algebra has one thread; `with one_thread():`, or `@one_thread()` on a function."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        yield

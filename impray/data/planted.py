@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.designs import numbers
+from impray.data.base import numbers
 from impray.data.one_thread import one_thread
 from impray.data.recent import Recent
 from impray.data.rows import RowsPack

@@ -15,7 +15,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from impray.lineage.rounds import FinishedRound, OnEnded
@@ -26,7 +25,8 @@ from impray.measures.state import RemovalOrder
 from impray.nets import Params
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage, Trial
-from impray.training.linear import SOLVERS, Block, Solved
+from impray.training.losses import as_outputs
+from impray.training.solver import SOLVERS, Block, Solved
 
 _AT_ONCE = 64  # problems of a block: their matrices stay in the processor's cache
 _NUMBERS = 2**25  # of a block's training sets, at most: 256 MB
@@ -75,9 +75,8 @@ def _at_once(trial: Trial) -> int:
 
 def _numbers(targets: Tensor, outputs: int) -> np.ndarray:
     """Targets as a solver takes them: [sample] of one output, also of labels 0 and 1; [sample, output] of several, one-hot of labels."""
-    if not targets.is_floating_point():
-        targets = targets.double() if outputs == 1 else F.one_hot(targets, outputs).double()
-    return (targets[:, 0] if targets.dim() == 2 and outputs == 1 else targets).numpy()
+    wanted = as_outputs(targets, outputs).double()
+    return (wanted[:, 0] if outputs == 1 else wanted).numpy()
 
 
 class Done(Protocol):

@@ -42,9 +42,9 @@ import numpy as np
 import scipy.linalg
 import torch
 from jaxtyping import Bool, Float, Float64
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from impray.data.one_thread import one_thread
 from impray.data.recent import Recent
 from impray.measures.forward import PORTION, first_of_each_class
 from impray.measures.inputs import fingerprint
@@ -77,7 +77,7 @@ def fit(inputs: Float[Tensor, "sample input"], count: int) -> Fit:
     # Eigenvalues are compared with numbers that do not scale along: only what float64 could not hold is scaled.
     inputs = inputs if size == 1 else inputs / size
     # BLAS would take all cores, whatever this process was given, and round by how many it took.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_thread():
         mean = np.sum([part.sum(axis=0) for part in _portions(inputs, 0.0)], axis=0) / max(len(inputs), 1)
         directions, variances, explained = _principal(inputs, mean, count)
         whitening = directions / np.sqrt(variances)[:, None]

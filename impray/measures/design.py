@@ -11,50 +11,15 @@ Cost: an eigenvalue problem of the smaller side of phi, once per problem: 1 ms f
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 import torch
-from threadpoolctl import threadpool_limits
 
+from impray.data.one_thread import one_thread
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 from impray.spec.data import Linear
-from impray.theory.linear import bound_theorem5
-
-_RANK = 1e-12  # of the largest eigenvalue: those below are rounding
-
-
-class Spectrum(NamedTuple):
-    """Of Sigma; lambda_min is 0, and condition infinite, where the rank is not full."""
-
-    rank: int
-    lambda_min: float
-    condition: float
-
-
-def spectrum(phi: np.ndarray) -> Spectrum:
-    """Of a sample's Sigma = phi^T phi / n; phi [sample, feature]."""
-    samples, features = phi.shape
-    products = phi.T @ phi if samples >= features else phi @ phi.T
-    values = scipy.linalg.eigvalsh(products / samples, overwrite_a=True, check_finite=False)
-    rank = int((values > _RANK * values[-1]).sum())
-    if rank < features:
-        return Spectrum(rank, 0.0, math.inf)
-    return Spectrum(rank, float(values[0]), float(values[-1] / values[0]))
-
-
-def coherence(phi: np.ndarray) -> float:
-    """Largest |correlation| of two of the features, in [0, 1] up to rounding; NaN where there are not two that are not all 0."""
-    lengths = np.linalg.norm(phi, axis=0)
-    alive = lengths > 0
-    if alive.sum() < 2:
-        return math.nan
-    of_length_1 = phi[:, alive] / lengths[alive]
-    cosines = np.abs(of_length_1.T @ of_length_1)
-    np.fill_diagonal(cosines, 0)
-    return float(cosines.max())
+from impray.theory.linear import Spectrum, bound_theorem5, coherence, spectrum
 
 
 def _spectrum(phi: np.ndarray, y: np.ndarray) -> Spectrum:
@@ -65,7 +30,7 @@ def _coherence(phi: np.ndarray, y: np.ndarray) -> float:
     return coherence(phi)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # products round by how many threads there are
+@one_thread()
 def design(asked: spec.Design, state: RoundState) -> Readings:
     """Rank, smallest eigenvalue, condition and coherence of each net's training sample."""
     spectra = [state.once(_spectrum, net) for net in range(state.nets)]
@@ -77,7 +42,7 @@ def design(asked: spec.Design, state: RoundState) -> Readings:
     return Readings(lineage=columns)
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@one_thread()
 def theorem5(asked: spec.Theorem5, state: RoundState) -> Readings:
     """Theorem 5's bound, at the sample's lambda_min and rank, and the safe one.
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from impray.data.one_thread import one_thread
 from impray.measures.state import Readings, RemovalOrder, RoundState
 from impray.spec import measure as spec
 
@@ -68,7 +68,7 @@ def places(order: RemovalOrder) -> np.ndarray:
     return when
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # products round by how many threads there are
+@one_thread()
 def order(asked: spec.Order, state: RoundState) -> Readings:
     """Agreement with the alignment heuristic, and tau with it and with the dense weights."""
     of_nets = [_compared(state, net) for net in range(state.nets)]
@@ -87,7 +87,7 @@ def _compared(state: RoundState, net: int) -> tuple[float | None, float | None, 
     return agreement, tau_b(when, score), tau_b(when, np.abs(so_far.dense))
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@one_thread()
 def removals(asked: spec.Removals, state: RoundState) -> Readings:
     """A row for each weight that has gone so far, in order; none where masks do not nest."""
     return Readings(removals=[_rows(state, net) for net in range(state.nets)])

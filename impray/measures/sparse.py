@@ -17,8 +17,8 @@ import math
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
-from threadpoolctl import threadpool_limits
 
+from impray.data.one_thread import one_thread
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 
@@ -72,7 +72,7 @@ def _share(some: int, of: int) -> float:
     return some / of if of else math.nan
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")  # products round by how many threads there are
+@one_thread()
 def estimation(asked: spec.Estimation, state: RoundState) -> Readings:
     """Distance of the trained weights from the truth, and of what they predict from what it does, without the noise."""
     weights = torch.where(state.mask(1), state.weights(1, "end"), 0)[:, 0].cpu().double().numpy()

@@ -23,6 +23,7 @@ def problems_with(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     """What is wrong with a sweep's rounds, packs, goals, measures and figures, given trials that stand for all of its trials."""
     for rule in (
         _schedule_problems,
+        _rows_problems,
         _pack_problems,
         _criterion_problems,
         _measure_problems,
@@ -184,34 +185,45 @@ def _too_dense(sweep: Sweep, density: float, possible: list[Trial]) -> str | Non
 
 
 def _schedule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
-    """A sweep has no more rounds than each trial names one by one, and rows of rounds that there are."""
+    """A sweep has no more rounds than each trial names one by one."""
     listed = {trial.prune.listed: trial.prune for trial in possible if trial.prune.listed is not None}
     shortest = min(listed, default=None)
     if shortest is not None and shortest < sweep.rounds:
         right = f"must be at most {shortest}: {listed[shortest].words()} names no more; or name more of them"
         yield Problem("rounds", show(sweep.rounds), right)
+
+
+def _rows_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """Rows of rounds that there are, for readers that need no others."""
+    where, told = "rows_at", show(sweep.rows_at)
     if sweep.rows_at == "all":
         return
     if sweep.rows_at == "truth" and any(trial.data.support is None for trial in possible):
-        yield Problem("rows_at", "'truth'", "takes data with a truth, such as linear or planted; or list the rounds")
+        yield Problem(where, told, "takes data with a truth, such as linear or planted; or list the rounds")
     elif sweep.search.stop_early is not None:
-        yield Problem("rows_at", show(sweep.rows_at), "must be all: stop_early reads every round")
+        yield Problem(where, told, "must be all: stop_early reads every round")
     elif any(goal.at != "last" for goal in sweep.search.goals):
-        yield Problem("rows_at", show(sweep.rows_at), "must be all: a goal is read at another round than the last")
+        yield Problem(where, told, "must be all: a goal is read at another round than the last")
     elif isinstance(sweep.rows_at, tuple) and max(sweep.rows_at) > sweep.rounds:
-        yield Problem("rows_at", show(sweep.rows_at), f"must be at most rounds = {sweep.rounds}")
+        yield Problem(where, told, f"must be at most rounds = {sweep.rounds}")
     elif sweep.rows_at == "truth":
-        late = [trial for trial in possible if trial.truth_round is None or trial.truth_round > sweep.rounds]
-        if late:
-            sparsest = min(late, key=lambda trial: trial.data.support or 0)
-            right = f"{sparsest.data.support} weights, as many as the truth has, are left after more rounds than that"
-            yield Problem("rounds", show(sweep.rounds), right)
-        for trial in possible if not late else ():
-            kept = sum(trial.prune.kept(size, trial.truth_round or 0) for size in trial.scope_sizes)
-            if kept != trial.data.support:
-                right = f"no round keeps the {trial.data.support} weights that the truth has, but one {kept}: say prune.least, or remove: 1"
-                yield Problem("rows_at", "'truth'", right)
-                break
+        yield from _truth_problems(sweep, possible)
+
+
+def _truth_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
+    """Each trial has a round, of those that run, that keeps as many weights as its truth has."""
+    late = [trial for trial in possible if trial.truth_round is None or trial.truth_round > sweep.rounds]
+    if late:
+        sparsest = min(late, key=lambda trial: trial.data.support or 0)
+        right = f"{sparsest.data.support} weights, as many as the truth has, are left after more rounds than that"
+        yield Problem("rounds", show(sweep.rounds), right)
+        return
+    for trial in possible:
+        kept = sum(trial.prune.kept(size, trial.truth_round or 0) for size in trial.scope_sizes)
+        if kept != trial.data.support:
+            right = f"no round keeps the {trial.data.support} weights that the truth has, but one {kept}: say prune.least, or remove: 1"
+            yield Problem("rows_at", show(sweep.rows_at), right)
+            return
 
 
 def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:

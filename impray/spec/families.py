@@ -101,7 +101,7 @@ rules = Family(
 )
 """What it does: a function (past, scope, keep) that gives the next mask of a scope (`impray.masks`).
 
-What solves: a function (`impray.training.linear.Block`) that gives `Solved`; a `SolverRule` has nothing else."""
+What solves: a function (`impray.training.solver.Block`) that gives `Solved`; a `SolverRule` has nothing else."""
 
 _MEASURES = "impray.measures"
 measures = Family(

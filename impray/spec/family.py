@@ -37,7 +37,7 @@ class Member:
             impray.
         does: what it does: a function or class, or where that is ("module:function"): imported when it is first needed.
         draws: of data alone: a function (spec, per_class, seed) that gives fresh inputs and labels, for `impray data`.
-        solves: of rules alone: a function that makes whole problems' masks and weights (`impray.training.linear`).
+        solves: of rules alone: a function that makes whole problems' masks and weights (`impray.training.solver`).
         source: built in, a plugin's file, or the distribution that brings it.
     """
 

@@ -216,7 +216,7 @@ class Lineage(Spec):
 
     @property
     def solved(self) -> bool:
-        """Whether a solver makes all of its rounds at once, rather than one after the other (`impray.training.linear`)."""
+        """Whether a solver makes all of its rounds at once, rather than one after the other (`impray.training.solver`)."""
         return families.rules.member(self.method).solves is not None and self.rule.solves(self.trial)
 
     @property

@@ -19,12 +19,49 @@ one-shot pruning neither matters, for only the dense round's weights count.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 from jaxtyping import Bool, Float
 
-_RANK = 1e-12  # eigenvalues below it, relative to the largest, are 0
+CUT_OFF = 1e-12  # eigenvalues of Sigma below this share of the largest are rounding, and count as 0
+SINGULAR_CUT_OFF = math.sqrt(CUT_OFF)  # the same of singular values of phi
+
+
+# -- a design ---------------------------------------------------------------------------------------------------------
+
+
+class Spectrum(NamedTuple):
+    """Of Sigma: its rank, ends and condition; lambda_min is 0, and condition infinite, where the rank is not full."""
+
+    rank: int
+    lambda_min: float
+    lambda_max: float
+    condition: float
+
+
+def spectrum(phi: Float[np.ndarray, "sample feature"]) -> Spectrum:
+    """Of a sample's Sigma = phi^T phi / n; features are not centred."""
+    samples, features = phi.shape
+    products = phi.T @ phi if samples >= features else phi @ phi.T
+    values = scipy.linalg.eigvalsh(products / samples, overwrite_a=True, check_finite=False)
+    rank, largest = int((values > CUT_OFF * values[-1]).sum()), float(values[-1])
+    if rank < features:
+        return Spectrum(rank, 0.0, largest, math.inf)
+    return Spectrum(rank, float(values[0]), largest, float(values[-1] / values[0]))
+
+
+def coherence(phi: Float[np.ndarray, "sample feature"]) -> float:
+    """Largest |correlation| of two of the features, in [0, 1] up to rounding; NaN where there are not two that are not all 0."""
+    lengths = np.linalg.norm(phi, axis=0)
+    alive = lengths > 0
+    if alive.sum() < 2:
+        return math.nan
+    of_length_1 = phi[:, alive] / lengths[alive]
+    cosines = np.abs(of_length_1.T @ of_length_1)
+    np.fill_diagonal(cosines, 0)
+    return float(cosines.max())
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
@@ -43,7 +80,7 @@ def flow(
     start = np.where(mask, w_init, 0.0)
     if not mask.any():
         return start
-    start[mask] += np.linalg.lstsq(phi[:, mask], y - phi @ start, rcond=math.sqrt(_RANK))[0]
+    start[mask] += np.linalg.lstsq(phi[:, mask], y - phi @ start, rcond=SINGULAR_CUT_OFF)[0]
     return start
 
 

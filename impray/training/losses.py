@@ -86,9 +86,14 @@ def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def _squares(outputs: Tensor, targets: Tensor) -> Tensor:
-    if not targets.is_floating_point():
-        targets = targets[:, None] if outputs.shape[1] == 1 else F.one_hot(targets, outputs.shape[1])
-    return (outputs.double() - targets).square().mean()
+    return (outputs.double() - as_outputs(targets, outputs.shape[1])).square().mean()
+
+
+def as_outputs(targets: Targets, units: int) -> Tensor:
+    """Targets of one net as its outputs ought to be, [sample, unit]: labels as one-hot; of a single unit, the label itself."""
+    if targets.is_floating_point():
+        return targets
+    return targets[:, None] if units == 1 else F.one_hot(targets, units)
 
 
 Function = Callable[[Tensor, Tensor], Tensor]

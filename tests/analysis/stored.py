@@ -14,7 +14,8 @@ from pathlib import Path
 
 import polars as pl
 
-from impray.figures import panels
+from impray.figures import NotMeasured, panels
+from impray.figures.drawing import draw
 from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.schema import PROVENANCE, schema
@@ -60,6 +61,18 @@ def agrees(figure, of, told):
         assert held in (None, found.held) and found.of == units, found
         assert effect is None or math.isclose(found.effect, effect, rel_tol=1e-9, abs_tol=1e-12), found
     return findings
+
+
+def drawn(paper, of):
+    """Names of those of a paper's figures that a folder has the rows for; each is drawn."""
+    names = []
+    for figure in paper.figures:
+        try:
+            assert draw(panels.table(figure, of)).axes
+        except NotMeasured:
+            continue
+        names.append(figure.name)
+    return names
 
 
 def store(out, name, wanted, seeds, rounds, columns):

@@ -9,12 +9,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from impray.measures import readings_of
-from impray.measures.design import coherence, spectrum
 from impray.measures.order import agrees, tau_b
 from impray.measures.state import RemovalOrder, RoundState
 from impray.nets.mlp import Architecture
 from impray.spec import measure as spec
 from impray.spec.trial import Trial
+from impray.theory.linear import coherence, spectrum
 
 torch.set_num_threads(1)
 
@@ -315,16 +315,18 @@ def test_the_spectrum_of_a_known_covariance():
     root = np.linalg.cholesky((1 - alpha) * np.eye(features) + alpha)
     phi = math.sqrt(samples) * orthonormal @ root.T
     assert spectrum(phi)[0] == 12
-    assert spectrum(phi)[1:] == pytest.approx((1 - alpha, (1 + alpha * 11) / (1 - alpha)), rel=1e-12)
+    largest = 1 + alpha * 11
+    assert spectrum(phi)[1:] == pytest.approx((1 - alpha, largest, largest / (1 - alpha)), rel=1e-12)
     assert [coherence(phi), coherence(-phi * np.arange(1, 13))] == pytest.approx([alpha, alpha], rel=1e-12)
 
 
 def test_ranks_that_are_not_full():
     phi = np.random.default_rng(0).standard_normal((40, 12))
-    assert spectrum(phi[:8]) == (8, 0.0, math.inf)  # fewer samples than features
-    assert spectrum(np.hstack([phi, phi[:, :1] + phi[:, 1:2]])) == (12, 0.0, math.inf)
     dead = phi * (np.arange(12) > 1)
-    assert spectrum(dead) == (10, 0.0, math.inf)
+    repeated = np.hstack([phi, phi[:, :1] + phi[:, 1:2]])
+    for own, rank in ((phi[:8], 8), (repeated, 12), (dead, 10)):  # the first has fewer samples than features
+        largest = pytest.approx(np.linalg.norm(own, 2) ** 2 / len(own), rel=1e-12)
+        assert spectrum(own) == (rank, 0.0, largest, math.inf)
     assert coherence(dead) == pytest.approx(coherence(phi[:, 2:]), rel=1e-12)
     assert math.isnan(coherence(phi[:, :1])) and math.isnan(coherence(0 * phi)) and spectrum(0 * phi)[0] == 0
 

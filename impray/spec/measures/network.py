@@ -89,7 +89,6 @@ class Course(MeasureSpec):
         Column("weights", "list[float]", "1", "the unit's first-layer weights, where asked for"),
     )
     name: Literal["course"] = "course"
-
     record_every: Annotated[int, Field(ge=1, description="updates between two records; the last step is one too")] = 10
     weights_every: Annotated[
         int | None, Field(ge=1, description="keep the weights themselves at every n-th record, the first and the last")

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from impray.data.one_thread import one_thread
 from impray.nets.base import Params
@@ -18,6 +17,7 @@ from impray.spec.training import ClosedForm
 from impray.training.base import Task, TrainingEnd
 from impray.training.linear.factors import factors
 from impray.training.linear.spectral import trained
+from impray.training.losses import as_outputs
 
 
 def train(task: Task) -> TrainingEnd:
@@ -88,6 +88,5 @@ def _at_points(
 def _whole(task: Task, net: int, units: int) -> tuple[np.ndarray, np.ndarray]:
     """phi [sample, feature] and targets [sample, unit], float64."""
     inputs, targets = task.data.whole(net)
-    if not targets.is_floating_point():
-        targets = targets[:, None] if units == 1 else F.one_hot(targets, units)
-    return inputs.detach().cpu().double().numpy(), targets.detach().cpu().double().numpy()
+    wanted = as_outputs(targets, units)
+    return inputs.detach().cpu().double().numpy(), wanted.detach().cpu().double().numpy()

@@ -16,9 +16,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from impray.data.one_thread import one_thread
-from impray.training.linear import Block, Solved
+from impray.theory.linear import SINGULAR_CUT_OFF
+from impray.training.solver import Block, Solved
 
-CUT_OFF = 1e-6  # of the largest singular value, 1e-12 of Sigma's largest eigenvalue: below it, directions that phi does not see
 _NOTHING = (
     1e-10  # correlations below it are rounding errors: those of a problem whose target was fitted are about 1e-15
 )
@@ -86,7 +86,7 @@ def fitted(problem: Scaled, kept: Bool[np.ndarray, " feature"]) -> Float[np.ndar
     weights = np.zeros(len(kept))
     if kept.any():
         own = np.ascontiguousarray(problem.phi[:, kept])
-        weights[kept] = np.linalg.lstsq(own, problem.y, rcond=CUT_OFF)[0]
+        weights[kept] = np.linalg.lstsq(own, problem.y, rcond=SINGULAR_CUT_OFF)[0]
     return weights
 
 

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.linalg import get_lapack_funcs, solve_triangular
 
-CUT_OFF = 1e-12  # eigenvalues of Sigma below this share of the largest count as 0
+from impray.theory.linear import SINGULAR_CUT_OFF
+
 _FACTORISE, _INVERT = get_lapack_funcs(("potrf", "potri"), dtype=np.float64)
 _WELL = 1e6  # condition of Sigma up to which Cholesky's factor of it, and downdates, keep ten digits
 
@@ -70,10 +71,10 @@ def _qr(phi: np.ndarray, y: np.ndarray) -> Factors | None:
     samples, features = phi.shape
     q, r = np.linalg.qr(phi)
     diagonal = np.abs(np.diag(r))
-    if not diagonal.min() > np.sqrt(CUT_OFF) * diagonal.max():
+    if not diagonal.min() > SINGULAR_CUT_OFF * diagonal.max():
         return None
     inverse = solve_triangular(r, np.eye(features))
-    if np.linalg.norm(r) * np.linalg.norm(inverse) > 1 / np.sqrt(CUT_OFF):
+    if np.linalg.norm(r) * np.linalg.norm(inverse) > 1 / SINGULAR_CUT_OFF:
         return None
     return Factors(samples * inverse @ inverse.T, inverse @ (q.T @ y), 0, False)
 
@@ -94,7 +95,7 @@ def _singular(phi: np.ndarray, y: np.ndarray, start: np.ndarray) -> Factors:
     """Of any rank. Singular values rather than eigenvalues of Sigma, which have lost half of their digits."""
     samples, features = phi.shape
     left, values, right = np.linalg.svd(phi, full_matrices=False)
-    alive = values > np.sqrt(CUT_OFF) * values.max(initial=0.0)
+    alive = values > SINGULAR_CUT_OFF * values.max(initial=0.0)
     left, values, right = left[:, alive], values[alive], right[alive]
     inverse = samples * (right.T / values**2) @ right
     projector = np.eye(features) - right.T @ right

@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from impray.training.linear import Block, Solved
 from impray.training.linear.counted import Scaled, fitted, largest, solved
+from impray.training.solver import Block, Solved
 
 _STEPS = 2_000
 _C, _KAPPA = 0.01, 2.0

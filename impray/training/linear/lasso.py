@@ -20,8 +20,9 @@ from scipy.optimize import linprog
 from sklearn.linear_model import lasso_path
 
 from impray.spec.data import Linear
-from impray.training.linear import Block, Solved
-from impray.training.linear.counted import CUT_OFF, Scaled, fitted, largest, solved
+from impray.theory.linear import SINGULAR_CUT_OFF
+from impray.training.linear.counted import Scaled, fitted, largest, solved
+from impray.training.solver import Block, Solved
 
 _POINTS, _SPAN = 100, 1e-4  # penalties of a path, and the last one over the first
 _AT_ONCE = 10  # penalties of one call
@@ -78,7 +79,7 @@ def limit(problem: Scaled) -> Float[np.ndarray, " feature"]:
     The rows of V^T are orthonormal: there always is such a w, whatever rounding did to phi and y.
     """
     left, singular, right = np.linalg.svd(problem.phi, full_matrices=False)
-    rank = int((singular > CUT_OFF * singular[0]).sum())
+    rank = int((singular > SINGULAR_CUT_OFF * singular[0]).sum())
     rows, sums = right[:rank], (left.T @ problem.y)[:rank] / singular[:rank]
     weights = rows.T @ sums
     if rank < len(weights):

@@ -16,8 +16,8 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.linear_model import orthogonal_mp_gram
 
-from impray.training.linear import Block, Solved
 from impray.training.linear.counted import Scaled, fitted, solved
+from impray.training.solver import Block, Solved
 
 
 def omp(block: Block) -> Solved:

@@ -20,10 +20,10 @@ from jaxtyping import Float, Int
 from impray.data.one_thread import one_thread
 from impray.spec.training import ClosedForm, GradientFlow
 from impray.spec.trial import stream_seed
-from impray.training.linear import Block, Solved
 from impray.training.linear.downdates import Downdates
 from impray.training.linear.factors import Factors, factors
 from impray.training.linear.spectral import Spectra
+from impray.training.solver import Block, Solved
 
 Problems = Downdates | Spectra
 _LARGEST = np.finfo(np.float64).max

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from impray.spec.training import ClosedForm, GradientDescent
-from impray.training.linear.factors import CUT_OFF
+from impray.theory.linear import CUT_OFF
 
 Filters = tuple[np.ndarray, np.ndarray]
 

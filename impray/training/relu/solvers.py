@@ -1,4 +1,4 @@
-"""The solvers `iht` and `pursuit`: whole problems in (`impray.training.linear.Block`), masks and weights of all counts out.
+"""The solvers `iht` and `pursuit`: whole problems in (`impray.training.solver.Block`), masks and weights of all counts out.
 
 A fused network (a single output whose readout is fixed) has the scope `weight1`; a network with several outputs has `weight1` and then
 `weight2`, row by row, and targets [sample, output]. A mask has exactly the count asked for: where a method ends with fewer weights, it is
@@ -13,15 +13,16 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from impray.data.one_thread import one_thread
+from impray.nets.mlp import fixed_readout
 from impray.spec.data import Planted
 from impray.spec.nets import Mlp
-from impray.training.linear import Block, Solved
 from impray.training.linear import iht as of_linear
 from impray.training.relu import gates, vector
 from impray.training.relu.iht import thresholded
 from impray.training.relu.problem import Found, Problem, layer_of
 from impray.training.relu.pursuit import pursued
 from impray.training.relu.streamed import Largest, Ledger
+from impray.training.solver import Block, Solved
 
 Find = Callable[[int, int], tuple[Float[np.ndarray, " weight"], Bool[np.ndarray, " weight"], Found]]
 """(problem, count) -> weights, mask and what is said of them."""
@@ -82,9 +83,7 @@ def problem_of(block: Block, place: int) -> Problem:
     assert isinstance(net, Mlp) and len(net.hidden) == 1 and net.readout in ("sum", "signed"), "only these are solved"
     (units,) = net.hidden
     x = np.ascontiguousarray(block.designs[place], dtype=np.float64)
-    signs = np.ones(units)
-    if net.readout == "signed":
-        signs[1::2] = -1
+    signs = fixed_readout(net.readout, units).numpy()
     theirs = isinstance(data, Planted) and data.stream == "authors"
     random = gates.authors(seed, units, x.shape[1]) if theirs else gates.own(seed, x.shape[1])
     return Problem(x, np.ascontiguousarray(block.targets[place], dtype=np.float64), signs, random, seed)

@@ -5,7 +5,7 @@ from linear_sweeps import linear_sweep
 
 from impray.spec.training import GradientDescent
 from impray.theory import linear as theory
-from impray.training.linear import Block
+from impray.training.solver import Block
 
 METHODS = ("imp", "oneshot", "random", "backward", "alignment", "hard_threshold", "iht", "omp", "lasso")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from impray.spec.trial import Trial
-from impray.training.linear import Block
+from impray.training.solver import Block
 
 
 def trial(samples, features, noise=0.0):

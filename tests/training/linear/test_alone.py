@@ -5,7 +5,7 @@ import pytest
 import threadpoolctl
 from training.linear.blocks import METHODS, alone, block, problems
 
-from impray.training.linear import SOLVERS
+from impray.training.solver import SOLVERS
 
 TRAINS = {
     "infinite": {"optimizer": "gradient_flow"},

@@ -10,11 +10,11 @@ from sklearn.linear_model import Lasso
 from training.linear.blocks import DESIGNS, METHODS, block, problems
 
 from impray.data.linear import problem
-from impray.training.linear import SOLVERS
 from impray.training.linear.counted import scaled
 from impray.training.linear.iht import iht, thresholded
 from impray.training.linear.lasso import lasso, limit
 from impray.training.linear.omp import omp
+from impray.training.solver import SOLVERS
 
 COUNTED = {"iht": iht, "omp": omp, "lasso": lasso}
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from linear_sweeps import linear_sweep
 
-from impray.training.linear import Block, paths
+from impray.theory.linear import SINGULAR_CUT_OFF
+from impray.training.linear import paths
 from impray.training.linear.downdates import Downdates
-from impray.training.linear.factors import CUT_OFF, factors
+from impray.training.linear.factors import factors
+from impray.training.solver import Block
 
 EPS = np.finfo(np.float64).eps
 
@@ -67,8 +69,8 @@ def slow(phi, y, start):
     if phi.shape[1] == 0:
         return np.zeros(0), np.zeros(0)
     values = np.linalg.svd(phi, compute_uv=False)
-    alive = values[values > np.sqrt(CUT_OFF) * values[0]]
-    return start + np.linalg.pinv(phi, rcond=np.sqrt(CUT_OFF)) @ (y - phi @ start), alive
+    alive = values[values > SINGULAR_CUT_OFF * values[0]]
+    return start + np.linalg.pinv(phi, rcond=SINGULAR_CUT_OFF) @ (y - phi @ start), alive
 
 
 def problem(phi, seed=1):
@@ -87,7 +89,7 @@ def test_factors_are_those_of_the_pseudo_inverse(phi):
     size = np.abs(weights).max(initial=1.0)
     np.testing.assert_allclose(made.weights, weights, rtol=0, atol=100 * EPS * condition**2 * size)
     if made.nullity:
-        projector = np.eye(features) - np.linalg.pinv(phi, rcond=np.sqrt(CUT_OFF)) @ phi
+        projector = np.eye(features) - np.linalg.pinv(phi, rcond=SINGULAR_CUT_OFF) @ phi
         np.testing.assert_allclose(made.matrix, projector, rtol=0, atol=100 * EPS * condition)
     else:
         unit = made.matrix @ (phi.T @ phi / samples)

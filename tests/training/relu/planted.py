@@ -11,10 +11,10 @@ from impray.spec.nets import Mlp
 from impray.spec.prune import Prune
 from impray.spec.training import Sgd
 from impray.spec.trial import Trial
-from impray.training.linear import Block
 from impray.training.relu import gates
 from impray.training.relu.problem import Problem
 from impray.training.relu.streamed import Layer
+from impray.training.solver import Block
 
 
 def signs_of(units: int, readout: str = "sum") -> np.ndarray:

@@ -14,10 +14,10 @@ from impray.spec.nets import LinearNet, Mlp
 from impray.spec.prune import Prune
 from impray.spec.training import GradientFlow, Sgd
 from impray.spec.trial import Trial
-from impray.training.linear import Block
 from impray.training.linear.iht import iht as linear_iht
 from impray.training.relu import gates
 from impray.training.relu.solvers import iht, problem_of, pursuit
+from impray.training.solver import Block
 
 SOLVERS = {"iht": iht, "pursuit": pursuit}
 COUNTS = [40, 20, 6, 0]
