@@ -21,7 +21,7 @@ from impray.service.plan import axis_types, listed, pack_of, packs, planned
 from impray.service.progress import duration
 from impray.spec.counts import fits
 from impray.spec.data import FileData
-from impray.spec.pack import Pack
+from impray.spec.pack import Pack, entries
 from impray.spec.sweep import Sweep
 from impray.spec.training import StepsSpec, TrainingSpec
 from impray.spec.trial import Trial
@@ -73,10 +73,10 @@ def _probed(sweep: Sweep) -> str:
 
 def _rows(sweep: Sweep) -> str:
     """Which rounds have rows, where not all do."""
-    words = {"all": "", "last": "; rows of the last", "truth": "; rows where as many weights are left as the truth has"}
-    if isinstance(sweep.rows_at, str):
-        return words[sweep.rows_at]
-    return f"; rows of {', '.join(map(str, sweep.rows_at))}"
+    if sweep.rows_at == "all":
+        return ""
+    words = {"last": "the last", "truth": "where as many weights are left as the truth has"}
+    return f"; rows of {', '.join(words.get(str(entry), str(entry)) for entry in entries(sweep.rows_at))}"
 
 
 def _length(train: TrainingSpec) -> str:

@@ -15,7 +15,7 @@ from impray.results.outcomes import share
 from impray.service.listener import Listener, SweepStart, TrialEnd
 from impray.service.pool import Outcome
 from impray.service.trials import told
-from impray.spec.pack import Pack
+from impray.spec.pack import Pack, entries
 from impray.spec.sweep import Sweep
 
 SHOWN = 16  # running packs in the live view
@@ -138,9 +138,7 @@ class Progress(Listener):
 
 def _told_rounds(sweep: Sweep) -> int:
     """Rounds of a lineage that are told of."""
-    if sweep.rows_at == "all":
-        return sweep.rounds + 1
-    return len(sweep.rows_at) if isinstance(sweep.rows_at, tuple) else 1
+    return sweep.rounds + 1 if sweep.rows_at == "all" else len(entries(sweep.rows_at))
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from impray.spec import families
 from impray.spec.errors import Problem
 from impray.spec.families import rule_of
 from impray.spec.measure import MeasureSpec, measure_name
+from impray.spec.pack import entries
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
 from impray.spec.search import AtDensity, Criterion
 from impray.spec.sweep import Sweep
@@ -198,15 +199,16 @@ def _rows_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     where, told = "rows_at", show(sweep.rows_at)
     if sweep.rows_at == "all":
         return
-    if sweep.rows_at == "truth" and any(trial.data.support is None for trial in possible):
+    listed = entries(sweep.rows_at)
+    if "truth" in listed and any(trial.data.support is None for trial in possible):
         yield Problem(where, told, "takes data with a truth, such as linear or planted; or list the rounds")
     elif sweep.search.stop_early is not None:
         yield Problem(where, told, "must be all: stop_early reads every round")
     elif any(goal.at != "last" for goal in sweep.search.goals):
         yield Problem(where, told, "must be all: a goal is read at another round than the last")
-    elif isinstance(sweep.rows_at, tuple) and max(sweep.rows_at) > sweep.rounds:
+    elif any(isinstance(entry, int) and entry > sweep.rounds for entry in listed):
         yield Problem(where, told, f"must be at most rounds = {sweep.rounds}")
-    elif sweep.rows_at == "truth":
+    elif "truth" in listed:
         yield from _truth_problems(sweep, possible)
 
 

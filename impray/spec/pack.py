@@ -14,7 +14,8 @@ from impray.spec.family import embeds
 from impray.spec.measure import MeasureSpec, measure_name
 from impray.spec.trial import Lineage, Trial, _digest, versions
 
-RowsAt = Literal["all", "last", "truth"] | tuple[int, ...]  # as `Sweep.rows_at`
+Ending = Literal["last", "truth"]
+RowsAt = Literal["all"] | Ending | tuple[int | Ending, ...]  # as `Sweep.rows_at`
 
 
 @embeds
@@ -99,12 +100,21 @@ def rounds_with_rows(trial: Trial, rounds: int, rows_at: RowsAt) -> tuple[int, .
     """The rounds, 0 to `rounds`, that a trial's lineages have rows of."""
     if rows_at == "all":
         return tuple(range(rounds + 1))
-    if rows_at == "last":
-        return (rounds,)
-    if rows_at == "truth":
+    return tuple(sorted({_round_of(entry, trial, rounds) for entry in entries(rows_at)}))
+
+
+def entries(rows_at: Ending | tuple[int | Ending, ...]) -> tuple[int | Ending, ...]:
+    """What is listed; a name alone is a list of one."""
+    return (rows_at,) if isinstance(rows_at, str) else rows_at
+
+
+def _round_of(entry: int | Ending, trial: Trial, rounds: int) -> int:
+    if entry == "last":
+        return rounds
+    if entry == "truth":
         assert trial.truth_round is not None and trial.truth_round <= rounds, "checked before a sweep runs"
-        return (trial.truth_round,)
-    return rows_at
+        return trial.truth_round
+    return entry
 
 
 def ranks_trained(lineage: Lineage) -> bool:

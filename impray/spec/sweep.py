@@ -12,6 +12,7 @@ from impray.spec.data import FileData
 from impray.spec.families import Measure, Method
 from impray.spec.family import embeds
 from impray.spec.measure import Accuracy, Loss, measure_name
+from impray.spec.pack import Ending
 from impray.spec.search import Search
 from impray.spec.trial import Trial
 
@@ -41,10 +42,10 @@ class Sweep(Spec):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, description="how many (3 means 0, 1, 2), or a list")]
     rounds: Annotated[int, Field(ge=0, description="prunings: rounds 0 (dense) to this are trained")]
     rows_at: Annotated[
-        Literal["all", "last", "truth"] | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)],
+        Literal["all"] | Ending | Annotated[tuple[Annotated[int, Field(ge=0)] | Ending, ...], Field(min_length=1)],
         Field(
             description="rounds that are measured and have rows: all, the last one, the first that keeps no more weights than the truth "
-            "has (truth), or a list of rounds"
+            "has (truth), or a list of these and of numbers, such as [0, 15, truth]"
         ),
     ] = "all"
     measures: tuple[Measure, ...] = (Accuracy(), Loss())
@@ -90,8 +91,14 @@ class Sweep(Spec):
     @field_validator("rows_at")
     @classmethod
     def _rising(cls, rows_at: object) -> object:
-        if isinstance(rows_at, tuple) and any(not a < b for a, b in pairwise(rows_at)):
+        if not isinstance(rows_at, tuple):
+            return rows_at
+        numbers = [entry for entry in rows_at if isinstance(entry, int)]
+        if any(not a < b for a, b in pairwise(numbers)):
             raise ValueError("must rise, such as [0, 15]")
+        names = [entry for entry in rows_at if isinstance(entry, str)]
+        if len(set(names)) != len(names):
+            raise ValueError("names a round twice; each counts once")
         return rows_at
 
     @model_validator(mode="after")

@@ -11,13 +11,13 @@ TABLES = ("rounds", "units", "masks")
 
 
 @pytest.mark.parametrize("methods", [METHODS, ["reinit"]])
-@pytest.mark.parametrize("rows_at", [(0, 3), (2,)])
-def test_rows_are_those_of_a_sweep_that_has_them_all(tmp_path, methods, rows_at):
+@pytest.mark.parametrize(("rows_at", "rounds"), [((0, 3), (0, 3)), ((2,), (2,)), ((1, "last"), (1, 3))])
+def test_rows_are_those_of_a_sweep_that_has_them_all(tmp_path, methods, rows_at, rounds):
     changes = {"methods": methods, "measures": ["accuracy", "loss", "fan_in", "masks"]}
     run(tiny_pack(**changes), tmp_path / "all")
     run(tiny_pack(**changes).model_copy(update={"rows_at": rows_at}), tmp_path / "some")
     for table in TABLES:
-        every = rows_of(tmp_path / "all", table).filter(pl.col("round").is_in(rows_at))
+        every = rows_of(tmp_path / "all", table).filter(pl.col("round").is_in(rounds))
         assert rows_of(tmp_path / "some", table).equals(every, null_equal=True)
 
 

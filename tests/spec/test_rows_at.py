@@ -32,6 +32,8 @@ def test_the_round_of_the_truth_is_the_first_that_keeps_no_more():
         ({"rows_at": "truth", "trial.prune": {"remove": 4, "layers": "all"}}, "rows_at"),
         ({"methods": ["omp", "iht"], "measures": ["support", "order"]}, "measures[1]"),
         ({"rows_at": [0, 9]}, "rows_at"),
+        ({"rows_at": [9, "last"]}, "rows_at"),
+        ({"rows_at": [0, "truth"], "rounds": 5}, "rounds"),
         ({"search.stop_early": {"measure": "support", "direction": "max"}}, "rows_at"),
         ({"search.goals": [{"measure": "support", "direction": "max", "at": 3}]}, "rows_at"),
         ({"trial.prune": {"keep": [6, 2], "layers": "all"}, "rows_at": "last"}, "rounds"),
@@ -41,14 +43,23 @@ def test_what_cannot_be_is_refused(changes, path):
     assert path in [where for where, _ in told(linear_sweep(**changes))]
 
 
-def test_rows_at_must_rise():
-    with pytest.raises(ValueError, match="must rise"):
-        linear_sweep(rows_at=[4, 4])
+@pytest.mark.parametrize("rows_at", [[4, 4], [4, "truth", 3], ["truth", "truth"], [], [-1], ["first"]])
+def test_rows_at_must_rise(rows_at):
+    with pytest.raises(ValueError):
+        linear_sweep(rows_at=rows_at)
+
+
+def test_names_of_rounds_stand_among_numbers():
+    sweep = linear_sweep(rows_at=[0, "truth", "last"])
+    assert told(sweep) == []
+    assert rounds_with_rows(sweep.trial, 8, sweep.rows_at) == (0, 7, 8)
+    assert rounds_with_rows(sweep.trial, 7, sweep.rows_at) == (0, 7)  # a round that two entries name has one row
 
 
 def test_where_there_is_no_truth_no_round_has_as_many_weights():
     assert told(tiny_sweep(rows_at="last")) == []
     assert [path for path, _ in told(tiny_sweep(rows_at="truth"))] == ["rows_at"]
+    assert [path for path, _ in told(tiny_sweep(rows_at=[0, "truth"]))] == ["rows_at"]
 
 
 @pytest.mark.parametrize(
