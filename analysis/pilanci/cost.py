@@ -13,14 +13,13 @@ from impray.figures import Figure, Panel, Results, means, shares
 from impray.figures.claims import Frame
 from impray.figures.panels import Mark
 from impray.results import quantities as q
-from impray.spec.data.planted import Planted
-from pilanci.those import SOURCE, largest, those
+from pilanci.those import SOURCE, is_fused, largest, those
 
 NEEDS = "planted networks and measure solver, as sweeps/pilanci2025.yaml"
 
 
 def wanted(results: Results) -> Results:
-    found = those(results, lambda trial: isinstance(trial.data, Planted), NEEDS)
+    found = those(results, is_fused, NEEDS)
     found.values(q.OPTIMIZER_BYTES)
     return found
 

@@ -17,17 +17,19 @@ from __future__ import annotations
 import polars as pl
 from polars import col
 
-from impray.figures import Figure, Gaps, Panel, Results, cells, dots
+from impray.figures import Figure, Gaps, NotMeasured, Panel, Results, cells, dots
 from impray.results import quantities as q
-from impray.spec.data.planted import Planted
-from pilanci.those import SOURCE, gaps, largest, numbers, those
+from pilanci.those import SOURCE, gaps, is_fused, largest, numbers, those
 
 NEEDS = "planted networks and measures psnr and support, as sweeps/pilanci2025.yaml"
 ENDS = (0.0, q.EXACT_DB)
 
 
 def wanted(results: Results) -> Results:
-    return those(results, lambda trial: isinstance(trial.data, Planted), NEEDS)
+    found = those(results, is_fused, NEEDS)
+    if not {"iht", "pursuit"} & set(found.lineages["method"]):
+        raise NotMeasured(f"needs {NEEDS}")
+    return found
 
 
 def budgets(frame: pl.DataFrame) -> pl.DataFrame:
@@ -81,6 +83,8 @@ def fit(method: str) -> Gaps:
 
     def frame(results: Results) -> pl.DataFrame:
         found = both(results).filter(col("method") == method)
+        if found.is_empty():
+            raise NotMeasured(f"needs the method {method}")
         of_data = found.pivot("data", index=["trial", "seed", "units"], values="value", maintain_order=True)
         gap = (col("training") - col("held out")).mean().alias("gap")
         return of_data.group_by("seed", "units", maintain_order=True).agg(gap)

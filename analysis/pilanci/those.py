@@ -28,6 +28,11 @@ def those(results: Results, wanted: Callable[[Trial], bool], needs: str) -> Resu
     return results.where(col("trial").is_in(ids))
 
 
+def is_fused(trial: Trial) -> bool:
+    """Whether it is a planted network whose readout is that of its truth."""
+    return isinstance(trial.data, Planted) and getattr(trial.net, "readout", "") == trial.data.readout
+
+
 def beside(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
     """Adds what each network is, by its trial: `m` and its words, `s` (weights left), `steps`, and of digits `task`, `readout`, `draw`."""
     described = [

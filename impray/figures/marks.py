@@ -18,7 +18,7 @@ images   stored pictures (bits or values, with their shape) side by side
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,15 +74,14 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
     known: Any = panel.options.get("order") if panel.colour in frame.columns else None
     colours = known or in_order(frame, panel.colour)
     dashes = in_order(frame, panel.dash)
-    styled = []
-    for place, colour in enumerate(colours):
+    styled, inks = [], _inks(colours)
+    for colour, (ink, marker) in zip(colours, inks, strict=True):
         for at, dash in enumerate(dashes):
             part = frame
             for column, value in ((panel.colour, colour), (panel.dash, dash)):
                 part = part.filter(pl.col(column) == value) if value is not None else part
             if part.is_empty():
                 continue
-            ink, marker = LOOKS.get(str(colour), OTHERS[place % len(OTHERS)])
             look = {
                 "color": ink,
                 "marker": marker,
@@ -93,6 +92,14 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
             look |= {"markerfacecolor": "white"} if at else {}
             styled.append((", ".join(str(name) for name in (colour, dash) if name not in (None, "")), part, look))
     return styled
+
+
+def _inks(names: Sequence[Any]) -> list[tuple[str, str]]:
+    """Colour and marker of each: methods have their own, the others what no method among them has."""
+    taken = {LOOKS[str(name)][0] for name in names if str(name) in LOOKS}
+    free = [look for look in OTHERS if look[0] not in taken] or list(OTHERS)
+    others = [name for name in names if str(name) not in LOOKS]
+    return [LOOKS.get(str(name)) or free[others.index(name) % len(free)] for name in names]
 
 
 def in_order(frame: pl.DataFrame, column: str) -> list[Any]:
