@@ -57,9 +57,7 @@ def _joining(x: Float[np.ndarray, "sample feature"], y: Float[np.ndarray, " samp
     return tuple(joining(_centred(x, y)).tolist())
 
 
-def _fit(
-    x: Float[np.ndarray, "sample feature"], y: Float[np.ndarray, " sample"], features: tuple[int, ...]
-) -> _Affine:
+def _fit(x: Float[np.ndarray, "sample feature"], y: Float[np.ndarray, " sample"], features: tuple[int, ...]) -> _Affine:
     """Least squares on some features."""
     problem, kept = _centred(x, y), np.zeros(x.shape[1], dtype=bool)
     kept[list(features)] = True

@@ -55,7 +55,9 @@ def _parallel(
 ) -> list[Int[np.ndarray, " some"]]:
     """Sets of two or more units that point the same way."""
     alive = np.flatnonzero(weights.any(axis=1) & (readout != 0))
-    own = weights[alive] / np.abs(weights[alive]).max(axis=1, initial=0, keepdims=True)  # squares of small ones would be 0
+    own = weights[alive] / np.abs(weights[alive]).max(
+        axis=1, initial=0, keepdims=True
+    )  # squares of small ones would be 0
     directions = own / np.linalg.norm(own, axis=1, keepdims=True)
     leader = np.arange(len(alive))
     for unit in range(len(alive)):

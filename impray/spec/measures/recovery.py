@@ -103,8 +103,8 @@ class OptimalityGap(OfTrainingSet):
     one, L*, over the kept weights. 0: converged, at these gates; also where L is within the rounding of weights and targets. Near 1: the
     same weights would fit much better. What a ridge or weight decay holds back counts as well.
 
-    Exact up to 500 kept weights. Of more from below: the share within about 0.001; null where samples x units with a weight x inputs are more
-    than 5e8.
+    Exact up to 500 kept weights. Of more from below: the share within about 0.001; null where samples x units with a weight x inputs are
+    more than 5e8.
     """
 
     reads = frozenset({"mask", "end", "whole"})
@@ -152,7 +152,9 @@ class LinearOmp(OfTrainingSet):
     reads = frozenset({"mask", "held_out", "whole"})
     lineage_columns = (
         Column("psnr_linear", "float", "dB", "as psnr, of a linear model with as many weights (linear OMP)"),
-        Column("psnr_train_linear", "float", "dB", "as psnr_train, of a linear model with as many weights (linear OMP)"),
+        Column(
+            "psnr_train_linear", "float", "dB", "as psnr_train, of a linear model with as many weights (linear OMP)"
+        ),
         Column(
             "accuracy_linear",
             "float",

@@ -43,9 +43,7 @@ class Refit:
     share: float
 
 
-def refit(
-    layer: Layer, y: Float[np.ndarray, " sample"], kept: Support, precision: float = _UNIT
-) -> Refit | None:
+def refit(layer: Layer, y: Float[np.ndarray, " sample"], kept: Support, precision: float = _UNIT) -> Refit | None:
     """Least squares on the kept weights.
 
     Args:    layer: at gates that are the weights; `live` its units with a weight. kept: weights of these units that may change, also

@@ -85,8 +85,8 @@ class Layer:
     """A of one problem at some gates.
 
     Args:
-        x: [sample, input], float64, contiguous. signs: the readout, of solvers +1 or -1 of each unit. gates: h. closed: whether x.h = 0 is active.
-        live: units whose columns are not all 0, rising. ledger: what counts the bytes.
+        x: [sample, input], float64, contiguous. signs: the readout of each unit, of solvers +1 or -1. gates: h.
+        closed: whether x.h = 0 is active. live: units whose columns are not all 0, rising. ledger: what counts the bytes.
     """
 
     x: Float[np.ndarray, "sample input"]
