@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from data import dataset_files
 
 from impray.data import open_pack
 from impray.measures import linear_omp, readings_of
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
 from impray.spec import measure as spec
-from impray.spec.data import Digits, ImageCoordinates, Linear, Planted
+from impray.spec.data import Digits, Idx, ImageCoordinates, Linear, Planted
 
 CPU = torch.device("cpu")
 
@@ -74,9 +75,12 @@ ALL = {
 }
 
 
-@pytest.mark.parametrize("kind", ALL)
-def test_it_is_a_pursuit_one_feature_after_the_other(kind):
-    data = ALL[kind]
+@pytest.mark.parametrize("kind", [*ALL, "idx"])
+def test_it_is_a_pursuit_one_feature_after_the_other(kind, tmp_path):
+    data = ALL.get(kind)
+    if data is None:
+        dataset_files.idx(tmp_path, counts=(60, 20), classes=2, sides=(4, 5))
+        data = Idx(path=str(tmp_path), shape=(4, 5), class_count=2)
     pack = opened(data)
     x, y = (part.numpy() for part in pack.whole(0))
     aside, of_aside = (part.numpy() for part in pack.held_out(0))
@@ -90,7 +94,7 @@ def test_it_is_a_pursuit_one_feature_after_the_other(kind):
             error = np.mean((outputs - wanted) ** 2)
             expected = 20 * math.log10(np.abs(y).max()) - 10 * math.log10(error)
             assert found[f"psnr_{suffix}"][net] == pytest.approx(expected, abs=1e-8)
-            share = np.mean((outputs > 0.5) == wanted) if kind == "digits" else None
+            share = np.mean((outputs > 0.5) == wanted) if kind in ("digits", "idx") else None
             assert found[f"accuracy_{suffix}"][net] == share
 
 
