@@ -62,6 +62,7 @@ class Rounds:
         self._training = PackTraining(pack, device)
         self._trunks = Trunks(memory, self._training)
         self._records = Records(memory, self._training, self._trunks, self._has_converged)
+        self._of_data: dict = {}  # what measures made of problems' data alone
         self._over = {lineage.id: memory.diverged(lineage) for lineage in pack.lineages}  # -> round in which it ended
 
     def __iter__(self) -> Iterator[tuple[int, FinishedRound | None]]:
@@ -164,7 +165,7 @@ class Rounds:
         state = None
         if healthy:
             of_round = [lineages[i] for i in healthy], [records[i] for i in healthy]
-            state = states.state_of(self._training, self._records, *of_round, round)
+            state = states.state_of(self._training, self._records, *of_round, round, self._of_data)
         return FinishedRound(
             round=round,
             lineages=lineages,

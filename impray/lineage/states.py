@@ -35,8 +35,12 @@ def state_of(
     lineages: Sequence[Lineage],
     of_round: Sequence[Record],
     round: int,
+    of_data: dict,
 ) -> RoundState:
-    """What is measured of a round: `of_round` are the records of `lineages`, which have not diverged."""
+    """What is measured of a round: `of_round` are the records of `lineages`, which have not diverged.
+
+    of_data: as of `RoundState`, the same one for all rounds of a pack.
+    """
     stack = training.stack
     ends = [record.end for record in of_round if record.end is not None]
     trained = len(ends) == len(of_round)
@@ -54,6 +58,7 @@ def state_of(
         whole=lambda net: training.whole(lineages[net]),
         truth=lambda net: training.truth(lineages[net]),
         problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
+        of_data=of_data,
         course=_course(training, records, lineages, of_round, round),
     )
 

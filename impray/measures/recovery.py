@@ -33,12 +33,13 @@ def psnr(asked: spec.Psnr, state: RoundState) -> Readings:
         assert state.whole is not None, "checked before a sweep runs"
         training = state.whole(net)
         peak = float(np.abs(_numbers(training[1])).max(initial=0))
-        columns["psnr"].append(_ratio(peak, _mean_square_error(state, net, *state.held_out(net))))
-        columns["psnr_train"].append(_ratio(peak, _mean_square_error(state, net, *training)))
+        columns["psnr"].append(decibels(peak, _mean_square_error(state, net, *state.held_out(net))))
+        columns["psnr_train"].append(decibels(peak, _mean_square_error(state, net, *training)))
     return Readings(lineage={**columns})
 
 
-def _ratio(peak: float, error: float) -> float:
+def decibels(peak: float, error: float) -> float:
+    """Peak signal-to-noise ratio of a mean squared error, in dB."""
     if peak == 0 or math.isnan(error):
         return math.nan
     if error in (0.0, math.inf):

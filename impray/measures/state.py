@@ -69,21 +69,24 @@ class RoundState:
             nets.setdefault(problem, []).append(net)
         yield from nets.values()
 
-    def once(self, make: Callable[[np.ndarray, np.ndarray], Any], net: int) -> Any:
-        """make(phi [sample, feature], y [sample]) of a net's training set, of each problem once in all rounds of a pack."""
-        key = make, self.problems[net] if self.problems else net
+    def once(self, make: Callable[..., Any], net: int, *given: Hashable) -> Any:
+        """make(phi [sample, feature], y [sample], *given) of a net's training set, of each problem once in all rounds of a pack."""
+        key = make, self.problems[net] if self.problems else net, *given
         if key not in self.of_data:
-            self.of_data[key] = make(*self.training_set(net))
+            self.of_data[key] = make(*self.training_set(net), *given)
         return self.of_data[key]
 
     def training_set(self, net: int) -> tuple[np.ndarray, np.ndarray]:
-        """phi [sample, feature] and the one target y [sample] of each, float64.
+        """phi [sample, feature] and the one target y [sample] of each, or its label, float64.
 
         Copies: products round by where a matrix starts (`impray.nets.layout`).
         """
         assert self.whole is not None, "a measure that reads `whole` is of data that offer it"
-        phi, y = self.whole(net)
-        return phi.detach().cpu().double().clone().numpy(), y[:, 0].detach().cpu().double().clone().numpy()
+        return _of_one_target(*self.whole(net))
+
+    def held_out_set(self, net: int) -> tuple[np.ndarray, np.ndarray]:
+        """As `training_set`, held out."""
+        return _of_one_target(*self.held_out(net))
 
     def true_matrix(self, net: int) -> np.ndarray:
         """The first layer's weights [unit, input] of what made the targets, float64."""
@@ -148,6 +151,11 @@ class RoundState:
         if layer.weight in self.masks:
             return layer.matrix(self.masks[layer.weight])
         return torch.ones_like(self.weights(number, "start"), dtype=torch.bool)
+
+
+def _of_one_target(inputs: Tensor, targets: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    of_one = targets if targets.dim() == 1 else targets[:, 0]
+    return inputs.detach().cpu().double().clone().numpy(), of_one.detach().cpu().double().clone().numpy()
 
 
 @dataclass

@@ -21,6 +21,8 @@ from impray.results.paths import Paths
 from impray.results.spread import standard_error, told_apart
 from impray.results.store import Place
 from impray.spec import families
+from impray.spec.measure import MeasureSpec
+from impray.spec.pack import measure_hash
 from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
 from impray.theory.statistics import front
@@ -209,16 +211,26 @@ def by_method(folder: Place) -> Board:
 
 
 def _outdated(rounds: pl.DataFrame) -> list[str]:
-    """Measures whose rows here are of an earlier version of impray, without the column that is shown now."""
+    """Measures whose rows here are of an earlier version of impray: without the column that is shown now, or with another number in it."""
     sentences = []
     for kind in (kind for kind in families.measures.specs if kind.first_number_since):
-        name, column = kind.model_fields["name"].default, f"{kind.first_number()}_median"
+        name, column = kind.model_fields["name"].default, kind.first_number()
+        column = column if any(own.name == column for own in kind.lineage_columns) else f"{column}_median"
         lacking = rounds.filter(pl.col(column).is_null())["measured"].unique()
         if any(name in Measured.parse(text).digests for text in lacking):
             sentences.append(
                 f"{name}: rows of an earlier version lack {column}; impray sweep measures them again, untrained"
             )
+        elif any(Measured.parse(text).digests.get(name) in _former(kind) for text in rounds["measured"].unique()):
+            sentences.append(
+                f"{name}: rows of an earlier version have another {column}; impray sweep measures them again, untrained"
+            )
     return sentences
+
+
+def _former(kind: type[MeasureSpec]) -> set[str]:
+    """Hashes, of default parameters, that rows had before the first number came to be what it is."""
+    return {measure_hash(kind(), revision) for revision in range(kind.first_number_since)}
 
 
 def _float(name: str) -> pl.Expr:

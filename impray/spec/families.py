@@ -138,6 +138,8 @@ measures = Family(
         Member(of_measures.Gates, f"{_MEASURES}.recovery:gates"),
         Member(of_measures.UnitsAlive, f"{_MEASURES}.recovery:units_alive"),
         Member(of_measures.Solver, f"{_MEASURES}.recovery:solver"),
+        Member(of_measures.OptimalityGap, f"{_MEASURES}.optimality_gap:measure"),
+        Member(of_measures.LinearOmp, f"{_MEASURES}.linear_omp:measure"),
     ),
 )
 """What it does: a function (spec, round state) that gives `impray.measures.Readings`."""

@@ -133,10 +133,14 @@ def starts_anew(lineage: Lineage) -> bool:
     return lineage.rule.starts_anew
 
 
-def measure_hash(measure: MeasureSpec) -> str:
-    """Names what a row's columns of this measure are: its parameters and, where they changed since, its revision; a plugin's version."""
+def measure_hash(measure: MeasureSpec, revision: int | None = None) -> str:
+    """Names what a row's columns of this measure are: its parameters and, where they changed since, its revision; a plugin's version.
+
+    revision: as it was in an earlier one.
+    """
     form = canonical(measure) | versions(measure)
-    return _digest(form | {"revision": measure.revision} if measure.revision else form)[:8]
+    revision = measure.revision if revision is None else revision
+    return _digest(form | {"revision": revision} if revision else form)[:8]
 
 
 def stackable(lineage: Lineage) -> str:

@@ -8,6 +8,8 @@ import pytest
 
 from impray.results import goals, leaderboard, outcomes, status, tables, text
 from impray.results.paths import Paths
+from impray.spec import measure as spec
+from impray.spec.pack import measure_hash
 from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
 
@@ -190,15 +192,22 @@ def test_a_method_whose_lineages_all_diverged_shows_no_number_of_an_earlier_roun
     assert (part.means["accuracy"].mean, part.means["accuracy"].seeds) == (0.7, 1)
 
 
-@pytest.mark.parametrize("measured", ["accuracy:f1621cb3 rf_width:23c25a3d", "accuracy:f1621cb3"])
-def test_rows_of_an_earlier_version_are_told(folder, measured):
+@pytest.mark.parametrize(
+    ("measured", "expected"),
+    [
+        ("accuracy:f1621cb3 rf_width:23c25a3d", ["rf_width"]),  # without the column that is shown now
+        ("accuracy:f1621cb3", []),
+        ("support:5f28ec9e", ["support"]),  # with another number in it
+        (f"support:{measure_hash(spec.Support())}", []),
+    ],
+)
+def test_rows_of_an_earlier_version_are_told(folder, measured, expected):
     folder.add([0.1, 0.2])
-    rows = tables.scan("rounds", folder.folder).with_columns(pl.lit(measured).alias("measured")).collect()
+    written = {"measured": pl.lit(measured), "exact_recovery": pl.lit(1.0)}
+    rows = tables.scan("rounds", folder.folder).with_columns(**written).collect()
     Paths(folder.folder).rows("rounds", "t0").write(tables.parquet("rounds", rows))
-    told = [
-        note for note in leaderboard.by_method(folder.folder).notes if note.startswith("rf_width: rows of an earlier")
-    ]
-    assert len(told) == ("rf_width" in measured)
+    notes = leaderboard.by_method(folder.folder).notes
+    assert [note.split(":")[0] for note in notes if "rows of an earlier" in note] == expected
 
 
 def test_a_table_without_rows_says_why(folder):

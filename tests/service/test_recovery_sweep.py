@@ -27,7 +27,7 @@ AXES = {
 
 def fused(kind, packed=True, seeds=2, rounds=1, **data):
     axes = AXES[kind]
-    measures = ["psnr", "gates", "units_alive", "loss"]
+    measures = ["psnr", "gates", "units_alive", "loss", "optimality_gap", "linear_omp"]
     return Sweep.model_validate(
         copy.deepcopy(
             {

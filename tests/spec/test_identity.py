@@ -35,7 +35,7 @@ def with_field(described, part, **fields):
 
 # Rows say what they were measured with by these hashes: another one has every finished round measured again. Since 0.3.0 those of
 # measures with new columns have changed: rf_width's in 0.4.0 (it was 23c25a3d), clustering's (28669602), kurtosis's (1824e635) and
-# inputs' (0032d359) after 0.5.0.
+# inputs' (0032d359) after 0.5.0, support's (5f28ec9e), which merges parallel units, in 0.9.0.
 HASHES = {
     "accuracy": "f1621cb3",
     "loss": "010292b0",
@@ -55,7 +55,7 @@ HASHES = {
     "flow": "ac82aa6f",
     "course": "5c0cd6c0",
     "masks": "77c16051",
-    "support": "5f28ec9e",
+    "support": "ba280596",
     "estimation": "4ec17902",
     "order": "436823c0",
     "design": "c50de432",
@@ -66,6 +66,8 @@ HASHES = {
     "gates": "b20359cc",
     "units_alive": "aff115eb",
     "solver": "dd384268",
+    "optimality_gap": "ccfdd829",
+    "linear_omp": "4ce64899",
 }
 
 

@@ -45,7 +45,9 @@ def test_a_fused_network_takes_two_classes_of_digits_and_of_files(tmp_path):
     dataset_files.idx(tmp_path, counts=(60, 20), classes=10)
     idx = {"kind": "idx", "path": str(tmp_path), "keep_classes": 2}
     for data in (DIGITS, idx):
-        sweep = loaded(["accuracy", "training_accuracy", "psnr", "gates", "units_alive"], data)
+        sweep = loaded(
+            ["accuracy", "training_accuracy", "psnr", "gates", "units_alive", "optimality_gap", "linear_omp"], data
+        )
         assert sweep.trial.data.classes == 2
 
 
@@ -63,6 +65,14 @@ REFUSED = {
     "gates of a stimulus": (["gates"], {"data": NLGP}, "training set"),
     "gates of a sigmoid": (["gates"], {"net": {**FUSED, "activation": "sigmoid"}}, "relu"),
     "gates of one layer": (["gates"], {"net": {"kind": "mlp", "hidden": []}, "prune": {"layers": "all"}}, "hidden"),
+    "gap of ten classes": (["optimality_gap"], {"data": {"kind": "digits"}, "net": {"kind": "mlp"}}, "outputs: 1"),
+    "gap of a sigmoid": (["optimality_gap"], {"net": {**FUSED, "activation": "sigmoid"}}, "relu"),
+    "gap of two layers": (["optimality_gap"], {"net": {**FUSED, "hidden": [4, 4]}}, "one hidden layer"),
+    "gap of biases": (["optimality_gap"], {"net": {**FUSED, "bias": True}}, "bias: false"),
+    "gap of a stimulus": (["optimality_gap"], {"data": NLGP}, "training set"),
+    "line of ten classes": (["linear_omp"], {"data": {"kind": "digits"}, "net": {"kind": "mlp"}}, "one output"),
+    "line of two outputs": (["linear_omp"], {"data": DIGITS, "net": {"kind": "mlp"}}, "one output"),
+    "line of a stimulus": (["linear_omp"], {"data": NLGP}, "training set"),
     "units of one layer": (
         ["units_alive"],
         {"net": {"kind": "mlp", "hidden": []}, "prune": {"layers": "all"}},

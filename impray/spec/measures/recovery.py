@@ -96,6 +96,87 @@ class UnitsAlive(MeasureSpec):
             yield Problem("", repr(self.name), "units_alive counts hidden units, and this network has none")
 
 
+class OptimalityGap(OfTrainingSet):
+    """How far a ReLU network is from converged: the loss that least squares on its kept weights would still take off.
+
+    With the gates as the weights have them the network is linear in the weights of its first layer: its training loss L has a least
+    one, L*, over the kept weights. 0: converged, at these gates; also where L is within the rounding of weights and targets. Near 1: the
+    same weights would fit much better. What a ridge or weight decay holds back counts as well.
+
+    Exact up to 500 kept weights. Of more from below: the share within about 0.001; null where samples x units with a weight x inputs are
+    more than 5e8.
+    """
+
+    reads = frozenset({"mask", "end", "whole"})
+    lineage_columns = (
+        Column(
+            "optimality_gap",
+            "float",
+            "share",
+            "(L - L*) / L: share of the training loss that least squares on the kept weights would remove, gates as they are",
+        ),
+        Column(
+            "optimality_gap_db",
+            "float",
+            "dB",
+            "10 log10(L / L*): what the training PSNR would gain by it; of more than 500 kept weights at least so much",
+        ),
+    )
+    name: Literal["optimality_gap"] = "optimality_gap"
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all(_linear_at_its_gates(trial) for trial in trials):
+            right = (
+                "takes networks that are linear once their gates are fixed, and trained by squares: net.kind: mlp with one hidden layer, "
+                "activation: relu, bias: false, no batch norm, outputs: 1, and train.loss: mse"
+            )
+            yield Problem("", repr(self.name), right)
+
+
+def _linear_at_its_gates(trial: Trial) -> bool:
+    net = trial.net
+    if not isinstance(net, Mlp) or len(net.hidden) != 1 or net.activation != "relu" or net.bias or net.batch_norm:
+        return False
+    return trial.outputs == 1 and trial.train.loss == "mse"
+
+
+class LinearOmp(OfTrainingSet):
+    """A line to draw: what a linear model of as many weights as the network keeps does on the same data.
+
+    Orthogonal matching pursuit on the inputs themselves, with min(s, inputs) of them, fitted by least squares to the training set; s:
+    the weights that the network's mask keeps. With an intercept, which s does not count. It depends on data and count alone. Fewer
+    inputs where the pursuit finds no use for more.
+    """
+
+    reads = frozenset({"mask", "held_out", "whole"})
+    lineage_columns = (
+        Column("psnr_linear", "float", "dB", "as psnr, of a linear model with as many weights (linear OMP)"),
+        Column(
+            "psnr_train_linear", "float", "dB", "as psnr_train, of a linear model with as many weights (linear OMP)"
+        ),
+        Column(
+            "accuracy_linear",
+            "float",
+            "share",
+            "as accuracy, of a linear model with as many weights (linear OMP); null of real targets",
+        ),
+        Column(
+            "accuracy_train_linear",
+            "float",
+            "share",
+            "as accuracy_train, of a linear model with as many weights (linear OMP); null of real targets",
+        ),
+    )
+    name: Literal["linear_omp"] = "linear_omp"
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if any(trial.outputs > 1 for trial in trials):
+            right = "a linear model of one output: data with one real target, or two classes and net.outputs: 1"
+            yield Problem("", repr(self.name), right)
+
+
 class Solver(MeasureSpec):
     """What a solver of networks says of itself (methods iht, pursuit); null of networks that are trained."""
 

@@ -48,10 +48,13 @@ class Support(MeasureSpec):
     """The kept weights against the truth's support: the weights that are not 0 in what made the targets.
 
     Of networks the first layer's, up to a permutation of the units: the one with the largest overlap (of a signed readout, among units of
-    one sign).
+    one sign). Parallel units, of the truth and of what was found, count as the one that they are: with the sum of their weights. As many
+    kept weights of 0 as the truth's own parallel units have in excess are not counted.
     """
 
     reads = frozenset({"mask", "end", "truth"})
+    revision = 1  # parallel units are merged
+    first_number_since = 1
     lineage_columns = (
         Column("exact_recovery", "float", "share", "1 where the kept weights are exactly the truth's support, else 0"),
         Column("support_precision", "float", "share", "share of the kept weights that are in the truth's support"),

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from sklearn.linear_model import orthogonal_mp_gram
 
 from impray.training.linear.counted import Scaled, fitted, solved
@@ -31,13 +31,7 @@ def _select(problem: Scaled, counts: Sequence[int]) -> dict[int, Float[np.ndarra
     most = min(max(counts), len(alive), samples)
     if most == 0:
         return {count: np.zeros(features) for count in counts}
-    # Its tolerances are for columns of length 1, and for such a target.
-    phi = np.ascontiguousarray(problem.phi[:, alive]) / np.sqrt(samples)
-    y = problem.y / np.linalg.norm(problem.y)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it has stopped early: the measure `kept` says so
-        made = orthogonal_mp_gram(phi.T @ phi, phi.T @ y, n_nonzero_coefs=most, return_path=True)
-    path = np.asarray(made).reshape(len(alive), -1)  # [feature, weights]: 1, 2, ... of them
+    path = _path(problem, alive, most)
     chosen: dict[int, np.ndarray] = {}
     for count in counts:
         kept = np.zeros(features, dtype=bool)
@@ -45,3 +39,24 @@ def _select(problem: Scaled, counts: Sequence[int]) -> dict[int, Float[np.ndarra
             kept[alive] = path[:, min(count, path.shape[1]) - 1] != 0
         chosen[count] = fitted(problem, kept)
     return chosen
+
+
+def joining(problem: Scaled) -> Int[np.ndarray, " step"]:
+    """All features that the pursuit has a use for, in the order in which they join: the first ones are those of fewer."""
+    alive = np.flatnonzero(problem.alive)
+    if len(alive) == 0 or not problem.correlations(np.zeros(problem.phi.shape[1])).any():
+        return np.zeros(0, dtype=np.int64)
+    joined = _path(problem, alive, min(len(alive), len(problem.y))) != 0
+    steps = np.where(joined.any(axis=1), joined.argmax(axis=1), len(alive))
+    return alive[np.argsort(steps, kind="stable")[: int(joined.any(axis=1).sum())]]
+
+
+def _path(problem: Scaled, alive: Int[np.ndarray, " alive"], most: int) -> Float[np.ndarray, "alive step"]:
+    """Weights of 1, 2, ... features, at most `most`. Not for a target of zeros."""
+    # Its tolerances are for columns of length 1, and for such a target.
+    phi = np.ascontiguousarray(problem.phi[:, alive]) / np.sqrt(len(problem.y))
+    y = problem.y / np.linalg.norm(problem.y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has stopped early: the measure `kept` says so
+        made = orthogonal_mp_gram(phi.T @ phi, phi.T @ y, n_nonzero_coefs=most, return_path=True)
+    return np.asarray(made).reshape(len(alive), -1)

@@ -85,8 +85,8 @@ class Layer:
     """A of one problem at some gates.
 
     Args:
-        x: [sample, input], float64, contiguous. signs: the readout, +1 or -1 of each unit. gates: h. closed: whether x.h = 0 is active.
-        live: units whose columns are not all 0, rising. ledger: what counts the bytes.
+        x: [sample, input], float64, contiguous. signs: the readout of each unit, of solvers +1 or -1. gates: h.
+        closed: whether x.h = 0 is active. live: units whose columns are not all 0, rising. ledger: what counts the bytes.
     """
 
     x: Float[np.ndarray, "sample input"]
@@ -124,7 +124,7 @@ class Layer:
             taken, own = rows[:, features], active[:, owner]
             with self.ledger.holding(active, own, taken):
                 taken *= own
-                if (signs < 0).any():
+                if (signs != 1).any():
                     taken *= signs
                 yield block, taken
 
@@ -202,7 +202,7 @@ class Layer:
             active, squared = self.active(rows, units).astype(np.float64), np.square(rows)
             with self.ledger.holding(active, squared, summed, summed):
                 summed += active.T @ squared
-        return summed
+        return summed * np.square(self.signs[units, None])
 
     def active(
         self, rows: Float[np.ndarray, "row input"], units: Int[np.ndarray, " unit"]

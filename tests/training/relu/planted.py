@@ -18,6 +18,8 @@ from impray.training.solver import Block
 
 
 def signs_of(units: int, readout: str = "sum") -> np.ndarray:
+    if readout == "trained":
+        return np.linspace(-2, 2, units)
     return np.where(np.arange(units) % 2 == 1, -1.0, 1.0) if readout == "signed" else np.ones(units)
 
 

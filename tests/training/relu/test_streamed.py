@@ -27,7 +27,7 @@ def support_of(count: int, seed: int = 1) -> Support:
     return Support(places, random.standard_normal(count))
 
 
-@pytest.mark.parametrize("readout", ["sum", "signed"])
+@pytest.mark.parametrize("readout", ["sum", "signed", "trained"])
 @pytest.mark.parametrize("closed", [False, True])
 @pytest.mark.parametrize("most", [500, 5])  # columns, or unit by unit
 @pytest.mark.parametrize("followed", [False, True])
