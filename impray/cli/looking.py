@@ -78,7 +78,10 @@ def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the 
 @app.command()
 def figures(
     folder: Folder,
-    names: Annotated[list[str] | None, typer.Argument(help="Scripts of analysis/; default: the sweep's own.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Scripts of analysis/, or files of your own; default: those that the sweep names."),
+    ] = None,
     round: Annotated[int | None, typer.Option(min=0, help="This round, not the last that all have reached.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="AXIS=VALUE", help="Only trials with this axis value.")
@@ -98,26 +101,27 @@ def figures(
         from impray.spec.wording import near
 
         join_files(plugin or ())
-        for name in names or ():
+        own = {Path(name).stem: Path(name) for name in names or () if name.endswith(".py") and Path(name).is_file()}
+        names = [Path(name).stem if Path(name) in own.values() else name for name in names or ()]
+        for name in names:
             if "." in name:
                 join_installed(name.partition(".")[0])
-        known = [*scripts(), *families.figures.tags]
-        unknown = [
-            f"{name}: not one of {', '.join(known)}{near(name, known)}" for name in names or () if name not in known
-        ]
+        known = [*dict.fromkeys([*scripts(), *own]), *families.figures.tags]
+        unknown = [f"{name}: not one of {', '.join(known)}{near(name, known)}" for name in names if name not in known]
         if unknown:
             raise DataError("\n".join(unknown))
         with reading(folder) as paths:
-            own = read_sweep(paths).figures
-            unjoined = [name for name in own if "." in name and name not in known]
-            wanted = names or [name for name in own if name not in unjoined]
+            named = read_sweep(paths).figures
+            elsewhere = [name for name in named if name not in known]
+            wanted = names or [name for name in named if name not in elsewhere]
             options = ["--round", str(round)] * (round is not None) + [f"--only={pair}" for pair in only or ()]
-            drawings = drawn(wanted, paths, options) if wanted else {}
+            drawings = drawn(wanted, paths, options, own) if wanted else {}
         for _, text in drawings.values():
             typer.echo(text.rstrip())
-        for name in () if names else unjoined:
-            typer.echo(f"not drawn: {name} (nothing is run from a results folder; name its file: --plugin FILE)")
-        if not wanted:
+        for name in () if names else elsewhere:
+            file = "--plugin FILE" if "." in name else f"impray figures {quoted(folder)} {name}.py"
+            typer.echo(f"not drawn: {name} (nothing is run from a results folder; name its file: {file})")
+        if not wanted and not elsewhere:
             typer.echo(f"this sweep names no figures; there are {', '.join(known)}")
     if any(failed for failed, _ in drawings.values()):
         raise typer.Exit(2)
@@ -145,19 +149,29 @@ def data(
 
 
 @app.command()
-def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def tables(
+    table: Annotated[str | None, typer.Argument(help="One table, such as rounds; default: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """The data dictionary: every table, column, unit and sentence."""
+    from impray.results.schema import TABLES
     from impray.results.tables import dictionary
     from impray.results.text import dictionary_lines
+    from impray.spec.errors import Problem, SweepError
+    from impray.spec.wording import near
 
-    rows = dictionary()
+    with answered():
+        if table is not None and table not in TABLES:
+            right = f"not one of {', '.join(TABLES)}{near(table, TABLES)}"
+            raise SweepError("impray tables", [Problem("TABLE", repr(table), right)])
+    rows = [row for row in dictionary() if table in (None, row["table"])]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
         typer.echo(line)
     typer.echo(
-        '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
+        f'\nnext: python -c \'from impray.results.tables import scan; print(scan("{table or "rounds"}", "runs/quickstart").collect())\''
     )
 
 

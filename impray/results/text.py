@@ -128,9 +128,10 @@ def _text(heads: Sequence[Sequence[str]], columns: Sequence[Column], gap: str) -
 
 
 def dictionary_lines(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
-    """Every table and column of `tables.dictionary()`; without a width (in a pipe), one line per column."""
+    """Every table and column among rows of `tables.dictionary()`; without a width (in a pipe), one line per column."""
     printed = []
-    for table, sentence in TABLES.items():
+    for table in dict.fromkeys(row["table"] for row in rows):
+        sentence = TABLES[table]
         printed.append(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
         for row in (row for row in rows if row["table"] == table):
             unit = f" [{row['unit']}]" if row["unit"] else ""
