@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
     from impray.results.store import Place
     from impray.spec.sweep import Sweep
+
+
+class Format(StrEnum):
+    """What figures are saved as; `impray.figures.drawing` has the same."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
 
 
 @app.command()
@@ -89,12 +98,15 @@ def figures(
     plugin: Annotated[
         list[str] | None, typer.Option("--plugin", metavar="FILE", help="A plugin's file with figures; it is run.")
     ] = None,
+    form: Annotated[
+        list[Format] | None, typer.Option("--format", help="Beside the PNG, this format too; may be repeated.")
+    ] = None,
 ) -> None:
     """Draw a sweep's figures again, also while it runs; nothing is computed but what is drawn."""
     with answered():
         from impray.results.provenance import read_sweep
         from impray.results.tables import reading
-        from impray.service.drawing import drawn, scripts
+        from impray.service.drawing import OVERVIEW, drawn, scripts
         from impray.spec import families
         from impray.spec.errors import DataError
         from impray.spec.plugins.joined import join_installed
@@ -113,16 +125,15 @@ def figures(
         with reading(folder) as paths:
             named = read_sweep(paths).figures
             elsewhere = [name for name in named if name not in known]
-            wanted = names or [name for name in named if name not in elsewhere]
+            wanted = names or [name for name in named or (OVERVIEW,) if name not in elsewhere]
             options = ["--round", str(round)] * (round is not None) + [f"--only={pair}" for pair in only or ()]
-            drawings = drawn(wanted, paths, options, own) if wanted else {}
+            options += [f"--format={each.value}" for each in form or ()]
+            drawings = drawn(wanted, paths, options, own)
         for _, text in drawings.values():
             typer.echo(text.rstrip())
         for name in () if names else elsewhere:
             file = "--plugin FILE" if "." in name else f"impray figures {quoted(folder)} {name}.py"
             typer.echo(f"not drawn: {name} (nothing is run from a results folder; name its file: {file})")
-        if not wanted and not elsewhere:
-            typer.echo(f"this sweep names no figures; there are {', '.join(known)}")
     if any(failed for failed, _ in drawings.values()):
         raise typer.Exit(2)
     typer.echo(next_view(folder))

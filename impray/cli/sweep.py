@@ -63,7 +63,7 @@ def sweep(
             help="URI of an MLflow store or server; `off` for none. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
         ),
     ] = None,
-    figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end, and write its report.")] = True,
     shipped: Annotated[
         bool, typer.Option("--list", help="List the shipped sweeps: what each asks and costs; run nothing.")
     ] = False,
@@ -161,10 +161,12 @@ def _listeners(
     from impray.service.driver import said
     from impray.service.exporting import Exporting
     from impray.service.progress import Progress
+    from impray.service.reporting import Reporting
 
     listeners: list[Listener] = [Progress(console)]
     listeners += [Drawing(sweep.figures, drawing)] if drawing is not None else []
     listeners += [Exporting(mlflow, said(console))] if mlflow != "off" else []
+    listeners += [Reporting()] if drawing is not None else []
     return listeners
 
 
@@ -263,6 +265,8 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
         console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)
+    if report.page is not None:
+        console.print(f"report: {report.page}", markup=False, highlight=False, soft_wrap=True)
     if report.ran:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)

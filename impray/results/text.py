@@ -22,7 +22,7 @@ def lines(board: Board, width: int | None, rows: int = 30) -> list[str]:
     """
     if not board.rows:
         return board.notes
-    columns, constant = _folded_up(_columns(board.rows))
+    columns, constant = table(board)
     columns = [(name, cells[:rows], right) for name, cells, right in columns]
     whole = [[name] for name, *_ in columns]
     folded = [_folded(name, max([0, *map(len, cells)])) for name, cells, _ in columns]
@@ -30,6 +30,11 @@ def lines(board: Board, width: int | None, rows: int = 30) -> list[str]:
     text = next((form for form in forms if width is None or max(map(len, form)) <= width), forms[-1])
     more = [f"and {len(board.rows) - rows} more"] if len(board.rows) > rows else []
     return [*text, *more, *constant, *board.notes]
+
+
+def table(board: Board) -> tuple[list[Column], list[str]]:
+    """Columns that differ between rows (as `top` shows them), and a line with those that do not."""
+    return _folded_up(_columns(board.rows)) if board.rows else ([], [])
 
 
 def _folded(heading: str, width: int) -> list[str]:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import impray.figures
 from impray.results.paths import Paths
 from impray.results.store import File
 from impray.service.listener import Listener, Report
@@ -18,14 +19,16 @@ from impray.shipped import shipped
 from impray.spec.plugins.joined import joined
 
 AT_ONCE = 2
+OVERVIEW = "overview"  # of every sweep; what is drawn where one names no figures
 _IS_A_FIGURE = re.compile(
     r"^\s*(?:from|import)\s+impray\.figures\b|^\s*from\s+impray\s+import\s.*\bfigures\b", re.MULTILINE
 )
 
 
 def scripts() -> dict[str, Path]:
-    """Figures by name: the scripts of `analysis/`."""
-    return {path.stem: path for path in sorted(shipped("analysis").glob("*.py")) if not path.stem.startswith("_")}
+    """Figures by name: the overview, and the scripts of `analysis/`."""
+    files = [Path(impray.figures.__path__[0]) / f"{OVERVIEW}.py", *sorted(shipped("analysis").glob("*.py"))]
+    return {path.stem: path for path in files if not path.stem.startswith("_")}
 
 
 def own_scripts(sweep: Path) -> dict[str, Path]:
@@ -50,6 +53,8 @@ def _is_figure(file: Path) -> bool:
 def command(name: str, own: Mapping[str, Path] | None = None) -> list[str]:
     """What draws a figure: a script (of `own` first, then of `analysis/`), or a figure of a plugin that has joined."""
     plugin, dot, _ = name.partition(".")
+    if name == OVERVIEW and name not in (own or {}):
+        return [sys.executable, "-m", "impray.figures.overview"]
     if not dot:
         return [sys.executable, str({**scripts(), **(own or {})}[name])]
     file = joined()[plugin].path if plugin in joined() else None
@@ -65,15 +70,15 @@ class Drawing(Listener):
         self.names, self.own = names, own
 
     def whole(self, paths: Paths, report: Report) -> None:
-        wanted = [name for name in self.names if report.ran or not _drawn(paths, name)]
+        wanted = [name for name in self.names or (OVERVIEW,) if report.ran or not pictures(paths, name)]
         for name, (failed, printed) in drawn(wanted, paths, own=self.own).items():
             if failed:
                 report.broken_figures.append(f"{name}: {(printed.strip().splitlines() or ['no output'])[-1]}")
             else:
-                report.figures += _drawn(paths, name)
+                report.figures += pictures(paths, name)
 
 
-def _drawn(paths: Paths, name: str) -> list[File]:
+def pictures(paths: Paths, name: str) -> list[File]:
     """The pictures of a script or a plugin's figure: NAME.png, or those of a paper's page."""
     name = name.replace(".", "_")
     return [
