@@ -1,5 +1,6 @@
 "use strict";
-// Tables sort by a click on their heads, claims can be searched, and what is folded opens for printing. Without this the page is whole.
+// Tables sort by a click on their heads, claims can be searched, and what is folded opens for printing (claims of figures do
+// not: their table is there). Without this the page is whole.
 for (const table of document.querySelectorAll("table.sorts")) {
   const body = table.tBodies[0];
   const value = (row, at) => {
@@ -43,7 +44,7 @@ for (const table of document.querySelectorAll("table.sorts")) {
 }
 let folded = [];
 addEventListener("beforeprint", () => {
-  folded = [...document.querySelectorAll("details:not([open])")];
+  folded = [...document.querySelectorAll("section > details:not([open])")];
   for (const part of folded) part.open = true;
 });
 addEventListener("afterprint", () => {

@@ -89,7 +89,7 @@ def document(paths: Paths) -> str:
     pictures = list(_pictures(paths, sweep.figures))
     listed = outcomes.trials(place)
     over = listed.height and not (listed["status"] == "running").any() and listed.height >= _trials_asked(sweep)
-    yaml = (paths.sweep.read() or b"").decode("utf-8-sig")
+    yaml = _unsealed((paths.sweep.read() or b"").decode("utf-8-sig"))
     parts = {
         "name": paths.store.name,
         "folder": str(place),
@@ -128,6 +128,11 @@ def _asset(name: str) -> str:
 
 
 # -- its parts --------------------------------------------------------------------------------------------------------
+
+
+def _unsealed(text: str) -> str:
+    """sweep.yaml as a file to change: its seal is for the folder alone."""
+    return "".join(line for line in text.splitlines(keepends=True) if not line.startswith("# Sealed by impray"))
 
 
 def _trials_asked(sweep: Sweep) -> int:

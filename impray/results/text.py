@@ -132,6 +132,11 @@ def _text(heads: Sequence[Sequence[str]], columns: Sequence[Column], gap: str) -
     ]
 
 
+def aligned(columns: Sequence[Column]) -> list[str]:
+    """Columns below their headings, numbers to the right, words to the left."""
+    return _text([[name] for name, *_ in columns], columns, "  ")
+
+
 def dictionary_lines(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
     """Every table and column among rows of `tables.dictionary()`; without a width (in a pipe), one line per column."""
     printed = []
