@@ -9,7 +9,7 @@ from data import dataset_files
 from family_laws import LAWS
 
 from impray.data.describe import describe
-from impray.service.drawing import analysis_folder
+from impray.shipped import shipped
 from impray.spec import families
 from impray.spec.axes import trials as listed
 from impray.spec.data import (
@@ -124,7 +124,7 @@ def test_every_kind_of_data_describes_itself(kind, tmp_path, monkeypatch):
 def test_shipped_sweeps_load_and_say_what_they_draw(path):
     sweep, head = load(path), path.read_text().split("question:")[0]
     for figure in sweep.figures:
-        assert (analysis_folder() / f"{figure}.py").is_file() and f"{figure}.py" in head
+        assert (shipped("analysis") / f"{figure}.py").is_file() and f"{figure}.py" in head
     assert "Run:" in head and sweep.question in path.read_text()
 
 

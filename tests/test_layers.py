@@ -11,6 +11,7 @@ PACKAGE = ROOT / "impray"
 LEVEL = {
     "seal": -1,
     "cache": -1,
+    "shipped": -1,
     "spec": 0,
     "plugin": 0,
     "theory": 1,

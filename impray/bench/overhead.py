@@ -12,17 +12,17 @@ from rich.console import Console
 
 from impray.results import tables
 from impray.service import driver
-from impray.service.drawing import analysis_folder
 from impray.service.exporting import Exporting
 from impray.service.progress import Progress
 from impray.service.ray.pool import RayPool
+from impray.shipped import shipped
 from impray.spec.counts import fits
 from impray.spec.load import load
 
 
 def compare() -> dict:
     """Runs the quickstart in a new folder, without its figures, and compares busy seconds with slots x wall seconds."""
-    file = analysis_folder().parent / "sweeps" / "quickstart.yaml"
+    file = shipped("sweeps") / "quickstart.yaml"
     sweep = load(file)
     with tempfile.TemporaryDirectory(prefix="impray-bench-") as scratch:
         request = driver.Request(sweep, "quickstart", Path(scratch) / "quickstart")

@@ -37,7 +37,7 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override, such as prune.fraction=0.2 or rounds=3."),
 ]
-File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one in sweeps/.")]
+File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one that `--list` has.")]
 Out = Annotated[
     str,
     typer.Option(
@@ -102,10 +102,6 @@ def chosen_store(folder: Place, mlflow: str | None) -> str | None:
     if store.said is not None:
         typer.echo(store.said)
     return store.uri
-
-
-def checkout() -> Path:
-    return Path(__file__).parent.parent.parent
 
 
 def cluster_of(address: str | None) -> tuple[str | None, bool]:

@@ -1,4 +1,4 @@
-"""`impray families`: every kind of data, net, training, rule, measure and figure, built in or of a plugin."""
+"""`impray families`, `impray measures`: every kind of data, net, training, rule, measure and figure, built in or of a plugin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from impray.cli.app import answered, app
-from impray.cli.load import load_sweep
+from impray.cli.load import found, load_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,15 +47,45 @@ def families(
         join_files(plugin or ())
         members = [member for name in ALL if family in (None, name) for member in listed(ALL[name])]
         if family in (None, "figures"):
-            members += list(_scripts())
+            members += list(_scripts(sweep))
+    _tell(members, broken, as_json, family is not None, "impray schema" if family else "impray families measures")
+
+
+@app.command()
+def measures(
+    name: Annotated[
+        str | None, typer.Argument(help="One measure: its parameters and columns; default: a line for each.")
+    ] = None,
+    plugin: Plugins = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What a sweep can measure; with a name, all that is known of one measure."""
+    with answered():
+        from impray.spec import families
+        from impray.spec.errors import Problem, SweepError
+        from impray.spec.plugins.listing import join_all_installed, listed
+        from impray.spec.wording import near
+
+        broken = join_all_installed()
+        join_files(plugin or ())
+        known = families.measures.tags
+        if name is not None and name not in known:
+            right = f"not one of {', '.join(known)}{near(name, known)}"
+            raise SweepError("impray measures", [Problem("NAME", repr(name), right)])
+        members = [member for member in listed(families.measures) if name in (None, member["name"])]
+    _tell(members, broken, as_json, name is not None, "impray schema" if name else f"impray measures {known[0]}")
+
+
+def _tell(members: Sequence[dict[str, Any]], broken: Sequence[str], as_json: bool, whole: bool, following: str) -> None:
+    """Members as JSON or as lines, plugins that cannot be used, and the command that comes next."""
     if as_json:
         typer.echo(json.dumps({"members": members, "broken": broken}, indent=2))
         return
-    for line in _lines(members, whole=family is not None):
+    for line in _lines(members, whole=whole):
         typer.echo(line)
     for why in broken:
         typer.echo(f"cannot be used: {why}")
-    typer.echo(f"\nnext: {'impray schema' if family else 'impray families measures'}")
+    typer.echo(f"\nnext: {following}")
 
 
 def join_files(files: Sequence[str]) -> None:
@@ -77,12 +107,14 @@ def join_files(files: Sequence[str]) -> None:
         raise SweepError("impray", wrong)
 
 
-def _scripts() -> Iterator[dict[str, Any]]:
-    from impray.service.drawing import scripts
+def _scripts(sweep: str | None) -> Iterator[dict[str, Any]]:
+    """Figures that are scripts: the shipped ones, and those beside a sweep."""
+    from impray.service.drawing import own_scripts, scripts
 
-    for name, path in scripts().items():
+    own = own_scripts(found(sweep)) if sweep is not None else {}
+    for name, path in {**scripts(), **own}.items():
         about = ast.get_docstring(ast.parse(path.read_text())) or ""
-        yield {"family": "figures", "name": name, "source": "analysis/", "about": about}
+        yield {"family": "figures", "name": name, "source": str(path) if name in own else "analysis/", "about": about}
 
 
 def _lines(members: Sequence[dict[str, Any]], *, whole: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import urlsplit
@@ -66,25 +67,33 @@ def out_problems(out: str | Path) -> list[Problem]:
     return [Problem("--out", repr(str(out)), right)]
 
 
-def run(
-    path: Path,
-    name: str,
-    plugins: Sequence[str],
-    words: list[str],
-    out: str | Path,
-    address: str,
-    again: str,
-    stop: bool,
-) -> int:
+@dataclass(frozen=True)
+class Sent:
+    """What a cluster is sent: a sweep's YAML, its plugins, and those of the user's own scripts that draw its figures."""
+
+    path: Path
+    name: str
+    plugins: Sequence[str] = ()
+    scripts: Sequence[Path] = ()
+
+    def laid(self, folder: Path) -> list[str]:
+        """Copies all into a folder; the words after `impray sweep` that name it there."""
+        file = f"{self.name}.yaml"
+        (folder / file).write_bytes(self.path.read_bytes())
+        for script in self.scripts:
+            (folder / script.name).write_bytes(script.read_bytes())
+        return [file, *_with_plugins(self.plugins, folder)]
+
+
+def run(sent: Sent, words: list[str], out: str | Path, address: str, again: str, stop: bool) -> int:
     """Send a sweep to a cluster, or follow the job that is running it already; the exit code of `impray sweep` there.
 
-    Args:    plugins: files that are sent with it.
-             words: the options of `impray sweep` there, apart from file and address. again: the command that was typed.
+    Args:    words: the options of `impray sweep` there, apart from file and address. again: the command that was typed.
     Raises:  SweepError: the cluster cannot be reached, or does not do it.
     """
     from impray.service.ray.jobs import Jobs
 
-    jobs = Jobs(address)
+    jobs, name = Jobs(address), sent.name
     sweep = hashlib.blake2b(f"{name} {out}".encode(), digest_size=4).hexdigest()
     id = jobs.running(sweep)
     if stop:
@@ -99,10 +108,8 @@ def run(
             typer.echo(f"following {id}, which runs already; Ctrl-C leaves it running")
         else:
             with tempfile.TemporaryDirectory(prefix="impray-job-") as folder:
-                file = f"{name}.yaml"
-                (Path(folder) / file).write_bytes(path.read_bytes())
-                words = [*words, *_with_plugins(plugins, Path(folder))]
-                command = shlex.join(["impray", "sweep", file, *words, "--address", "auto"])
+                file, *more = sent.laid(Path(folder))
+                command = shlex.join(["impray", "sweep", file, *words, *more, "--address", "auto"])
                 id = jobs.submit(sweep, name, command, folder, {SENT_BY: __version__})
             typer.echo(f"sent as {id}; Ctrl-C leaves it running")
         return jobs.follow(id, lambda text: typer.echo(text, nl=False))

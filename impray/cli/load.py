@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from impray.cli.app import checkout
+from impray.shipped import shipped
 
 if TYPE_CHECKING:
     from impray.spec.errors import Problem
@@ -18,19 +18,29 @@ def load_sweep(
 ) -> tuple[Sweep, Path]:
     """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
     from impray.service.said import layers_of_factory, sizes_in_files
-    from impray.spec.errors import Problem, SweepError
     from impray.spec.load import load
+
+    path = found(file)
+    return load(path, sets, check, sizes_in_files, layers_of_factory), path
+
+
+def found(file: str) -> Path:
+    """The file that is meant: a path, or the bare name of a sweep in `sweeps/`, shipped or here.
+
+    Raises:  SweepError: a bare name of no sweep.
+    """
+    from impray.spec.errors import Problem, SweepError
     from impray.spec.wording import near
 
     path = Path(file)
-    shipped = {p.stem: p for folder in (checkout() / "sweeps", Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
+    listed = {p.stem: p for folder in (shipped("sweeps"), Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
     bare = file.removeprefix("sweeps/").removesuffix(".yaml")
-    path = path if path.exists() else shipped.get(bare, path)
+    path = path if path.exists() else listed.get(bare, path)
     if not path.exists() and path.parent == Path("."):
-        options = [*shipped, *(str(other) for other in Path(".").glob("*.y*ml"))]
-        right = f"there is no such file; sweeps/ has {', '.join(shipped) or 'none'}{near(file, options)}"
+        options = [*listed, *(str(other) for other in Path(".").glob("*.y*ml"))]
+        right = f"there is no such file; sweeps/ has {', '.join(listed) or 'none'}{near(file, options)}"
         raise SweepError(file, [Problem("file", None, right)])
-    return load(path, sets, check, sizes_in_files, layers_of_factory), path
+    return path
 
 
 def name_of(path: Path) -> str:

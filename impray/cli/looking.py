@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
     from impray.results.store import Place
     from impray.spec.sweep import Sweep
+
+
+class Format(StrEnum):
+    """What figures are saved as; `impray.figures.drawing` has the same."""
+
+    png = "png"
+    svg = "svg"
+    pdf = "pdf"
 
 
 @app.command()
@@ -78,7 +87,10 @@ def failures(folder: Folder, trace: Annotated[bool, typer.Option(help="With the 
 @app.command()
 def figures(
     folder: Folder,
-    names: Annotated[list[str] | None, typer.Argument(help="Scripts of analysis/; default: the sweep's own.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Scripts of analysis/, or files of your own; default: those that the sweep names."),
+    ] = None,
     round: Annotated[int | None, typer.Option(min=0, help="This round, not the last that all have reached.")] = None,
     only: Annotated[
         list[str] | None, typer.Option(metavar="AXIS=VALUE", help="Only trials with this axis value.")
@@ -86,39 +98,42 @@ def figures(
     plugin: Annotated[
         list[str] | None, typer.Option("--plugin", metavar="FILE", help="A plugin's file with figures; it is run.")
     ] = None,
+    form: Annotated[
+        list[Format] | None, typer.Option("--format", help="Beside the PNG, this format too; may be repeated.")
+    ] = None,
 ) -> None:
     """Draw a sweep's figures again, also while it runs; nothing is computed but what is drawn."""
     with answered():
         from impray.results.provenance import read_sweep
         from impray.results.tables import reading
-        from impray.service.drawing import drawn, scripts
+        from impray.service.drawing import OVERVIEW, drawn, scripts
         from impray.spec import families
         from impray.spec.errors import DataError
         from impray.spec.plugins.joined import join_installed
         from impray.spec.wording import near
 
         join_files(plugin or ())
-        for name in names or ():
+        own = {Path(name).stem: Path(name) for name in names or () if name.endswith(".py") and Path(name).is_file()}
+        names = [Path(name).stem if Path(name) in own.values() else name for name in names or ()]
+        for name in names:
             if "." in name:
                 join_installed(name.partition(".")[0])
-        known = [*scripts(), *families.figures.tags]
-        unknown = [
-            f"{name}: not one of {', '.join(known)}{near(name, known)}" for name in names or () if name not in known
-        ]
+        known = [*dict.fromkeys([*scripts(), *own]), *families.figures.tags]
+        unknown = [f"{name}: not one of {', '.join(known)}{near(name, known)}" for name in names if name not in known]
         if unknown:
             raise DataError("\n".join(unknown))
         with reading(folder) as paths:
-            own = read_sweep(paths).figures
-            unjoined = [name for name in own if "." in name and name not in known]
-            wanted = names or [name for name in own if name not in unjoined]
+            named = read_sweep(paths).figures
+            elsewhere = [name for name in named if name not in known]
+            wanted = names or [name for name in named or (OVERVIEW,) if name not in elsewhere]
             options = ["--round", str(round)] * (round is not None) + [f"--only={pair}" for pair in only or ()]
-            drawings = drawn(wanted, paths, options) if wanted else {}
+            options += [f"--format={each.value}" for each in form or ()]
+            drawings = drawn(wanted, paths, options, own)
         for _, text in drawings.values():
             typer.echo(text.rstrip())
-        for name in () if names else unjoined:
-            typer.echo(f"not drawn: {name} (nothing is run from a results folder; name its file: --plugin FILE)")
-        if not wanted:
-            typer.echo(f"this sweep names no figures; there are {', '.join(known)}")
+        for name in () if names else elsewhere:
+            file = "--plugin FILE" if "." in name else f"impray figures {quoted(folder)} {name}.py"
+            typer.echo(f"not drawn: {name} (nothing is run from a results folder; name its file: {file})")
     if any(failed for failed, _ in drawings.values()):
         raise typer.Exit(2)
     typer.echo(next_view(folder))
@@ -145,19 +160,29 @@ def data(
 
 
 @app.command()
-def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def tables(
+    table: Annotated[str | None, typer.Argument(help="One table, such as rounds; default: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """The data dictionary: every table, column, unit and sentence."""
+    from impray.results.schema import TABLES
     from impray.results.tables import dictionary
     from impray.results.text import dictionary_lines
+    from impray.spec.errors import Problem, SweepError
+    from impray.spec.wording import near
 
-    rows = dictionary()
+    with answered():
+        if table is not None and table not in TABLES:
+            right = f"not one of {', '.join(TABLES)}{near(table, TABLES)}"
+            raise SweepError("impray tables", [Problem("TABLE", repr(table), right)])
+    rows = [row for row in dictionary() if table in (None, row["table"])]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
         typer.echo(line)
     typer.echo(
-        '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
+        f'\nnext: python -c \'from impray.results.tables import scan; print(scan("{table or "rounds"}", "runs/quickstart").collect())\''
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,8 @@ from impray.cli.app import (
     quoted,
     store_problems,
 )
-from impray.cli.load import load_sweep, name_of
+from impray.cli.listing import sweep_lines
+from impray.cli.load import found, load_sweep, name_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -61,12 +63,20 @@ def sweep(
             help="URI of an MLflow store or server; `off` for none. Default: MLFLOW_TRACKING_URI, or sqlite in the folder."
         ),
     ] = None,
-    figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw the sweep's figures at the end, and write its report.")] = True,
+    shipped: Annotated[
+        bool, typer.Option("--list", help="List the shipped sweeps: what each asks and costs; run nothing.")
+    ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="With --address http://...: stop the job that runs it.")] = False,
 ) -> None:
     """Run a sweep, or go on where it stopped."""
+    if shipped:
+        for line in sweep_lines():
+            typer.echo(line)
+        return
     with answered():
         from impray.results.store import within
+        from impray.service.drawing import own_scripts
 
         typed, (address, named) = address, cluster_of(address)
         if named and where == "here":
@@ -74,8 +84,9 @@ def sweep(
         elif named:
             shown = "the address in RAY_ADDRESS" if address and "@" in address else address or "local"
             typer.echo(f"Ray at {shown} (RAY_ADDRESS; --address local for none)")
+        own = own_scripts(found(file))
         sweep, path = load_sweep(
-            file, sets or [], lambda checked: call_problems(checked, where, address, mlflow, out, stop)
+            file, sets or [], lambda checked: call_problems(checked, where, address, mlflow, out, stop, own)
         )
         name = name_of(path)
         again = _command(file, sets or [], out, where, typed, mlflow, figures)
@@ -83,13 +94,23 @@ def sweep(
             _plan(sweep, name, within(out, name), again)
         elif jobs.is_outside(address):
             words = _options(sets or [], out, where, None, mlflow, figures)
-            raise typer.Exit(jobs.run(path, name, sweep.plugins, words, out, address, again, stop))
+            sent = jobs.Sent(path, name, sweep.plugins, [own[figure] for figure in sweep.figures if figure in own])
+            raise typer.Exit(jobs.run(sent, words, out, address, again, stop))
         else:
             jobs.told_version()
-            _run(sweep, name, within(out, name), _pool(where, address), mlflow, figures, again)
+            drawing = own if figures else None
+            _run(sweep, name, within(out, name), _pool(where, address), mlflow, drawing, again)
 
 
-def _run(sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None, figures: bool, again: str) -> None:
+def _run(
+    sweep: Sweep,
+    name: str,
+    folder: Place,
+    pool: Pool,
+    mlflow: str | None,
+    drawing: Mapping[str, Path] | None,
+    again: str,
+) -> None:
     """Run it from this process, and say how it ended."""
     from rich.console import Console
 
@@ -101,7 +122,7 @@ def _run(sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None,
     driver.said(console)(f"{name}: {sweep.question}")
     request = driver.Request(sweep, name, folder)
     try:
-        report = driver.run(request, pool, _listeners(sweep, console, mlflow, figures), console)
+        report = driver.run(request, pool, _listeners(sweep, console, mlflow, drawing), console)
     except KeyboardInterrupt:
         stopped(folder, again)
         raise typer.Exit(130) from None
@@ -129,21 +150,34 @@ def _pool(where: str, address: str | None) -> Pool:
     return RayPool(address)
 
 
-def _listeners(sweep: Sweep, console: Console, mlflow: str | None, figures: bool) -> list[Listener]:
-    """In the order in which they hear of things: MLflow shows figures, so they are drawn before."""
+def _listeners(
+    sweep: Sweep, console: Console, mlflow: str | None, drawing: Mapping[str, Path] | None
+) -> list[Listener]:
+    """In the order in which they hear of things: MLflow shows figures, so they are drawn before.
+
+    Args:    drawing: the user's own scripts of figures; None: nothing is drawn.
+    """
     from impray.service.drawing import Drawing
     from impray.service.driver import said
     from impray.service.exporting import Exporting
     from impray.service.progress import Progress
+    from impray.service.reporting import Reporting
 
     listeners: list[Listener] = [Progress(console)]
-    listeners += [Drawing(sweep.figures)] if figures else []
+    listeners += [Drawing(sweep.figures, drawing)] if drawing is not None else []
     listeners += [Exporting(mlflow, said(console))] if mlflow != "off" else []
+    listeners += [Reporting()] if drawing is not None else []
     return listeners
 
 
 def call_problems(
-    sweep: Sweep | None, where: str, address: str | None, mlflow: str | None, out: str | Path, stop: bool
+    sweep: Sweep | None,
+    where: str,
+    address: str | None,
+    mlflow: str | None,
+    out: str | Path,
+    stop: bool,
+    own: Mapping[str, Path],
 ) -> list[Problem]:
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
     from impray.results.store import problems as place_problems
@@ -153,7 +187,7 @@ def call_problems(
     from impray.spec.wording import near
 
     problems = []
-    scripts = [*known_scripts(), *families.figures.tags]
+    scripts = [*dict.fromkeys([*known_scripts(), *own]), *families.figures.tags]
     for position, name in enumerate(sweep.figures if sweep else ()):
         if name not in scripts:
             right = f"not one of {', '.join(scripts)}{near(name, scripts)}"
@@ -231,6 +265,8 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
         console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)
+    if report.page is not None:
+        console.print(f"report: {report.page}", markup=False, highlight=False, soft_wrap=True)
     if report.ran:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)

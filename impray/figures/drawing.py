@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import polars as pl
+from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,6 +22,7 @@ from impray.figures.panels import MOST_FACETS, Panel, Table
 from impray.results.quantities import Quantity
 
 DPI = 150
+FORMATS = ("png", "svg", "pdf")
 WORDS = 60  # of a caption inside a picture; the rest is in the text beside it
 KEPT = (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # ticks of densities, which a log axis has from dense to sparse
 LINEAR = 2.0  # a symmetric logarithmic axis is linear up to here
@@ -315,6 +317,13 @@ def _cut(words: str) -> str:
 
 def png(canvas: Canvas) -> bytes:
     """The picture as a PNG file."""
+    return saved(canvas, "png")
+
+
+def saved(canvas: Canvas, form: str) -> bytes:
+    """The picture as a file of one of FORMATS; of one picture the same bytes every time."""
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format="png", dpi=DPI)
+    undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
+    with rc_context({"svg.hashsalt": "impray", "pdf.fonttype": 42}):
+        canvas.savefig(buffer, format=form, dpi=DPI, metadata=undated)
     return buffer.getvalue()

@@ -1,6 +1,6 @@
 """What a figure leaves in a sweep's folder: picture, numbers, text, findings; and all figures of a paper on one page.
 
-figures/NAME.png .csv .txt      of each figure
+figures/NAME.png .csv .txt      of each figure; .svg and .pdf where asked for
 figures/PAPER.html              of several: pictures inside, findings as a table; needs no other file
 tables/findings                 a row per claim
 """
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 from jinja2 import Environment, StrictUndefined
 
-from impray.figures.drawing import WORDS, caption, draw, png
+from impray.figures.drawing import WORDS, caption, draw, png, saved
 from impray.figures.judge import NOT_MEASURED, Finding, headline, sentence, verdict_of
 from impray.figures.panels import Figure, Table, table
 from impray.results import tables
@@ -55,6 +55,7 @@ class DrawnFigure:
     table: Table | None
     picture: bytes
     lacking: str = ""
+    others: Mapping[str, bytes] = field(default_factory=dict)  # the picture in further formats
 
     @property
     def findings(self) -> Sequence[Finding]:
@@ -101,21 +102,25 @@ class DrawnFigure:
         return base64.b64encode(self.picture).decode()
 
 
-def drawn(figure: Figure, results: Results) -> DrawnFigure:
-    """A figure of a sweep, or what the sweep lacks for it."""
+def drawn(figure: Figure, results: Results, formats: Sequence[str] = ()) -> DrawnFigure:
+    """A figure of a sweep, or what the sweep lacks for it; its picture as PNG and in `formats`."""
     try:
         figure_table = table(figure, results)
     except NotMeasured as missing:
         return DrawnFigure(figure, None, b"", str(missing))
-    return DrawnFigure(figure, figure_table, png(draw(figure_table)))
+    canvas = draw(figure_table)
+    others = {form: saved(canvas, form) for form in formats if form != "png"}
+    return DrawnFigure(figure, figure_table, png(canvas), others=others)
 
 
-def publish(figures: Sequence[Figure], results: Results, page: Paper | None = None) -> list[DrawnFigure]:
+def publish(
+    figures: Sequence[Figure], results: Results, page: Paper | None = None, formats: Sequence[str] = ()
+) -> list[DrawnFigure]:
     """Writes every figure that can be drawn, their findings, and the page; prints where they are and what they say.
 
     Raises:  NotMeasured: none can be drawn; says what each needs.
     """
-    made = [drawn(figure, results) for figure in figures]
+    made = [drawn(figure, results, formats) for figure in figures]
     if not any(drawn_figure.picture for drawn_figure in made):
         raise NotMeasured("\n  ".join(f"{drawn_figure.figure.title}: {drawn_figure.lacking}" for drawn_figure in made))
     if page is not None and not page.whole:
@@ -126,6 +131,7 @@ def publish(figures: Sequence[Figure], results: Results, page: Paper | None = No
             continue
         contents = {
             "png": drawn_figure.picture,
+            **drawn_figure.others,
             "csv": drawn_figure.table.csv.write_csv().encode(),
             "txt": drawn_figure.text.encode(),
         }

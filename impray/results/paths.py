@@ -73,6 +73,11 @@ class Paths:
         return self.store.files("figures")
 
     @property
+    def report(self) -> File:
+        """The whole sweep on one page."""
+        return self.store.file("report.html")
+
+    @property
     def mlflow_id(self) -> File:
         """The name of this sweep in any store of MLflow's."""
         return self.store.file("mlflow.id")

@@ -22,7 +22,7 @@ def lines(board: Board, width: int | None, rows: int = 30) -> list[str]:
     """
     if not board.rows:
         return board.notes
-    columns, constant = _folded_up(_columns(board.rows))
+    columns, constant = table(board)
     columns = [(name, cells[:rows], right) for name, cells, right in columns]
     whole = [[name] for name, *_ in columns]
     folded = [_folded(name, max([0, *map(len, cells)])) for name, cells, _ in columns]
@@ -30,6 +30,11 @@ def lines(board: Board, width: int | None, rows: int = 30) -> list[str]:
     text = next((form for form in forms if width is None or max(map(len, form)) <= width), forms[-1])
     more = [f"and {len(board.rows) - rows} more"] if len(board.rows) > rows else []
     return [*text, *more, *constant, *board.notes]
+
+
+def table(board: Board) -> tuple[list[Column], list[str]]:
+    """Columns that differ between rows (as `top` shows them), and a line with those that do not."""
+    return _folded_up(_columns(board.rows)) if board.rows else ([], [])
 
 
 def _folded(heading: str, width: int) -> list[str]:
@@ -127,10 +132,16 @@ def _text(heads: Sequence[Sequence[str]], columns: Sequence[Column], gap: str) -
     ]
 
 
+def aligned(columns: Sequence[Column]) -> list[str]:
+    """Columns below their headings, numbers to the right, words to the left."""
+    return _text([[name] for name, *_ in columns], columns, "  ")
+
+
 def dictionary_lines(rows: Sequence[Mapping[str, str]], width: int | None) -> list[str]:
-    """Every table and column of `tables.dictionary()`; without a width (in a pipe), one line per column."""
+    """Every table and column among rows of `tables.dictionary()`; without a width (in a pipe), one line per column."""
     printed = []
-    for table, sentence in TABLES.items():
+    for table in dict.fromkeys(row["table"] for row in rows):
+        sentence = TABLES[table]
         printed.append(f"\n{table}: {sentence} (key: {', '.join(KEYS[table])})")
         for row in (row for row in rows if row["table"] == table):
             unit = f" [{row['unit']}]" if row["unit"] else ""

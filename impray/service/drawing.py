@@ -1,37 +1,62 @@
-"""The sweep's figures, drawn when its tables are whole: each script of `analysis/`, each figure of a plugin, in a process of its own."""
+"""The sweep's figures, drawn when its tables are whole: each script of `analysis/`, each figure of a plugin, in a process of its own.
+
+A script is one of the shipped `analysis/`, or the user's own: beside the sweep's YAML, or in a folder `analysis/` there.
+"""
 
 from __future__ import annotations
 
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import impray
+import impray.figures
 from impray.results.paths import Paths
 from impray.results.store import File
 from impray.service.listener import Listener, Report
+from impray.shipped import shipped
 from impray.spec.plugins.joined import joined
 
 AT_ONCE = 2
-
-
-def analysis_folder() -> Path:
-    """Where the scripts of `analysis/` lie: beside the package, in the checkout."""
-    return Path(impray.__file__).parent.parent / "analysis"
+OVERVIEW = "overview"  # of every sweep; what is drawn where one names no figures
+_IS_A_FIGURE = re.compile(
+    r"^\s*(?:from|import)\s+impray\.figures\b|^\s*from\s+impray\s+import\s.*\bfigures\b", re.MULTILINE
+)
 
 
 def scripts() -> dict[str, Path]:
-    """Figures by name: the scripts of `analysis/`."""
-    return {path.stem: path for path in sorted(analysis_folder().glob("*.py")) if not path.stem.startswith("_")}
+    """Figures by name: the overview, and the scripts of `analysis/`."""
+    files = [Path(impray.figures.__path__[0]) / f"{OVERVIEW}.py", *sorted(shipped("analysis").glob("*.py"))]
+    return {path.stem: path for path in files if not path.stem.startswith("_")}
 
 
-def command(name: str) -> list[str]:
-    """What draws a figure: a script of `analysis/`, or a figure of a plugin that has joined."""
+def own_scripts(sweep: Path) -> dict[str, Path]:
+    """Figures by name: the user's scripts beside a sweep's YAML, or in `analysis/` there; they go before shipped ones of their name.
+
+    A script imports `impray.figures`: other files that lie there are let alone. Of a results folder nothing is run.
+    """
+    folder = sweep.absolute().parent
+    if any((folder / part).exists() for part in ("tables", "provenance.json")):
+        return {}
+    files = [file for place in (folder / "analysis", folder) for file in sorted(place.glob("*.py"))]
+    return {file.stem: file for file in files if _is_figure(file)}
+
+
+def _is_figure(file: Path) -> bool:
+    try:
+        return bool(_IS_A_FIGURE.search(file.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def command(name: str, own: Mapping[str, Path] | None = None) -> list[str]:
+    """What draws a figure: a script (of `own` first, then of `analysis/`), or a figure of a plugin that has joined."""
     plugin, dot, _ = name.partition(".")
+    if name == OVERVIEW and name not in (own or {}):
+        return [sys.executable, "-m", "impray.figures.overview"]
     if not dot:
-        return [sys.executable, str(analysis_folder() / f"{name}.py")]
+        return [sys.executable, str({**scripts(), **(own or {})}[name])]
     file = joined()[plugin].path if plugin in joined() else None
     return [sys.executable, "-m", "impray.figures.of_plugin", name, file or "-"]
 
@@ -41,19 +66,19 @@ class Drawing(Listener):
 
     part = "figures"
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = names
+    def __init__(self, names: Sequence[str], own: Mapping[str, Path] | None = None) -> None:
+        self.names, self.own = names, own
 
     def whole(self, paths: Paths, report: Report) -> None:
-        wanted = [name for name in self.names if report.ran or not _drawn(paths, name)]
-        for name, (failed, printed) in drawn(wanted, paths).items():
+        wanted = [name for name in self.names or (OVERVIEW,) if report.ran or not pictures(paths, name)]
+        for name, (failed, printed) in drawn(wanted, paths, own=self.own).items():
             if failed:
                 report.broken_figures.append(f"{name}: {(printed.strip().splitlines() or ['no output'])[-1]}")
             else:
-                report.figures += _drawn(paths, name)
+                report.figures += pictures(paths, name)
 
 
-def _drawn(paths: Paths, name: str) -> list[File]:
+def pictures(paths: Paths, name: str) -> list[File]:
     """The pictures of a script or a plugin's figure: NAME.png, or those of a paper's page."""
     name = name.replace(".", "_")
     return [
@@ -61,7 +86,9 @@ def _drawn(paths: Paths, name: str) -> list[File]:
     ]
 
 
-def drawn(names: Sequence[str], paths: Paths, options: Sequence[str] = ()) -> dict[str, tuple[bool, str]]:
+def drawn(
+    names: Sequence[str], paths: Paths, options: Sequence[str] = (), own: Mapping[str, Path] | None = None
+) -> dict[str, tuple[bool, str]]:
     """Runs scripts, AT_ONCE at a time: name -> whether it failed, and all that it said."""
     running: list[tuple[str, subprocess.Popen]] = []
     results: dict[str, tuple[bool, str]] = {}
@@ -75,7 +102,7 @@ def drawn(names: Sequence[str], paths: Paths, options: Sequence[str] = ()) -> di
         if len(running) == AT_ONCE:
             await_first()
         output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        running.append((name, subprocess.Popen([*command(name), str(paths.folder), *options], **output)))  # type: ignore[call-overload]
+        running.append((name, subprocess.Popen([*command(name, own), str(paths.folder), *options], **output)))  # type: ignore[call-overload]
     while running:
         await_first()
     return results

@@ -266,5 +266,7 @@ def _figure_problems(sweep: Sweep) -> Iterator[Problem]:
             continue
         if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
             bare = re.sub(r"\W", "_", name.rsplit("/", 1)[-1].removesuffix(".py")).lower()
-            right = f"must be the bare name of a script in analysis/, such as {bare or 'width_by_gain'}"
+            right = (
+                f"must be the bare name of a script in analysis/ or beside the sweep, such as {bare or 'width_by_gain'}"
+            )
             yield Problem(f"figures[{position}]", repr(name), right)

@@ -51,7 +51,8 @@ class Sweep(Spec):
     measures: tuple[Measure, ...] = (Accuracy(), Loss())
     search: Search = Search()
     figures: Annotated[
-        tuple[str, ...], Field(description="to draw at the end: scripts of analysis/, or figures of plugins")
+        tuple[str, ...],
+        Field(description="to draw at the end: scripts of analysis/ or beside this file, or figures of plugins"),
     ] = ()
     plugins: Annotated[
         tuple[str, ...],

@@ -294,7 +294,7 @@ SEARCHES = [
     (
         {},
         {"figures": ["analysis/Width.py"]},
-        "figures[0] = 'analysis/Width.py'    must be the bare name of a script in analysis/, such as width",
+        "figures[0] = 'analysis/Width.py'    must be the bare name of a script in analysis/ or beside the sweep, such as width",
     ),
     (
         {},
