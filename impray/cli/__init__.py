@@ -4,8 +4,9 @@
 from impray.cli.app import app, main
 from impray.cli import sweep
 from impray.cli import looking
+from impray.cli import export
 from impray.cli import families
 from impray.cli import doctor
 from impray.cli import mlflow
 
-__all__ = ["app", "doctor", "families", "looking", "main", "mlflow", "sweep"]
+__all__ = ["app", "doctor", "export", "families", "looking", "main", "mlflow", "sweep"]

@@ -104,10 +104,6 @@ def chosen_store(folder: Place, mlflow: str | None) -> str | None:
     return store.uri
 
 
-def checkout() -> Path:
-    return Path(__file__).parent.parent.parent
-
-
 def cluster_of(address: str | None) -> tuple[str | None, bool]:
     """The cluster that is meant: as typed, else as RAY_ADDRESS says; None for a local Ray. And whether RAY_ADDRESS says it."""
     named = os.environ.get("RAY_ADDRESS") or None

@@ -1,9 +1,14 @@
-"""How a sweep that leaves out what its files and factories say gets it: what loading is given."""
+"""Which sweep is meant, and how one that leaves out what its files and factories say gets it: what loading is given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from impray.spec.errors import Problem
+    from impray.spec.sweep import Sweep
 
 
 def sizes_in_files(description: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -20,3 +25,32 @@ def layers_of_factory(
     from impray.nets.factory import sizes
 
     return sizes(factory, arguments, input_shape, outputs)
+
+
+def checkout() -> Path:
+    """Where `sweeps/` lies: beside the package."""
+    return Path(__file__).parent.parent.parent
+
+
+def load_sweep(
+    file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda sweep: []
+) -> tuple[Sweep, Path]:
+    """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
+    from impray.spec.errors import Problem, SweepError
+    from impray.spec.load import load
+    from impray.spec.wording import near
+
+    path = Path(file)
+    shipped = {p.stem: p for folder in (checkout() / "sweeps", Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
+    bare = file.removeprefix("sweeps/").removesuffix(".yaml")
+    path = path if path.exists() else shipped.get(bare, path)
+    if not path.exists() and path.parent == Path("."):
+        options = [*shipped, *(str(other) for other in Path(".").glob("*.y*ml"))]
+        right = f"there is no such file; sweeps/ has {', '.join(shipped) or 'none'}{near(file, options)}"
+        raise SweepError(file, [Problem("file", None, right)])
+    return load(path, sets, check, sizes_in_files, layers_of_factory), path
+
+
+def name_of(path: Path) -> str:
+    """What a sweep is called: as its file, or as its folder where the file is a sweep's own `sweep.yaml`."""
+    return path.stem if path.stem != "sweep" else path.resolve().parent.name

@@ -11,10 +11,10 @@ from typing import Any
 
 from ray import tune
 
+from impray.journey import run_pack
 from impray.results import failures, goals
 from impray.results.store import Store, opened
 from impray.results.store.lease import LOOK_S, RUNNING, Watch, still, taken_over
-from impray.run import run_pack
 from impray.service.device import use_device
 from impray.spec.errors import LineagesEnded, StorageError
 from impray.spec.pack import Pack
