@@ -143,9 +143,10 @@ def _read(
     """The validated sweep, and what it is called."""
     from impray.service import said
 
-    text = "" if _is_file(sweep) else sweep if isinstance(sweep, str) else _text(sweep)
+    named = _is_file(sweep)
+    text = sweep if isinstance(sweep, str) else "" if isinstance(sweep, Path) else _text(sweep)
     try:
-        if _is_file(sweep):
+        if named:
             checked, path = said.load_sweep(str(sweep), list(sets), check)
             return checked, said.name_of(path)
         checked = read(text, "impray.run", sets, check, said.sizes_in_files, Path("."), said.layers_of_factory)

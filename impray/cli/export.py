@@ -42,8 +42,8 @@ def export(
         if wrong:
             raise SweepError("impray export", wrong)
         with reading(folder):
-            to = to if to is not None else within(folder, "export")
-            written = export(folder, to, "csv" if format == "csv" else "parquet", table or ())
+            target = to if to is not None else within(folder, "export")
+            written = export(folder, target, "csv" if format == "csv" else "parquet", table or ())
         for part in written:
             typer.echo(f"{part.file}: {part.rows} rows")
         if not table:
