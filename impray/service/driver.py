@@ -208,8 +208,9 @@ def _run_packs(request: Request, pool: Pool, listeners: Sequence[Listener], tria
             slots = pool.open(request.sweep)
         try:
             with timed(seconds, "packs"):
-                work = Work(request.sweep, trials.paths.store, lease.epoch)
-                books.cut_short = pool.run(work, _proposals(request.sweep, trials, books, slots), books)
+                proposals, rungs = _proposals(request.sweep, trials, books, slots), trials.rungs()
+                work = Work(request.sweep, trials.paths.store, lease.epoch, rungs)
+                books.cut_short = pool.run(work, proposals, books)
         finally:
             with timed(seconds, f"{pool.name} stop" if pool.name else ""):
                 pool.close()

@@ -52,7 +52,6 @@ class OptunaQueue:
     """Packs of one trial each, as an Optuna study suggests them.
 
     Trials of an earlier run that are over are told to the study and not run; those that were interrupted are asked again first.
-    Early stopping starts with empty rungs in every run: it does not see the trials of earlier ones.
     """
 
     def __init__(
