@@ -1,6 +1,7 @@
 """Actors that die: a pack goes on before new ones start, and is given up after its retries; lost machines do not use those up."""
 
 import json
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -110,8 +111,8 @@ class FakeController:
 
 
 class FakeTrial:
-    def __init__(self, trial_id, error_file=None, status=Trial.PENDING):
-        self.trial_id, self.error_file, self.status = trial_id, error_file, status
+    def __init__(self, trial_id, error=None, status=Trial.PENDING):
+        self.trial_id, self.status, self.run_metadata = trial_id, status, SimpleNamespace(error_filename=error)
         self.placement_group_factory = "cpu"
 
 

@@ -17,10 +17,8 @@ class BegunFirst(FIFOScheduler):
     """Packs in their order, but those that have lost their actor before all that have not begun: Tune would put them last."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        waiting = (
-            trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING and trial.error_file
-        )
-        begun = next(waiting, None)
+        waiting = (trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING)
+        begun = next((trial for trial in waiting if trial.run_metadata.error_filename), None)
         if begun is None:
             return super().choose_trial_to_run(tune_controller)
         _first_in_line(tune_controller._tune_controller, begun)
