@@ -184,7 +184,7 @@ def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
         typer.echo(line)
     typer.echo(
-        '\nnext: python -c \'from impray.results.tables import scan; print(scan("rounds", "runs/quickstart").collect())\''
+        '\nnext: python -c \'import impray; print(impray.scan("runs/quickstart")["rounds"].collect())\''
     )
 
 

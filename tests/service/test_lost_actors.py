@@ -36,6 +36,8 @@ def deadly(asked, state):
     if state.round == 1 and (gain == 0.3 or (gain == 0.2 and not once.exists())):
         if gain == 0.2:
             once.touch()
+        with open(pathlib.Path(asked.folder, "deaths"), "a") as file:
+            print(gain, file=file)
         os.kill(os.getpid(), 9)
     return Readings(units={1: {"harmless": state.mask(1).sum(-1)}})
 
@@ -69,7 +71,8 @@ def test_a_pack_that_lost_its_actor_goes_on_first_and_one_that_kills_it_fails_al
     heard = Starts()
     report = driver.run(driver.Request(sweep, "x", tmp_path / "x"), RayPool(), [heard], Console(quiet=True))
     assert (report.count("done"), report.count("failed"), report.interrupted) == (5, 1, False)
-    assert heard.gains.count(0.2) == 2 and heard.gains.count(0.3) == deaths.RETRIES + 2  # the last start only tells it
+    died = (tmp_path / "deaths").read_text().split()
+    assert died.count("0.2") == 1 and died.count("0.3") == deaths.RETRIES + 1, heard.gains
     assert max(place for place, gain in enumerate(heard.gains) if gain == 0.2) < heard.gains.index(4.0)
     row = scan("failures", tmp_path / "x").collect().row(0, named=True)
     trial = scan("trials", tmp_path / "x").filter(pl.col("data.gain") == 0.3).collect().row(0, named=True)
