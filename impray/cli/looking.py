@@ -183,9 +183,7 @@ def tables(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
         return
     for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
         typer.echo(line)
-    typer.echo(
-        '\nnext: python -c \'import impray; print(impray.scan("runs/quickstart")["rounds"].collect())\''
-    )
+    typer.echo('\nnext: python -c \'import impray; print(impray.scan("runs/quickstart")["rounds"].collect())\'')
 
 
 @app.command()

@@ -43,11 +43,16 @@ _MEMORY = re.compile(
 )
 
 
+def for_memory(error: str) -> bool:
+    """Whether something failed because memory was full."""
+    return _MEMORY.search(error) is not None
+
+
 def hint(error: BaseException | str) -> str:
     """What to do about a failure, in a sentence; `impray sweep` then runs what failed again, and nothing else."""
     again = "then run the sweep again: only what failed is run"
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-    if _MEMORY.search(text):
+    if for_memory(text):
         right = (
             "fewer axes in search.pack, a smaller train.batch, or fewer packs at once (resources.cpu, resources.gpu)"
         )

@@ -24,6 +24,11 @@ class Proposals(Protocol):
 
     def ended(self, pack: Pack, outcome: Outcome) -> None: ...
 
+    @property
+    def left(self) -> bool:
+        """Whether there are packs again, after `next` has said "finished": those of one that failed are tried apart."""
+        ...
+
 
 class Events(Protocol):
     """What a pool tells of packs as they run."""

@@ -44,6 +44,14 @@ class PackQueue:
     def next(self) -> Pack | Literal["finished"]:
         return self._left.pop(0) if self._left else "finished"
 
+    def first(self, packs: Sequence[Pack]) -> None:
+        """Further packs, before all that are left."""
+        self._left[:0] = packs
+
+    @property
+    def left(self) -> bool:
+        return bool(self._left)
+
     def ended(self, pack: Pack, outcome: Outcome) -> None:
         pass
 
@@ -113,6 +121,10 @@ class OptunaQueue:
             self._announce(planned_trial)
             return pack
         return "finished"  # nothing but points that were asked before: the space is (nearly) exhausted
+
+    @property
+    def left(self) -> bool:
+        return False  # whatever is left is asked for until it is "finished"
 
     def ended(self, pack: Pack, outcome: Outcome) -> None:
         from optuna.trial import TrialState

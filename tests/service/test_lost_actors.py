@@ -166,3 +166,21 @@ def test_a_pack_is_given_up_when_its_retries_are_used_up(tmp_path, monkeypatch):
     searcher.on_trial_complete("a", {"round": -1, "failed": trial.config["given_up"], "unrecorded": True})
     assert heard.ends == [(pack.id, "failed")] and not searcher.lost
     assert scan("failures", tmp_path).collect()["round"].to_list() == [3]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_what_is_wrong_with_one_trial_does_not_cost_those_in_its_pack_on_ray(tmp_path, keep_ray, monkeypatch):
+    from rich.console import Console
+
+    (tmp_path / "mine.py").write_text(DEADLY.replace("os.kill(os.getpid(), 9)", "raise RuntimeError('on purpose')"))
+    (tmp_path / "once").touch()
+    monkeypatch.chdir(tmp_path)
+    changes = {"search.space": {"data.gain": GAINS}, "seeds": 1, "rounds": 1, "methods": ["imp"]}
+    measures = ["accuracy", {"mine.deadly": {"folder": str(tmp_path)}}]
+    document = tiny(**changes, measures=measures) | {"plugins": ["mine.py"]}
+    sweep = read(json.dumps(document), "x", plugins=tmp_path)
+    report = driver.run(driver.Request(sweep, "x", tmp_path / "x"), RayPool(), [], Console(quiet=True))
+    assert (report.count("done"), report.count("failed"), report.interrupted) == (5, 1, False)
+    hints = scan("failures", tmp_path / "x").collect()["hint"].to_list()
+    assert len(hints) >= 2 and all("mine.py, line" in hint for hint in hints)

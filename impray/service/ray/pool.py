@@ -157,18 +157,19 @@ def _ray_folder() -> Path:
 
 
 def _run(work: Work, proposals: Proposals, events: Events, scratch: Path) -> None:
-    """Search with Tune, and once more for packs that it gave up by itself."""
+    """Search with Tune, and again for packs that it gave up by itself, and for the parts of those that failed as it ended."""
     from impray.service.ray.search import PackSearcher
 
     for name in ("ray", "ray.tune"):  # they print the traces of actors that die; what matters of them is told by ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
     scratch.mkdir(mode=0o700)  # Tune's own files: thrown away, the tables are the truth
     try:
-        first = PackSearcher(proposals, events, work.store, last=False)
-        _search(work, first, scratch)
+        searcher = PackSearcher(proposals, events, work.store, last=False)
+        _search(work, searcher, scratch)
         # After Ctrl-C, which Tune takes for an end, packs are open.
-        if first.lost and not first.open and first.unwritable is None:
-            _search(work, PackSearcher(proposals, events, work.store, first.lost), scratch)
+        while (searcher.lost or proposals.left) and not searcher.open and searcher.unwritable is None:
+            searcher = PackSearcher(proposals, events, work.store, searcher.lost)
+            _search(work, searcher, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -201,7 +202,7 @@ def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
             trial_name_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="packs" if searcher.last else "first",
+            name=f"search-{len(list(scratch.iterdir()))}",
             storage_path=str(scratch),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=-1),  # `Announcer` says when it is enough
