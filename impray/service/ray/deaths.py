@@ -20,22 +20,18 @@ class Deaths:
 
     lost: Callable[[], set[str]]
     machines: dict[str, str | None] = field(default_factory=dict)  # actor -> its machine, where that is known
-    preempted: set[str] = field(default_factory=set)  # actors whose machine is known to have been taken away
 
-    def note(self, actor: str, machine: str | None, preempted: bool) -> None:
+    def note(self, actor: str, machine: str | None) -> None:
         self.machines[actor] = machine
-        if preempted:
-            self.preempted.add(actor)
 
     def finished_round(self) -> None:
         self.machines.clear()
-        self.preempted.clear()
 
     @property
     def losses(self) -> int:
         """Deaths that came with their machine."""
         lost = self.lost()
-        return sum(actor in self.preempted or machine in lost for actor, machine in self.machines.items())
+        return sum(machine in lost for machine in self.machines.values())
 
     def too_many(self) -> str:
         """Why the pack is given up; "" if it is tried again."""
@@ -45,11 +41,11 @@ class Deaths:
         return f"it lost {losses} machines in one round" if losses > LOSSES else ""
 
 
-def machine_of(actor: str | None) -> str | None:
+def machine_of(actor: str) -> str | None:
     """The id of the machine that an actor was on, also once it is dead; None where Ray does not know."""
     from ray._private.state import actors  # what is public of it needs a dashboard
 
-    return (actors(actor).get("Address", {}).get("NodeID") or None) if actor else None
+    return actors(actor).get("Address", {}).get("NodeID") or None
 
 
 def lost_machines() -> set[str]:

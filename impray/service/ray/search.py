@@ -6,8 +6,10 @@ their state stays out of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -116,15 +118,13 @@ class Announcer(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         """A pack's actor has died. Tune tries again for ever: a pack that is given up is told so when it starts, and ends there."""
-        error, deaths = trial.get_pickled_error(), self._deaths(trial)
-        actor = getattr(error, "actor_id", None)
+        deaths, said = self._deaths(trial), Path(trial.error_file).read_text().rpartition("Failure # ")[2]
+        named = re.search(r"actor_id: ([0-9a-f]+)", said)
         # An actor that never was has no name: each of its failures is a death.
-        name = actor or f"start-{len(deaths.machines)}"
-        deaths.note(name, machine_of(actor), bool(getattr(error, "preempted", False)))
+        deaths.note(named[1] if named else f"start-{len(deaths.machines)}", machine_of(named[1]) if named else None)
         why = deaths.too_many()
         if why:
-            last = str(error).strip().splitlines()
-            why += f"; of the last one Ray says: {last[-1].strip()}" if last else ""
+            why += f"; of the last one Ray says: {said.strip().splitlines()[-1].strip()}"
             trial.config["given_up"], trial.max_failures = why, 0  # 0: should it not even start
             self.searcher.given_up[trial.trial_id] = why, self.reached.get(trial.trial_id, -1) + 1
 
