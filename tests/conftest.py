@@ -99,7 +99,7 @@ def tiny_pack(**changes) -> Pack:
 
 def run(pack: Pack, folder) -> list[int]:
     """All rounds of a pack, in this process; their numbers."""
-    from impray.run import run_pack
+    from impray.journey import run_pack
 
     folder.mkdir(exist_ok=True)
     (folder / "provenance.json").write_text(json.dumps({"axes": pack.axes}))

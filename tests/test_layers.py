@@ -1,4 +1,5 @@
-"""Imports go one way: spec < theory < data, nets < training, masks, measures < lineage < results < figures, run < service < bench < cli."""
+"""Imports go one way: spec < theory < data, nets < training, masks, measures < lineage < results < figures, journey < service < bench,
+api < cli."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -23,16 +24,17 @@ LEVEL = {
     "lineage": 4,
     "results": 5,
     "figures": 6,
-    "run": 7,
+    "journey": 7,
     "service": 8,
     "bench": 9,
+    "api": 9,
     "cli": 10,
 }
 ONLY_IN = {
-    "torch": {"data", "nets", "training", "masks", "measures", "lineage", "results", "run", "service", "bench"},
+    "torch": {"data", "nets", "training", "masks", "measures", "lineage", "results", "journey", "service", "bench"},
     "ray": {"service"},
     "optuna": {"service"},
-    "polars": {"results", "figures", "service", "bench"},
+    "polars": {"results", "figures", "service", "bench", "api"},
     "mlflow": {"results"},
     "typer": {"cli", "service", "bench"},
 }

@@ -12,7 +12,7 @@ import typer
 
 from impray.cli.app import MlflowUri, answered, app, cluster_of, store_problems
 from impray.cli.jobs import is_outside, login_problems, out_problems
-from impray.cli.load import load_sweep, name_of
+from impray.service.said import load_sweep, name_of
 
 if TYPE_CHECKING:
     from rich.console import Console

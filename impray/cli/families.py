@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from impray.cli.app import answered, app
-from impray.cli.load import found, load_sweep
+from impray.service.said import found, load_sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

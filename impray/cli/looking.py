@@ -14,11 +14,12 @@ import typer
 
 from impray.cli.app import Folder, Sets, answered, app, next_view, quoted
 from impray.cli.families import join_files
-from impray.cli.load import load_sweep
+from impray.service.said import load_sweep
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from impray.results.leaderboard import Board
     from impray.results.store import Place
     from impray.spec.sweep import Sweep
 
@@ -44,28 +45,54 @@ def status(folder: Folder) -> None:
 
 
 @app.command()
-def top(folder: Folder, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def top(
+    folder: Folder,
+    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Any column; default: the best first.")] = None,
+    descending: Annotated[
+        bool | None,
+        typer.Option("--descending/--ascending", help="With --sort. Default: the best first, else ascending."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
     """The leaderboard of a sweep: trials, best first, with their spread over seeds and what cannot be told from the best."""
     with answered():
         from rich.console import Console
 
+        from impray.results.leaderboard import of as board_of
         from impray.results.provenance import read_sweep
         from impray.results.tables import reading
+        from impray.spec.errors import Problem, SweepError
 
+        wrong = [Problem("--csv", None, "and --json are two forms; leave one out")] if as_csv and as_json else []
+        if descending is not None and sort is None:
+            name = "--descending" if descending else "--ascending"
+            wrong.append(Problem(name, None, "needs a column: --sort COLUMN"))
+        if wrong:
+            raise SweepError("impray top", wrong)
         with reading(folder) as paths:
-            if as_json:
-                from impray.results.leaderboard import of as board_of
-
-                typer.echo(json.dumps(board_of(read_sweep(paths), folder).document(), indent=2))
-                return
-            leaderboard(read_sweep(paths), folder, Console())
-    typer.echo(next_view(folder))
+            board = board_of(read_sweep(paths), folder)
+            board = board if sort is None else board.sorted(sort, descending)
+        if as_json:
+            typer.echo(json.dumps(board.document(), indent=2))
+        elif as_csv:
+            typer.echo(board.csv(), nl=False)
+        else:
+            shown(board, Console())
+    if not (as_json or as_csv):
+        typer.echo(next_view(folder))
 
 
 def leaderboard(sweep: Sweep, folder: Place, console: Console) -> None:
-    from impray.results import leaderboard, text
+    from impray.results import leaderboard
 
-    for line in text.lines(leaderboard.of(sweep, folder), console.width if console.is_terminal else None):
+    shown(leaderboard.of(sweep, folder), console)
+
+
+def shown(board: Board, console: Console) -> None:
+    from impray.results import text
+
+    for line in text.lines(board, console.width if console.is_terminal else None):
         typer.echo(line)
 
 
@@ -182,7 +209,7 @@ def tables(
     for line in dictionary_lines(rows, shutil.get_terminal_size().columns if sys.stdout.isatty() else None):
         typer.echo(line)
     typer.echo(
-        f'\nnext: python -c \'from impray.results.tables import scan; print(scan("{table or "rounds"}", "runs/quickstart").collect())\''
+        f'\nnext: python -c \'import impray; print(impray.scan("runs/quickstart")["{table or "rounds"}"].collect())\''
     )
 
 

@@ -25,7 +25,7 @@ from impray.cli.app import (
     store_problems,
 )
 from impray.cli.listing import sweep_lines
-from impray.cli.load import found, load_sweep, name_of
+from impray.service.said import found, load_sweep, name_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,6 +77,7 @@ def sweep(
     with answered():
         from impray.results.store import within
         from impray.service.drawing import own_scripts
+        from impray.service.where import pool
 
         typed, (address, named) = address, cluster_of(address)
         if named and where == "here":
@@ -99,7 +100,7 @@ def sweep(
         else:
             jobs.told_version()
             drawing = own if figures else None
-            _run(sweep, name, within(out, name), _pool(where, address), mlflow, drawing, again)
+            _run(sweep, name, within(out, name), pool(where, address), mlflow, drawing, again)
 
 
 def _run(
@@ -140,16 +141,6 @@ def _run(
     finish(request, report, console, mlflow)
 
 
-def _pool(where: str, address: str | None) -> Pool:
-    if where == "here":
-        from impray.service.here import LocalPool
-
-        return LocalPool()
-    from impray.service.ray.pool import RayPool
-
-    return RayPool(address)
-
-
 def _listeners(
     sweep: Sweep, console: Console, mlflow: str | None, drawing: Mapping[str, Path] | None
 ) -> list[Listener]:
@@ -182,6 +173,7 @@ def call_problems(
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
     from impray.results.store import problems as place_problems
     from impray.service.drawing import scripts as known_scripts
+    from impray.service.where import problems as where_problems
     from impray.spec import families
     from impray.spec.errors import Problem
     from impray.spec.wording import near
@@ -192,13 +184,7 @@ def call_problems(
         if name not in scripts:
             right = f"not one of {', '.join(scripts)}{near(name, scripts)}"
             problems.append(Problem(f"figures[{position}]", repr(name), right))
-    if where not in ("here", "ray"):
-        problems.append(Problem("--where", repr(where), f"must be here or ray{near(where, ('here', 'ray'))}"))
-    elif where == "here" and sweep and (sweep.search.algorithm == "optuna" or sweep.search.stop_early):
-        right = "runs grid and random searches without stop_early; use --where ray"
-        problems.append(Problem("--where", "'here'", right))
-    if where == "here" and address is not None:
-        problems.append(Problem("--address", repr(address), "a cluster is for --where ray; leave one of them out"))
+    problems += where_problems(sweep, where, address)
     problems += place_problems("--out", str(out)) or jobs.address_problems(address, out, mlflow, stop)
     if mlflow != "off":
         problems += store_problems(mlflow)

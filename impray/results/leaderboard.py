@@ -7,10 +7,11 @@ cannot be told from it (`impray.results.spread` says how that is judged).
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import polars as pl
@@ -21,10 +22,12 @@ from impray.results.paths import Paths
 from impray.results.spread import standard_error, told_apart
 from impray.results.store import Place
 from impray.spec import families
+from impray.spec.errors import DataError
 from impray.spec.measure import MeasureSpec
 from impray.spec.pack import measure_hash
 from impray.spec.search import Goal
 from impray.spec.sweep import Sweep
+from impray.spec.wording import near
 from impray.theory.statistics import front
 
 # Columns of `rounds` that are shown where a sweep has no goals, if they were measured, and the end of each that counts as best.
@@ -60,6 +63,43 @@ class Board:
 
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    better: Mapping[str, Literal["min", "max"]] = field(default_factory=dict)  # of columns that have a better end
+
+    @property
+    def columns(self) -> list[str]:
+        """What rows can be sorted by: what they are, and their means."""
+        return [*self.rows[0].names, *self.rows[0].means] if self.rows else []
+
+    def sorted(self, column: str, descending: bool | None = None) -> Board:
+        """The rows by one column, in the order that they had where it does not tell them apart; what is undefined comes last.
+
+        Args:    descending: None: the best first where a mean has a better end, else ascending.
+        Raises:  DataError: there is no such column.
+        """
+        if not self.rows:
+            return self
+        if column not in self.columns:
+            raise DataError(f"--sort {column}: not one of {', '.join(self.columns)}{near(column, self.columns)}")
+        down = self.better.get(column) == "max" if descending is None else descending
+        values = [(_value(row, column), row) for row in self.rows]
+        known = [(value, row) for value, row in values if value is not None]
+        numbers = all(isinstance(value, (int, float)) for value, _ in known)
+        known.sort(key=lambda pair: pair[0] if numbers else str(pair[0]), reverse=down)
+        return replace(self, rows=[row for _, row in known] + [row for value, row in values if value is None])
+
+    def csv(self) -> str:
+        """A line per row: what it is, and of each mean its parts, `accuracy`, `accuracy_standard_error` and so on."""
+        parts = [part.name for part in fields(Mean) if part.name != "mean"]
+        rows = [
+            {name: json.dumps(value) if isinstance(value, (list, dict)) else value for name, value in row.names.items()}
+            | {
+                f"{name}_{part}" if part else name: getattr(mean, part or "mean")
+                for name, mean in row.means.items()
+                for part in ("", *parts)
+            }
+            for row in self.rows
+        ]
+        return pl.DataFrame(rows, infer_schema_length=None).write_csv() if rows else ""
 
     def document(self) -> dict[str, Any]:
         """Ready for JSON: numbers in full, NaN as null."""
@@ -69,6 +109,11 @@ class Board:
             ],
             "notes": self.notes,
         }
+
+
+def _value(row: Row, column: str) -> Any:
+    value = row.means[column].mean if column in row.means else row.names[column]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def of(sweep: Sweep, folder: Place) -> Board:
@@ -108,7 +153,8 @@ def by_goals(sweep: Sweep, folder: Place) -> Board:
         told |= {"lineages": len(trial["lineages"]), "front": unbeaten[place]}
         rows.append(Row(told, {name: of_goal[place] for name, of_goal in zip(names, means, strict=True)}))
     rows.sort(key=lambda row: (_order(row, names[0], asked[0]), row.names["number"]))
-    return Board(rows, [*_notes(rows, folder), *_left_out(listed, over.height - trials.height)])
+    notes = [*_notes(rows, folder), *_left_out(listed, over.height - trials.height)]
+    return Board(rows, notes, {"front": "max", **{goals.label(goal): goal.direction for goal in asked}})
 
 
 def compared(asked: Sequence[Goal], listed: pl.DataFrame) -> pl.DataFrame:
@@ -265,7 +311,8 @@ def _by_method(
     rows = [Row(key, of_row) for key, of_row in zip(keys, means, strict=True)]
     rows.sort(key=lambda row: (math.inf if row.names["number"] is None else row.names["number"], row.names["method"]))
     empty = [] if rows else ["no round is finished yet"]
-    return Board(rows, [*_notes(rows, folder, "its best at equal density, "), *empty])
+    notes = [*_notes(rows, folder, "its best at equal density, "), *empty]
+    return Board(rows, notes, {name: SHOWN[name] for name in shown})
 
 
 # -- what else there is to know ---------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ A trial is `diverged` when each of its lineages is. With some of them it is done
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -60,13 +61,27 @@ def warning(folder: Place) -> str | None:
 
 
 def failure_lines(folder: Place, trace: bool) -> list[str]:
-    """The table `failures` for `impray failures`, newest first; empty if nothing failed."""
+    """The table `failures` for `impray failures`, newest first: what, of which trials, and what to do; empty if nothing failed."""
     lines = []
+    named = {row["trial"]: row for row in trials(folder).iter_rows(named=True)}
+    axes = list(tables.axes_of(Paths(folder)))
     for row in tables.scan("failures", folder).sort("written_at", descending=True).collect().iter_rows(named=True):
         lines.append(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
-        lines.append(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
+        of_failure = [_trial(named[id], axes) if id in named else f"trial {id}" for id in row["trials"]]
+        over = all(id in named and named[id]["status"] in ("done", "diverged") for id in row["trials"])
+        ending = "; done since then" if over else ""
+        lines.append(f"  {'; '.join(of_failure)}; {len(row['lineages'])} lineages; host {row['host']}{ending}")
+        lines += [f"  -> {row['hint']}"] if row["hint"] and not over else []
         lines += [row["trace"]] if trace and row["trace"] else []
     return lines
+
+
+def _trial(row: Mapping[str, Any], axes: Sequence[str]) -> str:
+    """`trial 3 (data.gain=0.1)`."""
+    given = ", ".join(
+        f"{path}={row[path]:g}" if isinstance(row[path], float) else f"{path}={row[path]}" for path in axes
+    )
+    return f"trial {row['number']}{f' ({given})' if given else ''}"
 
 
 def diverged_lines(folder: Place) -> list[str]:
@@ -77,11 +92,9 @@ def diverged_lines(folder: Place) -> list[str]:
     lines = []
     for row in affected.iter_rows(named=True):
         of_trial = rows.filter(pl.col("lineage").is_in(row["lineages"])).sort("method", "round", "seed")
-        given = ", ".join(
-            f"{path}={row[path]:g}" if isinstance(row[path], float) else f"{path}={row[path]}" for path in axes
+        lines.append(
+            f"{_trial(row, axes)}: {share(row['diverged'], len(row['lineages']))}: {'; '.join(_ends(of_trial))}"
         )
-        named = f"trial {row['number']}{f' ({given})' if given else ''}"
-        lines.append(f"{named}: {share(row['diverged'], len(row['lineages']))}: {'; '.join(_ends(of_trial))}")
     return lines
 
 

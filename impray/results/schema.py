@@ -234,6 +234,7 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column("lineages", "list[str]", "", "lineages of the pack"),
             Column("error", "str", "", "type and message"),
             Column("trace", "str", "", "where in the code"),
+            Column("hint", "str", "", "what to do about it"),
         ),
         PROVENANCE[1:],
     ),

@@ -16,13 +16,13 @@ from rich.console import Console
 
 from impray.data import coordinates, designs, open_pack
 from impray.data.stored import drop_damaged, open_stored
-from impray.results import ledger, tables
+from impray.results import failures, ledger, tables
 from impray.results.paths import Paths, aside
 from impray.results.store import Place
 from impray.results.store.lease import Lease, taken_over
 from impray.service import folder
 from impray.service.listener import Listener, Report, SweepStart, TrialEnd
-from impray.service.plan import axis_types, listed, packs
+from impray.service.plan import apart, axis_types, listed, packs
 from impray.service.pool import Outcome, Pool, Proposals, Work
 from impray.service.proposals import PackQueue
 from impray.service.trials import Trials
@@ -147,6 +147,7 @@ class Books:
 
     def __init__(self, trials: Trials, listeners: Sequence[Listener], lease: Lease) -> None:
         self.trials, self.listeners, self.lease = trials, listeners, lease
+        self.queue: PackQueue | None = None  # of packs that were planned beforehand
         self.ran, self.open = 0, 0
         self.cut_short = False
 
@@ -167,6 +168,8 @@ class Books:
             _still(self.lease)  # its row in `trials` is another driver's to write
         self.open -= 1
         self.ran += 1
+        if outcome == "failed" and lineages is None and self._apart(pack, error):
+            return
         for listener in self.listeners:
             listener.pack_ended(pack, outcome, error)
         for trial, trial_outcome in self.trials.pack_ended(pack, outcome, lineages):
@@ -174,6 +177,20 @@ class Books:
             ended = TrialEnd(trial, trial_outcome, values, self.trials.diverged[trial.trial.id])
             for listener in self.listeners:
                 listener.trial_ended(ended)
+
+    def _apart(self, pack: Pack, error: str) -> bool:
+        """Whether a pack that failed as a whole is tried again in parts: what is wrong with one trial must not cost the others."""
+        if self.queue is None or self.trials.sweep.search.stop_early is not None:
+            return False
+        parts = apart(pack, smaller=failures.for_memory(error))
+        for part in parts:
+            self.trials.waits_for(part)
+        self.queue.first(parts)
+        if parts:
+            self.trials.pack_ended(pack, "done")  # it is waited for no more; its trials wait for the parts
+            for listener in self.listeners:
+                listener.pack_ended(pack, "failed", f"{error}; tried again in {len(parts)} parts")
+        return bool(parts)
 
     def report(self, seconds: dict[str, float]) -> Report:
         interrupted = self.cut_short or self.open > 0 or (not self.trials.asks and bool(self.trials.left()))
@@ -186,6 +203,10 @@ class _Announced:
 
     def __init__(self, inner: Proposals, books: Books) -> None:
         self.inner, self.books, self.ended = inner, books, inner.ended
+
+    @property
+    def left(self) -> bool:
+        return self.inner.left
 
     def next(self) -> Pack | Literal["finished"]:
         if self.books.lease.lost:
@@ -208,8 +229,9 @@ def _run_packs(request: Request, pool: Pool, listeners: Sequence[Listener], tria
             slots = pool.open(request.sweep)
         try:
             with timed(seconds, "packs"):
-                work = Work(request.sweep, trials.paths.store, lease.epoch)
-                books.cut_short = pool.run(work, _proposals(request.sweep, trials, books, slots), books)
+                proposals, rungs = _proposals(request.sweep, trials, books, slots), trials.rungs()
+                work = Work(request.sweep, trials.paths.store, lease.epoch, rungs)
+                books.cut_short = pool.run(work, proposals, books)
         finally:
             with timed(seconds, f"{pool.name} stop" if pool.name else ""):
                 pool.close()
@@ -225,4 +247,5 @@ def _proposals(sweep: Sweep, trials: Trials, books: Books, slots: int) -> Propos
     for trial in trials.left():
         if trial.trial.id not in trials.waiting:  # its rows were complete, but it was killed before it was told as done
             trials.end(trial)
-    return _Announced(PackQueue(left), books)
+    books.queue = PackQueue(left)
+    return _Announced(books.queue, books)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import traceback
 
+from impray.journey import run_pack
 from impray.results import failures
-from impray.run import run_pack
 from impray.service.device import use_device
 from impray.service.pool import Events, Outcome, Proposals, Work
 from impray.spec.errors import LineagesEnded, StorageError

@@ -109,3 +109,20 @@ def split(lineages: Sequence[Lineage], parts: int) -> list[list[Lineage]]:
     parts = min(parts, len(ordered))
     cuts = [round(index * len(ordered) / parts) for index in range(parts + 1)]
     return [[lineage for unit in ordered[a:b] for lineage in unit] for a, b in zip(cuts, cuts[1:], strict=False)]
+
+
+def apart(pack: Pack, *, smaller: bool) -> list[Pack]:
+    """What is left to try of a pack that failed as a whole: a pack for each of its trials, so that those fail alone that have to.
+
+    Args:    smaller: whether it failed for its size (memory was full): then one trial's seeds, too, are cut in two.
+    Returns: nothing where it cannot be cut.
+    """
+    of_trials: dict[str, list[Lineage]] = {}
+    for lineage in pack.lineages:
+        of_trials.setdefault(lineage.trial.id, []).append(lineage)
+    parts = list(of_trials.values())
+    if len(parts) == 1:
+        parts = split(parts[0], 2) if smaller else []
+    # Not as a copy: that would keep the name of the whole pack.
+    whole = {name: getattr(pack, name) for name in Pack.model_fields}
+    return [Pack(**{**whole, "lineages": tuple(part), "known": True}) for part in parts] if len(parts) > 1 else []

@@ -6,7 +6,7 @@ StorageError, after which a pool starts nothing more and raises it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -24,6 +24,11 @@ class Proposals(Protocol):
 
     def ended(self, pack: Pack, outcome: Outcome) -> None: ...
 
+    @property
+    def left(self) -> bool:
+        """Whether there are packs again, after `next` has said "finished": those of one that failed are tried apart."""
+        ...
+
 
 class Events(Protocol):
     """What a pool tells of packs as they run."""
@@ -39,11 +44,15 @@ class Events(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """What a pool is to run: the packs of a sweep, into its store, for the holder of the store's lease `running`."""
+    """What a pool is to run: the packs of a sweep, into its store, for the holder of the store's lease `running`.
+
+    rungs: what early stopping reads of each trial that was over before: round -> value, NaN where undefined.
+    """
 
     sweep: Sweep
     store: Store
     epoch: int
+    rungs: Sequence[Mapping[int, float]] = ()
 
 
 class Pool(Protocol):

@@ -44,6 +44,14 @@ class PackQueue:
     def next(self) -> Pack | Literal["finished"]:
         return self._left.pop(0) if self._left else "finished"
 
+    def first(self, packs: Sequence[Pack]) -> None:
+        """Further packs, before all that are left."""
+        self._left[:0] = packs
+
+    @property
+    def left(self) -> bool:
+        return bool(self._left)
+
     def ended(self, pack: Pack, outcome: Outcome) -> None:
         pass
 
@@ -52,7 +60,6 @@ class OptunaQueue:
     """Packs of one trial each, as an Optuna study suggests them.
 
     Trials of an earlier run that are over are told to the study and not run; those that were interrupted are asked again first.
-    Early stopping starts with empty rungs in every run: it does not see the trials of earlier ones.
     """
 
     def __init__(
@@ -114,6 +121,10 @@ class OptunaQueue:
             self._announce(planned_trial)
             return pack
         return "finished"  # nothing but points that were asked before: the space is (nearly) exhausted
+
+    @property
+    def left(self) -> bool:
+        return False  # whatever is left is asked for until it is "finished"
 
     def ended(self, pack: Pack, outcome: Outcome) -> None:
         from optuna.trial import TrialState

@@ -1,9 +1,16 @@
-"""How a sweep that leaves out what its files and factories say gets it: what loading is given."""
+"""Which sweep is meant, and how one that leaves out what its files and factories say gets it: what loading is given."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impray.shipped import shipped
+
+if TYPE_CHECKING:
+    from impray.spec.errors import Problem
+    from impray.spec.sweep import Sweep
 
 
 def sizes_in_files(description: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -20,3 +27,37 @@ def layers_of_factory(
     from impray.nets.factory import sizes
 
     return sizes(factory, arguments, input_shape, outputs)
+
+
+def load_sweep(
+    file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda sweep: []
+) -> tuple[Sweep, Path]:
+    """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
+    from impray.spec.load import load
+
+    path = found(file)
+    return load(path, sets, check, sizes_in_files, layers_of_factory), path
+
+
+def found(file: str) -> Path:
+    """The file that is meant: a path, or the bare name of a sweep in `sweeps/`, shipped or here.
+
+    Raises:  SweepError: a bare name of no sweep.
+    """
+    from impray.spec.errors import Problem, SweepError
+    from impray.spec.wording import near
+
+    path = Path(file)
+    listed = {p.stem: p for folder in (shipped("sweeps"), Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
+    bare = file.removeprefix("sweeps/").removesuffix(".yaml")
+    path = path if path.exists() else listed.get(bare, path)
+    if not path.exists() and path.parent == Path("."):
+        options = [*listed, *(str(other) for other in Path(".").glob("*.y*ml"))]
+        right = f"there is no such file; sweeps/ has {', '.join(listed) or 'none'}{near(file, options)}"
+        raise SweepError(file, [Problem("file", None, right)])
+    return path
+
+
+def name_of(path: Path) -> str:
+    """What a sweep is called: as its file, or as its folder where the file is a sweep's own `sweep.yaml`."""
+    return path.stem if path.stem != "sweep" else path.resolve().parent.name

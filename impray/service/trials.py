@@ -88,6 +88,7 @@ class Trials:
     def _goal_names(self) -> list[str]:
         return [goals.label(goal) for goal in self.sweep.search.goals]
 
+    @cached_property
     def earlier(self) -> list[EarlierTrial]:
         """Trials of earlier runs of an asking search, in the order of their numbers."""
         trials = []
@@ -105,7 +106,19 @@ class Trials:
     @cached_property
     def asked(self) -> OptunaQueue:
         """The proposals of an asking search."""
-        return OptunaQueue(self.sweep, self.ledger, self.columns, self.earlier(), self.goals_of, self.add)
+        return OptunaQueue(self.sweep, self.ledger, self.columns, self.earlier, self.goals_of, self.add)
+
+    def rungs(self) -> list[dict[int, float]]:
+        """What early stopping knows of trials that were over before this run: round -> value, NaN where undefined.
+
+        Of those that are not over it hears when they go on: they tell of the rounds that they have.
+        """
+        stop = self.sweep.search.stop_early
+        if stop is None:
+            return []
+        over = [earlier.trial.id for earlier in self.earlier if earlier.outcome] if self.asks else list(self.outcomes)
+        lineages = {id: self.rows[id]["lineages"] for id in over if id in self.rows}
+        return goals.by_round(stop, self.paths.store, lineages)
 
     def complete(self, trial: PlannedTrial) -> bool:
         """Whether nothing of this trial is left to run."""

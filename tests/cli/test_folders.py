@@ -187,7 +187,10 @@ def test_a_broken_provenance_is_told(whole):
 # -- folders that are no sweep's --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [["status"], ["top"], ["failures"], ["mlflow", "sync"], ["mlflow", "ui"]])
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["top"], ["failures"], ["figures"], ["export"], *([["mlflow", word] for word in ("sync", "ui")])],
+)
 def test_a_folder_that_is_no_sweeps_is_refused_and_left_as_it_was(command, whole):
     Path("empty").mkdir()
     Path("runs").mkdir()

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from conftest import assert_same_tables, rows_of, sweep_into, tiny_pack, tiny_sweep
 
+from impray.journey import run_pack
 from impray.lineage.records import Records
 from impray.lineage.scores import Scores
 from impray.lineage.trunks import Trunks
 from impray.results.store import opened
 from impray.results.tables import scan
-from impray.run import run_pack
 from impray.spec.errors import LineageError, LineagesEnded
 
 

@@ -7,9 +7,9 @@ import warnings
 import pytest
 from conftest import assert_same_tables, rows_of, sweep_into, tiny, tiny_pack
 
+from impray.journey import run_pack
 from impray.results import provenance
 from impray.results.paths import Paths
-from impray.run import run_pack
 from impray.service.said import layers_of_factory
 from impray.spec.errors import SweepError
 from impray.spec.load import read

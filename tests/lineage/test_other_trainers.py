@@ -9,7 +9,7 @@ import torch
 from conftest import rows_of, tiny_sweep
 
 from impray.data import open_pack
-from impray.run import run_pack
+from impray.journey import run_pack
 from impray.spec import families
 from impray.spec.family import Member
 from impray.spec.pack import Pack

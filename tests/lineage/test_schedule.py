@@ -6,9 +6,9 @@ import polars as pl
 import pytest
 from conftest import assert_same_tables, rows_of, tiny_pack, tiny_sweep
 
+from impray.journey import run_pack
 from impray.lineage.checkpoint import record_from_bytes
 from impray.results.paths import Paths
-from impray.run import run_pack
 from impray.spec.axes import trials
 from impray.spec.pack import Pack
 

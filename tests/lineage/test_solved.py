@@ -8,9 +8,9 @@ import torch
 from conftest import rows_of, run
 from linear_sweeps import linear_pack, linear_sweep, pack_of
 
+from impray.journey import run_pack
 from impray.lineage.solved import NothingDone, SolvedRounds
 from impray.results import ledger
-from impray.run import run_pack
 from impray.spec import families
 from impray.spec.family import changed
 from impray.spec.pack import Pack, stackable

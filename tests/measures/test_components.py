@@ -12,13 +12,13 @@ from sklearn.decomposition import FastICA
 from threadpoolctl import threadpool_limits
 
 from impray.data.recent import Recent
+from impray.journey import run_pack
 from impray.measures import components as module
 from impray.measures.components import MOST_STEPS, cosines, fit, measure
 from impray.measures.kurtosis import kurtosis
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
 from impray.results.tables import scan
-from impray.run import run_pack
 from impray.spec import measure as spec
 
 torch.set_num_threads(1)

@@ -9,10 +9,10 @@ import pytest
 import torch
 from conftest import rows_of, tiny_pack, tiny_sweep
 
+from impray.journey import run_pack
 from impray.measures.clustering import clustering
 from impray.measures.ipr import ipr
 from impray.measures.on_image import centred
-from impray.run import run_pack
 from impray.spec.axes import check
 from impray.theory import localization
 

@@ -332,3 +332,42 @@ def test_trials_know_what_is_left(tmp_path):
     trials = Trials(sweep, Paths(tmp_path / "s"))
     assert trials.nothing_left() and list(trials.outcomes.values()) == ["done", "done"]
     assert not Trials(tiny_sweep(seeds=3), Paths(tmp_path / "s")).nothing_left()
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_is_wrong_with_one_trial_does_not_cost_those_in_its_pack(tmp_path, monkeypatch, seeds):
+    cheap = {"seeds": seeds, "rounds": 2, "measures": ["accuracy", "fan_in"], "methods": ["imp", "random"]}
+    sweep = tiny_sweep(**cheap, **{"search.space": {"data.gain": [0.1, 1.0, 3.0]}})  # one pack
+
+    def breaks(self, finished, real=Rounds.measured):
+        if finished.round == 1 and any(lineage.trial.data.gain == 1.0 for lineage in finished.lineages):
+            raise RuntimeError("broken on purpose")
+        return real(self, finished)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Rounds, "measured", breaks)
+        report, _ = sweep_into(tmp_path / "s", sweep)
+    assert statuses(tmp_path / "s") == ["done", "failed", "done"] and not report.interrupted
+    assert (report.count("done"), report.count("failed")) == (2, 1)
+    report, _ = sweep_into(tmp_path / "s", sweep)
+    assert report.count("done") == 3
+    sweep_into(tmp_path / "whole", sweep)
+    assert_same_tables(tmp_path / "s", tmp_path / "whole", ("rounds", "units", "fates"))
+
+
+def test_a_pack_that_is_too_large_for_memory_is_cut_until_it_fits(tmp_path, monkeypatch):
+    cheap = {"seeds": 4, "rounds": 1, "measures": ["accuracy", "fan_in"], "methods": ["imp"]}
+    sweep = tiny_sweep(**cheap, **{"search.space": {"data.gain": [0.1, 3.0]}})
+
+    def full(self, finished, real=Rounds.measured):
+        if len(finished.lineages) > 1:
+            raise MemoryError
+        return real(self, finished)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Rounds, "measured", full)
+        report, _ = sweep_into(tmp_path / "s", sweep)
+    assert report.count("done") == 2 and not report.interrupted
+    sweep_into(tmp_path / "whole", sweep)
+    assert_same_tables(tmp_path / "s", tmp_path / "whole", ("rounds", "units", "fates"))
+    assert rows_of(tmp_path / "s", "trials").equals(rows_of(tmp_path / "whole", "trials"), null_equal=True)

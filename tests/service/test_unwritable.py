@@ -88,27 +88,6 @@ def test_an_actor_stops_when_another_driver_has_the_folder(tmp_path, monkeypatch
     assert told["done"] and told["unwritable"] and "taken this folder over" in told["failed"]
 
 
-class FakeTrial:
-    trial_id, num_failures, max_failures = "a", 0, search.RETRIES
-
-
-def test_deaths_count_from_the_last_finished_round(tmp_path):
-    class Deaf:
-        def finished_round(self, *_): ...
-
-    searcher = search.PackSearcher(PackQueue([tiny_pack()]), Deaf(), opened(tmp_path))
-    searcher.suggest("a")
-    telling, trial = search.Announcer(searcher, Deaf()), FakeTrial()
-    for round in range(5):
-        trial.num_failures += search.RETRIES  # all that one round may cost
-        assert trial.num_failures <= trial.max_failures  # Tune tries again
-        telling.on_trial_result(0, [], trial, {"round": round, "failed": ""})
-    trial.num_failures += search.RETRIES + 1
-    for round in range(5):  # started again, it tells of what was done before
-        telling.on_trial_result(0, [], trial, {"round": round, "failed": ""})
-    assert trial.num_failures > trial.max_failures
-
-
 def test_packs_that_tune_gives_up_are_run_once_more_and_then_told_as_failed(tmp_path):
     class Heard:
         ends = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 import traceback
@@ -11,11 +12,12 @@ from typing import Any
 
 from ray import tune
 
+from impray.journey import run_pack
 from impray.results import failures, goals
 from impray.results.store import Store, opened
 from impray.results.store.lease import LOOK_S, RUNNING, Watch, still, taken_over
-from impray.run import run_pack
 from impray.service.device import use_device
+from impray.service.ray.scheduling import compared
 from impray.spec.errors import LineagesEnded, StorageError
 from impray.spec.pack import Pack
 from impray.spec.plugins.joined import receive
@@ -41,7 +43,9 @@ class PackTrainable(tune.Trainable):
     def _open(self, config: Mapping[str, Any]) -> None:
         self.store, self.epoch = opened(config["store"]), config["epoch"]
         self.stop_early = Criterion.model_validate(config["stop_early"]) if config["stop_early"] else None
-        self.unusable = ""
+        self.unusable = config.get("given_up", "")
+        if self.unusable:
+            return
         try:
             receive(config["plugins"])
         except (
@@ -91,13 +95,10 @@ class PackTrainable(tune.Trainable):
         ids = [lineage.id for lineage in self.pack.lineages]
         packs = None if self.pack.known else [self.pack.id]
         value = goals.value(self.stop_early, self.store, ids, round, packs)
-        return {"progress": value if value == value else self._worst()["progress"]}
+        return {"progress": compared(self.stop_early, value)}
 
     def _worst(self) -> dict[str, float]:
-        """Early stopping compares numbers: what is undefined counts as the worst (infinity would make its quantiles NaN)."""
-        if self.stop_early is None:
-            return {}
-        return {"progress": 1e30 if self.stop_early.direction == "min" else -1e30}
+        return {} if self.stop_early is None else {"progress": compared(self.stop_early, math.nan)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: tables and checkpoints of the sweep's folder are the state."""

@@ -157,20 +157,19 @@ def _ray_folder() -> Path:
 
 
 def _run(work: Work, proposals: Proposals, events: Events, scratch: Path) -> None:
-    """Search with Tune, and once more for packs that it lost: it counts some deaths twice, and gives up all packs of a node that
-    comes and goes.
-    """
+    """Search with Tune, and again for packs that it gave up by itself, and for the parts of those that failed as it ended."""
     from impray.service.ray.search import PackSearcher
 
     for name in ("ray", "ray.tune"):  # they print the traces of actors that die; what matters of them is told by ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
     scratch.mkdir(mode=0o700)  # Tune's own files: thrown away, the tables are the truth
     try:
-        first = PackSearcher(proposals, events, work.store, last=False)
-        _search(work, first, scratch)
+        searcher = PackSearcher(proposals, events, work.store, last=False)
+        _search(work, searcher, scratch)
         # After Ctrl-C, which Tune takes for an end, packs are open.
-        if first.lost and not first.open and first.unwritable is None:
-            _search(work, PackSearcher(proposals, events, work.store, first.lost), scratch)
+        while (searcher.lost or proposals.left) and not searcher.open and searcher.unwritable is None:
+            searcher = PackSearcher(proposals, events, work.store, searcher.lost)
+            _search(work, searcher, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -180,7 +179,8 @@ def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
     from ray import tune
 
     from impray.service.ray.actor import PackTrainable
-    from impray.service.ray.search import RETRIES, Announcer
+    from impray.service.ray.scheduling import scheduler
+    from impray.service.ray.search import Announcer
 
     sweep = work.sweep
     # With a searcher Tune has one trial waiting at a time. Where a round takes less than an actor's start, the actor that
@@ -196,16 +196,16 @@ def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             num_samples=10**9,  # the proposals say when it is enough
-            scheduler=_scheduler(sweep),
+            scheduler=scheduler(sweep, work.rungs),
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.trial_id,
             trial_name_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name="packs" if searcher.last else "first",
+            name=f"search-{len(list(scratch.iterdir()))}",
             storage_path=str(scratch),
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=RETRIES),
+            failure_config=tune.FailureConfig(max_failures=-1),  # `Announcer` says when it is enough
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
             callbacks=[Announcer(searcher, searcher.events)],
         ),
@@ -227,18 +227,3 @@ def _settings(work: Work) -> dict[str, Any]:
         "plugins": sent(work.sweep),
         "stop_early": stop.model_dump(exclude={"grace", "factor"}) if stop else None,
     }
-
-
-def _scheduler(sweep: Sweep) -> Any:  # noqa: ANN401
-    from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
-
-    stop = sweep.search.stop_early
-    if stop is None:
-        return FIFOScheduler()
-    return AsyncHyperBandScheduler(
-        metric="progress",
-        mode=stop.direction,
-        grace_period=stop.grace + 1,  # training_iteration counts round 0 as 1
-        reduction_factor=stop.factor,
-        max_t=sweep.rounds + 1,
-    )

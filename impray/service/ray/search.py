@@ -6,8 +6,10 @@ their state stays out of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -16,10 +18,11 @@ from ray.tune.search import Searcher
 from impray.results import failures
 from impray.results.store import Store
 from impray.service.pool import Events, Outcome, Proposals
+from impray.service.ray.deaths import Deaths, lost_machines, machine_of
 from impray.spec.errors import DataError, StorageError
 from impray.spec.pack import Pack
 
-RETRIES = 3  # of a round whose actor or machine died; a Python error is not tried again
+_TUNE = "Ray Tune gave it up: its actor could not be started, or died while it was told what to do"
 
 
 class PackSearcher(Searcher):
@@ -32,9 +35,12 @@ class PackSearcher(Searcher):
         self.proposals, self.events, self.store = proposals, events, store
         self.again = list(again)  # packs that an earlier search lost: they come first
         self.last = last  # whether no search follows
-        self.lost: list[Pack] = []  # packs whose actors died too often, for the next search
+        self.lost: list[Pack] = []  # packs that Tune gave up though nobody asked it to, for the next search
         self.packs: dict[str, Pack] = {}
         self.open: set[str] = set()
+        self.given_up: dict[
+            str, tuple[str, int]
+        ] = {}  # Tune's name of a pack whose actors died too often -> why, round
         self.unwritable: DataError | None = None  # once the folder takes nothing any more, no pack is started
 
     def suggest(self, trial_id: str) -> Any:
@@ -50,13 +56,14 @@ class PackSearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         pack = self.packs[trial_id]
         self.open.discard(trial_id)
-        if error and not self.last:
+        if error and not self.last and trial_id not in self.given_up:
             self.lost.append(pack)
             return
         with self._noting():
             if result and result.get("unwritable"):
                 raise StorageError(result["failed"])
-            outcome, why = self._outcome(pack, result or {}, error)
+            tune = (_TUNE, (result or {}).get("round", -1)) if error else None
+            outcome, why = self._outcome(pack, result or {}, self.given_up.get(trial_id, tune))
             self.proposals.ended(pack, outcome)
             self.events.ended(pack, outcome, why, (result or {}).get("lineages"))
 
@@ -68,11 +75,10 @@ class PackSearcher(Searcher):
         except DataError as error:
             self.unwritable = self.unwritable or error
 
-    def _outcome(self, pack: Pack, result: dict, error: bool) -> tuple[Outcome, str]:
-        if error:
-            why = f"its actor died {RETRIES + 1} times in one round, or could not be started"
-            failures.write(self.store, pack, result.get("round", -1), why)
-            return "failed", why
+    def _outcome(self, pack: Pack, result: dict, given_up: tuple[str, int] | None) -> tuple[Outcome, str]:
+        if given_up is not None:
+            failures.write(self.store, pack, given_up[1], given_up[0])
+            return "failed", given_up[0]
         if result.get("failed"):
             if result.get("unrecorded"):  # the actor could not even read its pack
                 failures.write(self.store, pack, 0, result["failed"])
@@ -95,19 +101,35 @@ class Announcer(Callback):
     def __init__(self, searcher: PackSearcher, events: Events) -> None:
         self.searcher, self.events = searcher, events
         self.reached: dict[str, int] = {}
+        self.deaths: dict[str, Deaths] = {}
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.events.started(self.searcher.packs[trial.trial_id])
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         if not result.get("failed"):
-            # A sweep of weeks on spot machines loses the same pack many times, each time with rounds done in between. What may not
-            # go on for ever is a pack that kills its actor in the same round.
+            # A sweep of weeks loses the same pack many times, each time with rounds done in between. What may not go on for ever is
+            # a pack that kills its actor in the same round.
             before = self.reached.get(trial.trial_id, -1)
             if result["round"] > before:  # one that starts again tells of old rounds first
                 self.reached[trial.trial_id] = result["round"]
-                trial.max_failures = trial.num_failures + RETRIES
+                self._deaths(trial).finished_round()
             self.events.finished_round(self.searcher.packs[trial.trial_id], result["round"])
+
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        """A pack's actor has died. Tune tries again for ever: a pack that is given up is told so when it starts, and ends there."""
+        deaths, said = self._deaths(trial), Path(trial.error_file).read_text().rpartition("Failure # ")[2]
+        named = re.search(r"actor_id: ([0-9a-f]+)", said)
+        # An actor that never was has no name: each of its failures is a death.
+        deaths.note(named[1] if named else f"start-{len(deaths.machines)}", machine_of(named[1]) if named else None)
+        why = deaths.too_many()
+        if why:
+            why += f"; of the last one Ray says: {said.strip().splitlines()[-1].strip()}"
+            trial.config["given_up"], trial.max_failures = why, 0  # 0: should it not even start
+            self.searcher.given_up[trial.trial_id] = why, self.reached.get(trial.trial_id, -1) + 1
+
+    def _deaths(self, trial: Any) -> Deaths:
+        return self.deaths.setdefault(trial.trial_id, Deaths(lost_machines))
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         return (Callback, ())
