@@ -138,6 +138,7 @@ measures = Family(
         Member(of_measures.Gates, f"{_MEASURES}.recovery:gates"),
         Member(of_measures.UnitsAlive, f"{_MEASURES}.recovery:units_alive"),
         Member(of_measures.Solver, f"{_MEASURES}.recovery:solver"),
+        Member(of_measures.Pruned, f"{_MEASURES}.pruned:pruned"),
     ),
 )
 """What it does: a function (spec, round state) that gives `impray.measures.Readings`."""

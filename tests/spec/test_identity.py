@@ -65,7 +65,8 @@ HASHES = {
     "training_accuracy": "80698dcb",
     "gates": "b20359cc",
     "units_alive": "aff115eb",
-    "solver": "dd384268",
+    "solver": "d57d60a2",
+    "pruned": "33b5329b",
 }
 
 
