@@ -33,12 +33,14 @@ class Trunk:
     end: Params
     stats: Params
     snapshots: dict[int, Params]
+    seconds: float | None = None  # that its training took; None: a version before 0.9.0 did not say
 
 
 @dataclass
 class Record:
     """One round of one lineage (no net axis): its mask, and the trained weights unless the network did not train.
 
+    seconds: core seconds that it took to get here, see `lineage_s` in the schema; None: a version before 0.9.0 did not say.
     lost: there is no such round, for the lineage that it follows has diverged; the mask is that of the round before.
     """
 
@@ -46,6 +48,7 @@ class Record:
     end: Params | None = None
     stats: Params = field(default_factory=dict)
     lost: bool = False
+    seconds: float | None = None
 
     @property
     def finite(self) -> bool:
@@ -54,21 +57,22 @@ class Record:
         )
 
 
-def weights_to_bytes(params: Params, stats: Params | None = None) -> bytes:
-    """One part of a trunk: weights, and batch-norm statistics where there are some."""
+def weights_to_bytes(params: Params, stats: Params | None = None, seconds: float | None = None) -> bytes:
+    """One part of a trunk: weights, batch-norm statistics where there are some, and what it cost."""
     tensors = {f"weights.{name}": _plain(value) for name, value in params.items()}
-    return _bytes(tensors | {f"stats.{name}": _plain(value) for name, value in (stats or {}).items()})
+    tensors |= {f"stats.{name}": _plain(value) for name, value in (stats or {}).items()}
+    return _bytes(tensors | _cost(seconds))
 
 
-def weights_from_bytes(content: bytes, place: str) -> tuple[Params, Params]:
-    """The weights and statistics of one part of a trunk.
+def weights_from_bytes(content: bytes, place: str) -> tuple[Params, Params, float | None]:
+    """The weights and statistics of one part of a trunk, and the seconds that it cost.
 
     Raises:  LineageError: the bytes are no such part; `place` names them.
     """
     parts = _parts(_load(content, place))
     if "weights" not in parts:
         raise LineageError(f"{place}: not a part of a trunk; delete the file and run again")
-    return parts["weights"], parts.get("stats", {})
+    return parts["weights"], parts.get("stats", {}), _seconds(parts)
 
 
 def record_to_bytes(record: Record) -> bytes:
@@ -80,7 +84,7 @@ def record_to_bytes(record: Record) -> bytes:
         mask = record.masks.get(name)
         tensors[f"end.{name}"] = _plain(value if mask is None else value[mask])
     tensors |= {f"stats.{name}": _plain(value) for name, value in record.stats.items()}
-    return _bytes(tensors)
+    return _bytes(tensors | _cost(record.seconds))
 
 
 def record_from_bytes(content: bytes, place: str) -> Record:
@@ -90,14 +94,22 @@ def record_from_bytes(content: bytes, place: str) -> Record:
         raise LineageError(f"{place}: not a record of a round; delete the file and run again")
     masks = {name: _unpack(bits, parts["shape"][name]) for name, bits in parts["mask"].items()}
     if "end" not in parts:
-        return Record(masks)
+        return Record(masks, seconds=_seconds(parts))
     end = {}
     for name, value in parts["end"].items():
         end[name] = value
         if name in masks:
             end[name] = torch.zeros(masks[name].shape, dtype=value.dtype)
             end[name][masks[name]] = value
-    return Record(masks, end, parts.get("stats", {}))
+    return Record(masks, end, parts.get("stats", {}), seconds=_seconds(parts))
+
+
+def _cost(seconds: float | None) -> Params:
+    return {} if seconds is None else {"cost.seconds": torch.tensor(seconds, dtype=torch.float64)}
+
+
+def _seconds(parts: Mapping[str, Params]) -> float | None:
+    return parts["cost"]["seconds"].item() if "cost" in parts else None
 
 
 Matrices = Mapping[int, Tensor]

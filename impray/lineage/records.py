@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import cache
 
@@ -9,12 +10,12 @@ import torch
 
 from impray.lineage.checkpoint import Record, record_from_bytes, record_to_bytes
 from impray.lineage.memory import Memory
-from impray.lineage.training import PackTraining, of_net
+from impray.lineage.training import PackTraining, begin_of, of_net
 from impray.lineage.trunks import Trunks
 from impray.masks import Masks, Past, full, next_mask, scopes
 from impray.nets import Params
 from impray.spec.data import Stimulus
-from impray.spec.pack import leader_of, starts_anew
+from impray.spec.pack import leader_of, ranks_trained, starts_anew
 from impray.spec.trial import Lineage, stream_seed
 
 
@@ -30,7 +31,7 @@ class Records:
     ) -> None:
         self._memory, self._training, self._trunks, self._converged = memory, training, trunks, converged
         self._pack, self._layers = training.pack, training.network.layers
-        self._recent: dict[str, tuple[int, Record]] = {}  # lineage -> (round, record) of the last round seen
+        self._recent: dict[str, dict[int, Record]] = {}  # lineage -> round -> record, of the last rounds seen
         self._led: dict[str, tuple[int, Masks]] = {}  # leader -> (round, mask) that its followers were last given
 
     def of(self, lineages: Sequence[Lineage], round: int) -> list[Record]:
@@ -42,8 +43,16 @@ class Records:
         known = self._kept(lineages, round)
         known |= self._made([lineage for lineage in lineages if lineage.id not in known], round, observe=observe)
         for lineage in lineages:
-            self._recent[lineage.id] = (round, known[lineage.id])
+            # The next mask is made from the last round; where `before` is asked for, its neighbours are too.
+            seen = self._recent.get(lineage.id, {}).items() if self._pack.reads_pruned else ()
+            near = {other: record for other, record in seen if abs(other - round) == 1}
+            self._recent[lineage.id] = near | {round: known[lineage.id]}
         return [known[lineage.id] for lineage in lineages]
+
+    def before(self, lineages: Sequence[Lineage], round: int) -> list[Record]:
+        """The records of the round before, trained: where measures read what pruning made of it."""
+        self._at_hand(lineages, round - 1)
+        return [self._recent[lineage.id][round - 1] for lineage in lineages]
 
     def start(self, lineage: Lineage, masks: Masks, round: int = 1) -> Params:
         """theta(rewind) * mask; of a method that starts anew, after the dense round, initial weights that no trunk has seen."""
@@ -80,14 +89,19 @@ class Records:
         leaders = [leader for lineage in lineages if (leader := leader_of(lineage)) is not None]
         self._at_hand(leaders, round - 1)
         lost = {lineage.id: lineage for lineage in lineages if self._lost_its_leader(lineage, round)}
-        masks = {
-            lineage.id: self._previous(lineage, round).masks if lineage.id in lost else self._mask(lineage, round)
-            for lineage in lineages
-        }
-        records = {lineage.id: Record(masks[lineage.id], lost=lineage.id in lost) for lineage in lineages}
+        records: dict[str, Record] = {}
+        for lineage in lineages:
+            if lineage.id in lost:
+                records[lineage.id] = Record(self._previous(lineage, round).masks, lost=True)
+                continue
+            before, start = self._seconds_before(lineage, round), time.perf_counter()
+            mask = self._mask(lineage, round)
+            records[lineage.id] = Record(mask, seconds=_sum(before, time.perf_counter() - start))
         training = [lineage for lineage in lineages if lineage.id not in lost and self._pack.trains(lineage, round)]
-        trained = self._trained(training, [masks[lineage.id] for lineage in training], round, observe=observe)
-        records |= {lineage.id: record for lineage, record in zip(training, trained, strict=True)}
+        trained = self._trained(training, [records[lineage.id].masks for lineage in training], round, observe=observe)
+        for lineage, record in zip(training, trained, strict=True):
+            record.seconds = _sum(records[lineage.id].seconds, record.seconds)
+            records[lineage.id] = record
         for lineage in lineages:
             if lineage.id not in lost:
                 self._memory.save_record(lineage.id, round, record_to_bytes(records[lineage.id]))
@@ -97,11 +111,7 @@ class Records:
         self, lineages: Sequence[Lineage], masks: Sequence[Masks], round: int, *, observe: bool
     ) -> list[Record]:
         """Together, but where they train for different times: after a rewind for the remaining steps, from new weights for all."""
-        prune = lineages[0].trial.prune if lineages else None
-        begins = [
-            prune.rewind_step if prune and prune.after_rewind == "remaining" and not starts_anew(lineage) else 0
-            for lineage in lineages
-        ]
+        begins = [begin_of(lineage, round) for lineage in lineages]
         records: dict[int, Record] = {}
         for begin in sorted(set(begins)):
             places = [place for place, own in enumerate(begins) if own == begin]
@@ -112,14 +122,25 @@ class Records:
     def _trained_from(
         self, lineages: Sequence[Lineage], masks: Sequence[Masks], begin: int, round: int, *, observe: bool
     ) -> list[Record]:
+        """Their `seconds` are those of this training alone, an equal part for each."""
+        begun = time.perf_counter()
         starts = [self.start(lineage, mask, round) for lineage, mask in zip(lineages, masks, strict=True)]
         start, stacked = self._training.stack(starts), self._training.stack(masks)
         until = lineages[0].trial.train.length - begin
         trained = self._training.run(lineages, start, stacked, until, round, begin=begin, observe=observe)
-        return [
+        records = [
             Record(mask, of_net(trained.params, index), of_net(trained.stats, index))
             for index, mask in enumerate(masks)
         ]
+        for record in records:
+            record.seconds = (time.perf_counter() - begun) / len(records)
+        return records
+
+    def _seconds_before(self, lineage: Lineage, round: int) -> float | None:
+        """What it took to get to where the mask of a round is made: the dense round, and each round whose weights were ranked since."""
+        leader = leader_of(lineage)
+        ranked = next((one for one in (lineage, leader) if one is not None and ranks_trained(one)), None)
+        return self._trunks.of(lineage).seconds if ranked is None else self._previous(ranked, round).seconds
 
     def _anew(self, lineage: Lineage) -> Params:
         """Initial weights of a stream of their own, the same in every round."""
@@ -174,14 +195,14 @@ class Records:
 
     def _previous(self, lineage: Lineage, round: int) -> Record:
         self._at_hand([lineage], round - 1)
-        return self._recent[lineage.id][1]
+        return self._recent[lineage.id][round - 1]
 
     def _at_hand(self, lineages: Sequence[Lineage], round: int) -> None:
         """See to it that the records of a round are the recent ones, whatever it takes: someone may have deleted a checkpoint, or
         a leader may be no method of the sweep. What has to be trained for it is trained together.
         """
         unique = {lineage.id: lineage for lineage in lineages}
-        absent = [lineage for lineage in unique.values() if self._recent.get(lineage.id, (-1, None))[0] != round]
+        absent = [lineage for lineage in unique.values() if round not in self._recent.get(lineage.id, {})]
         if absent:
             self._records(absent, round, observe=False)
 
@@ -192,4 +213,9 @@ class Records:
     def _dense(self, lineage: Lineage) -> Record:
         """Round 0 of a lineage: its trunk under a mask of ones."""
         trunk = self._trunks.of(lineage)
-        return Record(full(scopes(lineage.trial.prune, self._layers), trunk.end), trunk.end, trunk.stats)
+        masks = full(scopes(lineage.trial.prune, self._layers), trunk.end)
+        return Record(masks, trunk.end, trunk.stats, seconds=trunk.seconds)
+
+
+def _sum(before: float | None, seconds: float | None) -> float | None:
+    return None if before is None or seconds is None else before + seconds

@@ -41,13 +41,18 @@ class FinishedRound:
     trained: list[bool]
     density: list[float]
     state: RoundState | None
-    wall_s: float
+    wall_s: list[float]  # of each lineage, its own: see the schema
+    lineage_s: list[float | None]
     exact: bool = True  # whether numbers do not depend, in the last bit, on the pack (`Network.exact`)
 
     @property
     def well(self) -> list[Lineage]:
         """The lineages that have not diverged."""
         return [lineage for lineage, status in zip(self.lineages, self.status, strict=True) if status == "done"]
+
+    def share(self, seconds: float) -> None:
+        """Count seconds that were spent on all lineages together: an equal part for each."""
+        self.wall_s = [own + seconds / len(self.lineages) for own in self.wall_s]
 
 
 # Told when a lineage cannot go on: the lineage, the round, and why.
@@ -70,10 +75,13 @@ class Rounds:
         for round in range(self._pack.rounds + 1):
             start = time.perf_counter()
             todo = [lineage for lineage in self._pack.lineages if self._wants(lineage, round)]
-            todo, records = self._able(todo, round)
+            todo, records = self._able(todo, round, measured=True)
             passed, of_passed = self._passed(round)
             todo, records = [*todo, *passed], [*records, *of_passed]
-            yield round, self._finished(todo, records, round, time.perf_counter() - start) if todo else None
+            finished = self._finished(todo, records, round) if todo else None
+            if finished is not None:
+                finished.share(time.perf_counter() - start)
+            yield round, finished
 
     def measured(self, finished: FinishedRound) -> list[Readings]:
         """Every measure of the pack, of a round's healthy lineages; numbers of single weights are kept for `fates`."""
@@ -81,7 +89,7 @@ class Rounds:
             return []
         start = time.perf_counter()
         readings = [readings_of(measure, finished.state) for measure in self._pack.measures]
-        finished.wall_s += time.perf_counter() - start
+        finished.share(time.perf_counter() - start)
         for measure, reading in zip(self._pack.measures, readings, strict=True):
             self._save_scores(measure, finished, reading)
         return readings
@@ -96,7 +104,7 @@ class Rounds:
             layers = self._training.network.layers
 
             def measure_again(measure: MeasureSpec, round: int) -> None:
-                finished = self._finished([lineage], [records[round]], round, 0.0)
+                finished = self._finished([lineage], [records[round]], round)
                 if finished.state is not None:  # diverged: finite weights, but the loss is not
                     self._save_scores(measure, finished, readings_of(measure, finished.state))
 
@@ -128,10 +136,7 @@ class Rounds:
         needed = [
             lineage
             for lineage in self._pack.lineages
-            if self._goes_on(lineage, round)
-            and not self._has_rows(lineage, round)
-            and ranks_trained(lineage)
-            and any(later > round and self._wants(lineage, later) for later in self._pack.rows_of(lineage))
+            if self._goes_on(lineage, round) and not self._has_rows(lineage, round) and self._is_needed(lineage, round)
         ]
         needed, records = self._able(needed, round)
         lost = [
@@ -141,22 +146,34 @@ class Rounds:
         ]
         return [lineage for lineage, _ in lost], [record for _, record in lost]
 
-    def _able(self, lineages: list[Lineage], round: int) -> tuple[list[Lineage], list[Record]]:
-        """The lineages that can go on, and their records of a round, with all that is measured of it at hand."""
+    def _is_needed(self, lineage: Lineage, round: int) -> bool:
+        """Whether a later round that is to have rows needs the training of this one: for its mask, or to read what pruning made of it."""
+        if self._pack.reads_pruned and self._wants(lineage, round + 1):
+            return True
+        later = (row for row in self._pack.rows_of(lineage) if row > round)
+        return ranks_trained(lineage) and any(self._wants(lineage, row) for row in later)
+
+    def _able(
+        self, lineages: list[Lineage], round: int, *, measured: bool = False
+    ) -> tuple[list[Lineage], list[Record]]:
+        """The lineages that can go on, and their records of a round; if it is `measured`, with all that is read of it at hand."""
         try:
             self._trunks.grow(lineages)
-            return lineages, self._records.of(lineages, round)
+            records = self._records.of(lineages, round)
+            if measured and round > 0 and self._pack.reads_pruned:
+                self._records.before(lineages, round)
+            return lineages, records
         except LineageError as error:
             if len(lineages) == 1:
                 self._over[lineages[0].id] = round - 1
                 self._tell(lineages[0], round, error)
                 return [], []
         # Each alone: the same numbers, and only those that cannot go on meet the error again.
-        alone = [self._able([lineage], round) for lineage in lineages]
+        alone = [self._able([lineage], round, measured=measured) for lineage in lineages]
         able = [lineage for lineages, _ in alone for lineage in lineages]
         return able, [record for _, records in alone for record in records]
 
-    def _finished(self, lineages: list[Lineage], records: Sequence[Record], round: int, wall_s: float) -> FinishedRound:
+    def _finished(self, lineages: list[Lineage], records: Sequence[Record], round: int) -> FinishedRound:
         well = [self._has_converged(lineage, record) for lineage, record in zip(lineages, records, strict=True)]
         for lineage, fine in zip(lineages, well, strict=True):
             if not fine:
@@ -173,7 +190,8 @@ class Rounds:
             trained=[record.end is not None for record in records],
             density=[density(record.masks) for record in records],
             state=state,
-            wall_s=wall_s,
+            wall_s=[0.0] * len(lineages),
+            lineage_s=[record.seconds for record in records],
             exact=self._training.network.exact,
         )
 

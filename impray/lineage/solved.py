@@ -40,6 +40,24 @@ class _Path:
     solved: Solved
     place: int
     counts: Sequence[int]
+    opening_s: float  # its part of what drawing the block's problems took
+    solving_s: float  # its part of the solver's call
+    rounds: int  # of the lineage, that have rows
+
+    def _solving_s(self, round: int) -> float | None:
+        """Of this round alone, where each count is solved from scratch."""
+        of_round = self.solved.seconds.get(round)
+        return None if of_round is None else of_round[self.place].item()
+
+    def lineage_s(self, round: int) -> float:
+        """Seconds that it took to get to this round's weights."""
+        own = self._solving_s(round)
+        return self.opening_s + (self.solving_s if own is None else own)
+
+    def wall_s(self, round: int) -> float:
+        """This round's part of them: what all of the lineage's rounds have in common is spread over these."""
+        own = self._solving_s(round)
+        return self.opening_s / self.rounds + (self.solving_s / self.rounds if own is None else own)
 
     def mask(self, round: int) -> np.ndarray:
         return self.solved.masks[round][self.place]
@@ -47,7 +65,7 @@ class _Path:
     def weights(self, round: int) -> np.ndarray:
         return self.solved.weights[round][self.place]
 
-    def facts(self, round: int) -> dict[str, float]:
+    def facts(self, round: int) -> dict[str, int | float | bool]:
         """What the solver says of itself."""
         return {name: values[self.place].item() for name, values in self.solved.facts.get(round, {}).items()}
 
@@ -111,10 +129,8 @@ class SolvedRounds:
     def __iter__(self) -> Iterator[tuple[int, FinishedRound | None]]:
         """The rounds that are to have rows and have none yet, each with its number; the pack's last in any case."""
         todo = {lineage.id: rounds for lineage in self._pack.lineages if (rounds := self._left(lineage))}
-        start = time.perf_counter()
         self._solve([lineage for lineage in self._pack.lineages if lineage.id in todo])
         rounds = sorted({round for of_lineage in todo.values() for round in of_lineage})
-        share_s = (time.perf_counter() - start) / max(1, len(rounds))
         for round in rounds:
             start = time.perf_counter()
             lineages = [lineage for lineage in self._pack.lineages if round in todo.get(lineage.id, ())]
@@ -122,7 +138,8 @@ class SolvedRounds:
             for lineage, status in zip(lineages, finished.status, strict=True):
                 if status == "diverged":
                     todo[lineage.id] = ()
-            finished.wall_s = share_s + time.perf_counter() - start
+            if lineages:
+                finished.share(time.perf_counter() - start)
             yield round, finished if lineages else None
         if not rounds or rounds[-1] != self._pack.rounds:
             yield self._pack.rounds, None
@@ -135,7 +152,7 @@ class SolvedRounds:
         last = any(self._pack.rows_of(lineage)[-1] == finished.round for lineage in finished.well)
         measures = [measure for measure in self._pack.measures if last or not measure.removal_columns]
         readings = [readings_of(measure, finished.state) for measure in measures]
-        finished.wall_s += time.perf_counter() - start
+        finished.share(time.perf_counter() - start)
         return readings
 
     def fates(self, lineage: Lineage, last: int) -> None:
@@ -164,13 +181,19 @@ class SolvedRounds:
                 self._solve_block(of_trial[0].trial, some, [lineage for lineage in of_trial if lineage.seed in some])
 
     def _solve_block(self, trial: Trial, seeds: Sequence[int], lineages: Sequence[Lineage]) -> None:
+        solvers = {lineage.method: SOLVERS[lineage.method] for lineage in lineages}  # importing them is not solving
+        start = time.perf_counter()
         block = self._block(trial, seeds)
+        opening_s = (time.perf_counter() - start) / len(lineages)
         places = {seed: place for place, seed in enumerate(seeds)}
-        for method in dict.fromkeys(lineage.method for lineage in lineages):
+        for method in solvers:
+            own = [lineage for lineage in lineages if lineage.method == method]
+            start = time.perf_counter()
             solved = SOLVERS.call(method, block)
-            for lineage in lineages:
-                if lineage.method == method:
-                    self._paths[lineage.id] = _Path(solved, places[lineage.seed], block.counts)
+            solving_s = (time.perf_counter() - start) / len(own)
+            for lineage in own:
+                place, rounds = places[lineage.seed], len(self._pack.rows_of(lineage))
+                self._paths[lineage.id] = _Path(solved, place, block.counts, opening_s, solving_s, rounds)
 
     def _block(self, trial: Trial, seeds: Sequence[int]) -> Block:
         lineages = [Lineage(trial=trial, method="imp", seed=seed) for seed in seeds]
@@ -215,7 +238,8 @@ class SolvedRounds:
             trained=[True] * len(lineages),
             density=[float(lineage.trial.density(round)) for lineage in lineages],
             state=self._state([lineages[i] for i in healthy], [paths[i] for i in healthy], round) if healthy else None,
-            wall_s=0.0,
+            wall_s=[path.wall_s(round) for path in paths],
+            lineage_s=[path.lineage_s(round) for path in paths],
         )
 
     def _state(self, lineages: Sequence[Lineage], paths: Sequence[_Path], round: int) -> RoundState:

@@ -10,6 +10,7 @@ from impray.lineage.checkpoint import Record
 from impray.lineage.records import Records
 from impray.lineage.training import PackTraining
 from impray.measures import RoundState
+from impray.nets import Params
 from impray.spec.trial import Lineage
 
 
@@ -57,10 +58,33 @@ def state_of(
         trials=[lineage.trial for lineage in lineages],
         whole=lambda net: training.whole(lineages[net]),
         truth=lambda net: training.truth(lineages[net]),
+        held=lambda net: (
+            None if of_round[net].end is None else training.held(lineages[net], of_round[net].masks, round)
+        ),
+        pruned=_pruned(training, records, lineages, of_round, round),
         problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
         of_data=of_data,
         course=_course(training, records, lineages, of_round, round),
     )
+
+
+def _pruned(
+    training: PackTraining, records: Records, lineages: Sequence[Lineage], of_round: Sequence[Record], round: int
+) -> Callable[[], tuple[Params, Params]] | None:
+    """The networks as pruning left them, before the round trained them; made when they are asked for."""
+    if round == 0:
+        return None
+
+    def networks() -> tuple[Params, Params]:
+        ends, stats = [], []
+        for record, before in zip(of_round, records.before(lineages, round), strict=True):
+            assert before.end is not None, "where a measure reads `pruned`, the round before trains"
+            masks = record.masks
+            ends.append({name: value * masks[name] if name in masks else value for name, value in before.end.items()})
+            stats.append(before.stats)
+        return training.stack(ends), training.stack(stats)
+
+    return networks
 
 
 def _course(

@@ -12,9 +12,9 @@ from torch import Tensor
 from impray.data import PackData, open_pack
 from impray.lineage.courses import Courses
 from impray.nets import Params, network_of
-from impray.spec.pack import Pack
+from impray.spec.pack import Pack, starts_anew
 from impray.spec.trial import Lineage, stream_seed
-from impray.training import Task, TrainingEnd, train_round
+from impray.training import Task, TrainingEnd, held, train_round
 
 
 class PackTraining:
@@ -27,6 +27,7 @@ class PackTraining:
         self.network = network_of(trial.net, trial.data.input_shape, trial.outputs)
         self.dtype = dtype or getattr(torch, trial.train.dtype)
         self.courses = Courses(pack, self.network)
+        self._held: dict[tuple, int | None] = {}
 
     def run(
         self,
@@ -55,6 +56,19 @@ class PackTraining:
         trained = train_round(replace(task, observe=(self.courses.every, observer)))
         self.courses.keep(lineages, round, observer)
         return trained
+
+    def held(self, lineage: Lineage, masks: Params, round: int) -> int | None:
+        """Bytes that training this lineage in a round holds beside inputs and targets; None: nobody knows.
+
+        Args:    masks: of the lineage. Only which parameters have one matters, and whether the round has.
+        """
+        begin = begin_of(lineage, round)
+        key = lineage.trial.id, begin, round == 0
+        if key not in self._held:
+            own = {name: mask[None].to(self.device) for name, mask in masks.items()} if round else None
+            train, start = lineage.trial.train, self.initial([lineage], [lineage.seed])
+            self._held[key] = held(self.network, train, start, own, begin, train.length - begin)
+        return self._held[key]
 
     def initial(self, lineages: Sequence[Lineage], seeds: Sequence[int]) -> Params:
         """Weights before the first update; each network's from the stream `init` of its own seed."""
@@ -107,6 +121,12 @@ class PackTraining:
             batches -= steps
         inputs, labels = (torch.cat(parts)[:samples] for parts in zip(*drawn, strict=True))
         return inputs, labels
+
+
+def begin_of(lineage: Lineage, round: int) -> int:
+    """The progress that a round of a lineage begins at: with `after_rewind: remaining` the rewind step, unless it starts anew."""
+    prune = lineage.trial.prune
+    return prune.rewind_step if round > 0 and prune.after_rewind == "remaining" and not starts_anew(lineage) else 0
 
 
 def of_net(tensors: Params, index: int) -> Params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -60,11 +61,12 @@ class Trunks:
         content = self._memory.load_trunk(lineage.trunk, "end")
         if content is None:
             return
-        trunk = Trunk(*weights_from_bytes(content, f"trunk {lineage.trunk}"), {})
+        end, stats, seconds = weights_from_bytes(content, f"trunk {lineage.trunk}")
+        trunk = Trunk(end, stats, {}, seconds)
         for step in self._snapshots(lineage):
             part = self._memory.load_trunk(lineage.trunk, f"at{step}")
             if part is not None:
-                trunk.snapshots[step], _ = weights_from_bytes(part, f"trunk {lineage.trunk}, step {step}")
+                trunk.snapshots[step], *_ = weights_from_bytes(part, f"trunk {lineage.trunk}, step {step}")
         self._trunks[lineage.trunk] = trunk
 
     def _snapshots(self, lineage: Lineage) -> tuple[int, ...]:
@@ -90,7 +92,9 @@ class Trunks:
         if not lineages:
             return
         asked = sorted({step for lineage in lineages for step in self._snapshots(lineage) if step <= until})
+        start = time.perf_counter()
         trained = self._dense(lineages, until, asked, observe=observe)
+        seconds = (time.perf_counter() - start) / len(lineages)
         for index, lineage in enumerate(lineages):
             trunk = self._trunks.get(lineage.trunk)
             at = {step: of_net(trained.snapshots[step], index) for step in asked}
@@ -98,7 +102,7 @@ class Trunks:
                 if trunk is None or step not in trunk.snapshots:
                     self._memory.save_trunk(lineage.trunk, f"at{step}", weights_to_bytes(snapshot))
             if trunk is None:  # its end comes last: a trunk whose end is there is whole
-                trunk = Trunk(of_net(trained.params, index), of_net(trained.stats, index), {})
-                self._memory.save_trunk(lineage.trunk, "end", weights_to_bytes(trunk.end, trunk.stats))
+                trunk = Trunk(of_net(trained.params, index), of_net(trained.stats, index), {}, seconds)
+                self._memory.save_trunk(lineage.trunk, "end", weights_to_bytes(trunk.end, trunk.stats, seconds))
                 self._trunks[lineage.trunk] = trunk
             trunk.snapshots |= {step: snapshot for step, snapshot in at.items() if step not in trunk.snapshots}

@@ -14,6 +14,7 @@ from impray.masks.scope import Masks, Scope, density, full, scopes
 from impray.spec import families
 from impray.spec.errors import MemberError
 from impray.spec.family import BUILT_IN, Implementations
+from impray.spec.rules import SolverRule
 
 __all__ = ["RULES", "Masks", "Past", "Rule", "Scope", "density", "full", "next_mask", "scopes"]
 
@@ -25,8 +26,11 @@ def next_mask(method: str, past: Past, scope: Scope, keep: int) -> Tensor:
 
     Raises:  MemberError: the rule does not keep what it must: as many as every other method.
     """
-    mask = RULES.call(method, past, scope, keep)
-    source = families.rules.member(method).source
+    member = families.rules.member(method)
+    assert not issubclass(member.spec, SolverRule), (
+        f"{method} has a solver and no rule: its lineages are solved, not trained"
+    )
+    mask, source = RULES.call(method, past, scope, keep), member.source
     if source != BUILT_IN:  # tests hold the built-in ones to it
         why = _wrong(mask, past, scope, keep)
         if why:

@@ -113,8 +113,14 @@ def _alive(state: RoundState, layer: int) -> Bool[Tensor, "net unit"]:
 
 
 def solver(asked: spec.Solver, state: RoundState) -> Readings:
-    """As the solver told it. None: it told nothing, or the network was trained."""
+    """As the solver told it, or of a network that was trained the bytes that its training held. None: nobody knows."""
     facts = state.facts or [{}] * state.nets
+    if state.held is not None:
+        held = [state.held(net) for net in range(state.nets)]
+        facts = [
+            of_net if count is None else {"optimizer_bytes": count, **of_net}
+            for of_net, count in zip(facts, held, strict=True)
+        ]
     kinds = {"int": int, "float": float}
 
     def told(name: str, kind: str) -> list[int | float | None]:

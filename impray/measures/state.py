@@ -55,8 +55,14 @@ class RoundState:
     truth: Callable[[int], Mapping[str, Tensor]] | None = (
         None  # of a net: the weights that made its targets, as `PackData.truth`
     )
+    pruned: Callable[[], tuple[Params, Params]] | None = (
+        None  # gives the end weights of the round before times `masks`, and their statistics; None: there was no such training
+    )
     orders: Sequence[RemovalOrder | None] = ()  # of each net, where it was solved and its masks nest
-    facts: Sequence[Mapping[str, float]] = ()  # of each net, what its solver says of itself
+    facts: Sequence[Mapping[str, int | float | bool]] = ()  # of each net, what its solver says of itself
+    held: Callable[[int], int | None] | None = (
+        None  # of a net: the bytes that its training held beside inputs and targets; None of either: unknown, or not trained
+    )
     problems: Sequence[Hashable] = ()  # of each net, what its data are known by: nets with equal ones have the same
     of_data: dict = field(
         default_factory=dict

@@ -233,7 +233,24 @@ SUPPORT_PRECISION = Quantity(
 UNITS_ALIVE = Quantity("units_alive", "units with\na weight")
 ACCURACY_TRAIN = Quantity("accuracy_train", "accuracy on the\ntraining set", "", "higher", "more accurate in training")
 OPTIMIZER_BYTES = Quantity(
-    "optimizer_bytes", "memory of the solver\nbytes", "bytes", "lower", "smaller in memory", log=True
+    "optimizer_bytes", "memory beside the data\nbytes", "bytes", "lower", "smaller in memory", log=True
+)
+SECONDS = Quantity("lineage_s", "core seconds up to\nthis round, measures apart", "s", "lower", "quicker", log=True)
+PSNR_PRUNED = Quantity(
+    "psnr_pruned",
+    "PSNR just after pruning\nheld out, dB",
+    "dB",
+    "higher",
+    "better in held-out PSNR",
+    score=_until_exact,
+)
+PSNR_TRAIN_PRUNED = Quantity(
+    "psnr_train_pruned",
+    "PSNR just after pruning\ntraining set, dB",
+    "dB",
+    "higher",
+    "better in PSNR",
+    score=_until_exact,
 )
 CONVERGED = Quantity("converged", "converged\nshare", "", "higher", "more often converged")
 
@@ -273,6 +290,9 @@ QUANTITIES: dict[str, Quantity] = {
         ACCURACY_TRAIN,
         OPTIMIZER_BYTES,
         CONVERGED,
+        SECONDS,
+        PSNR_PRUNED,
+        PSNR_TRAIN_PRUNED,
     )
 }
 

@@ -25,8 +25,16 @@ def rows(pack: Pack, finished: FinishedRound, readings: Sequence[Readings]) -> R
     """The rows of one round: tables `rounds`, `units`, `masks`, `images`, `histograms` and `steps`; in a lineage's last, `removals`."""
     tables: Rows = {table: [] for table in ("rounds", "units", "masks", "images", "histograms", "steps", "removals")}
     place = {lineage.id: net for net, lineage in enumerate(finished.well)}
-    of_lineages = zip(finished.lineages, finished.status, finished.trained, finished.density, strict=True)
-    for lineage, status, trained, density in of_lineages:
+    of_lineages = zip(
+        finished.lineages,
+        finished.status,
+        finished.trained,
+        finished.density,
+        finished.wall_s,
+        finished.lineage_s,
+        strict=True,
+    )
+    for lineage, status, trained, density, wall_s, lineage_s in of_lineages:
         shared = keys(pack, lineage) | {"round": finished.round}
         net = place.get(lineage.id)
         of_units = [] if net is None else _units(readings, net)
@@ -43,7 +51,7 @@ def rows(pack: Pack, finished: FinishedRound, readings: Sequence[Readings]) -> R
             | {"trunk": lineage.trunk, "trial": lineage.trial.id, "status": status}
             | {"trained": trained, "exact": finished.exact, "density": density}
             | (_nan(pack) if net is None else _of_lineage(readings, net) | summaries(of_units))
-            | {"measured": str(Measured(pack.asked)), "wall_s": finished.wall_s / len(finished.lineages)}
+            | {"measured": str(Measured(pack.asked)), "wall_s": wall_s, "lineage_s": lineage_s}
         )
     return tables
 

@@ -85,15 +85,32 @@ _LAYER = (Column("layer", "int", "", "1 is the first weight matrix"),)
 _UNIT = (*_LAYER, Column("unit", "int", "", "row of the weight matrix, from 0"))
 _STATUS = Column("status", "str", "", "done, or diverged: a non-finite loss ended the lineage in this round")
 
-# Columns that a second run of the same sweep may fill differently; everything else is the same bit for bit.
-PROVENANCE = (
-    Column("wall_s", "float", "s", "the pack's wall time in this round divided by its lineages"),
+_SECONDS = (
+    Column(
+        "wall_s",
+        "float",
+        "s",
+        "core seconds that this lineage's row took, measures included. Trained: an equal part of the pack's time in this round. "
+        "Solved: its part of its own method's solver call, spread over its rounds, and an equal part of the rest",
+    ),
+    Column(
+        "lineage_s",
+        "float",
+        "s",
+        "core seconds that it took to get to this round's network, measures not counted. Trained: the dense round, each round since whose "
+        "weights were ranked, this one; parts of a pack are equal. Solved: drawing the problem and this round's solving (of nested masks "
+        "the whole path; what several methods share counts for the first). Null: a checkpoint of a version before 0.9.0",
+    ),
+)
+_WRITTEN = (
     Column("version", "str", "", "impray's version"),
     Column("git_sha", "str", "", "commit of the source, if it is a checkout"),
     Column("host", "str", "", "machine that computed the row"),
     Column("device", "str", "", "cpu, or the name of the accelerator"),
     Column("written_at", "time", "UTC", "when the row was written"),
 )
+# Columns that a second run of the same sweep may fill differently; everything else is the same bit for bit.
+PROVENANCE = (*_SECONDS, *_WRITTEN)
 
 
 def _of_measures(kind: str) -> tuple[Column, ...]:
@@ -148,7 +165,7 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             *PROVENANCE,
         ),
     ),
-    "units": ((*_LINEAGE, *_UNIT), ("unit_columns", *PROVENANCE[1:])),
+    "units": ((*_LINEAGE, *_UNIT), ("unit_columns", *_WRITTEN)),
     "fates": (
         (
             *_LINEAGE,
@@ -164,21 +181,21 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             ),
             "fate_columns",
             Column("measured", "str", "", "measures of single weights and parameters that this row was written with"),
-            *PROVENANCE[1:],
+            *_WRITTEN,
         ),
     ),
-    "masks": ((*_LINEAGE, *_UNIT), ("mask_columns", *PROVENANCE[1:])),
+    "masks": ((*_LINEAGE, *_UNIT), ("mask_columns", *_WRITTEN)),
     "images": (
         (
             *_LINEAGE,
             Column("name", "str", "", "what it shows: pca, ica, abs_mean, variance, sample, correlation_same ..."),
             Column("number", "int", "", "which one of that name, from 0"),
         ),
-        ("image_columns", *PROVENANCE[1:]),
+        ("image_columns", *_WRITTEN),
     ),
     "histograms": (
         (*_LINEAGE, *_LAYER, Column("name", "str", "", "x against y: weight_cavity has weight and cavity score")),
-        ("histogram_columns", *PROVENANCE[1:]),
+        ("histogram_columns", *_WRITTEN),
     ),
     "steps": (
         (
@@ -186,7 +203,7 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column("step", "int", "updates", "updates made in this round, 0 at its start"),
             Column("unit", "int", "", "row of the first weight matrix, from 0"),
         ),
-        ("step_columns", *PROVENANCE[1:]),
+        ("step_columns", *_WRITTEN),
     ),
     "removals": (
         (
@@ -194,7 +211,7 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column("removal", "int", "", "which removal of the lineage, from 1"),
             Column("round", "int", "prunings", "the round whose mask first lacks the weight"),
         ),
-        ("removal_columns", *PROVENANCE[1:]),
+        ("removal_columns", *_WRITTEN),
     ),
     "trials": (
         (
@@ -223,7 +240,7 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column("stopped_by", "str", "", "the stop_early that ended it, if one did"),
             Column("lineages", "list[str]", "", "its lineages' ids"),
             Column("description", "json", "", "the trial's canonical form"),
-            *PROVENANCE[1:],
+            *_WRITTEN,
         ),
     ),
     "failures": (
@@ -236,7 +253,7 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column("trace", "str", "", "where in the code"),
             Column("hint", "str", "", "what to do about it"),
         ),
-        PROVENANCE[1:],
+        _WRITTEN,
     ),
     "findings": (
         (
@@ -275,7 +292,7 @@ _COLUMNS: dict[str, tuple[tuple[Column | str, ...], tuple[Column | str, ...]]] =
             Column("p_holm", "float", "probability", "the same after Holm's correction"),
             Column("claims_corrected", "int", "", "how many claims were corrected together"),
             Column("lacking", "str", "", "why there is nothing to judge"),
-            *PROVENANCE[1:],
+            *_WRITTEN,
         ),
     ),
 }

@@ -152,8 +152,9 @@ def _probe_data(pack: Pack, dtype: torch.dtype) -> PackData:
 
 def _seconds(todo: Sequence[Pack]) -> float:
     """Seconds that all packs take on one slot, from a part of them."""
-    trained = [pack for pack in todo if not pack.solved]
-    seconds = solving_time.seconds([pack for pack in todo if pack.solved])
+    parts = [part for pack in todo for part in pack.parts]
+    trained = [pack for pack in parts if not pack.solved]
+    seconds = solving_time.seconds([pack for pack in parts if pack.solved])
     if trained:
         seconds += _pack_seconds(trained[0]) / len(trained[0].lineages) * sum(len(pack.lineages) for pack in trained)
     return seconds

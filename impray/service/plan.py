@@ -70,8 +70,9 @@ def packs(
         shared = tuple(repr(value) for path, value in trial.values.items() if path not in sweep.search.pack)
         for lineage in trial.lineages:
             if whole is not None and not ledger.complete(lineage, whole):
-                groups.setdefault((shared, stackable(lineage)), []).append(lineage)
-    # Early stopping compares whole trials, so their packs stay whole.
+                # Early stopping compares whole trials, so their packs stay whole: also those with solved and trained lineages.
+                alike = stackable(lineage) if sweep.search.stop_early is None else lineage.trial.id
+                groups.setdefault((shared, alike), []).append(lineage)
     parts = parts_for(len(groups), slots) if sweep.search.stop_early is None else 1
     # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
     snapshots = [trial.trial.prune.rewind_step for trial in trials]
@@ -84,11 +85,10 @@ def packs(
 
 def _parts_that_fit(sweep: Sweep, lineages: Sequence[Lineage]) -> int:
     """Of lineages that are solved at once: as many parts as keep all of their masks and weights within `_MOST_ENTRIES`."""
-    if not lineages[0].solved:
-        return 1
-    rows = [len(rounds_with_rows(lineage.trial, sweep.rounds, sweep.rows_at)) for lineage in lineages]
-    entries = sum(count * sum(i.trial.scope_sizes) for count, i in zip(rows, lineages, strict=True))
-    return math.ceil(entries / _MOST_ENTRIES)
+    solved = [lineage for lineage in lineages if lineage.solved]
+    rows = [len(rounds_with_rows(lineage.trial, sweep.rounds, sweep.rows_at)) for lineage in solved]
+    entries = sum(count * sum(i.trial.scope_sizes) for count, i in zip(rows, solved, strict=True))
+    return max(1, math.ceil(entries / _MOST_ENTRIES)) if sweep.search.stop_early is None else 1
 
 
 def parts_for(groups: int, slots: int) -> int:

@@ -179,7 +179,11 @@ class Trials:
     def _files(self, trial: PlannedTrial) -> list[str] | None:
         """Packs whose files hold all rows of a trial; None (every file) if an earlier run left some elsewhere."""
         packs = self.packs.get(trial.trial.id, [])
-        return [pack.id for pack in packs] if packs and not any(pack.known for pack in packs) else None
+        return (
+            [part.id for pack in packs for part in pack.parts]
+            if packs and not any(pack.known for pack in packs)
+            else None
+        )
 
     def write(self, trial: PlannedTrial, status: str) -> None:
         over = status != "running"

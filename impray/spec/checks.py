@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from impray.spec import families
 from impray.spec.errors import Problem
 from impray.spec.families import rule_of
 from impray.spec.measure import MeasureSpec, measure_name
-from impray.spec.pack import entries
+from impray.spec.pack import entries, rounds_with_rows
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
+from impray.spec.rules import SolverRule
 from impray.spec.search import AtDensity, Criterion
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
@@ -104,7 +105,7 @@ def _criterion_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem
         if criterion.method not in sweep.methods:
             right = f"is not among this sweep's methods: {', '.join(sweep.methods)}"
             yield Problem(f"{where}.method", repr(criterion.method), right)
-        why = _unreadable(sweep, criterion.measure)
+        why = _unreadable(sweep, criterion.measure, possible)
         if why:
             yield Problem(f"{where}.measure", repr(criterion.measure), why)
         elif why := _no_such_layer(sweep, criterion, possible):
@@ -119,9 +120,11 @@ def _criterion_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem
 _ENDS = ("mask", "start", "end")  # of a column's name: the point of the round that it is read at
 
 
-def _numbers(measure: MeasureSpec) -> list[str]:
-    """The columns that a measure, with its parameters, fills with one number per lineage or unit."""
-    columns = [c.name for c in (*measure.lineage_columns, *measure.unit_columns) if c.is_quantity]
+def _numbers(measure: MeasureSpec, trials: Sequence[Trial]) -> list[str]:
+    """The columns that a measure, with its parameters, fills with one number per lineage or unit of some of these trials."""
+    empty = measure.unfilled(trials)
+    every = (*measure.lineage_columns, *measure.unit_columns)
+    columns = [c.name for c in every if c.is_quantity and c.name not in empty]
     asked = getattr(measure, "at", None)
     if asked is None:
         return columns
@@ -129,23 +132,26 @@ def _numbers(measure: MeasureSpec) -> list[str]:
     return [c for c in columns if next((end for end in _ENDS if c.endswith(f"_{end}")), usual) in asked]
 
 
-def _unreadable(sweep: Sweep, name: str) -> str | None:
+def _unreadable(sweep: Sweep, name: str, possible: list[Trial]) -> str | None:
     by_name = {measure_name(measure): measure for measure in sweep.measures}
-    columns = {column: measure for measure in sweep.measures for column in _numbers(measure)}
+    numbers = {tag: _numbers(measure, possible) for tag, measure in by_name.items()}
+    columns = {column for of_measure in numbers.values() for column in of_measure}
     if name in columns:
         return None
     measure = by_name.get(name)
-    if measure is not None and _numbers(measure):
+    if measure is not None and numbers[name]:
         first = measure.first_number()
-        filled = ", ".join(_numbers(measure))
+        filled = ", ".join(numbers[name])
         empty = f"its column {first} stays empty; filled with these parameters: {filled}"
         return None if first in columns else empty
-    known = list(dict.fromkeys([*(n for n, m in by_name.items() if _numbers(m)), *columns]))
+    known = list(dict.fromkeys([*(tag for tag, of_measure in numbers.items() if of_measure), *columns]))
     if measure is not None:
         return f"has no single number to read; this sweep has {', '.join(known) or 'none'}"
     for kind in families.measures.specs:
         if name in (tag_of(kind), *(column.name for column in (*kind.lineage_columns, *kind.unit_columns))):
             tag = tag_of(kind)
+            if tag in by_name and name in by_name[tag].unfilled(possible):
+                return f"has no meaning for these data; {tag} fills {', '.join(numbers[tag]) or 'nothing'}"
             return (
                 f"is filled only when {tag} has at: [start, end]"
                 if tag in by_name
@@ -156,7 +162,9 @@ def _unreadable(sweep: Sweep, name: str) -> str | None:
 
 def _no_such_layer(sweep: Sweep, criterion: Criterion, possible: list[Trial]) -> str | None:
     names = {measure_name(measure): measure for measure in sweep.measures}
-    owner = names.get(criterion.measure) or next(m for m in sweep.measures if criterion.measure in _numbers(m))
+    owner = names.get(criterion.measure) or next(
+        m for m in sweep.measures if criterion.measure in _numbers(m, possible)
+    )
     if not owner.unit_columns:
         return None
     asked, tag = owner.unit_layers, tag_of(type(owner))
@@ -238,6 +246,21 @@ def _measure_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
             ordered = ", ".join(method for method in families.rules.tags if _nests(sweep, method))
             right = f"needs a method that removes one weight after another: {ordered}"
             yield Problem(f"measures[{position}]", repr(measure_name(measure)), right)
+        if "pruned" in measure.reads and (why := _never_pruned(sweep, possible)):
+            yield Problem(f"measures[{position}]", repr(measure_name(measure)), why)
+
+
+def _never_pruned(sweep: Sweep, possible: list[Trial]) -> str | None:
+    """Why no row can have what is read of a network just after pruning."""
+    lineages = [lineage for trial in possible for lineage in trial.lineages(sweep.methods, sweep.seeds[:1])]
+    if possible and all(lineage.solved for lineage in lineages):
+        return "reads networks that are pruned from round to round; these methods solve every round: add imp, or another that trains here"
+    # Where rows are at the truth, and some trial has none, that has been said.
+    told = [trial for trial in possible if "truth" not in sweep.rows_at or trial.truth_round in range(sweep.rounds + 1)]
+    rows = [round for trial in told for round in rounds_with_rows(trial, sweep.rounds, sweep.rows_at)]
+    if max(rows, default=1) == 0:
+        return "reads networks just after pruning; round 0, the only one with rows, is dense: rounds must be at least 1"
+    return None
 
 
 def _nests(sweep: Sweep, method: str) -> bool:
@@ -253,6 +276,18 @@ def _rule_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
         for problem in rule_of(method, sweep.trial.prune.rules).problems(possible)
     }
     yield from (replace(problem, path=f"trial.{problem.path}") for problem in told)
+    for position, method in enumerate(sweep.methods):
+        follows = rule_of(method, sweep.trial.prune.rules).follows
+        if follows is not None and (why := _no_leader(follows)):
+            yield Problem(f"methods[{position}]", repr(method), f"follows {follows}, {why}")
+
+
+def _no_leader(method: str) -> str | None:
+    """Why no other method can take this one's masks; a plugin's method says itself whom it follows."""
+    if method not in families.rules.members:
+        return f"which is no method{near(method, families.rules.tags)}"
+    solver = issubclass(families.rules.member(method).spec, SolverRule)
+    return "which has a solver and no masks from round to round" if solver else None
 
 
 def _figure_problems(sweep: Sweep) -> Iterator[Problem]:

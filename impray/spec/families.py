@@ -140,6 +140,7 @@ measures = Family(
         Member(of_measures.Solver, f"{_MEASURES}.recovery:solver"),
         Member(of_measures.OptimalityGap, f"{_MEASURES}.optimality_gap:measure"),
         Member(of_measures.LinearOmp, f"{_MEASURES}.linear_omp:measure"),
+        Member(of_measures.Pruned, f"{_MEASURES}.pruned:pruned"),
     ),
 )
 """What it does: a function (spec, round state) that gives `impray.measures.Readings`."""

@@ -8,6 +8,7 @@ from impray.spec.measures.inputs import Components, Inputs
 from impray.spec.measures.moments import Cavity, Kurtosis
 from impray.spec.measures.network import Accuracy, Course, Density, FanIn, Ipr, Loss, Masks
 from impray.spec.measures.on_image import Clustering, Correlation, MaskOnImage, Pieces, RfWidth, Spread
+from impray.spec.measures.pruned import Pruned
 from impray.spec.measures.recovery import Gates, LinearOmp, OptimalityGap, Psnr, Solver, TrainingAccuracy, UnitsAlive
 from impray.spec.measures.ring import Flow, Sinusoid
 from impray.spec.measures.sparse import Design, Estimation, Order, Removals, Support, Theorem5
@@ -37,6 +38,7 @@ __all__ = [
     "OptimalityGap",
     "Order",
     "Pieces",
+    "Pruned",
     "Psnr",
     "Removals",
     "RfWidth",

@@ -65,6 +65,11 @@ class Pack(Spec):
         return any("end" in measure.needs for measure in self.measures)
 
     @cached_property
+    def reads_pruned(self) -> bool:
+        """Whether some measure reads networks just after pruning: then every network trains in the round before one with rows."""
+        return any("pruned" in measure.needs for measure in self.measures)
+
+    @cached_property
     def asked_of_fates(self) -> dict[str, str]:
         """What a lineage's rows in `fates` must have been written with: the measures with columns there, with their hashes."""
         return {measure_name(measure): measure_hash(measure) for measure in self.measures if measure.fate_columns}
@@ -79,12 +84,25 @@ class Pack(Spec):
     def trains(self, lineage: Lineage, round: int) -> bool:
         """Whether this lineage's network must be trained in this round."""
         rows = self.rows_of(lineage)
-        return round == 0 or (self.reads_end and round in rows) or (ranks_trained(lineage) and round < rows[-1])
+        read = (self.reads_end and round in rows) or (self.reads_pruned and round + 1 in rows)
+        return round == 0 or read or (ranks_trained(lineage) and round < rows[-1])
+
+    @cached_property
+    def solved(self) -> bool:
+        """Whether a solver makes all rounds of its lineages at once; of packs with one sort of lineages alone."""
+        sorts = {lineage.solved for lineage in self.lineages}
+        assert len(sorts) == 1, (
+            "lineages that are trained and lineages that are solved run in parts of their pack (`Pack.parts`)"
+        )
+        return sorts.pop()
 
     @property
-    def solved(self) -> bool:
-        """Whether a solver makes all rounds of its lineages at once; lineages of both sorts never share a pack."""
-        return self.lineages[0].solved
+    def parts(self) -> tuple[Pack, ...]:
+        """The pack itself, or one of the lineages that are trained and one of those that are solved: they share no program."""
+        sorts = [tuple(i for i in self.lineages if i.solved == solved) for solved in (False, True)]
+        if not all(sorts):
+            return (self,)
+        return tuple(self.model_copy(update={"lineages": lineages}) for lineages in sorts)
 
     def rows_of(self, lineage: Lineage) -> tuple[int, ...]:
         """The rounds of a lineage that have rows, in order."""

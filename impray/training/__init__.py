@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from impray.nets.base import Network, Params
 from impray.spec import families
 from impray.spec.errors import MemberError
 from impray.spec.family import BUILT_IN, Implementations
+from impray.spec.training import StepsSpec, TrainingSpec
+from impray.training import loop
 from impray.training.base import Task, Trainer, TrainingEnd, wrong_with
 
-__all__ = ["TRAINERS", "Task", "TrainingEnd", "Trainer", "train_round"]
+__all__ = ["TRAINERS", "Task", "TrainingEnd", "Trainer", "held", "train_round"]
 
 TRAINERS: Implementations[Trainer] = Implementations(families.training)
 
@@ -25,3 +28,12 @@ def train_round(task: Task) -> TrainingEnd:
         if why:
             raise MemberError(families.training.tag_of(kind), member.source, why)
     return made
+
+
+def held(
+    network: Network, spec: TrainingSpec, start: Params, masks: Params | None, begin: int | float, updates: int | float
+) -> int | None:
+    """As `impray.training.loop.held`; None also of trainings that do not go in updates of ours."""
+    if not isinstance(spec, StepsSpec) or TRAINERS[type(spec)] is not loop.train:
+        return None
+    return loop.held(network, spec, start, masks, int(begin), int(updates))

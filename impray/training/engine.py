@@ -18,7 +18,10 @@ from impray.training.updates import Optimizer, alike, optimizer_of
 
 
 class Engine(Protocol):
-    """Nets that are updated by the same arithmetic: their gradients, handed to an optimizer's parameters."""
+    """Nets that are updated by the same arithmetic: their gradients, handed to an optimizer's parameters.
+
+    One that keeps all of its memory from step to step may have `held()` too: the bytes of it, before the first step.
+    """
 
     def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """One update of every net, by the parameters' `ready`, `sink` and `moved` or `apply`; the optimizer is at this update.
@@ -72,7 +75,8 @@ class Groups:
         for chosen in alike(specs):
             index = torch.tensor(chosen, device=like.device)
             some = [specs[net] for net in chosen]
-            optimizer = optimizer_of(some[0])(some, self._pace, like)
+            # Of `like` the dtype and the device are wanted: a tensor without numbers, which keeps none in memory.
+            optimizer = optimizer_of(some[0])(some, self._pace, like.new_empty(0))
             own, masked = ({name: value[index] for name, value in tensors.items()} for tensors in (params, given))
             self._groups.append(
                 (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen]))
@@ -96,6 +100,11 @@ class Groups:
     def stats(self) -> Params:
         """A copy."""
         return self._joined([engine.stats() for _, _, engine in self._groups])
+
+    def held(self) -> int | None:
+        """Bytes that are held beside inputs and targets, to be asked before the first step; None where an engine does not say."""
+        counts = [held() for _, _, engine in self._groups if (held := getattr(engine, "held", None)) is not None]
+        return sum(counts) if len(counts) == len(self._groups) else None
 
     def _joined(self, parts: Sequence[Params]) -> Params:
         joined: Params = {}

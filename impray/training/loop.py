@@ -70,6 +70,17 @@ def train(task: Task) -> TrainingEnd:
     return TrainingEnd(pack.params(), pack.stats(), snapshots)
 
 
+@torch.no_grad()
+def held(
+    network: Network, spec: StepsSpec, start: Params, masks: Params | None, begin: int, updates: int
+) -> int | None:
+    """Bytes that training one net holds beside inputs and targets, counted from what would train it; None where its engine does not say.
+
+    Args:    start, masks: of the net, its net axis kept. begin, updates: as of `Groups`.
+    """
+    return Groups(_engine_of(network), network, [spec], start, masks, begin, updates).held()
+
+
 def _engine_of(network: Network) -> MakeEngine:
     """Its own (`Network.engine`), or that of the built-in network that it derives from.
 

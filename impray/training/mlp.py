@@ -25,6 +25,7 @@ from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
 from impray.training.batch_norm import BatchNorm, buffer
 from impray.training.losses import Slope, mean_of
+from impray.training.memory import bytes_of
 from impray.training.updates import Optimizer, Parameter
 
 
@@ -41,6 +42,7 @@ class MlpEngine:
         noise: Sequence[int] = (),
     ) -> None:
         assert isinstance(network, Architecture)
+        self._optimizer = optimizer
         outputs, loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch
         if outputs == 1 and loss != "mse":
             raise ShapeError("a single output takes the loss mse")
@@ -78,6 +80,10 @@ class MlpEngine:
                 stats[f"mean{number}"] = self._own(f"mean{number}", layer.norm.mean)
                 stats[f"var{number}"] = self._own(f"var{number}", layer.norm.var)
         return stats
+
+    def held(self) -> int:
+        """As `Engine.held`: weights, masks, gradients, the optimizer's state and the buffers of a batch."""
+        return bytes_of(self, self._optimizer)
 
     def _own(self, name: str, value: Tensor) -> Tensor:
         """Without the padding, and without the sample axis of what is no weight."""

@@ -49,6 +49,7 @@ class Solved:
         masks, weights: round that was asked for -> [problem, feature]; weights (trained, at the round's end) are 0 where the mask is.
         facts: round -> name -> [problem], what a solver says of itself: `optimizer_bytes`, `converged`; empty where it says nothing.
         order: the features that went, in order, [problem, removal], counts[0] - counts[-1] removals; None where masks do not nest.
+        seconds: round -> [problem], what solving that round's count from scratch took; empty where rounds are made together.
         gone: each one's weight at the end of the round before it went, [problem, removal]; None with `order`.
     """
 
@@ -57,6 +58,7 @@ class Solved:
     order: Int[np.ndarray, "problem removal"] | None = None
     gone: Float[np.ndarray, "problem removal"] | None = None
     facts: Mapping[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    seconds: Mapping[int, Float[np.ndarray, " problem"]] = field(default_factory=dict)
 
 
 Solver = Callable[[Block], Solved]

@@ -69,7 +69,11 @@ def recovered(put, levels=LEVELS, at_few_steps=LEVELS, train_above=0.0):
         solved = method in ("iht", "pursuit")
         share = {"pursuit": 1.0, "imp": 0.8}.get(method, 0.5) - 0.01 * seed * (method == "iht")
         own = {"support_recall": share, "psnr_train": psnr + train_above * (1 + 0.1 * seed), "units_alive": 2}
-        facts = {"optimizer_bytes": 1000 * one.data.nonzero, "converged": float(seed > 0)} if solved else {}
+        facts = (
+            {"optimizer_bytes": 1000 * one.data.nonzero, "converged": float(seed > 0)}
+            if solved
+            else {"optimizer_bytes": 9000}
+        )
         return {"psnr": psnr} | own | facts
 
     axes = {"net.hidden": "int", "data.nonzero": "int", "train.steps": "int"}
@@ -159,9 +163,11 @@ def test_digits_would_say_so_if_iht_were_best(put):
     assert begins(told, "even or odd: iht is more accurate with a signed") != ["holds"]
 
 
-def test_memory_is_told_of_solvers_alone(put):
+def test_memory_is_told_of_imp_and_the_solvers_and_convergence_of_solvers_alone(put):
     panels = table(cost.FIGURE, recovered(put)).panels
-    assert set(panels[0][1]["method"]) == {"iht", "pursuit"} and set(panels[1][1]["mean"]) == {0.8}
+    memory = {(row["method"], row["mean"]) for row in panels[0][1].iter_rows(named=True)}
+    assert memory == {("imp", 0.009), *((solver, s / 1000) for solver in ("iht", "pursuit") for s in (2, 4))}
+    assert set(panels[1][1]["method"]) == {"iht", "pursuit"} and set(panels[1][1]["mean"]) == {0.8}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,8 @@ def test_a_record_without_training_has_only_its_mask():
 
 @pytest.mark.parametrize("stats", [{}, {"mean1": torch.ones(7)}])
 def test_a_part_of_a_trunk_comes_back(stats):
-    weights, statistics = weights_from_bytes(weights_to_bytes(params(0, torch.float32), stats), "here")
+    weights, statistics, seconds = weights_from_bytes(weights_to_bytes(params(0, torch.float32), stats, 1.5), "here")
+    assert seconds == 1.5
     assert same(weights, params(0, torch.float32)) and same(statistics, stats)
 
 

@@ -65,9 +65,10 @@ HASHES = {
     "training_accuracy": "80698dcb",
     "gates": "b20359cc",
     "units_alive": "aff115eb",
-    "solver": "dd384268",
+    "solver": "d57d60a2",
     "optimality_gap": "ccfdd829",
     "linear_omp": "4ce64899",
+    "pruned": "33b5329b",
 }
 
 

@@ -13,7 +13,7 @@ DIGITS = {"kind": "digits", "task": "even_odd"}
 NLGP = {"kind": "nlgp", "shape": [6, 6]}
 
 
-def loaded(measures, data=PLANTED, net=FUSED, prune=None, loss="mse"):
+def loaded(measures, data=PLANTED, net=FUSED, prune=None, loss="mse", **more):
     document = {
         "question": "q",
         "trial": {"data": data, "net": net, "train": {"optimizer": "adam", "loss": loss}, "prune": prune or {}},
@@ -21,6 +21,7 @@ def loaded(measures, data=PLANTED, net=FUSED, prune=None, loss="mse"):
         "seeds": 1,
         "rounds": 2,
         "measures": measures,
+        **more,
     }
     return read(yaml.safe_dump(document), "x.yaml", ())
 
@@ -101,3 +102,52 @@ IMPOSSIBLE = {
 def test_what_cannot_be_planted_is_said(case):
     changes, path = IMPOSSIBLE[case]
     assert [found for found, _, _ in problems_of(["psnr"], data={**PLANTED, **changes})] == [f"trial.{path}"]
+
+
+NEVER_PRUNED = {
+    "methods that solve": {"methods": ["iht", "pursuit"], "prune": {"iht": {"epochs": 2}}},
+    "no pruning": {"rounds": 0},
+    "rows of the dense round": {"rows_at": [0]},
+    "no pruning before the truth": {"rows_at": "truth", "prune": {"least": 32}, "data": {**PLANTED, "nonzero": 32}},
+}
+
+
+@pytest.mark.parametrize("case", NEVER_PRUNED)
+def test_a_network_just_after_pruning_is_refused_where_there_is_none(case):
+    changes = {
+        **NEVER_PRUNED[case],
+        **({"net": {**FUSED, "readout": "sum"}} if "methods" in NEVER_PRUNED[case] else {}),
+    }
+    ((path, value, _),) = problems_of(["pruned"], **changes)
+    assert (path, value) == ("measures[0]", "'pruned'")
+
+
+def test_one_method_that_prunes_is_enough():
+    assert loaded(["pruned"], methods=["iht", "imp"], net={**FUSED, "readout": "sum"}).methods == ("iht", "imp")
+    assert loaded(["pruned"], data=NLGP, net={"kind": "mlp"}).methods == ("imp",)
+
+
+@pytest.mark.parametrize(
+    ("data", "net", "filled"),
+    [
+        (PLANTED, FUSED, {"loss", "psnr", "psnr_train"}),
+        (DIGITS, FUSED, {"loss", "accuracy", "psnr", "psnr_train"}),
+        ({"kind": "digits"}, {"kind": "mlp"}, {"loss", "accuracy"}),
+        (NLGP, {"kind": "mlp"}, {"loss", "accuracy"}),
+    ],
+    ids=["planted", "two classes", "ten classes", "stimulus"],
+)
+def test_goals_read_what_has_a_meaning_for_the_data(data, net, filled):
+    for name in ("loss", "accuracy", "psnr", "psnr_train"):
+        goal = {"measure": f"{name}_pruned", "method": "imp", "direction": "max"}
+        search = {
+            "algorithm": "optuna",
+            "trials": 2,
+            "goals": [goal],
+            "space": {"train.lr": {"low": 0.01, "high": 0.1}},
+        }
+        if name in filled:
+            assert loaded(["pruned"], data=data, net=net, search=search).search.goals
+        else:
+            ((path, _, right),) = problems_of(["pruned"], data=data, net=net, search=search)
+            assert path == "search.goals[0].measure" and "no meaning" in right and "loss_pruned" in right

@@ -27,7 +27,7 @@ from impray.spec.trial import Trial
 DIGITS = 12  # of a mean
 SPREAD = "_standard_error"
 GOAL = "goal"
-_NO_METRICS = {"round", "seed", "wall_s"}
+_NO_METRICS = {"round", "seed", "wall_s", "lineage_s"}
 _NO_SPREAD = {"density"}  # every seed keeps the same counts
 
 Point = tuple[str, int]  # metric, step

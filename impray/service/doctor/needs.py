@@ -108,6 +108,8 @@ def parameters(trial: Trial) -> int:
 
 def tensors(pack: Pack) -> int:
     """Bytes of a pack's tensors while it trains and is measured, about."""
+    if len(pack.parts) > 1:
+        return sum(map(tensors, pack.parts))
     trial, nets = pack.lineages[0].trial, len(pack.lineages)
     if pack.solved:
         rows = sum(len(pack.rows_of(lineage)) for lineage in pack.lineages)
@@ -178,7 +180,9 @@ def _checkpoints(left: Sequence[Pack]) -> int:
     total = 0
     for pack in left:
         steps.update(pack.snapshots)
-        for lineage in () if pack.solved else pack.lineages:  # solved again rather than kept
+        for lineage in pack.lineages:
+            if lineage.solved:  # again rather than kept
+                continue
             trunks.setdefault(lineage.trunk, lineage.trial)
             key = (lineage.trial.id, lineage.method)
             if key not in of_kind:

@@ -93,7 +93,7 @@ class PackTrainable(tune.Trainable):
         if self.stop_early is None:
             return {}
         ids = [lineage.id for lineage in self.pack.lineages]
-        packs = None if self.pack.known else [self.pack.id]
+        packs = None if self.pack.known else [part.id for part in self.pack.parts]
         value = goals.value(self.stop_early, self.store, ids, round, packs)
         return {"progress": compared(self.stop_early, value)}
 

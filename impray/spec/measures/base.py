@@ -1,8 +1,9 @@
 """What every measure says of itself, and what a column is.
 
 `reads` names parts of a finished round: `mask`; `start`, the weights theta(rewind) * mask that the round started from; `end`, the
-trained weights; `held_out` data; the `whole` training set, and the `truth` that made its targets; the `order` in which weights went.
-A measure that reads `end` makes the oneshot and random networks train too, else they need not.
+trained weights; `pruned`, the end weights of the round before times the mask of this one, not trained again; `held_out` data; the `whole`
+training set, and the `truth` that made its targets; the `order` in which weights went.
+A measure that reads `end` makes the oneshot and random networks train too, one that reads `pruned` in the round before; else they need not.
 """
 
 from __future__ import annotations
@@ -80,6 +81,10 @@ class MeasureSpec(Spec):
         """How many held-out inputs per class there must be; None: as many as there are will do."""
         return getattr(self, "samples", None)
 
+    def unfilled(self, trials: Sequence[Trial]) -> frozenset[str]:
+        """Its columns of `rounds` that have no meaning for any of these trials, and stay null: no goal may read them."""
+        return frozenset()
+
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         """What these trials, which stand for all of a sweep, cannot give; the path is a parameter, or empty."""
         tag = measure_name(self)
@@ -132,6 +137,7 @@ RESERVED = frozenset(
     | {
         "rows_elsewhere",
         "wall_s",
+        "lineage_s",
         "version",
         "git_sha",
         "host",
@@ -147,7 +153,7 @@ RESERVED = frozenset(
 # Types that a column may have.
 TYPES = ("float", "int", "str", "bool", "bytes", "list[float]", "list[int]", "list[str]")
 # What a measure may read of a finished round.
-READS = frozenset({"mask", "start", "end", "held_out", "course", "whole", "truth", "order"})
+READS = frozenset({"mask", "start", "end", "pruned", "held_out", "course", "whole", "truth", "order"})
 
 IMAGE_COLUMNS = (
     Column("values", "bytes", "", "the image as little-endian 32-bit floats, first row first"),

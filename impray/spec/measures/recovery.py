@@ -178,10 +178,17 @@ class LinearOmp(OfTrainingSet):
 
 
 class Solver(MeasureSpec):
-    """What a solver of networks says of itself (methods iht, pursuit); null of networks that are trained."""
+    """What a method needed: memory, of networks that are trained too; and what a solver (iht, pursuit) says of itself, else null."""
 
+    revision = 1  # 0: no bytes of networks that are trained
     lineage_columns = (
-        Column("optimizer_bytes", "int", "bytes", "largest memory the solver held at once"),
+        Column(
+            "optimizer_bytes",
+            "int",
+            "bytes",
+            "held beside inputs and targets: the most that a solver held at once; of a network that is trained its weights, masks, "
+            "gradients, optimizer state, learning rates and a batch's buffers",
+        ),
         Column(
             "converged",
             "float",

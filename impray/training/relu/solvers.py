@@ -7,6 +7,7 @@ filled up with weights that stay 0, those with the largest gradients.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -114,14 +115,20 @@ def _solved(block: Block, solve: Find) -> Solved:
     masks = {round: np.zeros(shape, dtype=bool) for round in block.rows}
     weights = {round: np.zeros(shape) for round in block.rows}
     facts = {round: _no_facts(len(block.seeds)) for round in block.rows}
+    seconds = {round: np.zeros(len(block.seeds)) for round in block.rows}
     with one_thread():
         for place in range(len(block.seeds)):
-            of_counts = {count: solve(place, count) for count in sorted({block.counts[round] for round in block.rows})}
+            of_counts, took = {}, {}
+            for count in sorted({block.counts[round] for round in block.rows}):
+                start = time.perf_counter()
+                of_counts[count] = solve(place, count)
+                took[count] = time.perf_counter() - start
             for round in block.rows:
                 weights[round][place], masks[round][place], found = of_counts[block.counts[round]]
+                seconds[round][place] = took[block.counts[round]]
                 for name, values in facts[round].items():
                     values[place] = getattr(found, name)
-    return Solved(masks, weights, facts=facts)
+    return Solved(masks, weights, facts=facts, seconds=seconds)
 
 
 def _no_facts(problems: int) -> dict[str, np.ndarray]:
