@@ -8,7 +8,7 @@ from impray.spec.measures.inputs import Components, Inputs
 from impray.spec.measures.moments import Cavity, Kurtosis
 from impray.spec.measures.network import Accuracy, Course, Density, FanIn, Ipr, Loss, Masks
 from impray.spec.measures.on_image import Clustering, Correlation, MaskOnImage, Pieces, RfWidth, Spread
-from impray.spec.measures.recovery import Gates, Psnr, Solver, TrainingAccuracy, UnitsAlive
+from impray.spec.measures.recovery import Gates, Psnr, Reconstruction, Solver, TrainingAccuracy, UnitsAlive
 from impray.spec.measures.ring import Flow, Sinusoid
 from impray.spec.measures.sparse import Design, Estimation, Order, Removals, Support, Theorem5
 
@@ -36,6 +36,7 @@ __all__ = [
     "Order",
     "Pieces",
     "Psnr",
+    "Reconstruction",
     "Removals",
     "RfWidth",
     "Sinusoid",
