@@ -30,7 +30,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.lines import Line2D
 
 from impray.figures.panels import Panel
-from impray.figures.tiles import mosaic, pictures
+from impray.figures.tiles import images
 from impray.results.tidy import CLONE
 from impray.spec import families
 from impray.theory.statistics import share_interval
@@ -372,28 +372,3 @@ def scatter(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artis
             axes.plot(lost["at"], [0.03] * len(lost), transform=axes.get_xaxis_transform(), **edge)
             handles[status] = Line2D([], [], **edge)
     return handles
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
-def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Options: `as` (mask, image, component, field, map), `per_line`, `lines` (a column that names them).
-
-    Rows have `bits` or `values`, and `shape`, in the order drawn.
-    """
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-    tiles = pictures(frame, str(panel.options.get("as", "mask")))
-    form = (
-        axes.bbox.width / axes.bbox.height * tiles[0].shape[0] / tiles[0].shape[1]
-    )  # so that the mosaic fills the axes
-    per_line = panel.options.get("per_line") or max(1, round((form * len(tiles)) ** 0.5))
-    axes.imshow(mosaic(tiles, int(per_line)), interpolation="nearest", aspect="equal")  # type: ignore[arg-type]
-    if "lines" in panel.options:
-        names, height = frame[str(panel.options["lines"])].to_list()[:: int(per_line)], tiles[0].shape[0] + 1  # type: ignore[call-overload]
-        axes.set_yticks([height * (at + 0.5) for at in range(len(names))], [str(name) for name in names])
-        axes.tick_params(length=0)
-    return {}

@@ -47,7 +47,7 @@ class _Path:
     def weights(self, round: int) -> np.ndarray:
         return self.solved.weights[round][self.place]
 
-    def facts(self, round: int) -> dict[str, float]:
+    def facts(self, round: int) -> dict[str, float | int]:
         """What the solver says of itself."""
         return {name: values[self.place].item() for name, values in self.solved.facts.get(round, {}).items()}
 

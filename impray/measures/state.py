@@ -56,7 +56,7 @@ class RoundState:
         None  # of a net: the weights that made its targets, as `PackData.truth`
     )
     orders: Sequence[RemovalOrder | None] = ()  # of each net, where it was solved and its masks nest
-    facts: Sequence[Mapping[str, float]] = ()  # of each net, what its solver says of itself
+    facts: Sequence[Mapping[str, float | int]] = ()  # of each net, what its solver says of itself
     problems: Sequence[Hashable] = ()  # of each net, what its data are known by: nets with equal ones have the same
     of_data: dict = field(
         default_factory=dict
