@@ -13,7 +13,8 @@ heat     rows (`row`, `col`, y) as a coloured grid
 shares   the share of yes (y is 0 or 1) with its exact 95 % interval; bounds beside it as lines
 cells    the mean of y over x and colour as a coloured grid, from 0 to 1 or between `ends`, each written in its cell
 scatter  rows as dots, the best ringed, those without a number at the lower edge
-images   stored pictures (bits or values, with their shape) side by side
+
+The mark of pictures is in `impray.figures.tiles`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.lines import Line2D
 
 from impray.figures.panels import Panel
-from impray.figures.tiles import images
 from impray.results.tidy import CLONE
 from impray.spec import families
 from impray.theory.statistics import share_interval

@@ -3,8 +3,9 @@
     psnr = 20 log10 max|y| - 10 log10 mean (f(x) - y)^2        y: the training targets, in both columns
     hamming_min = min over pairs j < k of mean_i [G_ij != G_ik]        trace_min = min over j of mean_i G_ij        G_ij = 1[z_j(x_i) > 0]
 
-Over the training set (psnr: the held-out data). Fridovich-Keil & Pilanci (2025) score planted networks on the training set alone, and
-images with a peak of 1; a `reconstruction` has the PSNR of all pixels, with the peak of `psnr`. With Gaussian inputs the gates are near angle / pi and 1/2 (`impray.theory.gates`).
+Over the training set (psnr: the held-out data; a `reconstruction`: all pixels of an image, with the peak of psnr). Fridovich-Keil &
+Pilanci (2025) score planted networks on the training set alone, and images with a peak of 1. With Gaussian inputs the gates are near
+angle / pi and 1/2 (`impray.theory.gates`).
 
 Gates are counted exactly: products of zeros and ones in portions that single precision holds. Sums over samples are numpy's, which do
 not depend on threads. One net at a time: a number then cannot depend on its neighbours.
@@ -56,7 +57,9 @@ def reconstruction(asked: spec.Reconstruction, state: RoundState) -> Readings:
         images.append(
             [
                 image(torch.from_numpy(original), "original", 0),
-                image(torch.from_numpy(shown.reshape(original.shape)), "reconstruction", 0, _ratio(_peak(levels), error)),
+                image(
+                    torch.from_numpy(shown.reshape(original.shape)), "reconstruction", 0, _ratio(_peak(levels), error)
+                ),
             ]
         )
     return Readings(images=images)

@@ -106,9 +106,13 @@ def test_two_classes_of_idx_files_go_through_imp_and_iht(tmp_path):
     rows = rows_of(tmp_path / "s", "rounds").filter(pl.col("round") > 0)
 
     assert rows.height == 2 * 2 * 2 and set(rows["status"]) == {"done"}
-    assert rows.group_by("method", "round").agg((pl.col("density") * 3 * 20).round().unique()).sort("method", "round")[
-        "density"
-    ].to_list() == [[12], [6]] * 2
+    assert (
+        rows.group_by("method", "round")
+        .agg((pl.col("density") * 3 * 20).round().unique())
+        .sort("method", "round")["density"]
+        .to_list()
+        == [[12], [6]] * 2
+    )
     for column, labels in (("accuracy", aside[1]), ("accuracy_train", training[1])):
         right = rows[column] * int((labels < 2).sum())  # of the images that are kept
         assert np.allclose(right, right.round(), atol=1e-6) and rows[column].min() > 0.9
