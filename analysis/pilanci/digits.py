@@ -18,16 +18,15 @@ from polars import col
 from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, means
 from impray.results import quantities as q
 from impray.spec.data.digits import Digits
-from pilanci.those import SOURCE, gaps, numbers, those
+from pilanci.those import READOUTS, SOURCE, gaps, numbers, those
 
-NEEDS = "digits and measure accuracy, as sweeps/pilanci2025_digits.yaml"
+NEEDS = "digits, a single output and measure accuracy, as sweeps/pilanci2025_digits.yaml"
 TASKS = {"even_odd": "even or odd", "three_eight": "3 or 8", "zero_one": "0 or 1", "all": "ten classes"}
-READOUTS = {"sum": "+1", "signed": "+1 and -1"}
 BY = ("task", "readout")
 
 
 def wanted(results: Results) -> Results:
-    found = those(results, lambda trial: isinstance(trial.data, Digits), NEEDS)
+    found = those(results, lambda trial: isinstance(trial.data, Digits) and trial.outputs == 1, NEEDS)
     found.values(q.ACCURACY)
     return found
 

@@ -10,11 +10,13 @@ from polars import col
 from impray.figures import NotMeasured, Results
 from impray.results.quantities import EXACT_DB, Quantity
 from impray.results.tidy import LAST, At
+from impray.spec.data.coordinates import ImageCoordinates
 from impray.spec.data.digits import Digits
 from impray.spec.data.planted import Planted
 from impray.spec.trial import Trial
 
 SOURCE = "Fridovich-Keil and Pilanci (2025)"
+READOUTS = {"sum": "+1", "signed": "+1 and -1"}
 
 
 def those(results: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
@@ -39,7 +41,7 @@ def beside(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
         {"trial": id, "m": trial.net.hidden[0], "units": f"m = {trial.net.hidden[0]}", "steps": trial.train.length,  # type: ignore[union-attr]
          "size": sum(trial.scope_sizes), "readout": getattr(trial.net, "readout", ""),
          "task": getattr(trial.data, "task", ""), "draw": getattr(trial.data, "draw", 0)}
-        for id, trial in results.trials.items() if isinstance(trial.data, Planted | Digits)
+        for id, trial in results.trials.items() if isinstance(trial.data, Planted | Digits | ImageCoordinates)
     ]  # fmt: skip
     networks = pl.DataFrame(described, infer_schema_length=None)
     joined = frame.join(networks, on="trial", how="left", maintain_order="left")

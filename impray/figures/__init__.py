@@ -17,7 +17,6 @@ from impray.figures.marks import (
     dots,
     fields,
     heat,
-    images,
     lines,
     means,
     scatter,
@@ -26,6 +25,7 @@ from impray.figures.marks import (
 )
 from impray.figures.page import Paper
 from impray.figures.panels import AXIS, Figure, Panel, Table, table
+from impray.figures.tiles import images
 from impray.results.tidy import (
     CLONE,
     EVERY,

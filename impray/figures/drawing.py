@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from impray.figures import marks
+from impray.figures import marks, tiles
 from impray.figures.judge import headline
 from impray.figures.panels import MOST_FACETS, Panel, Table
 from impray.results.quantities import Quantity
@@ -145,7 +145,7 @@ def _panel(axes: Axes, panel: Panel, frame: pl.DataFrame) -> Mapping[str, Artist
     if panel.guide is not None:
         axes.axhline(panel.guide, color="0.55", linewidth=0.8, linestyle=":")
     handles = panel.mark(axes, frame, panel)
-    if panel.mark not in (marks.images, marks.heat, marks.lines, marks.bars, marks.scatter, marks.fields):
+    if panel.mark not in (tiles.images, marks.heat, marks.lines, marks.bars, marks.scatter, marks.fields):
         _x_axis(axes, panel, frame)
         _y_axis(axes, panel)
     return handles

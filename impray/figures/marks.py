@@ -13,7 +13,8 @@ heat     rows (`row`, `col`, y) as a coloured grid
 shares   the share of yes (y is 0 or 1) with its exact 95 % interval; bounds beside it as lines
 cells    the mean of y over x and colour as a coloured grid, from 0 to 1 or between `ends`, each written in its cell
 scatter  rows as dots, the best ringed, those without a number at the lower edge
-images   stored pictures (bits or values, with their shape) side by side
+
+The mark of pictures is in `impray.figures.tiles`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.lines import Line2D
 
 from impray.figures.panels import Panel
-from impray.figures.tiles import mosaic, pictures
 from impray.results.tidy import CLONE
 from impray.spec import families
 from impray.theory.statistics import share_interval
@@ -379,28 +379,3 @@ def scatter(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artis
             axes.plot(lost["at"], [0.03] * len(lost), transform=axes.get_xaxis_transform(), **edge)
             handles[status] = Line2D([], [], **edge)
     return handles
-
-
-# --- pictures --------------------------------------------------------------------------------------------------------
-
-
-def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
-    """Options: `as` (mask, image, component, field, map), `per_line`, `lines` (a column that names them).
-
-    Rows have `bits` or `values`, and `shape`, in the order drawn.
-    """
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    axes.grid(False)
-    tiles = pictures(frame, str(panel.options.get("as", "mask")))
-    form = (
-        axes.bbox.width / axes.bbox.height * tiles[0].shape[0] / tiles[0].shape[1]
-    )  # so that the mosaic fills the axes
-    per_line = panel.options.get("per_line") or max(1, round((form * len(tiles)) ** 0.5))
-    axes.imshow(mosaic(tiles, int(per_line)), interpolation="nearest", aspect="equal")  # type: ignore[arg-type]
-    if "lines" in panel.options:
-        names, height = frame[str(panel.options["lines"])].to_list()[:: int(per_line)], tiles[0].shape[0] + 1  # type: ignore[call-overload]
-        axes.set_yticks([height * (at + 0.5) for at in range(len(names))], [str(name) for name in names])
-        axes.tick_params(length=0)
-    return {}

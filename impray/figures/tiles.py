@@ -1,16 +1,46 @@
-"""Stored masks and images as pictures in colour, and pictures side by side."""
+"""Stored masks and images as pictures in colour, and pictures side by side: the mark `images`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
 from matplotlib import colormaps
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 
+from impray.figures.panels import Panel
 from impray.theory.masks import unpacked
 
 GAP = 0.45  # grey between pictures
+
+
+def images(axes: Axes, frame: pl.DataFrame, panel: Panel) -> Mapping[str, Artist]:
+    """Options: `as` (mask, image, component, field, map), `per_line`, `lines` (a column that names them), `corner` (a column of words
+    that stand in each picture's corner).
+
+    Rows have `bits` or `values`, and `shape`, in the order drawn.
+    """
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.grid(False)
+    tiles = pictures(frame, str(panel.options.get("as", "mask")))
+    rows, cols = tiles[0].shape[:2]
+    form = axes.bbox.width / axes.bbox.height * rows / cols  # so that the mosaic fills the axes
+    per_line = int(panel.options.get("per_line") or max(1, round((form * len(tiles)) ** 0.5)))  # type: ignore[call-overload]
+    axes.imshow(mosaic(tiles, per_line), interpolation="nearest", aspect="equal")
+    if "lines" in panel.options:
+        names = frame[str(panel.options["lines"])].to_list()[::per_line]
+        axes.set_yticks([(rows + 1) * (at + 0.5) for at in range(len(names))], [str(name) for name in names])
+        axes.tick_params(length=0)
+    if "corner" in panel.options:
+        box = {"facecolor": "black", "alpha": 0.65, "linewidth": 0, "pad": 1.2}
+        for place, words in enumerate(frame[str(panel.options["corner"])]):
+            left, bottom = (cols + 1) * (place % per_line) + 0.03 * cols, (rows + 1) * (place // per_line + 0.97)
+            axes.text(left, bottom, words or "", fontsize=6, color="white", va="bottom", bbox=box if words else None)
+    return {}
 
 
 def pictures(frame: pl.DataFrame, kind: str) -> list[np.ndarray]:

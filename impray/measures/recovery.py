@@ -3,8 +3,9 @@
     psnr = 20 log10 max|y| - 10 log10 mean (f(x) - y)^2        y: the training targets, in both columns
     hamming_min = min over pairs j < k of mean_i [G_ij != G_ik]        trace_min = min over j of mean_i G_ij        G_ij = 1[z_j(x_i) > 0]
 
-Over the training set (psnr: the held-out data). Fridovich-Keil & Pilanci (2025) score planted networks on the training set alone, and
-images with a peak of 1; with Gaussian inputs the gates are near angle / pi and 1/2 (`impray.theory.gates`).
+Over the training set (psnr: the held-out data; a `reconstruction`: all pixels of an image, with the peak of psnr). Fridovich-Keil &
+Pilanci (2025) score planted networks on the training set alone, and images with a peak of 1. With Gaussian inputs the gates are near
+angle / pi and 1/2 (`impray.theory.gates`).
 
 Gates are counted exactly: products of zeros and ones in portions that single precision holds. Sums over samples are numpy's, which do
 not depend on threads. One net at a time: a number then cannot depend on its neighbours.
@@ -20,10 +21,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from impray.data.coordinates import division, picture
 from impray.measures.accuracy import share_right
 from impray.measures.forward import PORTION, preactivations
-from impray.measures.state import Readings, RoundState
+from impray.measures.state import Readings, RoundState, image
 from impray.spec import measure as spec
+from impray.spec.data import ImageCoordinates
 
 
 def psnr(asked: spec.Psnr, state: RoundState) -> Readings:
@@ -32,10 +35,38 @@ def psnr(asked: spec.Psnr, state: RoundState) -> Readings:
     for net in range(state.nets):
         assert state.whole is not None, "checked before a sweep runs"
         training = state.whole(net)
-        peak = float(np.abs(_numbers(training[1])).max(initial=0))
+        peak = _peak(training[1])
         columns["psnr"].append(decibels(peak, _mean_square_error(state, net, *state.held_out(net))))
         columns["psnr_train"].append(decibels(peak, _mean_square_error(state, net, *training)))
     return Readings(lineage={**columns})
+
+
+def reconstruction(asked: spec.Reconstruction, state: RoundState) -> Readings:
+    """Pixels of both sorts at their places in the image. Values are stored as 32-bit floats; the ratio is of the full ones."""
+    images: list[list[dict]] = []
+    for net in range(state.nets):
+        data = state.trials[net].data
+        assert state.whole is not None and isinstance(data, ImageCoordinates), "checked before a sweep runs"
+        aside, original = division(data), picture(data)
+        (inputs, levels), (held_out, _) = state.whole(net), state.held_out(net)
+        shown = np.empty(original.size)
+        shown[~aside] = _numbers(_outputs(state, net, inputs, len(state.layers)))[:, 0]
+        shown[aside] = _numbers(_outputs(state, net, held_out, len(state.layers)))[:, 0]
+        with np.errstate(over="ignore"):  # of a network that diverges: infinite
+            error = float(np.mean(np.square(shown - original.ravel())))
+        images.append(
+            [
+                image(torch.from_numpy(original), "original", 0),
+                image(
+                    torch.from_numpy(shown.reshape(original.shape)), "reconstruction", 0, decibels(_peak(levels), error)
+                ),
+            ]
+        )
+    return Readings(images=images)
+
+
+def _peak(targets: Tensor) -> float:
+    return float(np.abs(_numbers(targets)).max(initial=0))
 
 
 def decibels(peak: float, error: float) -> float:

@@ -134,6 +134,7 @@ measures = Family(
         Member(of_measures.Theorem5, f"{_MEASURES}.design:theorem5"),
         Member(of_measures.Removals, f"{_MEASURES}.order:removals"),
         Member(of_measures.Psnr, f"{_MEASURES}.recovery:psnr"),
+        Member(of_measures.Reconstruction, f"{_MEASURES}.recovery:reconstruction"),
         Member(of_measures.TrainingAccuracy, f"{_MEASURES}.recovery:training_accuracy"),
         Member(of_measures.Gates, f"{_MEASURES}.recovery:gates"),
         Member(of_measures.UnitsAlive, f"{_MEASURES}.recovery:units_alive"),

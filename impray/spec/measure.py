@@ -9,7 +9,16 @@ from impray.spec.measures.moments import Cavity, Kurtosis
 from impray.spec.measures.network import Accuracy, Course, Density, FanIn, Ipr, Loss, Masks
 from impray.spec.measures.on_image import Clustering, Correlation, MaskOnImage, Pieces, RfWidth, Spread
 from impray.spec.measures.pruned import Pruned
-from impray.spec.measures.recovery import Gates, LinearOmp, OptimalityGap, Psnr, Solver, TrainingAccuracy, UnitsAlive
+from impray.spec.measures.recovery import (
+    Gates,
+    LinearOmp,
+    OptimalityGap,
+    Psnr,
+    Reconstruction,
+    Solver,
+    TrainingAccuracy,
+    UnitsAlive,
+)
 from impray.spec.measures.ring import Flow, Sinusoid
 from impray.spec.measures.sparse import Design, Estimation, Order, Removals, Support, Theorem5
 
@@ -40,6 +49,7 @@ __all__ = [
     "Pieces",
     "Pruned",
     "Psnr",
+    "Reconstruction",
     "Removals",
     "RfWidth",
     "Sinusoid",

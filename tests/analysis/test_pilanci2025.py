@@ -3,14 +3,17 @@
 import json
 from itertools import product
 
+import numpy as np
 import pytest
+import torch
 from analysis.stored import drawn
-from pilanci import cost, digits, planted, those
+from pilanci import classes, cost, digits, image, planted, those
 from pilanci2025 import PAPER
 from polars import col
 
-from impray.figures import results
+from impray.figures import images, results
 from impray.figures.panels import table
+from impray.measures.state import image as measured_image
 from impray.results import quantities as q
 from impray.results import tables
 from impray.results.paths import Paths
@@ -30,11 +33,14 @@ def fused(data, readout="sum", steps=100, **net):
 
 @pytest.fixture
 def put(tmp_path):
-    """A folder of (trial, values of axes); `numbers(trial, method, seed, round)` are columns of a row, rounds have `densities`."""
+    """A folder of (trial, values of axes); `numbers(trial, method, seed, round)` are columns of a row, rounds have `densities`.
 
-    def write(trials, axes, numbers, densities, seeds=SEEDS):
+    `images(trial, method, seed, round)`: rows of that table.
+    """
+
+    def write(trials, axes, numbers, densities, seeds=SEEDS, images=None):
         Paths(tmp_path).provenance.path.write_text(json.dumps({"axes": axes}))
-        found = {"rounds": [], "trials": []}
+        found = {"rounds": [], "trials": []} | ({} if images is None else {"images": []})
         for number, (one, values) in enumerate(trials):
             found["trials"].append(
                 {"trial": one.id, "number": number, "description": json.dumps(canonical(one)), **values}
@@ -43,6 +49,9 @@ def put(tmp_path):
                 row = {"lineage": f"{one.id}-{method}-{seed}", "trunk": f"{one.id}-{seed}", "trial": one.id}
                 row |= {"method": method, "seed": seed, "round": round, "status": "done", "density": left}
                 found["rounds"].append(row | values | numbers(one, method, seed, round))
+                keys = {name: row[name] for name in ("lineage", "trial", "method", "seed", "round")}
+                for of_round in () if images is None else images(one, method, seed, round):
+                    found["images"].append(keys | of_round)
         for name, rows in found.items():
             tables.write(Paths(tmp_path), name, "rows", rows, axes)
         return results(tmp_path)
@@ -170,9 +179,106 @@ def test_memory_is_told_of_imp_and_the_solvers_and_convergence_of_solvers_alone(
     assert set(panels[1][1]["method"]) == {"iht", "pursuit"} and set(panels[1][1]["mean"]) == {0.8}
 
 
+# PSNR by method at s = 4; more weights are better by 5 dB, pursuit by 2.
+OF_IMAGE = {"imp": 17.0, "oneshot": 14.0, "random": 10.0, "iht": 19.0, "pursuit": 18.0}
+
+
+def of_image(put, levels=OF_IMAGE, train_above=0.5):
+    """An image of 4 x 4 pixels by 2 units of 10 features; pixels are the seed, in each method's place, and PSNR rises with the seed."""
+    trials = [
+        (fused({"kind": "image_coordinates", "side": 4, "features": 10}, readout, hidden=[2]), {"net.readout": readout})
+        for readout in ("sum", "signed")
+    ]
+
+    def numbers(one, method, seed, round):
+        more = {1: 2.0 if method == "pursuit" else 5.0, 3: 0.0}[round]
+        psnr = levels[method] + more + 0.1 * seed * (1 + METHODS.index(method))
+        return {"psnr": psnr, "psnr_train": psnr + train_above * (1 + 0.1 * seed)}
+
+    def images(one, method, seed, round):
+        shown = measured_image(torch.full((4, 4), METHODS.index(method) / 10 + seed), "reconstruction", 0, 20.0 + round)
+        return [measured_image(torch.full((4, 4), 0.5), "original", 0), shown]
+
+    return put(trials, {"net.readout": "str"}, numbers, lambda one: {1: 8 / 20, 3: 4 / 20}, images=images)
+
+
+def test_an_image_is_judged_at_each_s(put):
+    told = verdicts(image, of_image(put))
+    assert begins(told, "iht has a higher held-out PSNR than imp") == ["holds"] * 2
+    assert begins(told, "iht has a higher held-out PSNR than pursuit (s = 8)") == ["holds"]
+    assert begins(told, "iht has a higher held-out PSNR than pursuit (s = 4)") == []
+    assert set(told.values()) == {"holds"} and len(told) == 2 * 5 + 1
+
+
+def test_an_image_would_say_so_if_imp_were_best_or_training_told_nothing(put):
+    told = verdicts(image, of_image(put, OF_IMAGE | {"imp": 22.0, "oneshot": 25.0}, train_above=4.0))
+    assert begins(told, "iht has a higher held-out PSNR than imp") == ["contradicted"] * 2
+    assert begins(told, "imp has a higher held-out PSNR than oneshot") == ["contradicted"] * 2
+    assert begins(told, "iht is as good on held-out pixels") == ["contradicted"] * 2
+
+
+def test_pictures_are_those_of_the_lowest_seed_at_the_smallest_and_largest_s_beside_the_original(put):
+    made = table(image.FIGURE, of_image(put))
+    pictures = [(panel, rows) for panel, rows in made.panels if panel.mark is images]
+    assert [panel.label for panel, _ in pictures] == [
+        f"s = {s}\nreadout {words}" for words in ("+1", "+1 and -1") for s in (4, 8)
+    ]
+    for panel, rows in pictures:
+        assert rows["who"].to_list().count("original") == 1 and set(rows["who"]) == {"original", *METHODS}
+        for who, values in rows.select("who", "values").iter_rows():
+            expected = 0.5 if who == "original" else np.float32(METHODS.index(who) / 10)
+            np.testing.assert_array_equal(np.frombuffer(values, "<f4"), expected)
+        words = set(rows.filter(col("who") != "original")["said"])
+        assert words == {"23.0 dB" if "s = 4" in panel.label else "21.0 dB"}
+
+
+def of_classes(put, accuracy):
+    """Five initialisations; `accuracy(method, sums)`."""
+    trials = []
+    for sums in ("exact", "sketch"):
+        plan = {"data": {"kind": "digits"}, "net": {"hidden": [50], "bias": False}, "train": {"loss": "mse"}}
+        prune = {"layers": "all", "scope": "global", "iht": {"accumulate": sums}}
+        trials.append((Trial.model_validate(plan | {"prune": prune}), {"prune.iht.accumulate": sums}))
+
+    def numbers(one, method, seed, round):
+        sums = one.prune.iht.accumulate
+        found = {"accuracy": accuracy(method, sums) + 0.002 * seed * (METHODS.index(method) + (sums == "sketch"))}
+        return found | ({"optimizer_bytes": {"exact": 30_000, "sketch": 80_000}[sums]} if method == "iht" else {})
+
+    axes = {"prune.iht.accumulate": "str"}
+    return put(trials, axes, numbers, lambda one: {2: 500 / 3700, 5: 200 / 3700})
+
+
+def test_ten_classes_compare_imp_and_iht_by_exact_sums_and_the_two_sums(put):
+    of = of_classes(put, lambda method, sums: 0.5 if sums == "sketch" and method == "iht" else ACCURACY[method])
+    found = table(classes.FIGURE, of)
+    assert {f.verdict for f in found.findings} == {"holds"} and len(found.findings) == 3 * 2
+    (_, rows), (_, memory) = found.panels
+    assert set(rows.select("method", "sums").unique().iter_rows()) == {
+        *((name, "") for name in METHODS), ("iht", "count sketch"),
+    }  # fmt: skip
+    assert set(rows["x"]) == {"200", "500"} and set(rows["seeds"]) == {5}
+    assert set(memory.select("method", "sums", "mean").unique().iter_rows()) == {
+        ("iht", "", 30.0), ("iht", "count sketch", 80.0),
+    }  # fmt: skip
+
+
+def test_ten_classes_would_say_so_if_the_sketch_and_iht_were_best(put):
+    told = verdicts(
+        classes, of_classes(put, lambda method, sums: 0.95 + 0.02 * (sums == "sketch") if method == "iht" else 0.3)
+    )
+    assert begins(told, "imp is more accurate") == ["contradicted"] * 2
+    assert begins(told, "iht is more accurate with exact sums") == ["contradicted"] * 2
+
+
 @pytest.mark.parametrize(
     ("make", "figures"),
-    [(recovered, [planted, cost]), (lambda put: of_digits(put, lambda method, readout: ACCURACY[method]), [digits])],
+    [
+        (recovered, [planted, cost]),
+        (lambda put: of_digits(put, lambda method, readout: ACCURACY[method]), [digits]),
+        (lambda put: of_classes(put, lambda method, sums: ACCURACY[method]), [classes]),
+        (of_image, [image]),
+    ],
 )
 def test_a_folder_shows_its_own_figures_and_no_other(put, make, figures):
     assert drawn(PAPER, make(put)) == [module.FIGURE.name for module in figures]

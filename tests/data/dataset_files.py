@@ -122,12 +122,26 @@ def cifar100(folder: Path, style="python", labels="fine", counts=(9, 5), python=
     return _joined([(x, fine if labels == "fine" else coarse) for x, fine, coarse in made])
 
 
-def idx(folder: Path, counts=(12, 7), sides=(28, 28), classes=10, compressed=False, dotted=False, first_label=0):
-    """The four files of MNIST; gives (inputs, labels from 0) of both parts."""
+def idx(
+    folder: Path,
+    counts=(12, 7),
+    sides=(28, 28),
+    classes=10,
+    compressed=False,
+    dotted=False,
+    first_label=0,
+    marked=False,
+):
+    """The four files of MNIST; gives (inputs, labels from 0) of both parts.
+
+    marked: the first row of an image is white in class 1, else black.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     for at, (split, count) in enumerate(zip(("train", "t10k"), counts, strict=True)):
         x, y = images(count, sides[0] * sides[1], seed=at), labels_of(count, classes, seed=at)
+        if marked:
+            x[:, : sides[1]] = 255 * (y == 1)[:, None]
         header = struct.pack(">IIII", 2051, count, *sides)
         _idx_file(folder, f"{split}-images-idx3-ubyte", header + x.tobytes(), compressed, dotted)
         header = struct.pack(">II", 2049, count)

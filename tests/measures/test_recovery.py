@@ -1,18 +1,21 @@
-"""Laws of psnr, training_accuracy, gates, units_alive and solver."""
+"""Laws of psnr, reconstruction, training_accuracy, gates, units_alive and solver."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from impray.data import open_pack
+from impray.data.coordinates import fourier_features, picture
 from impray.measures import readings_of
 from impray.measures.recovery import shares
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture, fixed_readout
 from impray.spec import measure as spec
-from impray.spec.data import Digits, Planted
+from impray.spec.data import Digits, ImageCoordinates, Planted
+from impray.spec.trial import Trial
 from impray.theory import gates
 
 torch.set_num_threads(1)
@@ -136,6 +139,65 @@ def test_psnr_at_its_ends(y, w, expected):
     arch = Architecture((1, 1, 1), "relu", False, False, "sum")
     found = read(spec.Psnr, state_of(arch, torch.tensor([[[w]]], dtype=torch.float64), Given(x, torch.full_like(x, y))))
     np.testing.assert_array_equal([found["psnr"][0], found["psnr_train"][0]], [expected] * 2)
+
+
+# -- reconstruction ---------------------------------------------------------------------------------------------------
+
+CAMERAS = [ImageCoordinates(side=9, features=14, sigma=2.0 + seed % 3, draw=seed % 2) for seed in range(16)]
+
+
+def image_state(nets, dtype=torch.float64, scale=0.2):
+    data = open_pack([CAMERAS[net] for net in nets], nets, batch=1, dtype=dtype, device=CPU)
+    generator = torch.Generator().manual_seed(7)
+    weights = scale * torch.randn(16, 5, 14, generator=generator, dtype=torch.float64)[nets].to(dtype)
+    state = state_of(Architecture((14, 5, 1), "relu", False, False, "signed"), weights, data, readout="signed")
+    plan = {"net": {"hidden": [5], "bias": False, "outputs": 1, "readout": "signed"}, "train": {"loss": "mse"}}
+    return replace(state, trials=[Trial.model_validate(plan | {"data": CAMERAS[net]}) for net in nets])
+
+
+def pictures_of(state):
+    """(reconstruction, original) of each net, rows of the table `images`."""
+    rows = readings_of(spec.Reconstruction(), state).images
+    by_name = [{row["name"]: row for row in of_net} for of_net in rows]
+    return [(of_net["reconstruction"], of_net["original"]) for of_net in by_name]
+
+
+def pixels(row):
+    return np.frombuffer(row["values"], "<f4").reshape(row["shape"])
+
+
+def test_a_reconstruction_is_the_networks_output_at_every_place_of_the_image():
+    state = image_state([0, 1, 2])
+    signs = np.array([1, -1, 1, -1, 1])
+    for net, (shown, original) in enumerate(pictures_of(state)):
+        weights = state.start["weight1"][net].numpy()
+        expected = np.maximum(fourier_features(CAMERAS[net], net) @ weights.T, 0) @ signs
+        np.testing.assert_allclose(pixels(shown), expected.reshape(9, 9), rtol=0, atol=1e-6)  # of 32 bits
+        np.testing.assert_allclose(pixels(original), picture(CAMERAS[net]), rtol=0, atol=1e-7)
+        assert original["value"] is None
+
+
+def test_the_psnr_of_a_reconstruction_is_that_of_both_parts_of_its_pixels():
+    """One peak: squared errors of the parts add up, 10^(-psnr / 10) by their shares."""
+    state = image_state([0, 1, 2])
+    parts, held_out = read(spec.Psnr, state), 16 / 81  # a fifth of 81 pixels
+    for net, (shown, _) in enumerate(pictures_of(state)):
+        of_parts = held_out * 10 ** (-parts["psnr"][net] / 10) + (1 - held_out) * 10 ** (-parts["psnr_train"][net] / 10)
+        assert shown["value"] == pytest.approx(-10 * math.log10(of_parts), abs=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_reconstructions_of_16_nets_are_those_of_each_bit_for_bit(dtype):
+    together = pictures_of(image_state(list(range(16)), dtype))
+    for net in (0, 6, 15):
+        assert pictures_of(image_state([net], dtype)) == [together[net]]
+
+
+def test_the_image_of_a_network_that_diverged_has_no_psnr():
+    ((undefined, _),) = pictures_of(image_state([3], scale=math.nan))
+    ((infinite, _),) = pictures_of(image_state([3], scale=1e200))
+    assert math.isnan(undefined["value"]) and np.isnan(pixels(undefined)).any()
+    assert infinite["value"] == -math.inf
 
 
 # -- training_accuracy ------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ HASHES = {
     "theorem5": "b3443021",
     "removals": "8efdc3bc",
     "psnr": "4da1dadc",
+    "reconstruction": "a2f7427a",
     "training_accuracy": "80698dcb",
     "gates": "b20359cc",
     "units_alive": "aff115eb",

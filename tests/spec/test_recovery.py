@@ -61,6 +61,8 @@ REFUSED = {
     "psnr of ten classes": (["psnr"], {"data": {"kind": "digits"}, "net": {"kind": "mlp"}}, "real targets"),
     "psnr of two outputs": (["psnr"], {"data": DIGITS, "net": {"kind": "mlp"}}, "net.outputs: 1"),
     "psnr of a stimulus": (["psnr"], {"data": NLGP}, "training set"),
+    "reconstruction of no image": (["reconstruction"], {}, "image_coordinates"),
+    "reconstruction of a stimulus": (["reconstruction"], {"data": NLGP}, "image_coordinates"),
     "accuracy of real targets": (["training_accuracy"], {}, "real targets"),
     "accuracy of a stimulus": (["training_accuracy"], {"data": NLGP}, "training set"),
     "gates of a stimulus": (["gates"], {"data": NLGP}, "training set"),
@@ -80,6 +82,11 @@ REFUSED = {
         "hidden",
     ),
 }
+
+
+def test_an_image_of_coordinates_is_reconstructed():
+    data = {"kind": "image_coordinates", "side": 8, "features": 6}
+    assert loaded(["reconstruction", "psnr"], data).trial.data.classes == 1
 
 
 @pytest.mark.parametrize("case", REFUSED)

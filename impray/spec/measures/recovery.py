@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from impray.spec.data.coordinates import ImageCoordinates
 from impray.spec.errors import Problem
-from impray.spec.measures.base import Column, MeasureSpec, measure_name
+from impray.spec.measures.base import IMAGE_COLUMNS, Column, MeasureSpec, measure_name
 from impray.spec.nets.mlp import Mlp
 
 if TYPE_CHECKING:
@@ -43,6 +44,24 @@ class Psnr(OfTrainingSet):
         yield from super().problems(trials)
         if any(trial.data.targets == "classes" and trial.outputs > 1 for trial in trials):
             right = "psnr compares outputs with numbers: data with real targets, or two classes and net.outputs: 1"
+            yield Problem("", repr(self.name), right)
+
+
+class Reconstruction(MeasureSpec):
+    """The image that a network represents, beside the one it was trained on: its output on every pixel, held out or not.
+
+    In the table `images`: `reconstruction`, whose value is the PSNR of all pixels in dB (its peak that of `psnr`: the largest training
+    target), and `original`. Of data.kind: image_coordinates.
+    """
+
+    reads = frozenset({"end", "held_out", "whole"})
+    image_columns = IMAGE_COLUMNS
+    name: Literal["reconstruction"] = "reconstruction"
+
+    def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
+        yield from super().problems(trials)
+        if not all(isinstance(trial.data, ImageCoordinates) for trial in trials):
+            right = "reconstruction shows an image that is a function of its coordinates: data.kind: image_coordinates"
             yield Problem("", repr(self.name), right)
 
 
