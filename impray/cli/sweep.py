@@ -124,12 +124,12 @@ def _listeners(sweep: Sweep, console: Console, mlflow: str | None, figures: bool
     """In the order in which they hear of things: MLflow shows figures, so they are drawn before."""
     from impray.service.drawing import Drawing
     from impray.service.driver import said
-    from impray.service.exporting import Exporting
     from impray.service.progress import Progress
+    from impray.service.syncing import Syncing
 
     listeners: list[Listener] = [Progress(console)]
     listeners += [Drawing(sweep.figures)] if figures else []
-    listeners += [Exporting(mlflow, said(console))] if mlflow != "off" else []
+    listeners += [Syncing(mlflow, said(console))] if mlflow != "off" else []
     return listeners
 
 
@@ -224,8 +224,8 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
     warning = outcomes.warning(folder)
     if warning:
         typer.echo(warning, err=True)
-    if report.export_error:
-        typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
+    if report.sync_error:
+        typer.echo(f"not synced to MLflow: {report.sync_error}", err=True)
         raise typer.Exit(2)
     failed = report.count("failed")
     if failed:
