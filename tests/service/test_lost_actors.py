@@ -184,4 +184,4 @@ def test_what_is_wrong_with_one_trial_does_not_cost_those_in_its_pack_on_ray(tmp
     report = driver.run(driver.Request(sweep, "x", tmp_path / "x"), RayPool(), [], Console(quiet=True))
     assert (report.count("done"), report.count("failed"), report.interrupted) == (5, 1, False)
     hints = scan("failures", tmp_path / "x").collect()["hint"].to_list()
-    assert len(hints) >= 2 and all("mine.py, line" in hint for hint in hints)
+    assert len(hints) >= 2 and all("mine.deadly" in hint for hint in hints)
