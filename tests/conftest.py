@@ -134,16 +134,16 @@ def assert_same_tables(
 def sweep_into(folder, sweep, where="here", mlflow="off", address=None, width=200):
     """Run a sweep as the command line does, without figures; its report, and what was printed."""
     from impray.service import driver
-    from impray.service.exporting import Exporting
     from impray.service.here import LocalPool
     from impray.service.progress import Progress
     from impray.service.ray.pool import RayPool
+    from impray.service.syncing import Syncing
 
     output = io.StringIO()
     console = Console(file=output, width=width)
     listeners = [Progress(console)]
     if mlflow != "off":
-        listeners.append(Exporting(mlflow, console.print))
+        listeners.append(Syncing(mlflow, console.print))
     pool = LocalPool() if where == "here" else RayPool(address)
     report = driver.run(driver.Request(sweep, folder.name, folder), pool, listeners, console)
     return report, output.getvalue()

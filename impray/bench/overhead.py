@@ -12,9 +12,9 @@ from rich.console import Console
 
 from impray.results import tables
 from impray.service import driver
-from impray.service.exporting import Exporting
 from impray.service.progress import Progress
 from impray.service.ray.pool import RayPool
+from impray.service.syncing import Syncing
 from impray.shipped import shipped
 from impray.spec.counts import fits
 from impray.spec.load import load
@@ -29,7 +29,7 @@ def compare() -> dict:
         start = time.perf_counter()
         with open(os.devnull, "w") as nowhere:
             console = Console(file=nowhere)
-            listeners = [Progress(console), Exporting(None, console.print)]
+            listeners = [Progress(console), Syncing(None, console.print)]
             report = driver.run(request, RayPool(), listeners, console)
         wall = time.perf_counter() - start - report.seconds["ray start"] - report.seconds["ray stop"]
         busy = tables.scan("rounds", request.folder).select(pl.col("wall_s").sum()).collect().item()

@@ -121,11 +121,11 @@ def next_view(folder: Place, mlflow: str | None = None) -> str:
 
     Args:    mlflow: as `chosen_store` gives it.
     """
-    from impray.results import mlflow as exporter
+    from impray.results import mlflow as view
     from impray.results.paths import Paths
 
     if mlflow in (None, "off"):
         return f"next: impray mlflow {'ui' if Paths(folder).mlflow.is_file() else 'sync'} {quoted(folder)}"
-    if exporter.is_server(mlflow):
-        return f"next: open {exporter.shown(mlflow)}"
-    return f"next: {shlex.join(['impray', 'mlflow', 'ui', str(folder), '--mlflow', exporter.shown(mlflow)])}"
+    if view.is_server(mlflow):
+        return f"next: open {view.shown(mlflow)}"
+    return f"next: {shlex.join(['impray', 'mlflow', 'ui', str(folder), '--mlflow', view.shown(mlflow)])}"

@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 def mlflow_sync(
     folder: Folder,
     mlflow: MlflowUri = None,
-    rebuild: Annotated[bool, typer.Option(help="Delete and export anew.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Delete and sync anew.")] = False,
 ) -> None:
-    """Export the tables to MLflow; doing it twice changes nothing."""
+    """Sync the tables to MLflow; doing it twice changes nothing."""
     with answered():
-        from impray.results import mlflow as exporter
+        from impray.results import mlflow as view
 
-        with exportable(folder, mlflow):
+        with syncable(folder, mlflow):
             uri = chosen_store(folder, mlflow)
-            counts = (exporter.rebuild if rebuild else exporter.sync)(folder, uri, say=typer.echo)
-            page = exporter.ui_page(folder, uri) if exporter.is_server(uri) else None
-        typer.echo(f"exported: {counts.trials} trials, {counts.metrics} new points")
+            counts = (view.rebuild if rebuild else view.sync)(folder, uri, say=typer.echo)
+            page = view.ui_page(folder, uri) if view.is_server(uri) else None
+        typer.echo(f"synced: {counts.trials} trials, {counts.metrics} new points")
     typer.echo(f"next: open {page}" if page else next_view(folder, uri))
 
 
 @contextmanager
-def exportable(folder: Place, mlflow: str | None) -> Iterator[Paths]:
+def syncable(folder: Place, mlflow: str | None) -> Iterator[Paths]:
     """A sweep's folder and a store that can be one."""
     from impray.results.tables import reading
     from impray.spec.errors import SweepError
@@ -56,15 +56,15 @@ def mlflow_ui(
 ) -> None:
     """Open the MLflow UI on 127.0.0.1; of a server, which has its own, say the page."""
     with answered():
-        from impray.results import mlflow as exporter
+        from impray.results import mlflow as view
 
-        with exportable(folder, mlflow):
+        with syncable(folder, mlflow):
             uri = chosen_store(folder, mlflow)
-            command = [] if exporter.is_server(uri) else exporter.ui_command(folder, uri, port)
-            page = exporter.ui_page(folder, uri, port, typer.echo)
+            command = [] if view.is_server(uri) else view.ui_command(folder, uri, port)
+            page = view.ui_page(folder, uri, port, typer.echo)
         if not command:
             typer.echo(page)
             return
         typer.echo(f"{page}\n(ready in a few seconds; Ctrl-C ends it)")
-        code = subprocess.call(command, env={**os.environ, **exporter.ui_environment(folder, uri)})
+        code = subprocess.call(command, env={**os.environ, **view.ui_environment(folder, uri)})
     raise typer.Exit(code if code >= 0 else 130)

@@ -150,13 +150,13 @@ def _listeners(
     """
     from impray.service.drawing import Drawing
     from impray.service.driver import said
-    from impray.service.exporting import Exporting
     from impray.service.progress import Progress
     from impray.service.reporting import Reporting
+    from impray.service.syncing import Syncing
 
     listeners: list[Listener] = [Progress(console)]
     listeners += [Drawing(sweep.figures, drawing)] if drawing is not None else []
-    listeners += [Exporting(mlflow, said(console))] if mlflow != "off" else []
+    listeners += [Syncing(mlflow, said(console))] if mlflow != "off" else []
     listeners += [Reporting()] if drawing is not None else []
     return listeners
 
@@ -260,8 +260,8 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
     warning = outcomes.warning(folder)
     if warning:
         typer.echo(warning, err=True)
-    if report.export_error:
-        typer.echo(f"not exported to MLflow: {report.export_error}", err=True)
+    if report.sync_error:
+        typer.echo(f"not synced to MLflow: {report.sync_error}", err=True)
         raise typer.Exit(2)
     failed = report.count("failed")
     if failed:

@@ -111,7 +111,7 @@ class Paths:
 
     @property
     def mlflow_lock(self) -> Path:
-        """Locked by the one process of this machine that exports this folder."""
+        """Locked by the one process of this machine that syncs this folder."""
         return self.disk / "mlflow.lock"
 
 

@@ -1,6 +1,6 @@
 """A sweep from its file to its tables: prepare the folder, run what is left, tell how each trial ended, tidy up.
 
-Where packs run is the pool's; what is shown, drawn and exported is the listeners'. The command line puts them together.
+Where packs run is the pool's; what is shown, drawn and synced is the listeners'. The command line puts them together.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the driver tells while it works: the live view, the export to MLflow and the drawing of figures listen."""
+"""What the driver tells while it works: the live view, the sync to MLflow and the drawing of figures listen."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Report:
     figures: list[File] = field(default_factory=list)
     broken_figures: list[str] = field(default_factory=list)
     page: File | None = None  # the report on one page
-    export_error: str = ""
+    sync_error: str = ""
     set_aside: list[str] = field(default_factory=list)  # names in damaged/ of what was found broken and made again
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part
 

@@ -72,5 +72,5 @@ def failure(folder, text, **changes):
     sweep = load(sweep_with(folder, **changes))
     report, _ = sweep_into(folder / "runs", sweep)
     assert report.count("failed") == 1
-    (line, _) = outcomes.failure_lines(folder / "runs", trace=False)
+    line, *_ = outcomes.failure_lines(folder / "runs", trace=False)
     return line

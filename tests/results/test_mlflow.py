@@ -1,4 +1,4 @@
-"""Exporting is idempotent, adds only what is new, and equals what `rebuild` makes from nothing."""
+"""Syncing is idempotent, adds only what is new, and equals what `rebuild` makes from nothing."""
 
 import json
 import logging

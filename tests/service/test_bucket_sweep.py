@@ -11,8 +11,10 @@ import yaml
 from conftest import assert_same_tables, rows_of, sweep_into, tiny, tiny_sweep
 from s3 import BUCKET
 
+from impray.results import flat
+from impray.results.export import export
 from impray.results.store import lease as leases
-from impray.results.store import opened
+from impray.results.store import opened, within
 from impray.results.tables import scan
 from impray.spec.errors import DataError, StorageError
 
@@ -39,6 +41,12 @@ def test_the_tables_are_those_of_a_folder_and_a_second_run_has_nothing_to_do(buc
     assert keys(bucket, "") == {"sweep.yaml", "provenance.json", "mlflow.id"}
     before = {file.key: file.stamp for table in bucket.folders("tables") for file in bucket.files(f"tables/{table}")}
     report, _ = sweep_into(bucket, tiny_sweep(**SMALL))
+    assert flat.flat("quantities", bucket).equals(flat.flat("quantities", whole), null_equal=True)
+    written = export(bucket, within(bucket, "export"), "parquet")
+    assert keys(bucket, "export") == {"export.json", *(part.file.name for part in written)} >= {"rounds.parquet"}
+    bucket.file("export/rounds.parquet").write(b"mine")
+    with pytest.raises(DataError, match="export/rounds.parquet"):
+        export(bucket, within(bucket, "export"), "parquet")
     assert report.ran == 0
     assert before == {
         file.key: file.stamp for table in bucket.folders("tables") for file in bucket.files(f"tables/{table}")

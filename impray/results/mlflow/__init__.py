@@ -3,7 +3,7 @@
 `wanted` is what the tables say, `runs` brings a store to it, `place` and `store` are where it lies and how it is made,
 `check` compares the folder's own file with what is wanted, `identity` is what names the sweep in any store.
 
-One export of a folder at a time, and one to a sqlite file: a second one waits. The folder's own file is a view of
+One sync of a folder at a time, and one to a sqlite file: a second one waits. The folder's own file is a view of
 nothing but the tables: where it is damaged or says something else, it is moved aside and made again.
 """
 
@@ -46,14 +46,14 @@ Signature = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Counts:
-    """What an export did: trials in the view, and metric points that this call added."""
+    """What a sync did: trials in the view, and metric points that this call added."""
 
     trials: int
     metrics: int
 
 
 def silent(line: str) -> None:
-    """What an export says where nobody listens."""
+    """What a sync says where nobody listens."""
 
 
 def prepare(folder: Place, uri: str | None = None, say: Say = silent) -> str:
@@ -69,12 +69,12 @@ def prepare(folder: Place, uri: str | None = None, say: Say = silent) -> str:
     whole = uri is None and paths.mlflow.is_file()
     with place.exclusive(paths, uri, reading=whole or uri is not None), store.answering(paths, uri):
         if uri is None and _mend(paths, say):
-            _export(paths, None, True)
+            _sync_now(paths, None, True)
         return experiment_of(store.client_of(paths, uri), paths, uri).experiment_id
 
 
 def sync(folder: Place, uri: str | None = None, figures: bool = True, say: Say = silent) -> Counts:
-    """Export what is in the tables and not in the store yet. Safe to call at any time, also while the sweep runs.
+    """Sync what is in the tables and not in the store yet. Safe to call at any time, also while the sweep runs.
 
     Args:    uri: a store or server; None is the sqlite file in the folder. figures: whether to log figures/*.png.
              say: is given a line where something was damaged and has been made again.
@@ -86,7 +86,7 @@ def sync(folder: Place, uri: str | None = None, figures: bool = True, say: Say =
 
 
 def rebuild(folder: Place, uri: str | None = None, say: Say = silent) -> Counts:
-    """Delete what this sweep has in the store, then export everything. A UI on the sqlite file must be restarted."""
+    """Delete what this sweep has in the store, then sync everything. A UI on the sqlite file must be restarted."""
     paths = place.paths_of(folder)
     with place.exclusive(paths, uri), store.answering(paths, uri):
         wanted.runs(paths, read_sweep(paths))  # nothing is deleted where the tables cannot be read
@@ -101,7 +101,7 @@ def rebuild(folder: Place, uri: str | None = None, say: Say = silent) -> Counts:
 
 def _sync(paths: Paths, uri: str | None, figures: bool, say: Say) -> Counts:
     if uri is not None:
-        return _export(paths, uri, figures)[0]
+        return _sync_now(paths, uri, figures)[0]
     # As this process left it, checked and compared: a sweep that runs does not read all of it every time.
     trusted = _signature(paths.mlflow) is not None and _left.get(paths.mlflow.resolve()) == _signature(paths.mlflow)
     if not trusted:
@@ -112,12 +112,12 @@ def _sync(paths: Paths, uri: str | None, figures: bool, say: Say) -> Counts:
 
 
 def _whole(paths: Paths, figures: bool, say: Say, trusted: bool) -> Counts:
-    """Export to the folder's own store; once more to a new one where it turns out to be damaged."""
+    """Sync to the folder's own store; once more to a new one where it turns out to be damaged."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        counts, wrong = _export(paths, None, figures)
+        counts, wrong = _sync_now(paths, None, figures)
         wrong = None if trusted else wrong()
     except (MlflowException, SQLAlchemyError) as error:
         if not store.damages(error):
@@ -126,7 +126,7 @@ def _whole(paths: Paths, figures: bool, say: Say, trusted: bool) -> Counts:
     if wrong is None and counts is not None:
         return counts
     say(store.put_aside(paths, wrong or "it cannot be read"))
-    return _export(paths, None, figures)[0]
+    return _sync_now(paths, None, figures)[0]
 
 
 def _mend(paths: Paths, say: Say) -> bool:
@@ -142,12 +142,12 @@ def _mend(paths: Paths, say: Say) -> bool:
     return True
 
 
-def _export(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Callable[[], str | None]]:
+def _sync_now(paths: Paths, uri: str | None, figures: bool) -> tuple[Counts, Callable[[], str | None]]:
     """Bring the store to what the tables say; also returns a comparison of the folder's own store with that."""
     sweep = read_sweep(paths)
     parent, *children = wanted.runs(
         paths, sweep
-    )  # read with the lock held: an older reading would take back a newer export
+    )  # read with the lock held: an older reading would take back a newer sync
     client, name = store.client_of(paths, uri), identity(paths)
     experiment = experiment_of(client, paths, uri)
     view = View(client, experiment.experiment_id, name)
@@ -175,12 +175,12 @@ def _signature(file: Path) -> Signature | None:
 def ui_command(folder: Place, uri: str | None = None, port: int = 5000) -> list[str]:
     """The command that serves the UI on this machine only; run it with `ui_environment` added to the environment.
 
-    Raises:  DataError: nothing has been exported yet, or `uri` is a server, which has its own UI.
+    Raises:  DataError: nothing has been synced yet, or `uri` is a server, which has its own UI.
     """
     paths = place.paths_of(folder)
     if uri is None and not paths.mlflow.is_file():
         raise DataError(
-            f"{paths.mlflow}: nothing exported yet; make it with impray mlflow sync {shlex.quote(str(folder))}"
+            f"{paths.mlflow}: nothing synced yet; make it with impray mlflow sync {shlex.quote(str(folder))}"
         )
     if is_server(uri):
         raise DataError(f"{shown(str(uri))} is a server with its own UI: open it in a browser")
@@ -201,7 +201,7 @@ def ui_page(folder: Place, uri: str | None = None, port: int = 5000, say: Say = 
     with store.answering(paths, uri):
         tags = store.client_of(paths, uri).get_experiment(experiment).tags
     name = identity(paths)
-    # Of an earlier version's export: sorted by number, as MLflow's own order, by time, folds trials away below the sweep's run.
+    # Of an earlier version's sync: sorted by number, as MLflow's own order, by time, folds trials away below the sweep's run.
     query = "compareRunsMode=CHART&orderByKey=tags.%60impray.number%60&orderByAsc=true"
     query = charts.query(name) if charts.TAG + charts.key(name) in tags else query
     server = shown(uri.rstrip("/")) if uri is not None and is_server(uri) else f"http://127.0.0.1:{port}"

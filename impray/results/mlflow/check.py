@@ -45,7 +45,7 @@ def broken(file: Path) -> str | None:
 
 
 def moved(paths: Paths, sweep: str) -> bool:
-    """Whether the folder was moved, copied or renamed since the export: MLflow keeps absolute places of artifacts."""
+    """Whether the folder was moved, copied or renamed since the sync: MLflow keeps absolute places of artifacts."""
     here = (title(paths), paths.mlflow_artifacts.resolve().as_uri(), sweep)
     query = (
         "select name, artifact_location, value from experiments natural join experiment_tags where key = 'impray.sweep'"
@@ -55,7 +55,7 @@ def moved(paths: Paths, sweep: str) -> bool:
 
 
 def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[WantedRun], view: str | None) -> str | None:
-    """What the store holds that is not wanted, or the other way round, after an export; None if all is as wanted.
+    """What the store holds that is not wanted, or the other way round, after a sync; None if all is as wanted.
 
     Args:    view: the page's charts, None where they have no tag.
     Tags, runs and experiments that someone else added are left alone.
@@ -75,12 +75,12 @@ def differs(paths: Paths, experiment: str, sweep: str, wanted: Iterable[WantedRu
     if count != Counter(expected.keys()) or any(tags.get("impray.sweep") != sweep for tags in mine.values()):
         return f"{len(mine)} runs where {len(expected)} are wanted"
     if view is not None and (shared is None or not charts.same(shared[0], view)):
-        return "the charts of the sweep's page not as exported"
+        return "the charts of the sweep's page not as synced"
     for id, tags in mine.items():
         run = expected[tags.get("impray.trial")]
         wrong = _wrong(run, runs[id][0], tags, *(table[id] for table in tables))
         if wrong:
-            return f"{wrong} of run {run.tags['mlflow.runName']!r} not as exported"
+            return f"{wrong} of run {run.tags['mlflow.runName']!r} not as synced"
     return None
 
 

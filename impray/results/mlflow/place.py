@@ -91,16 +91,16 @@ def file_of(uri: str) -> Path | None:
 
 @contextmanager
 def exclusive(paths: Paths, uri: str | None, *, reading: bool = False) -> Iterator[None]:
-    """Wait until no other process exports this folder or writes to the same sqlite file.
+    """Wait until no other process syncs this folder or writes to the same sqlite file.
 
-    Where other machines reach the folder and no kernel's lock, as in a bucket, exports to a store that others reach too take turns
+    Where other machines reach the folder and no kernel's lock, as in a bucket, syncs to a store that others reach too take turns
     by a lease. Not to the folder's own file: that is a file of this machine.
 
     Args:    reading: whether to go on without a lock where none can be taken, as on a read-only disk.
     Raises:  StorageError: a lock cannot be taken.
     """
     file = None if uri is None else file_of(uri)
-    # A server takes exports from a folder that cannot be written; two of them are put right by the next.
+    # A server takes syncs from a folder that cannot be written; two of them are put right by the next.
     wanted = [(paths.mlflow_lock, uri is None or file is not None)]
     if file is not None:
         wanted.append((file.with_name(f"{file.name}.lock"), True))

@@ -103,7 +103,7 @@ def _spread(column: str, diverged: pl.Expr) -> pl.Expr:
     """The standard error of that mean over the same values; null below two of them."""
     numbers, lacks = _numbers(column, diverged)
     # Of the distances to the smallest, which are exact where values are close: of the values themselves, a small deviation is
-    # what rounding leaves, in an order of threads, and a point would change from export to export.
+    # what rounding leaves, in an order of threads, and a point would change from sync to sync.
     error = (numbers - numbers.min()).std() / numbers.len().sqrt()
     error = pl.when(lacks | (numbers.len() < 2) | ~error.is_finite()).then(None).otherwise(error)
     return error.round_sig_figs(DIGITS).alias(column + SPREAD)

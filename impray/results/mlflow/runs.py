@@ -90,7 +90,7 @@ class View:
 
     def __init__(self, client: MlflowClient, experiment: str, sweep: str) -> None:
         self.client, self.experiment, self.sweep = client, experiment, sweep
-        # One is kept by a rule that every exporter follows: two that made each a run of one trial keep the same.
+        # One is kept by a rule that every sync follows: two that made each a run of one trial keep the same.
         # Of other sweeps too: restoring an experiment brings back what each of them had replaced.
         kept: dict[tuple[str, str | None], Run] = {}
         for run in sorted(self._active_runs(), key=lambda run: run.info.run_id):
@@ -134,7 +134,7 @@ class View:
     def _log(self, run: Run, wanted: WantedRun, tags: Mapping[str, str], news: Points) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        id, tags = run.info.run_id, {**tags, "impray.exported": _exported(wanted.points)}
+        id, tags = run.info.run_id, {**tags, "impray.exported": _synced(wanted.points)}
         metrics = [Metric(key, value, ms, step) for (key, step), (value, ms) in news.items()]
         params = [Param(key, value) for key, value in wanted.params.items() if key not in run.data.params]
         self.client.log_batch(id, metrics, params)
@@ -171,19 +171,19 @@ class View:
         return {at: value for at, value in wanted.points.items() if at not in dict(there)}
 
 
-# -- what was exported, in one tag: last round and digest of each method and of the goals, `goal:9:5e0f36aa imp:9:c1d2e3f4`
+# -- what was synced, in one tag: last round and digest of each method and of the goals, `goal:9:5e0f36aa imp:9:c1d2e3f4`
 
 
-def _exported(points: Points) -> str:
+def _synced(points: Points) -> str:
     last: dict[str, int] = {}
     for key, step in points:
         last[group_of(key)] = max(step, last.get(group_of(key), -1))
     return " ".join(f"{group}:{step}:{_digest(points, group, step)}" for group, step in sorted(last.items()))
 
 
-def _parts(exported: str) -> list[list[str]]:
-    """Of a tag that anyone can change: what does not read as one was never exported."""
-    parts = [part.split(":") for part in exported.split()]
+def _parts(synced: str) -> list[list[str]]:
+    """Of a tag that anyone can change: what does not read as one was never synced."""
+    parts = [part.split(":") for part in synced.split()]
     return parts if all(len(part) == 3 and part[1].isdecimal() for part in parts) else []
 
 

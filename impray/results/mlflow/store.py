@@ -162,7 +162,7 @@ def _told(text: str, error: Exception, paths: Paths, given: str | None) -> str:
     elif given is None or isinstance(error, OSError) or not damages(error):
         mend = f"mend that, then {again}"
     else:
-        mend = "move it away, then export again each sweep that it showed: it is made from the tables"
+        mend = "move it away, then sync again each sweep that it showed: it is made from the tables"
     return f"the MLflow store does not answer as it should ({text}); {mend}"
 
 
@@ -177,7 +177,7 @@ _MEANINGS = (
     (r"Connection refused|NewConnectionError", "nothing answers there; is the server running, and the URI right?"),
     (r"[Tt]imed? ?out|TimeoutError", "it does not answer in time; is the server running, and the network open?"),
     (r"SSL|certificate", "no secure connection comes about; http instead of https? MLFLOW_TRACKING_SERVER_CERT_PATH names a certificate"),
-    (r"too many (5\d\d) error|code (5\d\d)", "it is in trouble (5xx); its own log says why, then export again"),
+    (r"too many (5\d\d) error|code (5\d\d)", "it is in trouble (5xx); its own log says why, then sync again"),
     (r"code 404|not in a valid JSON|code 3\d\d", "what answers there is no MLflow server; is the URI right, its port and path?"),
 )  # fmt: skip
 
@@ -186,7 +186,7 @@ def _refused(text: str) -> str:
     meaning = next((meaning for pattern, meaning in _MEANINGS if re.search(pattern, text)), None)
     if meaning is None:
         return f"the MLflow server does not answer as it should ({text.strip().splitlines()[0][:300]})"
-    return f"no export to this MLflow server: {meaning}"
+    return f"no sync to this MLflow server: {meaning}"
 
 
 def words(error: Exception) -> str:

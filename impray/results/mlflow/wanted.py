@@ -1,6 +1,6 @@
 """What the tables say should be in MLflow: a parent run for the sweep, a child run per trial.
 
-Its metrics are in `points`. Timestamps come from the rows (`written_at`), so exporting again adds nothing.
+Its metrics are in `points`. Timestamps come from the rows (`written_at`), so syncing again adds nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The export to MLflow: finished rounds every now and then while packs run, everything when the tables are whole."""
+"""The sync to MLflow: finished rounds every now and then while packs run, everything when the tables are whole."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from impray.spec.errors import ImprayError
 EVERY_S = 30.0
 
 
-class Exporting(Listener):
-    """Exports to a store of MLflow's from one thread of this process.
+class Syncing(Listener):
+    """Syncs to a store of MLflow's from one thread of this process.
 
     Args:    uri: the store; None is the one that MLflow's view of the folder takes by itself.
     """
@@ -32,15 +32,15 @@ class Exporting(Listener):
         if self.uri is not None:
             mlflow.prepare(store, self.uri)
 
-        def export() -> None:
-            # Errors are silent here: what does not pass is met again by the export at the sweep's end, which tells it.
+        def sync() -> None:
+            # Errors are silent here: what does not pass is met again by the sync at the sweep's end, which tells it.
             with suppress(ImprayError):
                 mlflow.prepare(store, self.uri, self.say)
             while not self._stop.wait(EVERY_S):
                 with suppress(ImprayError):
                     mlflow.sync(store, self.uri, figures=False, say=self.say)
 
-        self._thread = threading.Thread(target=export, name="mlflow-export", daemon=True)
+        self._thread = threading.Thread(target=sync, name="mlflow-sync", daemon=True)
         self._thread.start()
 
     def ran(self) -> None:
@@ -53,4 +53,4 @@ class Exporting(Listener):
         try:
             mlflow.sync(paths.store, self.uri, say=self.say)
         except ImprayError as error:
-            report.export_error = str(error)
+            report.sync_error = str(error)
