@@ -168,7 +168,9 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         axes.minorticks_off()
         if scale == "names":
             axes.set_xlim(places["at"].min() - 0.6, places["at"].max() + 0.6)  # type: ignore[operator]
-        if scale == "names" and max(len(line) for x in places["x"] for line in x.split("\n")) * len(places) > 40:
+        if scale == "names" and max(len(line) for x in places["x"] for line in x.split("\n")) * len(places) > max(
+            40, 80 * _share(axes)
+        ):
             axes.tick_params(axis="x", rotation=35)
     elif scale == "symlog":
         _symmetric(axes, places)
