@@ -66,7 +66,8 @@ def panels(results: Results) -> list[Panel]:
     of_numbers = Panel(of=both, mark=dots, x="s", columns="facet of", dash="data", scale="log", label="PSNR (dB)",
                        xlabel="s, weights", height=2.2, options={"apart": True})  # fmt: skip
     known = numbers(results, q.PSNR, EVERY)
-    ends = sorted({known["s"].min(), known["s"].max()})
+    sizes = known["s"].unique().sort().to_list()
+    ends = list(dict.fromkeys([sizes[0], sizes[-1]]))
     readouts = [readout for readout in READOUTS if readout in set(known["readout"])]
     return [of_numbers, *(pictures(s, readout) for readout in readouts for s in ends)]
 
