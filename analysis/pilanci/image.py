@@ -19,7 +19,7 @@ from functools import partial
 import polars as pl
 from polars import col
 
-from impray.figures import EVERY, Figure, Gaps, Panel, Results, dots, images
+from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, dots, images
 from impray.results import quantities as q
 from impray.spec.data.coordinates import ImageCoordinates
 from pilanci.those import READOUTS, SOURCE, gaps, numbers, those
@@ -54,7 +54,8 @@ def shown(results: Results) -> pl.DataFrame:
     who = pl.when(is_original).then(pl.lit("original")).otherwise("method").alias("who")
     said = pl.when(is_original).then(None).otherwise(pl.format("{} dB", col("value").round(1))).alias("said")
     rows = rows.with_columns(who, said, pl.lit(0.0).alias("black"), pl.lit(1.0).alias("white"))
-    return rows.unique(["readout", "s", "who"], keep="first", maintain_order=True)
+    one_of_each = rows.unique(["readout", "s", "who"], keep="first", maintain_order=True)
+    return one_of_each.drop("seed")  # no means: the caption counts seeds of those
 
 
 def one(s: int, readout: str, results: Results) -> pl.DataFrame:
@@ -66,7 +67,8 @@ def panels(results: Results) -> list[Panel]:
     of_numbers = Panel(of=both, mark=dots, x="s", columns="facet of", dash="data", scale="log", label="PSNR (dB)",
                        xlabel="s, weights", height=2.2, options={"apart": True})  # fmt: skip
     known = numbers(results, q.PSNR, EVERY)
-    ends = sorted({known["s"].min(), known["s"].max()})
+    sizes = known["s"].unique().sort().to_list()
+    ends = list(dict.fromkeys([sizes[0], sizes[-1]]))
     readouts = [readout for readout in READOUTS if readout in set(known["readout"])]
     return [of_numbers, *(pictures(s, readout) for readout in readouts for s in ends)]
 
@@ -78,7 +80,10 @@ def pictures(s: int, readout: str) -> Panel:
 
 def fit(results: Results) -> pl.DataFrame:
     """iht: training minus held-out PSNR, by seed and s."""
-    of_parts = both(results).filter(col("method") == "iht").pivot("data", index=["trial", "seed", "s"], values="value")
+    found = both(results).filter(col("method") == "iht")
+    if found.is_empty():
+        raise NotMeasured("needs the method iht")
+    of_parts = found.pivot("data", index=["trial", "seed", "s"], values="value")
     gap = (col("training") - col("held out")).mean().alias("gap")
     return of_parts.group_by("seed", "s", maintain_order=True).agg(gap).sort("s", "seed")
 
