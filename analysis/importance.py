@@ -89,8 +89,8 @@ def lines(results):
     frame, sign = trials(results), 1 if asked(results)[0].direction == "min" else -1
     named = [f"goal {place}" for place in range(1, len(asked(results)) + 1)]
     ranks = (frame["goal 1"] * sign).rank("average")
-    most = ranks.max()
-    frame = frame.with_columns(((ranks - 1) / max(1.0, (most or 1.0) - 1)).alias("rank"))
+    most = float(np.nanmax(ranks.cast(pl.Float64).fill_null(np.nan).to_numpy()))
+    frame = frame.with_columns(((ranks - 1) / max(1.0, most - 1)).alias("rank"))
     parts = []
     for path in [*(path for path in results.axes if frame[path].n_unique() > 1), *named]:
         numbers, ends = _places(frame[path], path in results.axes and scale(results, path) == "log")

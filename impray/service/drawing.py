@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import impray.figures
+import impray
 from impray.results.paths import Paths
 from impray.results.store import File
 from impray.service.listener import Listener, Report
@@ -27,7 +27,7 @@ _IS_A_FIGURE = re.compile(
 
 def scripts() -> dict[str, Path]:
     """Figures by name: the overview, and the scripts of `analysis/`."""
-    files = [Path(impray.figures.__path__[0]) / f"{OVERVIEW}.py", *sorted(shipped("analysis").glob("*.py"))]
+    files = [Path(impray.__path__[0]) / "figures" / f"{OVERVIEW}.py", *sorted(shipped("analysis").glob("*.py"))]
     return {path.stem: path for path in files if not path.stem.startswith("_")}
 
 

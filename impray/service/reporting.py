@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from impray.figures import report as page
 from impray.results.paths import Paths
 from impray.results.provenance import read_sweep
 from impray.results.store import File
@@ -21,6 +20,8 @@ class Reporting(Listener):
     part = "report"
 
     def whole(self, paths: Paths, report: Report) -> None:
+        from impray.figures import report as page  # here: a sweep need not wait for matplotlib before it begins
+
         try:
             report.page = page.write(paths.store)
         except ImprayError as error:
@@ -34,6 +35,8 @@ def write(paths: Paths, again: bool, own: Mapping[str, Path]) -> tuple[File, lis
     Returns: the report, and what was not drawn, with why.
     Raises:  DataError: the folder cannot be read.
     """
+    from impray.figures import report as page
+
     named = read_sweep(paths).figures or (OVERVIEW,)
     known = {*scripts(), *own, *families.figures.tags}
     wanted = [name for name in named if again or not pictures(paths, name)]
