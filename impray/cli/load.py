@@ -14,9 +14,15 @@ if TYPE_CHECKING:
 
 
 def load_sweep(
-    file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda sweep: []
+    file: str,
+    sets: list[str],
+    check: Callable[[Sweep | None], list[Problem]] = lambda sweep: [],
+    base: bool = False,
 ) -> tuple[Sweep, Path]:
-    """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
+    """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`.
+
+    Args:    check, base: as of `impray.spec.load.load`.
+    """
     from impray.service.said import layers_of_factory, sizes_in_files
     from impray.spec.errors import Problem, SweepError
     from impray.spec.load import load
@@ -30,7 +36,7 @@ def load_sweep(
         options = [*shipped, *(str(other) for other in Path(".").glob("*.y*ml"))]
         right = f"there is no such file; sweeps/ has {', '.join(shipped) or 'none'}{near(file, options)}"
         raise SweepError(file, [Problem("file", None, right)])
-    return load(path, sets, check, sizes_in_files, layers_of_factory), path
+    return load(path, sets, check, sizes_in_files, layers_of_factory, base), path
 
 
 def name_of(path: Path) -> str:

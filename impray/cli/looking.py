@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,7 +141,7 @@ def data(
     with answered():
         from impray.service import data_report
 
-        spec = data_report.data_of(file, sets or [], load_sweep)
+        spec = data_report.data_of(file, sets or [], partial(load_sweep, base=True))
         data_report.show(spec, samples, seed, as_json, picture, out)
 
 
