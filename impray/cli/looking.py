@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 def status(folder: Folder) -> None:
     """What is done, running and failed in a sweep's folder."""
     with answered():
-        from impray.results.status import sentence
+        from impray.results.status import lines
         from impray.results.tables import reading
 
         with reading(folder):
-            typer.echo(sentence(folder))
+            for line in lines(folder):
+                typer.echo(line)
     typer.echo(f"next: impray top {quoted(folder)}")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from impray.results import tables
+from impray.results.axis_values import trials_in_words
 from impray.results.paths import Paths
 from impray.results.store import Place
 
@@ -59,29 +60,44 @@ def warning(folder: Place) -> str | None:
     )
 
 
+def named(folder: Place) -> dict[str, tuple[int, dict[str, object]]]:
+    """Trial id -> its number and axis values, as `trials_in_words` takes them; of every trial of a folder."""
+    axes = list(tables.axes_of(Paths(folder)))
+    rows = tables.scan("trials", folder).select("trial", "number", *axes).collect()
+    return {row["trial"]: (row["number"], {path: row[path] for path in axes}) for row in rows.iter_rows(named=True)}
+
+
 def failure_lines(folder: Place, trace: bool) -> list[str]:
     """The table `failures` for `impray failures`, newest first; empty if nothing failed."""
     lines = []
+    known = named(folder)
     for row in tables.scan("failures", folder).sort("written_at", descending=True).collect().iter_rows(named=True):
-        lines.append(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
-        lines.append(f"  trials {', '.join(row['trials'])}; {len(row['lineages'])} lineages; host {row['host']}")
+        who = trials_in_words(known[id] for id in row["trials"] if id in known)
+        unknown = [id for id in row["trials"] if id not in known]
+        who = ", ".join([*([who] if len(unknown) < len(row["trials"]) else []), *unknown])
+        lines.append(f"{row['written_at']:%Y-%m-%d %H:%M:%S} {who}, round {row['round']}: {row['error']}")
+        lines.append(f"  {len(row['lineages'])} lineages; host {row['host']}; pack {row['pack']}")
         lines += [row["trace"]] if trace and row["trace"] else []
     return lines
+
+
+def trials_with(folder: Place, status: str) -> str:
+    """The trials of a status, in words; "" if there are none."""
+    known = named(folder)
+    ids = trials(folder).filter(pl.col("status") == status)["trial"].to_list()
+    return trials_in_words(known[id] for id in ids) if ids else ""
 
 
 def diverged_lines(folder: Place) -> list[str]:
     """One line per trial with diverged lineages, for `impray failures`: which of them, and in which round."""
     affected = trials(folder).filter(pl.col("diverged") > 0)
     rows = _diverged(folder).select("lineage", "method", "seed", "round").collect()
-    axes = list(tables.axes_of(Paths(folder)))
+    known = named(folder)
     lines = []
     for row in affected.iter_rows(named=True):
         of_trial = rows.filter(pl.col("lineage").is_in(row["lineages"])).sort("method", "round", "seed")
-        given = ", ".join(
-            f"{path}={row[path]:g}" if isinstance(row[path], float) else f"{path}={row[path]}" for path in axes
-        )
-        named = f"trial {row['number']}{f' ({given})' if given else ''}"
-        lines.append(f"{named}: {share(row['diverged'], len(row['lineages']))}: {'; '.join(_ends(of_trial))}")
+        who = trials_in_words([known[row["trial"]]])
+        lines.append(f"{who}: {share(row['diverged'], len(row['lineages']))}: {'; '.join(_ends(of_trial))}")
     return lines
 
 

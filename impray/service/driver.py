@@ -199,7 +199,17 @@ class _Announced:
 def _run_packs(request: Request, pool: Pool, listeners: Sequence[Listener], trials: Trials, lease: Lease) -> Report:
     books, seconds = Books(trials, listeners, lease), {}
     over = trials.asked.told if trials.asks else len(trials.outcomes)
-    begun = SweepStart(request.sweep, request.name, trials.paths, _budget(trials), list(trials.outcomes.values()), over)
+    begun = SweepStart(
+        request.sweep,
+        request.name,
+        trials.paths,
+        _budget(trials),
+        list(trials.outcomes.values()),
+        over,
+        trials.rounds_left(),
+        trials.planned,
+        trials.undone,
+    )
     with ExitStack() as begin:
         for listener in listeners:
             listener.begun(begun)

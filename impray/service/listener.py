@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from impray.results.paths import Paths
@@ -11,6 +11,7 @@ from impray.service.plan import PlannedTrial
 from impray.service.pool import Outcome
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
+from impray.spec.trial import Lineage
 
 
 @dataclass
@@ -41,6 +42,9 @@ class SweepStart:
     trials: int
     over: Sequence[Outcome]  # how those ended that were over before
     told: int  # trials that count as over
+    rounds: int  # of lineages, that are to have rows and are not done; each trial that a search has yet to name counts as new
+    planned: Mapping[str, PlannedTrial]  # id -> trial, of all that are known; a search adds to it while it runs
+    undone: Callable[[Lineage], Collection[int]]  # rounds of a lineage that are to have rows and are not done
 
 
 @dataclass(frozen=True)
