@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from impray.results.paths import Paths
     from impray.results.store import Place
     from impray.service.driver import Request
-    from impray.service.listener import Listener, Report
+    from impray.service.listener import Listener, Report, SweepStart
     from impray.service.pool import Pool
     from impray.spec.errors import Problem
     from impray.spec.sweep import Sweep
@@ -80,7 +81,7 @@ def sweep(
         name = name_of(path)
         again = _command(file, sets or [], out, where, typed, mlflow, figures)
         if plan:
-            _plan(sweep, name, within(out, name), again)
+            _plan(sweep, name, within(out, name), where, figures, mlflow != "off", again)
         elif jobs.is_outside(address):
             words = _options(sets or [], out, where, None, mlflow, figures)
             raise typer.Exit(jobs.run(path, name, sweep.plugins, words, out, address, again, stop))
@@ -101,7 +102,8 @@ def _run(sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None,
     driver.said(console)(f"{name}: {sweep.question}")
     request = driver.Request(sweep, name, folder)
     try:
-        report = driver.run(request, pool, _listeners(sweep, console, mlflow, figures), console)
+        expected = _expecting(console, pool, figures, mlflow != "off")
+        report = driver.run(request, pool, _listeners(sweep, console, mlflow, figures, expected), console)
     except KeyboardInterrupt:
         stopped(folder, again)
         raise typer.Exit(130) from None
@@ -129,14 +131,30 @@ def _pool(where: str, address: str | None) -> Pool:
     return RayPool(address)
 
 
-def _listeners(sweep: Sweep, console: Console, mlflow: str | None, figures: bool) -> list[Listener]:
+def _expecting(console: Console, pool: Pool, figures: bool, exports: bool) -> Callable[[SweepStart], float | None]:
+    """Says what is going to be run, and for how long about; that in seconds."""
+    from impray.service import cost, driver, estimate
+
+    def expected(begun: SweepStart) -> float | None:
+        after_s = cost.ending_s(begun.sweep, figures, exports)
+        lines, seconds = estimate.briefly(begun.known, "ray" if pool.name else "here", not pool.elsewhere, after_s)
+        for line in lines:
+            driver.said(console)(line)
+        return seconds
+
+    return expected
+
+
+def _listeners(
+    sweep: Sweep, console: Console, mlflow: str | None, figures: bool, expected: Callable[[SweepStart], float | None]
+) -> list[Listener]:
     """In the order in which they hear of things: MLflow shows figures, so they are drawn before."""
     from impray.service.drawing import Drawing
     from impray.service.driver import said
     from impray.service.exporting import Exporting
     from impray.service.progress import Progress
 
-    listeners: list[Listener] = [Progress(console)]
+    listeners: list[Listener] = [Progress(console, expected)]
     listeners += [Drawing(sweep.figures)] if figures else []
     listeners += [Exporting(mlflow, said(console))] if mlflow != "off" else []
     return listeners
@@ -256,9 +274,9 @@ def told_aside(paths: Paths, names: list[str]) -> None:
         typer.echo(f"{what} set aside and made again: {paths.store.place('damaged')} has {shown}")
 
 
-def _plan(sweep: Sweep, name: str, folder: Place, again: str) -> None:
-    from impray.service import estimate
+def _plan(sweep: Sweep, name: str, folder: Place, where: str, figures: bool, exports: bool, again: str) -> None:
+    from impray.service import cost, estimate
 
-    for line in estimate.lines(sweep, name, folder):
+    for line in estimate.lines(sweep, name, folder, where, cost.ending_s(sweep, figures, exports)):
         typer.echo(line)
     typer.echo(f"next: {again}")

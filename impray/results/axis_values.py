@@ -72,7 +72,11 @@ def numbers_in_words(numbers: Sequence[int]) -> str:
 
 
 def _listed(words: Sequence[str]) -> str:
-    return ", ".join(words) if len(words) <= _MOST else f"{', '.join(words[: _MOST - 1])} and {len(words) - _MOST + 1} more"
+    return (
+        ", ".join(words)
+        if len(words) <= _MOST
+        else f"{', '.join(words[: _MOST - 1])} and {len(words) - _MOST + 1} more"
+    )
 
 
 def _short(value: object) -> str:

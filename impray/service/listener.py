@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from impray.results.paths import Paths
 from impray.results.store import File
@@ -11,7 +12,9 @@ from impray.service.plan import PlannedTrial
 from impray.service.pool import Outcome
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
-from impray.spec.trial import Lineage
+
+if TYPE_CHECKING:
+    from impray.service.trials import Trials
 
 
 @dataclass
@@ -42,9 +45,7 @@ class SweepStart:
     trials: int
     over: Sequence[Outcome]  # how those ended that were over before
     told: int  # trials that count as over
-    rounds: int  # of lineages, that are to have rows and are not done; each trial that a search has yet to name counts as new
-    planned: Mapping[str, PlannedTrial]  # id -> trial, of all that are known; a search adds to it while it runs
-    undone: Callable[[Lineage], Collection[int]]  # rounds of a lineage that are to have rows and are not done
+    known: Trials  # what is left of them; a search adds to it while it runs
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,9 @@ def parts_for(groups: Sequence[int], slots: int) -> list[int]:
 
 def _empty(groups: Sequence[int], parts: Sequence[int], slots: int) -> float:
     """The share of the slots' time that is empty, if a slot that is free takes the largest pack that is left."""
-    sizes = [size // some + (place < size % some) for size, some in zip(groups, parts, strict=True) for place in range(some)]
+    sizes = [
+        size // some + (place < size % some) for size, some in zip(groups, parts, strict=True) for place in range(some)
+    ]
     busy = [0] * slots
     for size in sorted(sizes, reverse=True):
         heapq.heapreplace(busy, busy[0] + size)

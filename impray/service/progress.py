@@ -46,10 +46,10 @@ class Progress(Listener):
 
     def begun(self, begun: SweepStart) -> None:
         self.sweep, self.name, self.trials = begun.sweep, begun.name, begun.trials
-        self._known, self._undone = begun.planned, begun.undone
+        self._known, self._undone = begun.known.planned, begun.known.undone
         self.diverged = begun.over.count("diverged")
         self.done = begun.told - self.diverged
-        self.rounds_left = begun.rounds
+        self.rounds_left = begun.known.rounds_left()
         self._expected = self.expected_s(begun)
         if self.console.is_terminal:
             self.live = Live(self.view(), console=self.console, refresh_per_second=2, get_renderable=self.view)

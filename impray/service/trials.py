@@ -130,7 +130,9 @@ class Trials:
     @cached_property
     def _any_pack(self) -> Pack:
         """What is asked of every lineage's rows."""
-        return pack_of(self.sweep, self.sweep.trial.lineages(self.sweep.methods, self.sweep.seeds), self.ledger, self.columns)
+        return pack_of(
+            self.sweep, self.sweep.trial.lineages(self.sweep.methods, self.sweep.seeds), self.ledger, self.columns
+        )
 
     def left(self) -> list[PlannedTrial]:
         """Listed trials that are not over: also those whose rows are complete but that were never told as done."""

@@ -81,5 +81,7 @@ class Search(Spec):
     stop_early: StopEarly | None = None
     pack: Annotated[
         tuple[str, ...] | None,
-        Field(description="axes whose values share one pack; left out: all trials that can share packs do; []: none do"),
+        Field(
+            description="axes whose values share one pack; left out: all trials that can share packs do; []: none do"
+        ),
     ] = None

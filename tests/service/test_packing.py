@@ -32,8 +32,11 @@ def test_what_stacks_shares_a_pack_unless_it_is_told_otherwise():
 
 
 def test_values_of_one_axis_share_packs_with_those_that_stack():
-    kinds = [{"kind": kind, "shape": [6, 6], "held_out": 40, name: value} for kind, name, values in (
-        ("nlgp", "gain", (0.1, 3)), ("kur", "k", (3, 5))) for value in values]
+    kinds = [
+        {"kind": kind, "shape": [6, 6], "held_out": 40, name: value}
+        for kind, name, values in (("nlgp", "gain", (0.1, 3)), ("kur", "k", (3, 5)))
+        for value in values
+    ]
     found = planned(tiny_sweep(search={"space": {"data": kinds}}))
     assert [{i.trial.data.kind for i in pack.lineages} for pack in found] == [{"nlgp"}, {"kur"}]
 
@@ -56,7 +59,8 @@ def test_a_pack_stays_within_the_memory_but_no_trial_is_cut_for_it(monkeypatch, 
         assert len(found) >= max(fewest, min(slots, 12))
         assert all(plan.tensors(pack) <= max(most, one_trial) for pack in found)
         assert sorted(i.id for pack in found for i in pack.lineages) == sorted(
-            i.id for trial in listed(sweep) for i in trial.lineages)
+            i.id for trial in listed(sweep) for i in trial.lineages
+        )
     assert len(planned(sweep)) == 3, "a trial by itself stays whole, however small the memory"
 
 

@@ -32,9 +32,7 @@ def watched(tmp_path):
         view.now = 0.0
         view.clock = lambda: view.now
         over = list(trials.outcomes.values())
-        view.begun(
-            SweepStart(sweep, "s", trials.paths, len(trials.planned), over, len(over), trials.rounds_left(), trials.planned, trials.undone)
-        )
+        view.begun(SweepStart(sweep, "s", trials.paths, len(trials.planned), over, len(over), trials))
         return view, left
 
     return make
@@ -46,7 +44,9 @@ def test_time_left_is_that_of_the_rounds_that_are_left(watched):
     assert "starting" in view.summary() and "about 80 s left" in view.summary()
     view.now = 50.0  # Ray starts: it is no time of rounds
     view.started(pack)
-    assert "starting" not in view.summary() and "about 80 s left" in view.summary() and "rounds/min" not in view.summary()
+    assert (
+        "starting" not in view.summary() and "about 80 s left" in view.summary() and "rounds/min" not in view.summary()
+    )
     view.now = 60.0
     view.finished_round(pack, 0)
     assert view.per_minute == pytest.approx(12 / 10 * 60) and "about 30 s left" in view.summary()

@@ -22,11 +22,16 @@ search:
   space: {data.gain: [0.1, 3], net.hidden: [4, 6], data.xi: [[1, 2], [1, 3]]}
   follow: {prune.least: net.hidden}
 """
-WHOLE = PLAIN.split("search:")[0] + """\
+WHOLE = (
+    PLAIN.split("search:")[0]
+    + """\
 search:
   space: {data: [{kind: nlgp, shape: [6, 6], gain: 2}, {kind: kur, shape: [6, 6], k: 10}]}
 """
-INTEGERS = PLAIN.replace("net.hidden: [4, 6]", "train.steps: [20, 30]").replace("prune.least: net.hidden", "prune.least: train.steps")
+)
+INTEGERS = PLAIN.replace("net.hidden: [4, 6]", "train.steps: [20, 30]").replace(
+    "prune.least: net.hidden", "prune.least: train.steps"
+)
 
 UNHEARD = [  # text, override, the path that no trial would hear of, the value
     (PLAIN, "data.gain=7", "data.gain", 7),
@@ -71,7 +76,11 @@ def test_an_override_that_no_trial_would_hear_of_is_refused_with_one_that_all_do
     ],
 )
 def test_every_other_override_is_let_through(item):
-    text = INTEGERS if "follow." not in item else INTEGERS.replace("train.steps", "net.hidden").replace("[20, 30]", "[4, 6]")
+    text = (
+        INTEGERS
+        if "follow." not in item
+        else INTEGERS.replace("train.steps", "net.hidden").replace("[20, 30]", "[4, 6]")
+    )
     asked(text, item)
 
 
@@ -95,7 +104,11 @@ def test_where_only_the_base_trial_is_asked_for_it_hears(tmp_path):
 CALLED = [
     ("data.gain: {min: 0.1, high: 3}", "search.space.data.gain.min = 0.1", "did you mean 'low'?"),
     ("data.gain: {low: 0.1, max: 3}", "search.space.data.gain.max = 3", "did you mean 'high'?"),
-    ("data.gain: {low: 0.1, high: 3, log_scale: true}", "search.space.data.gain.log_scale = true", "did you mean 'log'?"),
+    (
+        "data.gain: {low: 0.1, high: 3, log_scale: true}",
+        "search.space.data.gain.log_scale = true",
+        "did you mean 'log'?",
+    ),
 ]
 
 
