@@ -91,14 +91,14 @@ def of_packs(
         if not pack.solved:
             kinds.setdefault(stackable(pack.lineages[0]), []).append(pack)
     timed: dict[str, _Kind] = {}
-    begun, opening = probe.clock(), 0.0
+    begun, latest = probe.clock(), ""
     for name, alike in sorted(kinds.items(), key=lambda kind: -sum(map(_work, kind[1]))):
         if not timed or probe.clock() - begun < budget_s:
             timed[name] = _Kind.of(alike[0], budget_s / max(2, 2 * len(kinds)))
-            opening = max(opening, timed[name].opening)
+            latest = name
         else:
-            timed[name] = last.scaled(alike[0])
-        last = timed[name]
+            timed[name] = timed[latest].scaled(alike[0])
+    opening = max((kind.opening for kind in timed.values()), default=0.0)
     each = [
         (PackSeconds(solving=next(solved)) if pack.solved else timed[stackable(pack.lineages[0])].seconds(pack)) * share
         for pack in packs
