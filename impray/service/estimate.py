@@ -20,7 +20,7 @@ from impray.service.doctor.needs import needs
 from impray.service.driver import open_files
 from impray.service.plan import PlannedTrial, pack_of, packs, packs_itself, planned
 from impray.service.progress import duration
-from impray.service.trials import Trials, told_rounds
+from impray.service.trials import Trials
 from impray.spec.counts import fits
 from impray.spec.data import FileData
 from impray.spec.pack import Pack
@@ -144,7 +144,7 @@ def _each_left(now: Left) -> list[str]:
 def _of_trial(trials: Trials, trial: PlannedTrial) -> str:
     undone = [len(trials.undone(lineage)) for lineage in trial.lineages]
     name = trials_in_words([(trial.number, trial.values)])
-    rounds = sum(told_rounds(trials.sweep) for _ in trial.lineages)
+    rounds = sum(len(trials.asked_rounds(lineage)) for lineage in trial.lineages)
     return f"  {name}: {sum(map(bool, undone))} of {len(undone)} lineages, {sum(undone)} of {rounds} rounds"
 
 

@@ -110,7 +110,9 @@ SHARING = {"search": {"space": {"data.gain": [0.1, 3.0], "prune.fraction": [0.2,
 
 
 def test_a_plan_says_who_shares_packs_and_which_packing_would_help(tmp_path):
-    assert "trials that differ in data.gain, prune.fraction share packs" in plan(tmp_path, tiny_sweep(**SMALL, **SHARING))
+    assert "trials that differ in data.gain, prune.fraction share packs" in plan(
+        tmp_path, tiny_sweep(**SMALL, **SHARING)
+    )
     apart = plan(tmp_path, tiny_sweep(**SMALL, search={**SHARING["search"], "pack": []}))
     assert "search.pack left out would make 1 packs of these 4" in apart and "share packs" not in apart
 
@@ -147,13 +149,17 @@ def test_what_a_probe_meets_is_told_and_is_no_reason_not_to_begin(monkeypatch, t
         raise RuntimeError("broken on purpose")
 
     monkeypatch.setattr(probe, "run_part", broken)
-    assert "not known: a part of it failed here (RuntimeError: broken on purpose)" in plan(tmp_path, tiny_sweep(**SMALL))
+    assert "not known: a part of it failed here (RuntimeError: broken on purpose)" in plan(
+        tmp_path, tiny_sweep(**SMALL)
+    )
     said, seconds = estimate.briefly(Trials(tiny_sweep(**SMALL), Paths(tmp_path), writes=False), "here", True, 0.0)
     assert seconds is None and "broken on purpose" in said[-1]
 
 
 def test_gpus_are_counted_in_hours(tmp_path):
-    assert re.search(r"\nGPU-hours: (about|below) [\d.e-]+", plan(tmp_path, tiny_sweep(**SMALL, resources={"gpu": 0.5})))
+    assert re.search(
+        r"\nGPU-hours: (about|below) [\d.e-]+", plan(tmp_path, tiny_sweep(**SMALL, resources={"gpu": 0.5}))
+    )
 
 
 @pytest.mark.slow
