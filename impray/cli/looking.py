@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,11 +37,12 @@ class Format(StrEnum):
 def status(folder: Folder) -> None:
     """What is done, running and failed in a sweep's folder."""
     with answered():
-        from impray.results.status import sentence
+        from impray.results.status import lines
         from impray.results.tables import reading
 
         with reading(folder):
-            typer.echo(sentence(folder))
+            for line in lines(folder):
+                typer.echo(line)
     typer.echo(f"next: impray top {quoted(folder)}")
 
 
@@ -182,7 +184,7 @@ def data(
     with answered():
         from impray.service import data_report
 
-        spec = data_report.data_of(file, sets or [], load_sweep)
+        spec = data_report.data_of(file, sets or [], partial(load_sweep, base=True))
         data_report.show(spec, samples, seed, as_json, picture, out)
 
 

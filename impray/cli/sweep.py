@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from impray.results.paths import Paths
     from impray.results.store import Place
     from impray.service.driver import Request
-    from impray.service.listener import Listener, Report
+    from impray.service.listener import Listener, Report, SweepStart
     from impray.service.pool import Pool
     from impray.spec.errors import Problem
     from impray.spec.sweep import Sweep
@@ -92,7 +92,7 @@ def sweep(
         name = name_of(path)
         again = _command(file, sets or [], out, where, typed, mlflow, figures)
         if plan:
-            _plan(sweep, name, within(out, name), again)
+            _plan(sweep, name, within(out, name), where, figures, mlflow != "off", again)
         elif jobs.is_outside(address):
             words = _options(sets or [], out, where, None, mlflow, figures)
             sent = jobs.Sent(path, name, sweep.plugins, [own[figure] for figure in sweep.figures if figure in own])
@@ -123,7 +123,8 @@ def _run(
     driver.said(console)(f"{name}: {sweep.question}")
     request = driver.Request(sweep, name, folder)
     try:
-        report = driver.run(request, pool, _listeners(sweep, console, mlflow, drawing), console)
+        expected = _expecting(console, pool, drawing is not None, mlflow != "off")
+        report = driver.run(request, pool, _listeners(sweep, console, mlflow, drawing, expected), console)
     except KeyboardInterrupt:
         stopped(folder, again)
         raise typer.Exit(130) from None
@@ -141,8 +142,26 @@ def _run(
     finish(request, report, console, mlflow)
 
 
+def _expecting(console: Console, pool: Pool, figures: bool, syncs: bool) -> Callable[[SweepStart], float | None]:
+    """Says what is going to be run, and for how long about; that in seconds."""
+    from impray.service import cost, driver, estimate
+
+    def expected(begun: SweepStart) -> float | None:
+        after_s = cost.ending_s(begun.sweep, figures, syncs)
+        lines, seconds = estimate.briefly(begun.known, "ray" if pool.name else "here", not pool.elsewhere, after_s)
+        for line in lines:
+            driver.said(console)(line)
+        return seconds
+
+    return expected
+
+
 def _listeners(
-    sweep: Sweep, console: Console, mlflow: str | None, drawing: Mapping[str, Path] | None
+    sweep: Sweep,
+    console: Console,
+    mlflow: str | None,
+    drawing: Mapping[str, Path] | None,
+    expected: Callable[[SweepStart], float | None],
 ) -> list[Listener]:
     """In the order in which they hear of things: MLflow shows figures, so they are drawn before.
 
@@ -154,7 +173,7 @@ def _listeners(
     from impray.service.reporting import Reporting
     from impray.service.syncing import Syncing
 
-    listeners: list[Listener] = [Progress(console)]
+    listeners: list[Listener] = [Progress(console, expected)]
     listeners += [Drawing(sweep.figures, drawing)] if drawing is not None else []
     listeners += [Syncing(mlflow, said(console))] if mlflow != "off" else []
     listeners += [Reporting()] if drawing is not None else []
@@ -278,9 +297,9 @@ def told_aside(paths: Paths, names: list[str]) -> None:
         typer.echo(f"{what} set aside and made again: {paths.store.place('damaged')} has {shown}")
 
 
-def _plan(sweep: Sweep, name: str, folder: Place, again: str) -> None:
-    from impray.service import estimate
+def _plan(sweep: Sweep, name: str, folder: Place, where: str, figures: bool, exports: bool, again: str) -> None:
+    from impray.service import cost, estimate
 
-    for line in estimate.lines(sweep, name, folder):
+    for line in estimate.lines(sweep, name, folder, where, cost.ending_s(sweep, figures, exports)):
         typer.echo(line)
     typer.echo(f"next: {again}")

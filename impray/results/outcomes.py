@@ -5,12 +5,12 @@ A trial is `diverged` when each of its lineages is. With some of them it is done
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 
 from impray.results import tables
+from impray.results.axis_values import trials_in_words
 from impray.results.paths import Paths
 from impray.results.store import Place
 
@@ -60,41 +60,48 @@ def warning(folder: Place) -> str | None:
     )
 
 
+def named(folder: Place) -> dict[str, tuple[int, dict[str, object]]]:
+    """Trial id -> its number and axis values, as `trials_in_words` takes them; of every trial of a folder."""
+    axes = list(tables.axes_of(Paths(folder)))
+    rows = tables.scan("trials", folder).select("trial", "number", *axes).collect()
+    return {row["trial"]: (row["number"], {path: row[path] for path in axes}) for row in rows.iter_rows(named=True)}
+
+
 def failure_lines(folder: Place, trace: bool) -> list[str]:
     """The table `failures` for `impray failures`, newest first: what, of which trials, and what to do; empty if nothing failed."""
     lines = []
-    named = {row["trial"]: row for row in trials(folder).iter_rows(named=True)}
-    axes = list(tables.axes_of(Paths(folder)))
+    known = named(folder)
+    over = set(trials(folder).filter(pl.col("status").is_in(["done", "diverged"]))["trial"])
     for row in tables.scan("failures", folder).sort("written_at", descending=True).collect().iter_rows(named=True):
-        lines.append(f"{row['written_at']:%Y-%m-%d %H:%M:%S} pack {row['pack']} round {row['round']}: {row['error']}")
-        of_failure = [_trial(named[id], axes) if id in named else f"trial {id}" for id in row["trials"]]
-        over = all(id in named and named[id]["status"] in ("done", "diverged") for id in row["trials"])
-        ending = "; done since then" if over else ""
-        lines.append(f"  {'; '.join(of_failure)}; {len(row['lineages'])} lineages; host {row['host']}{ending}")
-        lines += [f"  -> {row['hint']}"] if row["hint"] and not over else []
+        who = trials_in_words(known[id] for id in row["trials"] if id in known)
+        unknown = [id for id in row["trials"] if id not in known]
+        who = ", ".join([*([who] if len(unknown) < len(row["trials"]) else []), *unknown])
+        lines.append(f"{row['written_at']:%Y-%m-%d %H:%M:%S} {who}, round {row['round']}: {row['error']}")
+        ended = over.issuperset(row["trials"])
+        ending = "; done since then" if ended else ""
+        lines.append(f"  {len(row['lineages'])} lineages; host {row['host']}; pack {row['pack']}{ending}")
+        lines += [f"  -> {row['hint']}"] if row["hint"] and not ended else []
         lines += [row["trace"]] if trace and row["trace"] else []
     return lines
 
 
-def _trial(row: Mapping[str, Any], axes: Sequence[str]) -> str:
-    """`trial 3 (data.gain=0.1)`."""
-    given = ", ".join(
-        f"{path}={row[path]:g}" if isinstance(row[path], float) else f"{path}={row[path]}" for path in axes
-    )
-    return f"trial {row['number']}{f' ({given})' if given else ''}"
+def trials_with(folder: Place, status: str) -> str:
+    """The trials of a status, in words; "" if there are none."""
+    known = named(folder)
+    ids = trials(folder).filter(pl.col("status") == status)["trial"].to_list()
+    return trials_in_words(known[id] for id in ids) if ids else ""
 
 
 def diverged_lines(folder: Place) -> list[str]:
     """One line per trial with diverged lineages, for `impray failures`: which of them, and in which round."""
     affected = trials(folder).filter(pl.col("diverged") > 0)
     rows = _diverged(folder).select("lineage", "method", "seed", "round").collect()
-    axes = list(tables.axes_of(Paths(folder)))
+    known = named(folder)
     lines = []
     for row in affected.iter_rows(named=True):
         of_trial = rows.filter(pl.col("lineage").is_in(row["lineages"])).sort("method", "round", "seed")
-        lines.append(
-            f"{_trial(row, axes)}: {share(row['diverged'], len(row['lineages']))}: {'; '.join(_ends(of_trial))}"
-        )
+        who = trials_in_words([known[row["trial"]]])
+        lines.append(f"{who}: {share(row['diverged'], len(row['lineages']))}: {'; '.join(_ends(of_trial))}")
     return lines
 
 

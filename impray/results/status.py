@@ -27,3 +27,10 @@ def sentence(folder: Place) -> str:
     text += f"{counts['rounds']} rounds of {counts['lineages']} lineages are in the tables of {folder}"
     text += f", {counts['diverged']} lineages diverged" if counts["diverged"] else ""
     return text + (f"; {failures} failures recorded" if failures else "")
+
+
+def lines(folder: Place) -> list[str]:
+    """The sentence, and which trials are not done, by number and axis values."""
+    words = {"running": "not over", "failed": "failed", "diverged": "diverged", "stopped": "stopped early"}
+    named = {word: outcomes.trials_with(folder, status) for status, word in words.items()}
+    return [sentence(folder), *(f"  {word}: {trials}" for word, trials in named.items() if trials)]

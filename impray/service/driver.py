@@ -50,7 +50,7 @@ def run(request: Request, pool: Pool, listeners: Sequence[Listener], console: Co
     with folder.held(paths, said(console)) as lease:
         before = aside(paths)
         broken = [f"{path}: {wrong}" for path, wrong in tables.set_damaged_aside(paths.store)]
-        contents = _open_files(request.sweep, paths, console)
+        contents = open_files(request.sweep, paths, console)
         for line in folder.changed_plugins(request.sweep, paths):
             said(console)(line)
         broken += folder.prepare(request.sweep, request.name, paths, contents)
@@ -107,7 +107,7 @@ def said(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
+def open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
     """Convert data sets that are read from files once, here, before the folder knows of the sweep and any actor needs them.
 
     Returns: data set (its canonical form) -> a hash of its content; empty where nothing is left to do.
@@ -220,7 +220,8 @@ class _Announced:
 def _run_packs(request: Request, pool: Pool, listeners: Sequence[Listener], trials: Trials, lease: Lease) -> Report:
     books, seconds = Books(trials, listeners, lease), {}
     over = trials.asked.told if trials.asks else len(trials.outcomes)
-    begun = SweepStart(request.sweep, request.name, trials.paths, _budget(trials), list(trials.outcomes.values()), over)
+    outcomes = list(trials.outcomes.values())
+    begun = SweepStart(request.sweep, request.name, trials.paths, _budget(trials), outcomes, over, trials)
     with ExitStack() as begin:
         for listener in listeners:
             listener.begun(begun)

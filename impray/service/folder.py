@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -25,6 +26,7 @@ from impray.spec.errors import Problem, SweepError
 from impray.spec.plugins import joined
 from impray.spec.sweep import Sweep, written
 from impray.spec.trial import Trial
+from impray.spec.wording import show
 
 
 @contextmanager
@@ -42,6 +44,18 @@ def held(paths: Paths, say: Callable[[str], None]) -> Iterator[Lease]:
             yield got
 
 
+def free(paths: Paths) -> None:
+    """Look whether a folder is free for a driver; nothing is written, and what is looked at is let go again. Where a machine's locks do
+    not reach (a bucket, another machine's disk) only `held` can tell.
+
+    Raises:  SweepError: another driver of this machine works there.
+    """
+    if paths.store.file(paths.running).is_file():
+        with paths.store.lock(paths.running, wait=False) as alone:
+            if alone is False:
+                raise _taken(paths, "another impray sweep on this machine")
+
+
 def _taken(paths: Paths, who: str) -> SweepError:
     right = f"{who} is working in this folder; wait for it, or choose another folder with --out"
     return SweepError(str(paths.folder), [Problem("--out", None, right)])
@@ -52,17 +66,42 @@ def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) 
 
     Args:    contents: data set -> hash of its content, of those read from files.
     Returns: what was set aside, with what was wrong with it.
-    Raises:  SweepError: the folder's rows are of another base trial, of axes of another type, or of files with other content:
-             means and figures over the folder would mix them.
+    Raises:  SweepError: as `checked`.
+    """
+    axes = checked(sweep, paths, contents)
+    return write(sweep, name, paths, {**axes, **axis_types(sweep)}, contents)
+
+
+def checked(sweep: Sweep, paths: Paths, contents: Mapping[str, str]) -> Mapping[str, str]:
+    """The axes of the sweeps that a folder holds, if this one may go on there; nothing is written.
+
+    Raises:  SweepError: the folder's rows answer another question, are of another base trial, of axes of another type, or of files with
+             other content: means and figures over the folder would mix them.
     """
     earlier = _contents(paths)
     whole = provenance.wrong_with_provenance(paths) is None
     axes = tables.axes_of(paths) if whole else provenance.recovered_axes(paths)
-    wrong = [*_other_trial(sweep, paths, axes), *_other_types(sweep, axes), *_other_contents(earlier, contents, paths)]
-    wrong += [*_other_counts(paths), *_other_versions(sweep, paths)]
+    wrong = [*_other_question(sweep, paths), *_other_trial(sweep, paths, axes), *_other_types(sweep, axes)]
+    wrong += [*_other_contents(earlier, contents, paths), *_other_counts(paths), *_other_versions(sweep, paths)]
     if wrong:
         raise SweepError(str(paths.folder), wrong)
-    return write(sweep, name, paths, {**axes, **axis_types(sweep)}, contents)
+    return axes
+
+
+def _other_question(sweep: Sweep, paths: Paths) -> list[Problem]:
+    """Another question than the folder's: two files of one name, as a rule, the second of which would take the first one's place."""
+    if not paths.row_files("trials") or not paths.sweep.is_file() or provenance.wrong_with_sweep(paths):
+        return []
+    there = provenance.read_sweep(paths).question
+    if there.split() == sweep.question.split():
+        return []
+    keep = shlex.quote(f"question={there}")
+    right = (
+        f"is {show(there)} in this folder, which holds the results of that sweep: choose another folder with --out, or another name for "
+        f"the file. If it is the same sweep, extended, keep its question (--set {keep}); or, to reword it, delete {paths.sweep} first, "
+        "which is written again"
+    )
+    return [Problem("question", show(sweep.question), right)]
 
 
 def write(sweep: Sweep, name: str, paths: Paths, axes: Mapping[str, str], contents: Mapping[str, str]) -> list[str]:

@@ -17,6 +17,7 @@ class LocalPool:
     """Runs packs in the calling thread."""
 
     name = ""
+    elsewhere = False
 
     def open(self, sweep: Sweep) -> int:
         return 1

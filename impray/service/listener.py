@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from impray.results.paths import Paths
 from impray.results.store import File
@@ -11,6 +12,9 @@ from impray.service.plan import PlannedTrial
 from impray.service.pool import Outcome
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
+
+if TYPE_CHECKING:
+    from impray.service.trials import Trials
 
 
 @dataclass
@@ -42,6 +46,7 @@ class SweepStart:
     trials: int
     over: Sequence[Outcome]  # how those ended that were over before
     told: int  # trials that count as over
+    known: Trials  # what is left of them; a search adds to it while it runs
 
 
 @dataclass(frozen=True)

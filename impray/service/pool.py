@@ -58,6 +58,7 @@ class Work:
 class Pool(Protocol):
     """Opened once, runs once, is closed in any case."""
 
+    elsewhere: bool  # whether packs run on other machines than this one, or may
     name: str  # what opening and closing it is called where times are told; "" if they take none
 
     def open(self, sweep: Sweep) -> int:

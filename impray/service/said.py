@@ -30,13 +30,19 @@ def layers_of_factory(
 
 
 def load_sweep(
-    file: str, sets: list[str], check: Callable[[Sweep | None], list[Problem]] = lambda sweep: []
+    file: str,
+    sets: list[str],
+    check: Callable[[Sweep | None], list[Problem]] = lambda sweep: [],
+    base: bool = False,
 ) -> tuple[Sweep, Path]:
-    """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`."""
+    """The validated sweep and the file it came from; a bare name is looked for in `sweeps/`.
+
+    Args:    check, base: as of `impray.spec.load.load`.
+    """
     from impray.spec.load import load
 
     path = found(file)
-    return load(path, sets, check, sizes_in_files, layers_of_factory), path
+    return load(path, sets, check, sizes_in_files, layers_of_factory, base), path
 
 
 def found(file: str) -> Path:

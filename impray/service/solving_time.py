@@ -1,4 +1,4 @@
-"""How long solving takes: a few problems of each trial, solved and measured here, for a limited time.
+"""How long solving takes: a few problems of each trial, solved, measured and written here, for a limited time.
 
 Cheap trials come first. When the time is up, those that are left are scaled from the last one by p^2 (n + methods rounds), which is what
 drawing a problem and its downdates cost.
@@ -6,34 +6,35 @@ drawing a problem and its downdates cost.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
-import torch
-
-from impray.lineage.solved import NothingDone, SolvedRounds
+from impray.service.probe import clock, run_part
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
 PROBLEMS = 16  # of each trial, where one takes less than `_QUICK_S`
-_QUICK_S, _BUDGET_S = 0.05, 8.0
+_QUICK_S = 0.05
 
 
-def seconds(packs: Sequence[Pack]) -> float:
-    """What all lineages of these packs take on one slot."""
-    of_trials: dict[str, tuple[Pack, list[Lineage]]] = {}
-    for pack in packs:
+def seconds(packs: Sequence[Pack], budget_s: float) -> list[float]:
+    """What all lineages of each pack take on one slot."""
+    of_trials: dict[str, list[tuple[int, Pack, list[Lineage]]]] = {}
+    for place, pack in enumerate(packs):
+        by_trial: dict[str, list[Lineage]] = {}
         for lineage in pack.lineages:
-            of_trials.setdefault(lineage.trial.id, (pack, []))[1].append(lineage)
-    todo = sorted(of_trials.values(), key=lambda entry: _work(*entry))
-    torch.set_num_threads(1)
-    begun, total, rate = time.perf_counter(), 0.0, 0.0
-    for place, (pack, lineages) in enumerate(todo):
+            by_trial.setdefault(lineage.trial.id, []).append(lineage)
+        for id, lineages in by_trial.items():
+            of_trials.setdefault(id, []).append((place, pack, lineages))
+    todo = sorted(of_trials.values(), key=lambda parts: sum(_work(pack, lineages) for _, pack, lineages in parts))
+    begun, total, rate = clock(), [0.0] * len(packs), 0.0
+    for place, parts in enumerate(todo):
+        _, pack, lineages = parts[0]
         if place == 0:
             _probe(pack, lineages, 1)  # imports and caches
-        if place == 0 or time.perf_counter() - begun < _BUDGET_S:
+        if place == 0 or clock() - begun < budget_s:
             rate = _of_all(pack, lineages) / _work(pack, lineages)
-        total += rate * _work(pack, lineages)
+        for of_pack, pack, lineages in parts:
+            total[of_pack] += rate * _work(pack, lineages)
     return total
 
 
@@ -54,12 +55,7 @@ def _of_all(pack: Pack, lineages: Sequence[Lineage]) -> float:
 
 
 def _probe(pack: Pack, lineages: Sequence[Lineage], problems: int) -> float:
-    """Seconds that solving and measuring so many problems of a trial takes."""
+    """Seconds that so many problems of a trial take."""
     seeds = sorted({lineage.seed for lineage in lineages})[:problems]
     part = pack.model_copy(update={"lineages": tuple(lineage for lineage in lineages if lineage.seed in seeds)})
-    start = time.perf_counter()
-    rounds = SolvedRounds(part, NothingDone(), torch.device("cpu"), lambda *_: None)
-    for _, finished in rounds:
-        if finished is not None:
-            rounds.measured(finished)
-    return time.perf_counter() - start
+    return run_part(part).seconds

@@ -14,24 +14,26 @@ import polars as pl
 from impray.results import goals, ledger, tables
 from impray.results.paths import Paths
 from impray.results.rows import axis_value_of_column
-from impray.service.plan import PlannedTrial, listed, pack_of, planned
+from impray.service.plan import PlannedTrial, axis_types, listed, pack_of, planned
 from impray.service.pool import Outcome
 from impray.service.proposals import EarlierTrial, OptunaQueue
 from impray.spec.base import canonical
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
-from impray.spec.trial import Trial
+from impray.spec.trial import Lineage, Trial
 from impray.theory.naming import Names, described
 
 
 class Trials:
     """Every trial of a sweep that is known so far, and the packs each still waits for."""
 
-    def __init__(self, sweep: Sweep, paths: Paths) -> None:
-        self.sweep, self.paths = sweep, paths
-        self.columns = tables.axes_of(paths)
+    def __init__(self, sweep: Sweep, paths: Paths, *, writes: bool = True) -> None:
+        """writes: whether the table `trials` is kept; else it is only looked at."""
+        self.sweep, self.paths, self.writes = sweep, paths, writes
+        self.columns = {**tables.axes_of(paths), **axis_types(sweep)}
         self.ledger = ledger.read(paths.store)
-        self.rows = {row["trial"]: row for row in tables.scan("trials", paths.store).collect().iter_rows(named=True)}
+        there = tables.scan("trials", paths.store).collect() if writes or paths.store.exists() else pl.DataFrame()
+        self.rows = {row["trial"]: row for row in there.iter_rows(named=True)}
         self._names = self._given()
         self.planned: dict[str, PlannedTrial] = {}
         self.waiting: dict[str, set[str]] = {}  # trial -> ids of packs that have not ended
@@ -125,6 +127,30 @@ class Trials:
         pack = pack_of(self.sweep, trial.lineages, self.ledger, self.columns)
         return all(self.ledger.complete(lineage, pack) for lineage in trial.lineages)
 
+    def rounds_left(self) -> int:
+        """Rounds of lineages that are left to do; each trial that a search has yet to name counts as new."""
+        if self.asks:
+            left = max(0, (self.sweep.search.trials or 0) - self.asked.told)
+            return left * len(self.sweep.methods) * len(self.sweep.seeds) * told_rounds(self.sweep)
+        lineages = {lineage.id: lineage for trial in self.left() for lineage in trial.lineages}
+        return sum(len(self.undone(lineage)) for lineage in lineages.values())
+
+    def asked_rounds(self, lineage: Lineage) -> tuple[int, ...]:
+        """Rounds of a lineage that are to have rows."""
+        return self._any_pack.rows_of(lineage)
+
+    def undone(self, lineage: Lineage) -> tuple[int, ...]:
+        """Rounds of a lineage that are to have rows and are not done."""
+        pack = self._any_pack
+        return tuple(round for round in pack.rows_of(lineage) if not self.ledger.round_done(lineage, round, pack))
+
+    @cached_property
+    def _any_pack(self) -> Pack:
+        """What is asked of every lineage's rows."""
+        return pack_of(
+            self.sweep, self.sweep.trial.lineages(self.sweep.methods, self.sweep.seeds), self.ledger, self.columns
+        )
+
     def left(self) -> list[PlannedTrial]:
         """Listed trials that are not over: also those whose rows are complete but that were never told as done."""
         return [trial for id, trial in self.planned.items() if id not in self.outcomes]
@@ -186,6 +212,8 @@ class Trials:
         )
 
     def write(self, trial: PlannedTrial, status: str) -> None:
+        if not self.writes:
+            return
         over = status != "running"
         ids = [lineage.id for lineage in trial.lineages]
         last = self._last_round(trial) if over else None
@@ -223,3 +251,10 @@ def told(sweep: Sweep, values: list[float]) -> str:
         f"{goals.label(goal)} {'undefined' if math.isnan(value) else f'{value:.4g}'}"
         for goal, value in zip(sweep.search.goals, values, strict=True)
     )
+
+
+def told_rounds(sweep: Sweep) -> int:
+    """Rounds of a lineage that are to have rows."""
+    if sweep.rows_at == "all":
+        return sweep.rounds + 1
+    return len(sweep.rows_at) if isinstance(sweep.rows_at, tuple) else 1

@@ -86,6 +86,11 @@ def _no_bools(value: Any) -> Any:
     return object() if isinstance(value, bool) else value
 
 
+def whole_number(value: Any) -> Any:
+    """10 of 10.0 (a YAML's `1e1`): as a field that takes integers reads it. Anything else is left as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def canonical(value: Any, *, whole: bool = False) -> Any:
     """The JSON-ready canonical form of a spec, list or number; see the module's first words.
 

@@ -44,9 +44,9 @@ def _pack_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
             else "stop_early ends trials one by one"
         )
         yield Problem("search.pack", show(search.pack), f"must be empty: {reason}")
-    for position, path in enumerate(search.pack):
+    for position, path in enumerate(search.pack or ()):
         where = f"search.pack[{position}]"
-        if path in search.pack[:position]:
+        if path in (search.pack or ())[:position]:
             yield Problem(where, repr(path), "is listed twice; each axis counts once")
         elif path not in search.space:
             yield Problem(
@@ -79,9 +79,10 @@ def _unpackable(sweep: Sweep, path: str, possible: list[Trial]) -> str | None:
     if path == "prune.rewind_step" and "remaining" in rewinds:
         why = "its lineages would end at different steps"
         return f"Rewind step with remaining steps as an axis cannot share a pack: {why}"
+    packed = sweep.search.pack or ()
     shapes: dict[str, set[tuple[tuple[int, ...], ...]]] = {}
     for trial in possible:  # values that share a pack differ in the packed axes only
-        rest = json.dumps([value(trial, other) for other in sweep.search.space if other not in sweep.search.pack])
+        rest = json.dumps([value(trial, other) for other in sweep.search.space if other not in packed])
         shapes.setdefault(rest, set()).add(trial.shapes)
     if any(len(sizes) > 1 for sizes in shapes.values()) and _changes_sizes(sweep, path):
         return "cannot share a pack: its values give different numbers of classes or inputs"

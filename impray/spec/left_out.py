@@ -14,7 +14,7 @@ from itertools import islice, product
 from typing import Any
 
 from impray.spec import families
-from impray.spec.base import canonical
+from impray.spec.base import canonical, whole_number
 from impray.spec.data import FileData
 from impray.spec.errors import DataError, Problem
 from impray.spec.wording import at_path, dotted, show, tag_of
@@ -100,7 +100,7 @@ def _text(value: object) -> str | None:
 
 def _stand_ins(data: Mapping[str, Any], names: list[str], large: bool) -> dict[str, Any]:
     """Values for fields that no file has said, so small or so large that a rule that depends on them sees the difference."""
-    kept = data.get("keep_classes")
+    kept = whole_number(data.get("keep_classes"))
     few = kept if isinstance(kept, int) and kept > 2 else 2
     shape = [28, 28] if not large or data.get("kind") == "idx" else [10_000]
     known = {"shape": shape, "class_count": 1_000_000 if large else few}

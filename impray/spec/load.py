@@ -17,15 +17,16 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from impray.spec import axes, left_out
+from impray.spec import axes, left_out, overrides
+from impray.spec.base import whole_number
 from impray.spec.errors import Problem, SweepError
 from impray.spec.left_out import ReadSizes
 from impray.spec.nets import left_out as nets_left_out
 from impray.spec.nets.left_out import AskSizes
+from impray.spec.overrides import Override
 from impray.spec.plugins.joined import blamed, join_named, version_factories
 from impray.spec.sweep import Sweep
-from impray.spec.trial import Trial
-from impray.spec.wording import dotted, near, problems, show, vocabulary
+from impray.spec.wording import dotted, near, problems, show
 
 Key = tuple[str | int, ...]
 Check = Callable[[Sweep | None], list[Problem]]  # what only a caller can see; None is a sweep that is wrong in itself
@@ -56,6 +57,7 @@ def load(
     check: Check = lambda sweep: [],
     sizes: ReadSizes | None = None,
     layers: AskSizes | None = None,
+    base: bool = False,
 ) -> Sweep:
     """The sweep in a YAML file, with `--set` overrides applied. The plugins that it names are run: their members join the families.
 
@@ -65,9 +67,10 @@ def load(
              check: gives more problems, told with the others.
              sizes: reads what `trial.data` leaves out because its files say it; None: it is at its default, or missing.
              layers: asks the factory of a `kind: module` for the layers that `net` leaves out; None: they are missing.
+             base: whether only the base trial is asked for; else an override that an axis overrides in every trial is refused.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent, layers)
+    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent, layers, base)
 
 
 def read(
@@ -78,6 +81,7 @@ def read(
     sizes: ReadSizes | None = None,
     plugins: Path | None = None,
     layers: AskSizes | None = None,
+    base: bool = False,
 ) -> Sweep:
     """As `load`, of a YAML text; `source` names it in errors.
 
@@ -85,8 +89,9 @@ def read(
     """
     reader = _Reader(source)
     document = reader.document(text)
-    for item in sets:
-        reader.override(document, item)
+    applied = [override for item in sets if (override := reader.override(document, item))]
+    if not base:
+        reader.problems += overrides.unheard(document, applied)
     unjoined, failed = ([], set()) if plugins is None else join_named(document, plugins)
     unjoined += [] if plugins is None else version_factories(document)
     other = copy.deepcopy(document)
@@ -146,7 +151,7 @@ def _checked(document: dict) -> tuple[Sweep | None, list[Problem]]:
 
 def _axes_alone(document: dict) -> list[Problem]:
     """Problems of the axes and rounds, told in the same go where trial and search are sound and other keys are wrong."""
-    rounds = document.get("rounds")
+    rounds = whole_number(document.get("rounds"))
     try:
         sweep = Sweep.model_validate(
             {
@@ -197,10 +202,11 @@ def _text(path: Path, source: str) -> str:
     except FileNotFoundError:
         beside = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         raise SweepError(source, [Problem("file", None, f"there is no such file{near(source, beside)}")]) from None
-    except (OSError, ValueError) as error:  # ValueError: bytes that are not UTF-8, or a null byte in the path
-        reason = (
-            "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
-        )
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SweepError(source, [Problem("file", None, "cannot be read: it is not text in UTF-8", line)]) from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
+        reason = getattr(error, "strerror", error)
         raise SweepError(source, [Problem("file", None, f"cannot be read: {reason}")]) from None
 
 
@@ -221,27 +227,27 @@ class _Reader:
         if node is None:
             raise SweepError(
                 self.source,
-                [Problem("file", None, "is empty; a sweep needs question, trial, seeds and rounds")],
+                [Problem("file", None, "is empty; a sweep needs question, trial, seeds and rounds", 1)],
             )
         if not isinstance(node, yaml.MappingNode):
             right = "must be a mapping with the keys question, trial, seeds, rounds ..."
             raise SweepError(self.source, [Problem("file", None, right, node.start_mark.line + 1)])
         return self._value(node, ())
 
-    def override(self, document: dict[str, Any], item: str) -> None:
-        """Applies one `path=value` to the document, or notes what is wrong with it."""
+    def override(self, document: dict[str, Any], item: str) -> Override | None:
+        """Applies one `path=value` to the document; None, with a note of what is wrong with it, where that cannot be."""
         name, equals, text = item.partition("=")
-        place = f"--set {item}" if len(item) <= 60 else f"--set {item[:57]}..."
-        path, wrong = _override_path(name.strip(), bool(equals))
+        place = overrides.place_of(item)
+        path, wrong = overrides.path_of(name.strip(), bool(equals))
         if wrong:
             self.problems.append(Problem(name.strip() or "--set", None, wrong, place=place))
-            return
+            return None
         try:
             node = yaml.compose(text, Loader=_Loader)
         except (yaml.YAMLError, RecursionError) as error:
             right = f"the value is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}"
             self.problems.append(Problem(dotted(path), repr(text), right, place=place))
-            return
+            return None
         here = document
         for depth, key in enumerate(path[:-1], start=1):
             if here.get(key) is None:
@@ -250,27 +256,27 @@ class _Reader:
             if not isinstance(here, dict):
                 right = "has no keys of its own to set; a list is replaced whole"
                 self.problems.append(Problem(dotted(path[:depth]), show(here), right, place=place))
-                return
+                return None
         self._forget(dotted(path))
-        here[path[-1]] = None if node is None else self._value(node, path, place)
+        value = here[path[-1]] = None if node is None else self._value(node, path, place)
         self.places[dotted(path)] = place
+        return Override(path, value, place)
 
     def _composed(self, text: str) -> yaml.Node | None:
+        loader = _Loader("")
         try:
-            return yaml.compose(text, Loader=_Loader)
+            loader = _Loader(text)  # looks at the characters of short texts
+            return loader.get_single_node()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             hint = " (indent with spaces, not tabs)" if "\\t" in str(error.problem) else ""
             context = f"{error.context}: " if error.context else ""
-            right = f"is not valid YAML: {context}{error.problem}{hint}"
-            raise SweepError(self.source, [Problem("file", None, right, mark.line + 1 if mark else None)]) from None
-        except (yaml.YAMLError, RecursionError) as error:
-            reason = (
-                "nested too deeply"
-                if isinstance(error, RecursionError)
-                else getattr(error, "reason", "it cannot be read")
-            )
-            raise SweepError(self.source, [Problem("file", None, f"is not valid YAML: {reason}")]) from None
+            reason, line = f"{context}{error.problem}{hint}", mark.line + 1 if mark else 1
+        except yaml.reader.ReaderError as error:
+            reason, line = error.reason, text.count("\n", 0, error.position) + 1
+        except RecursionError:
+            reason, line = "nested too deeply", loader.line + 1
+        raise SweepError(self.source, [Problem("file", None, f"is not valid YAML: {reason}", line)]) from None
 
     def _forget(self, path: str) -> None:
         for known in [known for known in self.places if known.startswith((f"{path}.", f"{path}["))]:
@@ -291,7 +297,15 @@ class _Reader:
         if self._count > _TOO_MANY:
             raise SweepError(
                 self.source,
-                [Problem("file", None, f"holds more than {_TOO_MANY} values (aliases of aliases?)")],
+                [
+                    Problem(
+                        "file",
+                        None,
+                        f"holds more than {_TOO_MANY} values (aliases of aliases?)",
+                        None if place else node.start_mark.line + 1,
+                        place,
+                    )
+                ],
             )
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, place)
@@ -344,26 +358,3 @@ class _Reader:
             place,
         )
         return None
-
-
-def _override_path(name: str, has_value: bool) -> tuple[tuple[str, ...], str | None]:
-    """The document's path of a `--set` name, and what is wrong with the name."""
-    if not has_value or not name:
-        return (), "write path=value, such as data.gain=3"
-    keys = name.split(".")
-    if keys[:2] == ["search", "space"] and len(keys) > 2:
-        return ("search", "space", ".".join(keys[2:])), None  # an axis is one key with dots in it
-    if not all(keys):
-        return (), "a path is keys with dots between them, such as data.gain"
-    if keys[0] in Trial.model_fields:
-        return ("trial", *keys), None
-    if keys[0] in Sweep.model_fields:
-        return tuple(keys), None
-    known = (*Trial.model_fields, *Sweep.model_fields)
-    return (), f"starts with none of {', '.join(known)}{_near_path(name, known)}"
-
-
-def _near_path(name: str, known: Sequence[str]) -> str:
-    ends = {dotted(path[1:]): path for path in vocabulary() if path[0] == "trial" and len(path) > 2}
-    inner = [path for path in ends if path.rsplit(".", 1)[-1] == name]
-    return f"; did you mean {inner[0]!r}?" if inner else near(name.split(".")[0], known)

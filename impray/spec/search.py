@@ -79,4 +79,9 @@ class Search(Spec):
     seed: Annotated[int, Field(ge=0, description="of the search itself, not of a lineage")] = 0
     goals: tuple[Goal, ...] = ()
     stop_early: StopEarly | None = None
-    pack: Annotated[tuple[str, ...], Field(description="axes whose values share one pack")] = ()
+    pack: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="axes whose values share one pack; left out: all trials that can share packs do; []: none do"
+        ),
+    ] = None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from impray.spec.base import Spec, canonical
+from impray.spec.base import Spec, canonical, whole_number
 from impray.spec.data import FileData
 from impray.spec.families import Measure, Method
 from impray.spec.family import embeds
@@ -68,6 +68,7 @@ class Sweep(Spec):
     def _count_or_list(cls, seeds: object) -> object:
         if isinstance(seeds, bool):
             return seeds
+        seeds = whole_number(seeds)
         if isinstance(seeds, int):
             if seeds < 1:
                 raise ValueError("must be at least 1, or a list of seeds such as [0, 1, 2]")

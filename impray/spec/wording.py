@@ -90,10 +90,29 @@ def _shown(value: object) -> str:
     return repr(value)
 
 
+# What other programs call it: no slip of the hand, so no spelling is near.
+_CALLED = {
+    "low": ("min", "minimum", "lower", "start"),
+    "high": ("max", "maximum", "upper", "stop", "end"),
+    "log": ("log_scale", "loguniform", "log_uniform"),
+    "min": ("minimize", "minimise", "minimum", "lower", "less", "down"),
+    "max": ("maximize", "maximise", "maximum", "higher", "more", "up"),
+    "direction": ("mode", "sense"),
+    "measure": ("metric", "column"),
+    "goals": ("objectives", "objective", "metrics", "metric"),
+    "trials": ("n_trials", "num_samples"),
+    "lr": ("learning_rate", "eta"),
+    "batch": ("batch_size", "minibatch"),
+    "steps": ("iterations", "updates"),
+}
+
+
 def near(word: object, options: Iterable[str]) -> str:
-    """`; did you mean 'nlgp'?`, or nothing when no option is close."""
+    """`; did you mean 'nlgp'?`, or nothing when no option is close, in spelling or in what other programs call it."""
     lower = {option.lower(): option for option in options}
-    close = get_close_matches(str(word).lower(), lower, n=1, cutoff=0.6)
+    written = str(word).lower()
+    called = [option for option in lower if written in _CALLED.get(option, ())]
+    close = called or get_close_matches(written, lower, n=1, cutoff=0.6)
     return f"; did you mean {lower[close[0]]!r}?" if close else ""
 
 

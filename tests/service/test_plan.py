@@ -38,10 +38,10 @@ def test_packs_fill_the_slots_and_hold_each_lineage_once(slots):
 
 @pytest.mark.parametrize(
     ("groups", "slots", "parts"),
-    [(1, 1, 1), (1, 2, 2), (9, 2, 2), (9, 1, 1), (3, 16, 5), (45, 2, 1), (0, 2, 2), (4, 2, 1)],
+    [(1, 1, 1), (1, 2, 2), (9, 2, 2), (9, 1, 1), (3, 16, 6), (45, 2, 1), (4, 2, 1)],
 )
 def test_packs_are_cut_so_that_slots_stay_busy(groups, slots, parts):
-    assert parts_for(groups, slots) == parts
+    assert parts_for([6] * groups, slots) == [parts] * groups
 
 
 def test_splitting_keeps_trunks_together():

@@ -265,8 +265,8 @@ def test_the_message_has_the_form_of_the_style_guide(sweep_file):
 # --- files ---
 
 FILES = [
-    ("", "file    is empty"),
-    ("# nothing\n", "file    is empty"),
+    ("", "line 1: file    is empty"),
+    ("# nothing\n\n", "line 1: file    is empty"),
     ("- 1", "line 1: file    must be a mapping with the keys question, trial"),
     ("a: [1", "line 1: file    is not valid YAML: while parsing a flow sequence: expected ',' or ']'"),
     ("a:\n\tb: 1", "line 2: file    is not valid YAML: "),
@@ -274,9 +274,12 @@ FILES = [
     ("a: 1\n  b: 2", "line 2: file    is not valid YAML: mapping values are not allowed here"),
     ("--- 1\n--- 2", "line 2: file    is not valid YAML: expected a single document"),
     ("a: *b", "is not valid YAML: found undefined alias 'b'"),
-    ("[" * 5000, "file    is not valid YAML: nested too deeply"),
-    (b"\x00\x01", "file    is not valid YAML: special characters are not allowed"),
-    (b"\xff\xfe\x00", "file    cannot be read: it is not text in UTF-8"),
+    ("\n" + "[" * 5000, "line 2: file    is not valid YAML: nested too deeply"),
+    (b"\x00\x01", "line 1: file    is not valid YAML: special characters are not allowed"),
+    (b"a: 1\nb: \x01", "line 2: file    is not valid YAML: special characters are not allowed"),
+    (b"\xff\xfe\x00", "line 1: file    cannot be read: it is not text in UTF-8"),
+    (b"a: 1\n\nb: caf\xe9", "line 3: file    cannot be read: it is not text in UTF-8"),
+    ("\n\nquestion", "line 3: file    must be a mapping with the keys question, trial"),
     ("? [1]\n: 2", "line 1: file    a key must be a word, not a list or mapping"),
     ("a: &x [*x]", "line 1: a[0]    this alias holds itself"),
     ("a: !!python/object:os.system x", "line 1: a = 'x'    cannot be read as"),
@@ -324,6 +327,19 @@ def test_numbers_are_decimal(sweep_file, written, read):
     assert load(sweep_file(replaced("steps: 1e3", f"steps: {written}"))).trial.train.steps == read
 
 
+@pytest.mark.parametrize("written", ["1e1", "10.0", "10", "1_0"])
+def test_an_integer_may_be_written_as_any_other_one_wherever_one_may_stand_alone(sweep_file, written):
+    text = replaced("seeds: 2", f"seeds: {written}").replace("rounds: 3", f"rounds: {written}")
+    sweep = load(sweep_file(text), [f"net.hidden={written}", f"rows_at=[{written}]"])
+    assert (sweep.seeds, sweep.rounds, sweep.rows_at) == (tuple(range(10)), 10, (10,))
+    assert sweep.trial.net.hidden == (10,)  # pyright: ignore
+
+
+@pytest.mark.parametrize("written", ["1e-1", "1e400", "0e0", "-1e1"])
+def test_numbers_that_are_no_count_of_seeds_are_refused(wrong, written):
+    assert any(line.startswith("line 5: seeds") for line in wrong(replaced("seeds: 2", f"seeds: {written}")))
+
+
 def test_base_60_is_no_number(wrong):
     assert "trial.train.steps = '1:30'    must be a whole number" in wrong(replaced("steps: 1e3", "steps: 1:30"))[0]
 
@@ -333,14 +349,14 @@ def test_base_60_is_no_number(wrong):
 
 def test_sets_override_in_order(sweep_file):
     sets = [
-        "data.gain=2",
+        "data.xi=[2, 3]",
         "rounds=5",
         "seeds=[3, 4]",
         "search.space.data.gain=[1, 1e1]",
         "prune.fraction=0.5",
     ]
     sweep = load(sweep_file(), [*sets, "search.algorithm=random", "search.trials=4", "measures=[loss]", "rounds=6"])
-    assert (sweep.trial.data.gain, sweep.rounds, sweep.seeds) == (2, 6, (3, 4))  # pyright: ignore
+    assert (sweep.trial.data.xi, sweep.rounds, sweep.seeds) == ((2, 3), 6, (3, 4))  # pyright: ignore
     assert (sweep.search.space["data.gain"], sweep.search.trials, sweep.trial.prune.fraction) == (
         (1, 10),
         4,

@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from impray.spec.counts import fits, share
-from impray.spec.data import DataSpec, Digits, FileData, ImageCoordinates, Linear, Photographs, Planted
+from impray.service.sizes import bytes_of_item, finite, parameters, tensors
+from impray.spec.counts import fits
+from impray.spec.data import DataSpec, FileData, ImageCoordinates, Linear, Photographs, Planted
 from impray.spec.pack import Pack, rounds_with_rows
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
@@ -32,9 +33,6 @@ HEADER_BYTES = 800  # of a checkpoint
 ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
 REMOVAL_BYTES = 2 * 30  # per row of `removals`
 VIEW_BYTES, TRIAL_BYTES = 1 << 20, 64 << 10  # mlflow.db: empty, and per trial
-DIGITS = 1_797  # inputs of scikit-learn's
-BLOCK_BYTES, SOLVING_COPIES = 64 << 20, 6  # and the matrices [feature, feature] of those that are solved at once
-COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
 
 
 @dataclass(frozen=True)
@@ -101,53 +99,10 @@ def _path(data: DataSpec) -> str:
     return "" if "://" in path else path
 
 
-def parameters(trial: Trial) -> int:
-    """Of one network: weights, biases, and those of batch norm with its statistics."""
-    return trial.net.parameters(trial.kernels)
-
-
-def tensors(pack: Pack) -> int:
-    """Bytes of a pack's tensors while it trains and is measured, about."""
-    if len(pack.parts) > 1:
-        return sum(map(tensors, pack.parts))
-    trial, nets = pack.lineages[0].trial, len(pack.lineages)
-    if pack.solved:
-        rows = sum(len(pack.rows_of(lineage)) for lineage in pack.lineages)
-        matrices = SOLVING_COPIES * max(BLOCK_BYTES, 8 * trial.data.inputs**2)
-        return rows * 9 * parameters(trial) + matrices
-    width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
-    samples = 2 * (trial.train.batch_size + _held_out(trial))
-    of_training = _finite(trial.data) * (trial.data.inputs + 1)
-    return _item(trial) * nets * (COPIES * parameters(trial) + samples * width + of_training)
-
-
-def _finite(data: DataSpec) -> int:
-    """Training inputs of one network that are gathered into a table; at most, for networks of one seed share theirs."""
-    if isinstance(data, Digits):
-        return DIGITS
-    if isinstance(data, ImageCoordinates):
-        return data.side**2
-    return data.samples if isinstance(data, (Linear, Planted)) else 0
-
-
-def _held_out(trial: Trial) -> int:
-    """Held-out inputs of one network."""
-    data = trial.data
-    if isinstance(data, (Digits, ImageCoordinates)):
-        return share(data.held_out_fraction, _finite(data))
-    given = getattr(data, "held_out", None)
-    if isinstance(data, FileData):
-        per_class = (
-            given if given is not None else _HELD_OUT.get(str(getattr(data, "kind", "")), 10_000) // data.stored_classes
-        )
-        return per_class * data.classes
-    return int(given or 0) * (1 if isinstance(data, Photographs) else data.classes)
-
-
 def _prepared(sweep: Sweep) -> int:
     data = sweep.trial.data
     if isinstance(data, (Linear, Planted, ImageCoordinates)):
-        one = 8 * data.inputs * (_finite(data) + (0 if isinstance(data, ImageCoordinates) else data.held_out))
+        one = 8 * data.inputs * (finite(data) + (0 if isinstance(data, ImageCoordinates) else data.held_out))
         return (
             max(PROBLEMS_BYTES, one) + 2 * one
         )  # while one is drawn: the numbers, and their product with the covariance
@@ -157,10 +112,6 @@ def _prepared(sweep: Sweep) -> int:
 
 def _blended(sweep: Sweep) -> bool:
     return "data.gaussian_blend" in sweep.search.space or bool(getattr(sweep.trial.data, "gaussian_blend", 0))
-
-
-def _item(trial: Trial) -> int:
-    return 8 if trial.train.dtype == "float64" else 4
 
 
 def _rows_bytes(sweep: Sweep, lineage: Lineage) -> int:
@@ -198,8 +149,8 @@ def _records(pack: Pack, lineage: Lineage) -> int:
     total = 0
     for round, kept in enumerate(_kept(trial, pack.rounds)):
         end = kept + parameters(trial) - prunable if pack.trains(lineage, round) else 0
-        record = HEADER_BYTES + prunable // 8 + _item(trial) * end if round else 0
-        total += record + _item(trial) * scores * kept
+        record = HEADER_BYTES + prunable // 8 + bytes_of_item(trial) * end if round else 0
+        total += record + bytes_of_item(trial) * scores * kept
     return total
 
 
@@ -212,11 +163,10 @@ def _kept(trial: Trial, rounds: int) -> Iterable[int]:
 
 
 def _trunk(trial: Trial, snapshots: int) -> int:
-    return (1 + snapshots) * (HEADER_BYTES + _item(trial) * parameters(trial))
+    return (1 + snapshots) * (HEADER_BYTES + bytes_of_item(trial) * parameters(trial))
 
 
 # Images of published sets, held-out and all; they are kept as bytes.
-_HELD_OUT: Mapping[str, int] = {"imagenet32": 50_000, "cifar10": 10_000, "cifar100": 10_000}
 _IMAGES: Mapping[str, int] = {"imagenet32": 1_331_167, "cifar10": 60_000, "cifar100": 60_000}
 
 

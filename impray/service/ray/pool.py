@@ -131,7 +131,7 @@ class RayPool:
     name = "ray"
 
     def __init__(self, address: str | None = None) -> None:
-        self.address = address
+        self.address, self.elsewhere = address, address is not None
 
     def open(self, sweep: Sweep) -> int:
         self._warden = Warden(_ray_folder() if self.address is None else None)

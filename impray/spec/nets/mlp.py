@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from impray.spec.base import Spec
+from impray.spec.base import Spec, whole_number
 from impray.spec.nets.base import Kernel, NetSpec
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Mlp(NetSpec):
     @field_validator("hidden", mode="before")
     @classmethod
     def _one_layer_may_be_a_number(cls, hidden: object) -> object:
-        return [hidden] if isinstance(hidden, int) and not isinstance(hidden, bool) else hidden
+        return [hidden] if isinstance(whole_number(hidden), int) and not isinstance(hidden, bool) else hidden
 
     @property
     def layers(self) -> int:
