@@ -11,6 +11,8 @@ PACKAGE = ROOT / "impray"
 LEVEL = {
     "seal": -1,
     "cache": -1,
+    "processes": -1,
+    "scratch": -1,
     "spec": 0,
     "plugin": 0,
     "theory": 1,

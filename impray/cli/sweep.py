@@ -12,6 +12,7 @@ import typer
 
 from impray.cli import jobs
 from impray.cli.app import (
+    EXIT_CODES,
     File,
     Out,
     Sets,
@@ -19,11 +20,13 @@ from impray.cli.app import (
     app,
     chosen_store,
     cluster_of,
+    ended,
     next_view,
     quoted,
     store_problems,
 )
 from impray.cli.load import load_sweep, name_of
+from impray.service import stopping
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 DEFAULT_SWEEP = "sweeps/quickstart.yaml"
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def sweep(
     file: File = DEFAULT_SWEEP,
     sets: Sets = None,
@@ -65,10 +68,11 @@ def sweep(
     stop: Annotated[bool, typer.Option("--stop", help="With --address http://...: stop the job that runs it.")] = False,
 ) -> None:
     """Run a sweep, or go on where it stopped."""
-    with answered():
+    typed, (address, named) = address, cluster_of(address)
+    again = _command(file, sets or [], out, where, typed, mlflow, figures)
+    with answered("" if plan else again):
         from impray.results.store import within
 
-        typed, (address, named) = address, cluster_of(address)
         if named and where == "here":
             address = None  # RAY_ADDRESS is for those who use Ray
         elif named:
@@ -78,7 +82,6 @@ def sweep(
             file, sets or [], lambda checked: call_problems(checked, where, address, mlflow, out, stop)
         )
         name = name_of(path)
-        again = _command(file, sets or [], out, where, typed, mlflow, figures)
         if plan:
             _plan(sweep, name, within(out, name), again)
         elif jobs.is_outside(address):
@@ -90,32 +93,50 @@ def sweep(
 
 
 def _run(sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None, figures: bool, again: str) -> None:
-    """Run it from this process, and say how it ended."""
+    """Run it from this process, and say how it ended: also that it was asked to."""
+    with stopping.heard() as ending:
+        ending.said = lambda by: f"{by}: stopping, which takes up to {stopping.PATIENCE_S:.0f} s; what is done stays"
+        try:
+            _run_to_its_end(sweep, name, folder, pool, mlflow, figures, again)
+        except typer.Exit:
+            raise
+        except (KeyboardInterrupt, Exception):
+            if not ending.by:
+                raise
+            ending.told()
+            with suppress(Exception):  # the folder may be what does not answer
+                stopped(folder)
+            ended(ending, again)
+
+
+def _run_to_its_end(
+    sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None, figures: bool, again: str
+) -> None:
     from rich.console import Console
 
-    from impray.service import driver
-    from impray.spec.errors import StorageError
+    from impray.service import driver, leftovers
+    from impray.spec.errors import PoolError, StorageError
 
     mlflow = mlflow if mlflow == "off" else chosen_store(folder, mlflow)
     console = Console(width=None if sys.stdout.isatty() else 120)
     driver.said(console)(f"{name}: {sweep.question}")
     request = driver.Request(sweep, name, folder)
     try:
+        leftovers.clear()
         report = driver.run(request, pool, _listeners(sweep, console, mlflow, figures), console)
-    except KeyboardInterrupt:
-        stopped(folder, again)
-        raise typer.Exit(130) from None
-    except StorageError as error:
-        typer.echo(str(error), err=True)
+    except (StorageError, PoolError) as error:
+        if stopping.asked():
+            raise
+        if not (isinstance(error, PoolError) and error.told):
+            typer.echo(str(error), err=True)
         with suppress(StorageError):  # it may be a bucket that does not answer
-            if begun(folder):
-                stopped(folder, again)
-            raise typer.Exit(2) from None
+            if isinstance(error, StorageError) and not begun(folder):
+                raise typer.Exit(2) from None
+            stopped(folder)
         typer.echo(f"go on with: {again}", err=True)
         raise typer.Exit(2) from None
     if report.interrupted:
-        stopped(folder, again)
-        raise typer.Exit(130)
+        raise KeyboardInterrupt
     finish(request, report, console, mlflow)
 
 
@@ -181,13 +202,14 @@ def _command(
 def _options(
     sets: list[str], out: str | Path, where: str, address: str | None, mlflow: str | None, figures: bool
 ) -> list[str]:
-    from impray.results.mlflow import shown
-
     words = [word for item in sets for word in ("--set", item)]
     words += ["--out", str(out)] if out != Path("runs") else []
     words += ["--where", where] if where != "ray" else []
     words += ["--address", address] if address else []
-    words += ["--mlflow", shown(mlflow)] if mlflow else []
+    if mlflow:
+        from impray.results.mlflow.chosen import shown
+
+        words += ["--mlflow", shown(mlflow)]
     words += [] if figures else ["--no-figures"]
     return words
 
@@ -199,13 +221,12 @@ def begun(folder: Place) -> bool:
     return bool(Paths(folder).row_files("trials"))
 
 
-def stopped(folder: Place, again: str) -> None:
-    """Say what is done, if anything was begun, and how to go on."""
+def stopped(folder: Place) -> None:
+    """Say what is done, if anything was begun."""
     from impray.results import status
 
     if begun(folder):
         typer.echo(f"stopped: {status.sentence(folder)}", err=True)
-    typer.echo(f"go on with: {again}", err=True)
 
 
 def finish(request: Request, report: Report, console: Console, mlflow: str | None) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-from collections.abc import Mapping
+import signal
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impray.service import stopping
 from impray.service.pool import Events, Proposals, Work
-from impray.service.ray import access, fetched
+from impray.service.ray import access, fetched, head, warden
 from impray.service.ray.warden import Warden
 from impray.spec.counts import fits
-from impray.spec.errors import Problem, SweepError
+from impray.spec.errors import PoolError, Problem, SweepError
 from impray.spec.plugins.joined import sent
 from impray.spec.sweep import Sweep
 
@@ -30,11 +32,16 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# Read as ray is imported. With it, SIGTERM would print a stack of C++ and end the process at once.
+OF_THE_DRIVER = {"RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1"}
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
 )  # actors inherit them; torch is pinned again in each
+
+PATIENCE_S = 45.0  # with the head of a cluster, which may be started again; Ray's own client ends the process after 60
+GIVE_UP_S = 6.0  # for a way out of Ray that has lost a server
 
 
 def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | None = None) -> int:
@@ -48,9 +55,13 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
     for name, value in {**ENVIRONMENT, **threads}.items():
         os.environ.setdefault(name, value)
     access.ask_for_token(address)
+    with access.only_here(OF_THE_DRIVER):
+        import ray
+    if address is not None and not ray.is_initialized() and (why := head.refusal(address)):
+        raise SweepError("impray sweep", [Problem("--address", repr(address), why)])
     with access.only_here({**access.LOOPBACK, **(environment or {})} if address is None else {}):
         _init(address)
-    import ray
+    stopping.again()  # Ray has its own way with SIGTERM
 
     if address is None:
         _enough(ray.cluster_resources(), sweep)
@@ -120,9 +131,10 @@ def slots(resources: Mapping[str, float], sweep: Sweep) -> int:
 
 
 def disconnect() -> None:
-    import ray
+    if "ray" in sys.modules:  # its import may have been cut short
+        import ray
 
-    ray.shutdown()
+        ray.shutdown()
 
 
 class RayPool:
@@ -135,20 +147,50 @@ class RayPool:
 
     def open(self, sweep: Sweep) -> int:
         self._warden = Warden(_ray_folder() if self.address is None else None)
+        self._vigil: head.Vigil | None = None
+        self._gone = ""
         try:
-            return connect(self.address, sweep, self._warden.environment)
-        except BaseException:
-            self.close()  # also after Ctrl-C: Ray starts its servers one after the other
+            slots = connect(self.address, sweep, self._warden.environment)
+            self._vigil = head.Vigil(head.servers(), PATIENCE_S if self.address else 0.0, self._is_gone, self._is_late)
+            return slots
+        except BaseException as error:
+            stopping.again()
+            with stopping.softly():
+                self.close()  # also after Ctrl-C: Ray starts its servers one after the other
+            if isinstance(error, SystemExit):  # Ray's own answer to a SIGTERM that comes while it starts
+                stopping.hear(signal.SIGTERM)
             raise
 
     def close(self) -> None:
+        if self._vigil is not None:
+            self._vigil.close()
+        if self._gone and self.address is None:
+            warden.end(self._warden.mark, patiently=False)  # the others of a Ray that has lost one would wait for it
         disconnect()
         self._warden.goodbye()
 
     def run(self, work: Work, proposals: Proposals, events: Events) -> bool:
-        """Returns False also after Ctrl-C, which Tune takes for an end: the driver sees what is left."""
-        _run(work, proposals, events, self._warden.scratch)
-        return False
+        with stopping.softly():
+            try:
+                _run(work, proposals, events, self._warden.scratch, lambda: bool(self._gone) or stopping.asked())
+            except KeyboardInterrupt:
+                if not self._gone and not stopping.asked():
+                    raise
+        if self._gone:
+            raise PoolError(self._gone, told=stopping.current() is not None)
+        # Where nobody hears signals for it, Tune takes Ctrl-C for an end: the driver sees what is left.
+        return stopping.asked()
+
+    def _is_gone(self, server: str, seconds: float) -> None:
+        """In the vigil's thread: the main one may wait for a server that is not there."""
+        self._gone = f"Ray has ended: {server} has not answered for {seconds:.0f} s; nothing is lost"
+        if ending := stopping.current():
+            ending.say(self._gone)
+            ending.within(GIVE_UP_S, 2)
+
+    def _is_late(self, server: str, seconds: float) -> None:
+        if ending := stopping.current():
+            ending.say(f"Ray: {server} has not answered for {seconds:.0f} s; waiting up to {PATIENCE_S:.0f} s")
 
 
 def _ray_folder() -> Path:
@@ -156,7 +198,7 @@ def _ray_folder() -> Path:
     return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")
 
 
-def _run(work: Work, proposals: Proposals, events: Events, scratch: Path) -> None:
+def _run(work: Work, proposals: Proposals, events: Events, scratch: Path, over: Callable[[], bool]) -> None:
     """Search with Tune, and once more for packs that it lost: it counts some deaths twice, and gives up all packs of a node that
     comes and goes.
     """
@@ -164,18 +206,14 @@ def _run(work: Work, proposals: Proposals, events: Events, scratch: Path) -> Non
 
     for name in ("ray", "ray.tune"):  # they print the traces of actors that die; what matters of them is told by ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    scratch.mkdir(mode=0o700)  # Tune's own files: thrown away, the tables are the truth
-    try:
-        first = PackSearcher(proposals, events, work.store, last=False)
-        _search(work, first, scratch)
-        # After Ctrl-C, which Tune takes for an end, packs are open.
-        if first.lost and not first.open and first.unwritable is None:
-            _search(work, PackSearcher(proposals, events, work.store, first.lost), scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    first = PackSearcher(proposals, events, work.store, last=False)
+    _search(work, first, scratch, over)
+    # After Ctrl-C, which Tune takes for an end, packs are open.
+    if first.lost and not first.open and first.unwritable is None and not over():
+        _search(work, PackSearcher(proposals, events, work.store, first.lost), scratch, over)
 
 
-def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
+def _search(work: Work, searcher: PackSearcher, scratch: Path, over: Callable[[], bool]) -> None:
     """Raises:  StorageError: the store takes nothing any more."""
     from ray import tune
 
@@ -203,14 +241,15 @@ def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
         ),
         run_config=tune.RunConfig(
             name="packs" if searcher.last else "first",
-            storage_path=str(scratch),
+            storage_path=str(scratch),  # Tune's own files: thrown away, the tables are the truth
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[Announcer(searcher, searcher.events)],
+            callbacks=[Announcer(searcher, searcher.events, over)],
         ),
     )
-    tuner.fit()
+    with access.only_here({"TUNE_DISABLE_SIGINT_HANDLER": "1"} if stopping.current() else {}):
+        tuner.fit()
     if searcher.unwritable is not None:
         raise searcher.unwritable
 
