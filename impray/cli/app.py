@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -75,20 +75,19 @@ def main() -> None:
         try:
             app()
         except SystemExit as end:
-            if ending.by is not None and end.code == 1:  # Typer's word for Ctrl-C, before or after a command's own
+            if ending.by is not None and end.code in (1, 130):  # Typer's word for Ctrl-C, outside a command's own block
                 raise SystemExit(ending.code) from None
             raise
 
 
 @contextmanager
-def answered(again: str = "") -> Iterator[None]:
+def answered(again: Callable[[], str] = str) -> Iterator[None]:
     """A user's error is a message and exit code 2; a signal that asks for the end is one of EXIT_CODES; anything else is our bug and keeps
     its trace.
 
-    Args:    again: the command to go on with after a signal, if there is more to say than that it was heard.
+    Args:    again: tells the command to go on with after a signal, if there is more to say than that it was heard.
     """
     with stopping.heard() as ending:  # first: imports take seconds
-        ending.last_words = f"go on with: {again}" if again else ""
         try:
             with _told():
                 yield
@@ -115,11 +114,11 @@ def _told() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def ended(ending: stopping.Stopping, again: str = "") -> NoReturn:
+def ended(ending: stopping.Stopping, again: Callable[[], str] = str) -> NoReturn:
     """Say how to go on, and end with the signal's exit code."""
     ending.told()
-    if again:
-        typer.echo(f"go on with: {again}", err=True)
+    if command := again():
+        typer.echo(f"go on with: {command}", err=True)
     raise typer.Exit(ending.code) from None
 
 

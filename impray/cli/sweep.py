@@ -69,8 +69,11 @@ def sweep(
 ) -> None:
     """Run a sweep, or go on where it stopped."""
     typed, (address, named) = address, cluster_of(address)
-    again = _command(file, sets or [], out, where, typed, mlflow, figures)
-    with answered("" if plan else again):
+
+    def command() -> str:
+        return _command(file, sets or [], out, where, typed, mlflow, figures)
+
+    with answered(str if plan else command):
         from impray.results.store import within
 
         if named and where == "here":
@@ -82,6 +85,7 @@ def sweep(
             file, sets or [], lambda checked: call_problems(checked, where, address, mlflow, out, stop)
         )
         name = name_of(path)
+        again = command()
         if plan:
             _plan(sweep, name, within(out, name), again)
         elif jobs.is_outside(address):
@@ -95,6 +99,7 @@ def sweep(
 def _run(sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None, figures: bool, again: str) -> None:
     """Run it from this process, and say how it ended: also that it was asked to."""
     with stopping.heard() as ending:
+        ending.last_words = f"go on with: {again}"
         ending.said = lambda by: f"{by}: stopping, which takes up to {stopping.PATIENCE_S:.0f} s; what is done stays"
         try:
             _run_to_its_end(sweep, name, folder, pool, mlflow, figures, again)
@@ -106,7 +111,7 @@ def _run(sweep: Sweep, name: str, folder: Place, pool: Pool, mlflow: str | None,
             ending.told()
             with suppress(Exception):  # the folder may be what does not answer
                 stopped(folder)
-            ended(ending, again)
+            ended(ending, lambda: again)
 
 
 def _run_to_its_end(
@@ -206,7 +211,9 @@ def _options(
     words += ["--out", str(out)] if out != Path("runs") else []
     words += ["--where", where] if where != "ray" else []
     words += ["--address", address] if address else []
-    if mlflow:
+    if mlflow == "off":
+        words += ["--mlflow", "off"]
+    elif mlflow:
         from impray.results.mlflow.chosen import shown
 
         words += ["--mlflow", shown(mlflow)]

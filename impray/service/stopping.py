@@ -121,28 +121,58 @@ def heard(*, to_the_end: bool = False) -> Iterator[Stopping]:
     Args:    to_the_end: whether nothing comes after the block but the end of the process, which is to come in time, too.
     """
     global _current
+    if _current is not None and to_the_end:  # since `from_the_start`
+        _current.soft = False
+        if _current.by is not None:
+            raise SystemExit(_current.code)
+        try:
+            yield _current
+        finally:
+            _ignore()
+        return
     if _current is not None or threading.current_thread() is not threading.main_thread():
         yield _current or Stopping()
         return
-    _current = stopping = Stopping()
     before = {number: signal.getsignal(number) for number in WORDS}
+    stopping, write, wakeup = _started()
+    try:
+        yield stopping
+    finally:
+        if to_the_end:
+            _ignore()
+        else:
+            _current = None
+            for number, handler in before.items():
+                if signal.getsignal(number) == stopping.hear:
+                    signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup)
+            os.close(write)
+            stopping.forget()
+
+
+def from_the_start() -> None:
+    """Hear signals while the command is still being imported; `heard(to_the_end=True)` takes over, and ends it where one came."""
+    if _current is None:
+        _started()[0].soft = True
+
+
+def _started() -> tuple[Stopping, int, int]:
+    """Who hears from now on, the pipe's end that wakes it, and what was woken before."""
+    global _current
+    _current = stopping = Stopping()
     read, write = os.pipe()
     os.set_blocking(write, False)
     wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     threading.Thread(target=stopping.listen, args=(read,), name="signals", daemon=True).start()
     again()
-    try:
-        yield stopping
-    finally:
-        if not to_the_end:
-            _current = None
-        for number, handler in before.items():
-            if signal.getsignal(number) == stopping.hear:
-                signal.signal(number, handler)
-        signal.set_wakeup_fd(wakeup)
-        os.close(write)
-        if not to_the_end:
-            stopping.forget()
+    return stopping, write, wakeup
+
+
+def _ignore() -> None:
+    """The end of the process has begun: what asks for it now must not change its exit code."""
+    if asked():
+        for number in WORDS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def again() -> None:
