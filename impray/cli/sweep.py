@@ -93,6 +93,10 @@ def sweep(
             raise typer.Exit(jobs.run(path, name, sweep.plugins, words, out, address, again, stop))
         else:
             jobs.told_version()
+            if address is not None and where == "ray":  # before torch and the folder are opened, which takes seconds
+                from impray.service.ray.pool import check
+
+                check(address)
             _run(sweep, name, within(out, name), _pool(where, address), mlflow, figures, again)
 
 

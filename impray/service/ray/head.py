@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-REACH_S = 4.0  # for all that is asked of a head before joining it
+from impray.service.ray import access
+from impray.spec.errors import Problem, SweepError
+
+REACH_S = 3.0  # for all that is asked of a head before joining it
 LOOK_S, LOOKS = 1.0, 3  # a head is gone after so many looks in vain, one after the other
 
 
@@ -96,18 +99,42 @@ def _token() -> str:
     return token_of()[0]
 
 
-def refusal(address: str) -> str:
-    """Why a sweep cannot join the Ray at an address; empty if it can, or if only Ray's own client can tell."""
-    if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):  # a call without its certificates says nothing
-        return ""
-    said = reach(address)
+def check(address: str) -> None:
+    """Whether a sweep can join the Ray at an address: auto, or host:port. To be called before ray is imported.
+
+    Raises:  SweepError: it cannot; within REACH_S of ray's import.
+    """
+
+    def refused(why: str) -> SweepError:
+        return SweepError("impray sweep", [Problem("--address", repr(address), why)])
+
+    if why := unreachable(address):  # first what needs no import of ray
+        raise refused(why)
+    without = None
+    try:
+        access.ask_for_token(address)
+    except SweepError as error:  # counts only where somebody answers
+        without = error
+    if os.environ.get("RAY_USE_TLS", "").lower() in ("1", "true"):  # to a call without certificates it says nothing
+        said: dict[str, Any] = {"alive": True, "open": True}
+    else:
+        said = reach(address)
     if not said.get("alive"):
-        return f"no Ray cluster answers there ({said['error']})"
-    if said["open"] or said["token"] == "taken":
+        raise refused(f"no Ray cluster answers there ({said['error']})")
+    if without is not None:
+        raise without
+    if not said["open"] and said["token"] == "refused":
+        raise refused("the token there is another one than here: copy the head's ~/.ray/auth_token here")
+    if not said["open"] and not access.with_token():
+        raise refused(f"it uses a token; set {access.MODE}=token")
+
+
+def unreachable(address: str) -> str:
+    """Why nobody can answer at host:port; empty for other addresses, or if somebody may."""
+    if "://" in address or ":" not in address:
         return ""
-    if said["token"] == "refused":
-        return "the token there is another one than here: copy the head's ~/.ray/auth_token here"
-    return "it asks for a token, and there is none here: copy the head's ~/.ray/auth_token here (mode 0600)"
+    why = silent(address, REACH_S)
+    return f"no Ray cluster answers there ({why})" if why else ""
 
 
 def first_line(error: BaseException) -> str:

@@ -54,11 +54,12 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
     threads = {name: str(max(1, int(sweep.resources.cpu))) for name in THREADS}
     for name, value in {**ENVIRONMENT, **threads}.items():
         os.environ.setdefault(name, value)
-    access.ask_for_token(address)
+    if address is None:
+        access.ask_for_token(None)
+    else:
+        check(address)
     with access.only_here(OF_THE_DRIVER):
         import ray
-    if address is not None and not ray.is_initialized() and (why := head.refusal(address)):
-        raise SweepError("impray sweep", [Problem("--address", repr(address), why)])
     with access.only_here({**access.LOOPBACK, **(environment or {})} if address is None else {}):
         _init(address)
     stopping.again()  # Ray has its own way with SIGTERM
@@ -70,6 +71,15 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
     coming = fetched.most()
     there = ray.cluster_resources()
     return slots({name: max(there.get(name, 0), coming.get(name, 0)) for name in {*there, *coming}}, sweep)
+
+
+def check(address: str) -> None:
+    """See `head.check`; ray is imported as a driver needs it.
+
+    Raises:  SweepError: no Ray answers there, or not to us.
+    """
+    with access.only_here(OF_THE_DRIVER):
+        head.check(address)
 
 
 def _init(address: str | None) -> None:
