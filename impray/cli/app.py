@@ -78,6 +78,10 @@ def main() -> None:
             if ending.by is not None and end.code in (1, 130):  # Typer's word for Ctrl-C, outside a command's own block
                 raise SystemExit(ending.code) from None
             raise
+        except (KeyboardInterrupt, Exception):
+            if ending.by is None:
+                raise
+            raise SystemExit(ending.code) from None
 
 
 @contextmanager

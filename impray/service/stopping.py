@@ -39,6 +39,8 @@ class Stopping:
         self.by: signal.Signals | None = None
         self.soft = False
         self._heard: float | None = None
+        self._first: signal.Signals | None = None  # as the thread has heard it
+        self._kicks = 0
         self._told = threading.Event()
         self._timer: threading.Timer | None = None
         self._exit_code: int | None = None
@@ -48,7 +50,7 @@ class Stopping:
         """The exit code, as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         if self._exit_code is not None:
             return self._exit_code
-        return 128 + (self.by or signal.SIGINT)
+        return 128 + (self.by or self._first or signal.SIGINT)
 
     def told(self) -> None:
         """Wait until it has been said that a signal was heard: what is said after that comes after it."""
@@ -86,13 +88,23 @@ class Stopping:
 
     def _listened(self, number: signal.Signals) -> None:
         now = time.monotonic()
-        if self._heard is None:
-            self._heard = now
+        if self._kicks:  # its own
+            self._kicks -= 1
+        elif self._heard is None:
+            self._heard, self._first = now, number
             self._end_after(PATIENCE_S)
             self.say(self.said(WORDS[number]))
             self._told.set()
+            self._wake(number)
         elif now - self._heard > AGAIN_S:
             self._end()
+
+    def _wake(self, number: signal.Signals) -> None:
+        """The system may give a signal to any thread; the main one, which alone runs handlers, then sleeps on."""
+        time.sleep(0.05)
+        if self.by is None and signal.getsignal(number) == self.hear:
+            self._kicks += 1
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
 
     def _end_after(self, seconds: float) -> None:
         if self._timer is not None:
@@ -128,6 +140,7 @@ def heard(*, to_the_end: bool = False) -> Iterator[Stopping]:
         try:
             yield _current
         finally:
+            _current.told()
             _ignore()
         return
     if _current is not None or threading.current_thread() is not threading.main_thread():
@@ -138,6 +151,7 @@ def heard(*, to_the_end: bool = False) -> Iterator[Stopping]:
     try:
         yield stopping
     finally:
+        stopping.told()
         if to_the_end:
             _ignore()
         else:
