@@ -174,5 +174,3 @@ def descendants(id: int) -> set[int]:
     while new := {one for one, parent in parents.items() if parent in new} - found:
         found |= new
     return found
-
-

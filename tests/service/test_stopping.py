@@ -68,7 +68,9 @@ def test_each_signal_ends_a_command_with_its_code_and_is_named_at_once(number):
 
 def test_it_is_said_at_once_also_where_the_main_thread_does_not_come_to_it():
     """In C, with Python's lock given away; a signal's own handler waits for the end of that, here until patience ends."""
-    small = Small("import hashlib, threading; threading.Timer(0.5, ready).start(); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)")
+    small = Small(
+        "import hashlib, threading; threading.Timer(0.5, ready).start(); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
+    )
     assert "SIGTERM" in small.send(signal.SIGTERM)
     assert small.ended() == (143, "the last words\n")
 
