@@ -7,7 +7,7 @@ CHECK_STAMP := $(VENV)/.checked
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: install sweep test slow-test cluster-test check lock
+.PHONY: install sweep test slow-test faults cluster-test check lock
 
 install: $(STAMP)
 
@@ -31,6 +31,12 @@ test: install
 # The heavier ones that `make test` leaves out: sweeps that are killed in the middle, on schedulers, buckets and clusters.
 slow-test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
+
+# Sweeps that are hit at a moment drawn by a seed: N of them, from seed FROM on.
+N ?= 20
+FROM ?= 0
+faults: install
+	FAULTS=$(N) FAULTS_FROM=$(FROM) $(BIN)/python -m pytest tests/faults -m slow
 
 # Three isolated hosts on this machine, `ray up`, a sweep, a host that dies. Needs root, iproute2, util-linux, openssh-server, rsync.
 cluster-test: install

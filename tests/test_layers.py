@@ -13,6 +13,8 @@ LEVEL = {
     "seal": -1,
     "cache": -1,
     "shipped": -1,
+    "processes": -1,
+    "scratch": -1,
     "spec": 0,
     "plugin": 0,
     "theory": 1,

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from rich.console import Console
 from threadpoolctl import threadpool_limits
 
 from impray.data.linear import Problem, problem
+from impray.scratch import scratch
 from impray.service import driver
 from impray.service.here import LocalPool
 from impray.service.progress import Progress
@@ -157,11 +156,9 @@ def compare_sweep() -> dict[str, Any]:
 
 
 def _run(sweep: Sweep) -> None:
-    with tempfile.TemporaryDirectory(prefix="impray-bench-") as scratch, open(os.devnull, "w") as nowhere:
+    with scratch("bench") as folder, open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere)
-        driver.run(
-            driver.Request(sweep, "theorem5", Path(scratch) / "theorem5"), LocalPool(), [Progress(console)], console
-        )
+        driver.run(driver.Request(sweep, "theorem5", folder / "theorem5"), LocalPool(), [Progress(console)], console)
 
 
 def _seconds(call: Callable[[], object]) -> float:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from impray.data import PackData, Raw, open_pack
 from impray.nets.mlp import architecture, initial
+from impray.scratch import scratch
 from impray.spec.data import Imagenet32
 from impray.spec.nets import Mlp
 from impray.spec.training import Sgd
@@ -110,14 +110,14 @@ def _files() -> Iterator[Path]:
     """A folder as image-net.org has it, of noise, with a cache of its own."""
     before = os.environ.get("IMPRAY_CACHE")
     random = np.random.default_rng(0)
-    with tempfile.TemporaryDirectory(prefix="impray-bench-") as scratch:
-        folder = Path(scratch, "imagenet32")
+    with scratch("bench") as place:
+        folder = Path(place, "imagenet32")
         folder.mkdir()
         for name in (*(f"train_data_batch_{number}" for number in range(1, 11)), "val_data"):
             data = random.integers(0, 256, (IMAGES // 10, 3072), dtype=np.uint8)
             labels = np.arange(len(data)) % CLASSES + 1
             np.savez(folder / f"{name}.npz", data=data, labels=labels, mean=np.full(3072, 127.5))
-        os.environ["IMPRAY_CACHE"] = str(Path(scratch, "cache"))
+        os.environ["IMPRAY_CACHE"] = str(Path(place, "cache"))
         try:
             yield folder
         finally:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
-from pathlib import Path
 
 import polars as pl
 from rich.console import Console
 
 from impray.results import tables
+from impray.scratch import scratch
 from impray.service import driver
 from impray.service.progress import Progress
 from impray.service.ray.pool import RayPool
@@ -24,8 +23,8 @@ def compare() -> dict:
     """Runs the quickstart in a new folder, without its figures, and compares busy seconds with slots x wall seconds."""
     file = shipped("sweeps") / "quickstart.yaml"
     sweep = load(file)
-    with tempfile.TemporaryDirectory(prefix="impray-bench-") as scratch:
-        request = driver.Request(sweep, "quickstart", Path(scratch) / "quickstart")
+    with scratch("bench") as folder:
+        request = driver.Request(sweep, "quickstart", folder / "quickstart")
         start = time.perf_counter()
         with open(os.devnull, "w") as nowhere:
             console = Console(file=nowhere)

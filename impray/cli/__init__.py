@@ -1,6 +1,14 @@
 """Words -> calls: the command line. Importing it loads neither torch nor ray nor mlflow."""
 
-# ruff: noqa: I001 - `impray --help` lists commands in the order of these imports.
+# ruff: noqa: I001, E402 - `impray --help` lists commands in the order of these imports.
+import sys
+from pathlib import Path
+
+from impray.service import stopping
+
+if Path(sys.argv[0]).name in ("-m", "impray"):  # the command itself: importing the rest of it takes a moment
+    stopping.from_the_start()
+
 from impray.cli.app import app, main
 from impray.cli import sweep
 from impray.cli import looking

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from impray import __version__
+from impray.service import stopping
 
 if TYPE_CHECKING:
     from impray.results.store import Place
     from impray.spec.errors import Problem
 
+EXIT_CODES = """\b
+Exit codes:
+0    all that was asked for is there
+1    trials failed (impray failures FOLDER), or a bug of ours, with its trace
+2    what is wrong has been said; mend it and give the same command again
+129  ended by SIGHUP, 130 by Ctrl-C, 143 by SIGTERM: the same command goes on
+"""
 app = typer.Typer(
+    epilog=EXIT_CODES,
     help="Which statistics of the data make iterative magnitude pruning find structure?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -62,22 +71,59 @@ MlflowUri = Annotated[
 
 def main() -> None:
     """The command `impray`."""
-    app()
+    with stopping.heard(to_the_end=True) as ending:
+        try:
+            app()
+        except SystemExit as end:
+            if ending.by is not None and end.code in (1, 130):  # Typer's word for Ctrl-C, outside a command's own block
+                raise SystemExit(ending.code) from None
+            raise
+        except (KeyboardInterrupt, Exception):
+            if ending.by is None:
+                raise
+            raise SystemExit(ending.code) from None
 
 
 @contextmanager
-def answered() -> Iterator[None]:
-    """A user's error is a message and exit code 2; Ctrl-C is exit code 130; anything else is our bug and keeps its trace."""
+def answered(again: Callable[[], str] = str) -> Iterator[None]:
+    """A user's error is a message and exit code 2; a signal that asks for the end is one of EXIT_CODES; anything else is our bug and keeps
+    its trace.
+
+    Args:    again: tells the command to go on with after a signal, if there is more to say than that it was heard.
+    """
+    with stopping.heard() as ending:  # first: imports take seconds
+        try:
+            with _told():
+                yield
+        except typer.Exit:
+            raise
+        except Exception:
+            if ending.by is None:
+                raise
+            ended(ending, again)  # what a library made of it
+        except KeyboardInterrupt:
+            ended(ending, again)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
     from impray.spec.errors import ImprayError
 
     try:
         yield
     except ImprayError as error:
+        if stopping.asked():
+            raise KeyboardInterrupt from error
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(130) from None
+
+
+def ended(ending: stopping.Stopping, again: Callable[[], str] = str) -> NoReturn:
+    """Say how to go on, and end with the signal's exit code."""
+    ending.told()
+    if command := again():
+        typer.echo(f"go on with: {command}", err=True)
+    raise typer.Exit(ending.code) from None
 
 
 @app.callback(invoke_without_command=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from urllib.parse import urlsplit
 import typer
 
 from impray import __version__
+from impray.scratch import scratch
+from impray.service import stopping
 
 if TYPE_CHECKING:
     from impray.spec.errors import Problem
@@ -107,10 +108,10 @@ def run(sent: Sent, words: list[str], out: str | Path, address: str, again: str,
         if id is not None:
             typer.echo(f"following {id}, which runs already; Ctrl-C leaves it running")
         else:
-            with tempfile.TemporaryDirectory(prefix="impray-job-") as folder:
-                file, *more = sent.laid(Path(folder))
+            with scratch("job") as folder:
+                file, *more = sent.laid(folder)
                 command = shlex.join(["impray", "sweep", file, *words, *more, "--address", "auto"])
-                id = jobs.submit(sweep, name, command, folder, {SENT_BY: __version__})
+                id = jobs.submit(sweep, name, command, str(folder), {SENT_BY: __version__})
             typer.echo(f"sent as {id}; Ctrl-C leaves it running")
         return jobs.follow(id, lambda text: typer.echo(text, nl=False))
     except KeyboardInterrupt:
@@ -118,7 +119,7 @@ def run(sent: Sent, words: list[str], out: str | Path, address: str, again: str,
             f"\nleft running: {id or 'what was sent, if anything'}\nfollow it with: {again}\nstop it with: {again} --stop",
             err=True,
         )
-        return 130
+        return ending.code if (ending := stopping.current()) else 130
 
 
 def _with_plugins(plugins: Sequence[str], folder: Path) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from impray.cli.app import Folder, MlflowUri, answered, chosen_store, mlflow_app, next_view, store_problems
+from impray.service.children import child
 
 if TYPE_CHECKING:
     from impray.results.paths import Paths
@@ -66,5 +66,6 @@ def mlflow_ui(
             typer.echo(page)
             return
         typer.echo(f"{page}\n(ready in a few seconds; Ctrl-C ends it)")
-        code = subprocess.call(command, env={**os.environ, **view.ui_environment(folder, uri)})
-    raise typer.Exit(code if code >= 0 else 130)
+        with child(command, env={**os.environ, **view.ui_environment(folder, uri)}) as server:
+            code = server.wait()
+    raise typer.Exit(code if code >= 0 else 128 - code)

@@ -13,6 +13,7 @@ import typer
 
 from impray.cli import jobs
 from impray.cli.app import (
+    EXIT_CODES,
     File,
     Out,
     Sets,
@@ -20,11 +21,13 @@ from impray.cli.app import (
     app,
     chosen_store,
     cluster_of,
+    ended,
     next_view,
     quoted,
     store_problems,
 )
 from impray.cli.listing import sweep_lines
+from impray.service import stopping
 from impray.service.said import found, load_sweep, name_of
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
 DEFAULT_SWEEP = "sweeps/quickstart.yaml"
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def sweep(
     file: File = DEFAULT_SWEEP,
     sets: Sets = None,
@@ -74,12 +77,16 @@ def sweep(
         for line in sweep_lines():
             typer.echo(line)
         return
-    with answered():
+    typed, (address, named) = address, cluster_of(address)
+
+    def command() -> str:
+        return _command(file, sets or [], out, where, typed, mlflow, figures)
+
+    with answered(str if plan else command):
         from impray.results.store import within
         from impray.service.drawing import own_scripts
         from impray.service.where import pool
 
-        typed, (address, named) = address, cluster_of(address)
         if named and where == "here":
             address = None  # RAY_ADDRESS is for those who use Ray
         elif named:
@@ -90,7 +97,7 @@ def sweep(
             file, sets or [], lambda checked: call_problems(checked, where, address, mlflow, out, stop, own)
         )
         name = name_of(path)
-        again = _command(file, sets or [], out, where, typed, mlflow, figures)
+        again = command()
         if plan:
             _plan(sweep, name, within(out, name), where, figures, mlflow != "off", again)
         elif jobs.is_outside(address):
@@ -100,6 +107,10 @@ def sweep(
         else:
             jobs.told_version()
             drawing = own if figures else None
+            if address is not None and where == "ray":  # before torch and the folder are opened, which takes seconds
+                from impray.service.ray.pool import check
+
+                check(address)
             _run(sweep, name, within(out, name), pool(where, address), mlflow, drawing, again)
 
 
@@ -112,33 +123,58 @@ def _run(
     drawing: Mapping[str, Path] | None,
     again: str,
 ) -> None:
-    """Run it from this process, and say how it ended."""
+    """Run it from this process, and say how it ended: also that it was asked to."""
+    with stopping.heard() as ending:
+        ending.last_words = f"go on with: {again}"
+        ending.said = lambda by: f"{by}: stopping, which takes up to {stopping.PATIENCE_S:.0f} s; what is done stays"
+        try:
+            _run_to_its_end(sweep, name, folder, pool, mlflow, drawing, again)
+        except typer.Exit:
+            raise
+        except (KeyboardInterrupt, Exception):
+            if not ending.by:
+                raise
+            ending.told()
+            with suppress(Exception):  # the folder may be what does not answer
+                stopped(folder)
+            ended(ending, lambda: again)
+
+
+def _run_to_its_end(
+    sweep: Sweep,
+    name: str,
+    folder: Place,
+    pool: Pool,
+    mlflow: str | None,
+    drawing: Mapping[str, Path] | None,
+    again: str,
+) -> None:
     from rich.console import Console
 
-    from impray.service import driver
-    from impray.spec.errors import StorageError
+    from impray.service import driver, leftovers
+    from impray.spec.errors import PoolError, StorageError
 
     mlflow = mlflow if mlflow == "off" else chosen_store(folder, mlflow)
     console = Console(width=None if sys.stdout.isatty() else 120)
     driver.said(console)(f"{name}: {sweep.question}")
     request = driver.Request(sweep, name, folder)
     try:
+        leftovers.clear()
         expected = _expecting(console, pool, drawing is not None, mlflow != "off")
         report = driver.run(request, pool, _listeners(sweep, console, mlflow, drawing, expected), console)
-    except KeyboardInterrupt:
-        stopped(folder, again)
-        raise typer.Exit(130) from None
-    except StorageError as error:
-        typer.echo(str(error), err=True)
+    except (StorageError, PoolError) as error:
+        if stopping.asked():
+            raise
+        if not (isinstance(error, PoolError) and error.told):
+            typer.echo(str(error), err=True)
         with suppress(StorageError):  # it may be a bucket that does not answer
-            if begun(folder):
-                stopped(folder, again)
-            raise typer.Exit(2) from None
+            if isinstance(error, StorageError) and not begun(folder):
+                raise typer.Exit(2) from None
+            stopped(folder)
         typer.echo(f"go on with: {again}", err=True)
         raise typer.Exit(2) from None
     if report.interrupted:
-        stopped(folder, again)
-        raise typer.Exit(130)
+        raise KeyboardInterrupt
     finish(request, report, console, mlflow)
 
 
@@ -220,13 +256,16 @@ def _command(
 def _options(
     sets: list[str], out: str | Path, where: str, address: str | None, mlflow: str | None, figures: bool
 ) -> list[str]:
-    from impray.results.mlflow import shown
-
     words = [word for item in sets for word in ("--set", item)]
     words += ["--out", str(out)] if out != Path("runs") else []
     words += ["--where", where] if where != "ray" else []
     words += ["--address", address] if address else []
-    words += ["--mlflow", shown(mlflow)] if mlflow else []
+    if mlflow == "off":
+        words += ["--mlflow", "off"]
+    elif mlflow:
+        from impray.results.mlflow.chosen import shown
+
+        words += ["--mlflow", shown(mlflow)]
     words += [] if figures else ["--no-figures"]
     return words
 
@@ -238,13 +277,12 @@ def begun(folder: Place) -> bool:
     return bool(Paths(folder).row_files("trials"))
 
 
-def stopped(folder: Place, again: str) -> None:
-    """Say what is done, if anything was begun, and how to go on."""
+def stopped(folder: Place) -> None:
+    """Say what is done, if anything was begun."""
     from impray.results import status
 
     if begun(folder):
         typer.echo(f"stopped: {status.sentence(folder)}", err=True)
-    typer.echo(f"go on with: {again}", err=True)
 
 
 def finish(request: Request, report: Report, console: Console, mlflow: str | None) -> None:

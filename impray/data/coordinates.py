@@ -15,10 +15,8 @@ Blind spot: held-out pixels have their neighbours in the training set: they test
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +31,7 @@ from impray.data.one_thread import one_thread
 from impray.data.photographs import LUMINANCE, PHOTOGRAPHS, photograph
 from impray.data.recent import Recent
 from impray.data.rows import RowsPack
+from impray.scratch import scratch
 from impray.spec.counts import share
 from impray.spec.data import ImageCoordinates
 from impray.spec.errors import DataError
@@ -69,7 +68,7 @@ def _averaged(image: str, side: int) -> Float[np.ndarray, "row col"]:
 
 
 def _read(path: str) -> Float[np.ndarray, "row col"]:
-    with tempfile.TemporaryDirectory() as folder, Place.at(path).here(Path(folder)) as file:
+    with scratch("source") as folder, Place.at(path).here(folder) as file:
         return _opened(file)
 
 

@@ -6,14 +6,13 @@ A path is one of this machine or a URI (`impray.data.formats.files`). Nothing is
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
 
 from impray.data.formats.files import File, Place
+from impray.scratch import scratch
 from impray.spec.errors import DataError
 
 _ROUNDING = 1e-8  # of the largest entry (eigenvalue): a file may have been written in single precision
@@ -38,7 +37,7 @@ def matrix_in(path: str, samples: int, features: int) -> Float64[np.ndarray, "sa
 
 def content_of(path: str) -> str:
     """Names what is in a file, wherever it lies and however old it is."""
-    with tempfile.TemporaryDirectory() as folder, Place.at(path).here(Path(folder)) as file:
+    with scratch("source") as folder, Place.at(path).here(folder) as file:
         return hashlib.blake2b(_bytes(file), digest_size=8).hexdigest()
 
 
@@ -50,7 +49,7 @@ def _bytes(file: File) -> bytes:
 
 
 def _read(path: str, shape: tuple[int, int], words: str) -> Float64[np.ndarray, "row column"]:
-    with tempfile.TemporaryDirectory() as folder, Place.at(path).here(Path(folder)) as file:
+    with scratch("source") as folder, Place.at(path).here(folder) as file:
         array = _opened(file)
         if array.shape != shape:
             raise DataError(f"{file.shown}: its shape is {list(array.shape)}; must be {list(shape)}: {words}")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import socket
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from impray import processes
 from impray.spec.errors import StorageError
 
 UNFINISHED = ".part"  # a file that is being written ends like this, so that no scan picks it up
+# NAME.PROCESS-THREAD.part; a database has no thread, and may have a journal beside it. Up to 0.8.0: HOST-PROCESS-THREAD, or PROCESS.
+_ASIDE = re.compile(rf".+\.({processes.NAME.pattern}(-\d+)?|\S+-\d+-\d+|\d+)\{UNFINISHED}(-\w+)?")
 
 
 def write(path: Path, content: bytes) -> None:
@@ -40,8 +43,8 @@ def create(path: Path, content: bytes) -> bool:
 
 @contextmanager
 def _aside(path: Path, content: bytes) -> Iterator[Path]:
-    """A whole file beside the place it is for. Process, thread and host are in its name: two writers of one file each move a whole one."""
-    aside = path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}-{threading.get_ident()}{UNFINISHED}")
+    """A whole file beside the place it is for. Process and thread are in its name: two writers of one file each move a whole one."""
+    aside = path.with_name(f"{path.name}.{processes.name()}-{threading.get_ident()}{UNFINISHED}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("wb") as file:
@@ -54,6 +57,15 @@ def _aside(path: Path, content: bytes) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # moved by now; or there is none, or no folder for it, or the disk is read-only
             aside.unlink()
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what killed writers left in a folder and below it; what may still be written stays."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if UNFINISHED in name and _ASIDE.fullmatch(name) and processes.left(path := Path(place, name)):
+                with suppress(OSError):
+                    path.unlink()
 
 
 def _link(aside: Path, path: Path, content: bytes) -> None:

@@ -23,7 +23,6 @@ import polars as pl
 import pyarrow.parquet as pq
 
 import impray
-from impray.results.files import UNFINISHED
 from impray.results.paths import Paths, set_aside
 from impray.results.provenance import axes_of, mends, wrong_with_provenance, wrong_with_sweep
 from impray.results.schema import GROUPS, KEYS, TABLES, VERSION, columns, schema
@@ -183,7 +182,7 @@ def _refuse_damaged(paths: Paths, files: Sequence[File]) -> None:
 
 
 def set_damaged_aside(folder: Place) -> list[tuple[File, str]]:
-    """Move damaged files of rows out of the way, before anything runs; left-overs of a kill are removed.
+    """Move damaged files of rows out of the way, before anything runs.
 
     Returns: each file that was moved, and what is wrong with it.
     """
@@ -195,10 +194,6 @@ def set_damaged_aside(folder: Place) -> list[tuple[File, str]]:
         told += [(file, wrong) for file in files if (wrong := damage(file))]
     for file, _ in told:
         set_aside(file)
-    for table in TABLES:
-        for file in paths.store.files(paths.table(table).key):
-            if file.name.endswith(UNFINISHED) and file.is_file():
-                file.delete()
     return told
 
 

@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import impray
 from impray.results.paths import Paths
 from impray.results.store import File
+from impray.service.children import child
 from impray.service.listener import Listener, Report
 from impray.shipped import shipped
 from impray.spec.plugins.joined import joined
@@ -98,11 +100,13 @@ def drawn(
         printed, _ = process.communicate()
         results[name] = process.returncode != 0, printed
 
-    for name in names:
-        if len(running) == AT_ONCE:
+    with ExitStack() as started:
+        for name in names:
+            if len(running) == AT_ONCE:
+                await_first()
+            words = [*command(name, own), str(paths.folder), *options]
+            output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            running.append((name, started.enter_context(child(words, **output))))
+        while running:
             await_first()
-        output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        running.append((name, subprocess.Popen([*command(name, own), str(paths.folder), *options], **output)))  # type: ignore[call-overload]
-    while running:
-        await_first()
     return results

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from impray.data import coordinates, designs, open_pack
 from impray.data.stored import drop_damaged, open_stored
-from impray.results import failures, ledger, tables
+from impray.results import failures, files, ledger, tables
 from impray.results.paths import Paths, aside
 from impray.results.store import Place
 from impray.results.store.lease import Lease, taken_over
@@ -48,6 +48,7 @@ def run(request: Request, pool: Pool, listeners: Sequence[Listener], console: Co
     """
     paths = Paths(request.folder)
     with folder.held(paths, said(console)) as lease:
+        files.clear_unfinished(paths.disk)
         before = aside(paths)
         broken = [f"{path}: {wrong}" for path, wrong in tables.set_damaged_aside(paths.store)]
         contents = open_files(request.sweep, paths, console)

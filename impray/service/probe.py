@@ -9,7 +9,6 @@ middle and the last round. What neither has is scaled by the number of lineages,
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from impray.nets import Params, network_of
 from impray.nets.base import Network
 from impray.results.rows import fate_rows, rows
 from impray.results.sink import FolderSink
+from impray.scratch import scratch
 from impray.service.sizes import tensors
 from impray.spec.data import FileData
 from impray.spec.pack import Pack
@@ -50,8 +50,8 @@ def run_part(pack: Pack) -> Part:
     """Run a pack as `impray.run.run_pack` does, in a folder of its own that is removed."""
     torch.set_num_threads(1)
     part, begun = Part(), clock()
-    with tempfile.TemporaryDirectory(prefix="impray-probe-") as folder:
-        sink = FolderSink(Path(folder), pack)
+    with scratch("probe") as folder:
+        sink = FolderSink(folder, pack)
         rounds = (SolvedRounds if pack.solved else Rounds)(pack, sink, torch.device("cpu"), lambda *_: None)
         for round, finished in rounds:
             start = clock()

@@ -8,10 +8,12 @@ from contextlib import suppress
 
 from impray.results import mlflow
 from impray.results.paths import Paths
+from impray.service import stopping
 from impray.service.listener import Listener, Report, SweepStart
 from impray.spec.errors import ImprayError
 
 EVERY_S = 30.0
+LEAVE_S = 5.0
 
 
 class Syncing(Listener):
@@ -46,7 +48,8 @@ class Syncing(Listener):
     def ran(self) -> None:
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            # After a signal it may still wait for a server; what it was to export the next export finds in the tables.
+            self._thread.join(LEAVE_S if stopping.asked() else None)
 
     def whole(self, paths: Paths, report: Report) -> None:
         """Idempotent, so also where nothing ran: an earlier run may have been killed before it. The tables are whole without it."""

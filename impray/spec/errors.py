@@ -54,6 +54,17 @@ class StorageError(DataError):
     """
 
 
+class PoolError(ImprayError):
+    """Nothing can run any more where packs run. What is done stays, and running the sweep again goes on.
+
+    Args:    told: whether this has been said already.
+    """
+
+    def __init__(self, why: str, *, told: bool = False) -> None:
+        self.told = told
+        super().__init__(why)
+
+
 class MemberError(ImprayError):
     """A member of a family does not keep what it promised: a plugin's measure, rule, data, net or training."""
 

@@ -29,7 +29,7 @@ class Launched:
     """A process; whatever is left of its Ray is ended when the test is over."""
 
     def __init__(self, words, home: Path, **environment: str) -> None:
-        values = {**os.environ, **environment, "HOME": str(home), "TMPDIR": "/tmp"}
+        values = {**os.environ, **environment, "HOME": str(home), "TMPDIR": environment.get("TMPDIR", "/tmp")}
         for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS", warden.MARK):
             if name not in environment:
                 values.pop(name, None)

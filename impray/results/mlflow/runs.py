@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from impray.results.mlflow.points import Point, group_of
 from impray.results.mlflow.store import leftovers
 from impray.results.mlflow.wanted import WantedRun, title
 from impray.results.paths import Paths
+from impray.scratch import scratch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -211,9 +211,9 @@ def log_files(client: MlflowClient, run: Run, paths: Paths, figures: bool) -> No
             continue
         tag, digest = f"impray.file.{name}", hashlib.blake2b(content, digest_size=8).hexdigest()
         if run.data.tags.get(tag) != digest or not _there(run, Path(folder) / name, content):
-            with tempfile.TemporaryDirectory(prefix="impray-") as scratch:  # MLflow copies files only
-                (Path(scratch) / name).write_bytes(content)
-                client.log_artifact(run.info.run_id, str(Path(scratch) / name), folder or None)
+            with scratch("mlflow") as aside:  # MLflow copies files only
+                (aside / name).write_bytes(content)
+                client.log_artifact(run.info.run_id, str(aside / name), folder or None)
             client.set_tag(run.info.run_id, tag, digest)
             if name == FINDINGS:  # what makes MLflow show it as a table
                 client.set_tag(run.info.run_id, "mlflow.loggedArtifacts", json.dumps([{"path": name, "type": "table"}]))

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from impray import processes
 from impray.results.files import UNFINISHED
 from impray.results.mlflow.chosen import is_server, masked, shown
 from impray.results.mlflow.place import file_of, spelled, store_uri
@@ -54,7 +55,7 @@ def _make(file: Path, artifacts: Path) -> None:
 
     A kill amid MLflow's migrations leaves a file it cannot mend, and so do two processes that migrate one file at once.
     """
-    start, aside = f"{file.name}.", file.with_name(f"{file.name}.{os.getpid()}{UNFINISHED}")
+    start, aside = f"{file.name}.", file.with_name(f"{file.name}.{processes.name()}{UNFINISHED}")
     for left in file.parent.iterdir():  # not glob: the name may hold a pattern's characters
         if left.name.startswith(start) and UNFINISHED in left.name:
             left.unlink(missing_ok=True)

@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
+from impray.processes import place, started
 from impray.results.store.base import File, Store
 from impray.spec.errors import ImprayError, StorageError
 
@@ -197,26 +195,8 @@ def _tidy(store: Store, name: str, epoch: int) -> None:
 # -- who holds it -----------------------------------------------------------------------------------------------------
 
 
-@cache
-def _place() -> dict[str, str]:
-    """This machine, this boot of it, and this space of process numbers: two containers may share a host's name."""
-    machine = {"host": platform.node(), "boot": "", "pids": ""}
-    with suppress(OSError):
-        machine["boot"] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        machine["pids"] = os.readlink("/proc/self/ns/pid")
-    return machine
-
-
 def _who() -> dict[str, str | int]:
-    return {**_place(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def _started(pid: int) -> str:
-    """When a process started, in ticks since the boot, so that its number used again is not taken for it; "" if it is gone."""
-    with suppress(OSError, IndexError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return "" if fields[0] == "Z" else fields[19]
-    return ""
+    return {**place(), "pid": os.getpid(), "started": started(os.getpid())}
 
 
 def _read(content: bytes | None) -> dict:
@@ -233,10 +213,10 @@ def _is_free(content: bytes | None, alone: bool) -> bool:
     if holder.get("free"):
         return True
     # The same boot, too: two machines of one name may share a disk whose locks each keeps for itself.
-    if alone and all(holder.get(name) == _place()[name] for name in ("host", "boot")):
+    if alone and all(holder.get(name) == place()[name] for name in ("host", "boot")):
         return True
-    here = bool(_place()["boot"]) and all(holder.get(name) == value for name, value in _place().items())
-    return here and bool(holder.get("started")) and _started(int(holder.get("pid", 0))) != holder["started"]
+    here = bool(place()["boot"]) and all(holder.get(name) == value for name, value in place().items())
+    return here and bool(holder.get("started")) and started(int(holder.get("pid", 0))) != holder["started"]
 
 
 def _holder(content: bytes | None) -> str:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from impray.service.ray import access
+from impray.service.ray.head import silent
 from impray.spec.errors import Problem, SweepError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-CONNECT_S = 10.0
+CONNECT_S = 3.0
 AGENT_S = 20.0
 SWEEP = "impray.sweep"  # in a job's metadata: which sweep, into which place
 # A job is stopped as by Ctrl-C, and has a minute to say what is done before it is killed.
@@ -108,10 +109,23 @@ def submitted(client: JobSubmissionClient, **job: Any) -> str:  # noqa: ANN401
 
 
 def _reachable(address: str) -> None:
-    """The client would wait for minutes."""
-    place = urlsplit(address)
+    """Ray's client would wait for minutes: for a connection, and for the first word of who takes it and says nothing.
+
+    Raises:  OSError: nobody answers within CONNECT_S.
+    """
+    place, until = urlsplit(address), time.monotonic() + CONNECT_S
     port = place.port or (443 if place.scheme == "https" else 80)
-    socket.create_connection((place.hostname or "", port), timeout=CONNECT_S).close()
+    if why := silent(f"{place.hostname}:{port}", CONNECT_S):
+        raise ConnectionError(why)
+    if place.scheme == "https":  # whose certificate counts is Ray's client's to know
+        return
+    asked = http.client.HTTPConnection(place.hostname or "", port, timeout=max(1.0, until - time.monotonic()))
+    with closing(asked):
+        try:
+            asked.request("GET", f"{place.path.rstrip('/')}/api/version")
+            asked.getresponse()  # whatever it says: also that it wants a token
+        except http.client.HTTPException as error:
+            raise ConnectionError("what answers there is no dashboard of Ray's") from error
 
 
 @contextmanager
@@ -128,7 +142,7 @@ def _told(address: str) -> Iterator[None]:
                 "the cluster does not take this token; put the head's ~/.ray/auth_token in place of yours (mode 0600)"
             )
         elif isinstance(error, (OSError, ConnectionError)):
-            why = getattr(error, "strerror", None) or type(error).__name__
+            why = getattr(error, "strerror", None) or text or type(error).__name__
             right = f"nobody answers there ({why}); is the tunnel open, as by `ray dashboard cluster.yaml`?"
         elif "ray[default]" in text:
             right = "needs the packages of clusters here: pip install 'impray[cluster]'"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-from collections.abc import Mapping
+import signal
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from impray.service import stopping
 from impray.service.pool import Events, Proposals, Work
-from impray.service.ray import access, fetched
+from impray.service.ray import access, fetched, head, warden
 from impray.service.ray.warden import Warden
 from impray.spec.counts import fits
-from impray.spec.errors import Problem, SweepError
+from impray.spec.errors import PoolError, Problem, SweepError
 from impray.spec.plugins.joined import sent
 from impray.spec.sweep import Sweep
 
@@ -30,11 +32,16 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# Read as ray is imported. With it, SIGTERM would print a stack of C++ and end the process at once.
+OF_THE_DRIVER = {"RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1"}
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
 )  # actors inherit them; torch is pinned again in each
+
+PATIENCE_S = 45.0  # with the head of a cluster, which may be started again; Ray's own client ends the process after 60
+GIVE_UP_S = 6.0  # for a way out of Ray that has lost a server
 
 
 def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | None = None) -> int:
@@ -47,10 +54,15 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
     threads = {name: str(max(1, int(sweep.resources.cpu))) for name in THREADS}
     for name, value in {**ENVIRONMENT, **threads}.items():
         os.environ.setdefault(name, value)
-    access.ask_for_token(address)
+    if address is None:
+        access.ask_for_token(None)
+    else:
+        check(address)
+    with access.only_here(OF_THE_DRIVER):
+        import ray
     with access.only_here({**access.LOOPBACK, **(environment or {})} if address is None else {}):
         _init(address)
-    import ray
+    stopping.again()  # Ray has its own way with SIGTERM
 
     if address is None:
         _enough(ray.cluster_resources(), sweep)
@@ -59,6 +71,15 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
     coming = fetched.most()
     there = ray.cluster_resources()
     return slots({name: max(there.get(name, 0), coming.get(name, 0)) for name in {*there, *coming}}, sweep)
+
+
+def check(address: str) -> None:
+    """See `head.check`; ray is imported as a driver needs it.
+
+    Raises:  SweepError: no Ray answers there, or not to us.
+    """
+    with access.only_here(OF_THE_DRIVER):
+        head.check(address)
 
 
 def _init(address: str | None) -> None:
@@ -120,9 +141,10 @@ def slots(resources: Mapping[str, float], sweep: Sweep) -> int:
 
 
 def disconnect() -> None:
-    import ray
+    if "ray" in sys.modules:  # its import may have been cut short
+        import ray
 
-    ray.shutdown()
+        ray.shutdown()
 
 
 class RayPool:
@@ -135,20 +157,50 @@ class RayPool:
 
     def open(self, sweep: Sweep) -> int:
         self._warden = Warden(_ray_folder() if self.address is None else None)
+        self._vigil: head.Vigil | None = None
+        self._gone = ""
         try:
-            return connect(self.address, sweep, self._warden.environment)
-        except BaseException:
-            self.close()  # also after Ctrl-C: Ray starts its servers one after the other
+            slots = connect(self.address, sweep, self._warden.environment)
+            self._vigil = head.Vigil(head.servers(), PATIENCE_S if self.address else 0.0, self._is_gone, self._is_late)
+            return slots
+        except BaseException as error:
+            stopping.again()
+            with stopping.softly():
+                self.close()  # also after Ctrl-C: Ray starts its servers one after the other
+            if isinstance(error, SystemExit):  # Ray's own answer to a SIGTERM that comes while it starts
+                stopping.hear(signal.SIGTERM)
             raise
 
     def close(self) -> None:
+        if self._vigil is not None:
+            self._vigil.close()
+        if self._gone and self.address is None:
+            warden.end(self._warden.mark, patiently=False)  # the others of a Ray that has lost one would wait for it
         disconnect()
         self._warden.goodbye()
 
     def run(self, work: Work, proposals: Proposals, events: Events) -> bool:
-        """Returns False also after Ctrl-C, which Tune takes for an end: the driver sees what is left."""
-        _run(work, proposals, events, self._warden.scratch)
-        return False
+        with stopping.softly():
+            try:
+                _run(work, proposals, events, self._warden.scratch, lambda: bool(self._gone) or stopping.asked())
+            except KeyboardInterrupt:
+                if not self._gone and not stopping.asked():
+                    raise
+        if self._gone:
+            raise PoolError(self._gone, told=stopping.current() is not None)
+        # Where nobody hears signals for it, Tune takes Ctrl-C for an end: the driver sees what is left.
+        return stopping.asked()
+
+    def _is_gone(self, server: str, seconds: float) -> None:
+        """In the vigil's thread: the main one may wait for a server that is not there."""
+        self._gone = f"Ray has ended: {server} has not answered for {seconds:.0f} s; nothing is lost"
+        if ending := stopping.current():
+            ending.say(self._gone)
+            ending.within(GIVE_UP_S, 2)
+
+    def _is_late(self, server: str, seconds: float) -> None:
+        if ending := stopping.current():
+            ending.say(f"Ray: {server} has not answered for {seconds:.0f} s; waiting up to {PATIENCE_S:.0f} s")
 
 
 def _ray_folder() -> Path:
@@ -156,25 +208,21 @@ def _ray_folder() -> Path:
     return Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp", "ray")
 
 
-def _run(work: Work, proposals: Proposals, events: Events, scratch: Path) -> None:
+def _run(work: Work, proposals: Proposals, events: Events, scratch: Path, over: Callable[[], bool]) -> None:
     """Search with Tune, and again for packs that it gave up by itself, and for the parts of those that failed as it ended."""
     from impray.service.ray.search import PackSearcher
 
     for name in ("ray", "ray.tune"):  # they print the traces of actors that die; what matters of them is told by ours
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    scratch.mkdir(mode=0o700)  # Tune's own files: thrown away, the tables are the truth
-    try:
-        searcher = PackSearcher(proposals, events, work.store, last=False)
-        _search(work, searcher, scratch)
-        # After Ctrl-C, which Tune takes for an end, packs are open.
-        while (searcher.lost or proposals.left) and not searcher.open and searcher.unwritable is None:
-            searcher = PackSearcher(proposals, events, work.store, searcher.lost)
-            _search(work, searcher, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    searcher = PackSearcher(proposals, events, work.store, last=False)
+    _search(work, searcher, scratch, over)
+    # After Ctrl-C, which Tune takes for an end, packs are open.
+    while (searcher.lost or proposals.left) and not searcher.open and searcher.unwritable is None and not over():
+        searcher = PackSearcher(proposals, events, work.store, searcher.lost)
+        _search(work, searcher, scratch, over)
 
 
-def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
+def _search(work: Work, searcher: PackSearcher, scratch: Path, over: Callable[[], bool]) -> None:
     """Raises:  StorageError: the store takes nothing any more."""
     from ray import tune
 
@@ -202,15 +250,16 @@ def _search(work: Work, searcher: PackSearcher, scratch: Path) -> None:
             trial_name_creator=lambda trial: trial.trial_id,
         ),
         run_config=tune.RunConfig(
-            name=f"search-{len(list(scratch.iterdir()))}",
-            storage_path=str(scratch),
+            name=f"search-{len(list(scratch.glob('search-*')))}",
+            storage_path=str(scratch),  # Tune's own files: thrown away, the tables are the truth
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=-1),  # `Announcer` says when it is enough
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-            callbacks=[Announcer(searcher, searcher.events)],
+            callbacks=[Announcer(searcher, searcher.events, over)],
         ),
     )
-    tuner.fit()
+    with access.only_here({"TUNE_DISABLE_SIGINT_HANDLER": "1"} if stopping.current() else {}):
+        tuner.fit()
     if searcher.unwritable is not None:
         raise searcher.unwritable
 

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,8 +18,9 @@ from typing import Any
 from impray.service.doctor import storage
 from impray.service.ray import access
 from impray.service.ray import nodes as on_nodes
+from impray.service.ray.head import first_line as _first
+from impray.service.ray.head import reach
 
-REACH_S = 4.0
 ANSWER_S = 12.0  # for a node to start a worker and answer
 FACTS_S, STEP_S = 30.0, 15.0  # for what it is, with torch and CUDA from a cold disk; for a step of the storage check
 
@@ -74,68 +74,6 @@ def _init(address: str | None) -> None:
 
         dashboard = False if address is None else None
         ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
-
-
-def reach(address: str) -> dict[str, Any]:
-    """Where the head is, whether its port answers, and what it says to a call without, and with, the token of this machine.
-
-    Returns: `address` (host:port) or `error`; `alive`; `open`: it takes calls without a token; `token`: how this machine's was taken:
-             none, taken, refused; `ray`: its version.
-    """
-    try:
-        from ray._private.services import canonicalize_bootstrap_address
-
-        head = canonicalize_bootstrap_address(address)
-    except Exception as error:
-        return {"error": _first(error)}
-    if not head:
-        return {"error": "no cluster runs on this machine, and none is recorded here"}
-    host, _, port = head.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=REACH_S):
-            pass
-    except (OSError, ValueError) as error:
-        return {"address": head, "alive": False, "error": f"{head} does not answer ({_first(error)})"}
-    return {"address": head, **_greeted(head)}
-
-
-def _greeted(address: str) -> dict[str, Any]:
-    """Ray's own client tries for 20 s and then says "Failed to connect", whatever is wrong; one call without it says what."""
-    import grpc
-
-    token = _token()
-    alive: dict[str, Any] = {"alive": True, "open": False, "token": "refused" if token else "none", "ray": ""}
-    try:
-        alive["ray"], alive["open"] = _call(address, ""), True
-        alive["token"] = "taken" if token else "none"
-    except grpc.RpcError as error:
-        if error.code() != grpc.StatusCode.UNAUTHENTICATED:  # type: ignore[attr-defined]
-            return {"alive": False, "error": f"{address} answers, but not as a head of Ray ({error.code().name})"}  # type: ignore[attr-defined]
-    if token and not alive["open"]:
-        try:
-            alive["ray"], alive["token"] = _call(address, token), "taken"
-        except grpc.RpcError:
-            pass
-    return alive
-
-
-def _call(address: str, token: str) -> str:
-    """The version of the Ray at an address."""
-    import grpc
-    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
-
-    with grpc.insecure_channel(address) as channel:
-        stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
-        headers = [("authorization", f"Bearer {token}")] if token else []
-        request = gcs_service_pb2.CheckAliveRequest()  # type: ignore[attr-defined]  # made as it is imported
-        answer = stub.CheckAlive(request, metadata=headers, timeout=REACH_S)
-    return answer.ray_version
-
-
-def _token() -> str:
-    from impray.service.doctor.here import token_of
-
-    return token_of()[0]
 
 
 # -- on the nodes -----------------------------------------------------------------------------------------------------
@@ -234,13 +172,6 @@ def _stored(asked: Mapping[str, Any], actors: Mapping[str, Any]) -> dict[str, An
 
     told = storage.tried(asked["scratch"], [storage.HERE, *actors], ask)
     return vars(told)
-
-
-def _first(error: BaseException) -> str:
-    """The line of an error that says most: Ray's begin with a frame, and end with the cause."""
-    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
-    line = lines[-1] if lines and "ray::" in lines[0] else next(iter(lines), type(error).__name__)
-    return line[:300]
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ import os
 import shlex
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from impray.scratch import scratch
 from impray.service.ray.jobs import client_of, submitted
 
 EVERY_S = 0.5
@@ -35,14 +35,14 @@ def main() -> None:
 def told(asked: Mapping[str, Any]) -> tuple[str, Any]:
     """(`findings`, a list), or (`ended`, why there are none)."""
     client = client_of(asked["address"])
-    with tempfile.TemporaryDirectory(prefix="impray-doctor-") as folder:
+    with scratch("doctor") as folder:
         words = list(asked["words"])
         if asked["text"]:
             file = f"{Path(asked['name']).name}.yaml"
-            (Path(folder) / file).write_text(asked["text"])
+            (folder / file).write_text(asked["text"])
             words.insert(0, f"./{file}")
         command = shlex.join(["python", "-m", "impray.cli", "doctor", *words, "--json"])
-        job = submitted(client, entrypoint=command, runtime_env={"working_dir": folder})
+        job = submitted(client, entrypoint=command, runtime_env={"working_dir": str(folder)})
     done = False
     try:
         while not (done := str(client.get_job_status(job).value) in ENDED):

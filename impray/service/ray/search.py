@@ -96,12 +96,19 @@ class PackSearcher(Searcher):
 
 
 class Announcer(Callback):
-    """Tells the events what Tune sees."""
+    """Tells the events what Tune sees, and ends Tune once all is `over`: between two of its steps, and without its own tidying up."""
 
-    def __init__(self, searcher: PackSearcher, events: Events) -> None:
-        self.searcher, self.events = searcher, events
+    def __init__(self, searcher: PackSearcher, events: Events, over: Callable[[], bool] = lambda: False) -> None:
+        self.searcher, self.events, self.over = searcher, events, over
         self.reached: dict[str, int] = {}
         self.deaths: dict[str, Deaths] = {}
+
+    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+        if self.over():
+            raise KeyboardInterrupt
+
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        self.on_step_begin(iteration, trials)
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self.events.started(self.searcher.packs[trial.trial_id])

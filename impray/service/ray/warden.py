@@ -3,6 +3,8 @@
 Ray ties its servers' lives to the driver's, but not its agents': after a kill -9 they may stay for ever, and so do the
 folders. The warden ends the processes that carry the driver's mark in their environment, and nothing else; then it removes
 the folders and ends. It is started as a file and not as a module: it needs the standard library only, and starts in 20 ms.
+
+Where the warden was killed too, with its container say, the next sweep does the same: `clear`. Mark and folder carry the driver's name.
 """
 
 import contextlib
@@ -12,25 +14,29 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from pathlib import Path
 
 MARK = "IMPRAY_RAY_MARK"  # in the environment of every process of a local Ray of ours
 LOOK_EVERY_S = 2.0
+_RAY_FOLDER = "ray-folder"  # in the scratch folder: where the driver's Ray put its session's, empty for none of its own
 PATIENCE_S = 5.0  # for what ends by itself, and then for what was asked to
 
 
 class Warden:
-    """The driver's end. `scratch` is a folder for the driver to make: it is removed with all that is in it.
+    """The driver's end. `scratch` is a folder for the driver: it is removed with all that is in it.
 
     Args:  ray_folder: where the driver's Ray will put its session's folder; None if the driver only joins a Ray.
     """
 
     def __init__(self, ray_folder: Path | None) -> None:
-        self.mark = uuid.uuid4().hex
-        self.scratch = Path(tempfile.gettempdir(), f"impray-tune-{self.mark[:12]}")
+        from impray import processes, scratch
+
+        self.mark = f"{processes.name()}-{uuid.uuid4().hex[:12]}"
+        self.scratch = scratch.named(scratch.RAY, self.mark)
+        self.scratch.mkdir(mode=0o700)
+        (self.scratch / _RAY_FOLDER).write_text(str(ray_folder or ""))
         words = [sys.executable, "-I", "-S", __file__, str(os.getpid()), self.mark, str(self.scratch)]
         words += [str(ray_folder)] if ray_folder else []
         # A session of its own: Ctrl-C is for the driver. No pipe of the driver's: who reads those waits until they close.
@@ -50,6 +56,7 @@ class Warden:
 
     def goodbye(self) -> None:
         """The driver has tidied up: the warden ends at once if nothing that is marked is left. May be called again."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
         pipe = self._process.stdin
         assert pipe is not None
         if not pipe.closed:
@@ -79,9 +86,15 @@ def watch(driver: int, mark: str, scratch: str, ray_folder: str | None = None) -
     end(mark)
     shutil.rmtree(scratch, ignore_errors=True)
     if ray_folder and not parted:
-        for session in Path(ray_folder).glob(f"session_*_{driver}"):
-            if session.lstat().st_mtime >= began - 1:  # not that of an earlier process with this number
-                shutil.rmtree(session, ignore_errors=True)
+        _remove_sessions(Path(ray_folder), driver, began)
+
+
+def _remove_sessions(ray_folder: Path, driver: int, began: float) -> None:
+    for session in ray_folder.glob(f"session_*_{driver}"):
+        info = session.lstat()
+        # Not that of an earlier process with this number, nor another user's.
+        if info.st_mtime >= began - 1 and info.st_uid == os.geteuid():
+            shutil.rmtree(session, ignore_errors=True)
 
 
 def _wait(driver: int) -> bool:
@@ -92,9 +105,32 @@ def _wait(driver: int) -> bool:
     return False
 
 
-def end(mark: str) -> None:
-    """End all marked processes: given time, asked, killed. Returns in any case."""
-    for sign in (None, signal.SIGTERM, signal.SIGKILL):
+def clear() -> None:
+    """What the warden of a killed driver would do, where it was killed as well."""
+    from impray import processes, scratch
+
+    folders = {path.name.removeprefix(f"{scratch.START}{scratch.RAY}-"): path for path in scratch.left(scratch.RAY)}
+    for mark in {*folders, *(mark for mark in _marks() if processes.dead(mark))}:
+        end(mark, patiently=False)
+    for mark, folder in folders.items():
+        with contextlib.suppress(OSError):
+            told = folder / _RAY_FOLDER
+            if ray_folder := told.read_text():
+                _remove_sessions(Path(ray_folder), int(mark.split("-")[3]), told.stat().st_mtime)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _marks() -> set[str]:
+    """All marks of this user's processes."""
+    start = f"{MARK}=".encode()
+    ids = [int(name) for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc") else []
+    words = (word for id in ids if id != os.getpid() for word in _environment(id))
+    return {word.removeprefix(start).decode(errors="replace") for word in words if word.startswith(start)}
+
+
+def end(mark: str, *, patiently: bool = True) -> None:
+    """End all marked processes: given time, if `patiently`; asked, killed. Returns in any case."""
+    for sign in (None, signal.SIGTERM, signal.SIGKILL)[0 if patiently else 1 :]:
         left = marked(mark)
         for id in left:
             if sign is not None:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from impray.processes import place
 from impray.results.store import bucket as of_bucket
 from impray.results.store import lease as leases
 from impray.results.store import opened
@@ -118,7 +119,7 @@ with lease(opened(sys.argv[1]), "x"):
 
 
 def test_with_the_kernels_lock_held_a_holder_of_this_machine_is_dead(tmp_path, store):
-    who = {**ELSEWHERE, **{name: leases._place()[name] for name in ("host", "boot")}}
+    who = {**ELSEWHERE, **{name: place()[name] for name in ("host", "boot")}}
     store.write("leases/x-000000001.json", json.dumps(who).encode())
     with lease(store, "x", wait=False, alone=True) as held:
         assert held.epoch == 2

@@ -1,0 +1,25 @@
+"""Sweeps that are hit somewhere, at some moment, end as undisturbed ones. `make faults N=200` draws more of them."""
+
+import os
+
+import pytest
+from conftest import sweep_into, tiny_sweep
+from faults.scenario import SWEEP, Scenario
+
+COUNT = int(os.environ.get("FAULTS", "20"))
+FIRST = int(os.environ.get("FAULTS_FROM", "0"))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "x"
+    sweep_into(folder, tiny_sweep(**SWEEP))
+    return folder
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+def test_a_sweep_that_was_hit_ends_as_one_that_was_not(seed, whole):
+    scenario = Scenario.drawn(seed)
+    assert scenario.wrong(whole) == [], scenario

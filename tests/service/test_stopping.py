@@ -1,0 +1,253 @@
+"""A command that is asked to end does, in time, says so at once, and with the exit code that shells expect."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from cli.said import impray
+from conftest import assert_same_tables, sweep_into, tiny, tiny_sweep
+from service.launched import PROGRAM, Launched, within
+
+AT_ONCE_S = 2.0  # milliseconds, on a machine that is not busy
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+FIVE = [signal.SIGINT] * 5
+
+# -- the rule itself, in small ----------------------------------------------------------------------------------------
+
+SCRIPT = """
+import signal, sys, time
+from impray.service import stopping
+ready = lambda: print("ready", flush=True)
+stopping.PATIENCE_S, stopping.AGAIN_S = 1.0, 0.3
+with stopping.heard(to_the_end=True) as ending:
+    ending.last_words = "the last words"
+    try:
+        {body}
+    except KeyboardInterrupt:
+        ending.told()
+        {after}
+    print("tidied", flush=True)
+    sys.exit(ending.code)
+"""
+
+
+class Small:
+    """A script that waits for signals, and all that it says."""
+
+    def __init__(self, body: str = "ready(); time.sleep(60)", after: str = "pass", before: str = "") -> None:
+        text = before + SCRIPT.format(body=body, after=after)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def send(self, *signals: int, every_s: float = 0.0) -> str:
+        """The first line that is said afterwards."""
+        for number in signals:
+            self.process.send_signal(number)
+            time.sleep(every_s)
+        return self.process.stdout.readline()
+
+    def ended(self) -> tuple[int, str]:
+        said = self.process.stdout.read()
+        return self.process.wait(30), said
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+def test_each_signal_ends_a_command_with_its_code_and_is_named_at_once(number):
+    small, start = Small(), time.monotonic()
+    assert small.send(number).strip() in ("interrupted by Ctrl-C", f"interrupted by {number.name}")
+    assert time.monotonic() - start < AT_ONCE_S
+    assert small.ended() == (CODES[number], "tidied\n")
+
+
+def test_it_is_said_at_once_also_where_the_main_thread_does_not_come_to_it():
+    """In C, with Python's lock given away; a signal's own handler waits for the end of that, here until patience ends."""
+    small = Small(
+        "import hashlib, threading; threading.Timer(0.5, ready).start(); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
+    )
+    assert "SIGTERM" in small.send(signal.SIGTERM)
+    assert small.ended() == (143, "the last words\n")
+
+
+def test_five_in_a_row_do_not_disturb_the_tidying_up_and_nothing_is_said_twice():
+    small = Small(after="time.sleep(0.5)", before="import os\n")
+    small.send(*FIVE)
+    assert small.ended() == (130, "tidied\n")
+
+
+@pytest.mark.parametrize("insist", [False, True])
+def test_tidying_up_that_hangs_is_cut_short_with_the_last_words(insist):
+    small, start = Small(after="time.sleep(60)"), time.monotonic()
+    small.send(signal.SIGTERM)
+    if insist:  # once more, after AGAIN_S: the user wants it now
+        time.sleep(0.4)
+        small.process.send_signal(signal.SIGINT)
+    assert small.ended() == (143, "the last words\n")
+    assert insist or time.monotonic() - start > 1.0
+
+
+def test_an_exception_that_a_library_swallows_is_no_way_to_go_on_for_ever():
+    small = Small("exec('try:\\n ready()\\n time.sleep(60)\\nexcept BaseException:\\n time.sleep(60)')")
+    small.send(signal.SIGTERM)
+    assert small.ended() == (143, "the last words\n")
+
+
+def test_what_was_ignored_stays_ignored():
+    """As under nohup, and in the background of a script."""
+    ignore = "import signal\nfor number in (signal.SIGHUP, signal.SIGINT): signal.signal(number, signal.SIG_IGN)\n"
+    small = Small(before=ignore)
+    for number in (signal.SIGHUP, signal.SIGINT):
+        small.process.send_signal(number)
+    time.sleep(0.3)
+    assert "SIGTERM" in small.send(signal.SIGTERM) and small.ended()[0] == 143
+
+
+def test_a_signal_raises_nothing_where_it_is_looked_up_instead():
+    small = Small(
+        "exec('with stopping.softly():\\n ready()\\n while not stopping.asked(): time.sleep(0.05)\\n print(\"left\", flush=True)')"
+    )
+    assert "SIGHUP" in small.send(signal.SIGHUP)
+    assert small.ended() == (129, "left\ntidied\n")
+
+
+def test_the_exit_codes_are_in_the_help():
+    for words in ((), ("sweep",)):
+        said = impray(*words, "--help").out
+        assert all(f"{code}" in said for code in (0, 1, 2, *CODES.values())), said
+
+
+# -- sweeps in this process -------------------------------------------------------------------------------------------
+
+LONG = {"rounds": 6, "trial.train.steps": 300, "measures": ["accuracy"], "seeds": 1, "methods": ["imp"]}
+HERE = ("--where", "here", "--mlflow", "off", "--no-figures")
+
+
+def sweep(home, *options, **changes) -> Launched:
+    home.mkdir(exist_ok=True)
+    (home / "x.yaml").write_text(yaml.safe_dump(tiny(**{**LONG, **changes})))
+    return Launched((*PROGRAM, "sweep", "x.yaml", *options), home)
+
+
+def line_with(word: str, running: Launched) -> str:
+    for line in running.process.stdout:
+        if word in line:
+            return line
+    raise AssertionError(f"ended without {word}")
+
+
+def said_after(running: Launched, signals) -> str:
+    """All that a command says after signals, the first of it at once."""
+    start = time.monotonic()
+    for number in signals:
+        running.process.send_signal(number)
+        time.sleep(0.1)
+    first = running.process.stdout.readline()
+    assert first and time.monotonic() - start < AT_ONCE_S + 0.1 * len(signals), first
+    said = first + running.process.stdout.read()
+    running.process.wait(60)
+    return said
+
+
+def test_sigterm_among_rounds_ends_as_ctrl_c_does_and_the_same_command_goes_on(tmp_path):
+    with sweep(tmp_path / "home", *HERE) as running:
+        line_with("round 2/", running)
+        said = said_after(running, [signal.SIGTERM])
+    assert running.process.returncode == 143 and "Traceback" not in said, said
+    again = next(line for line in said.splitlines() if line.startswith("go on with: impray sweep x.yaml"))
+    assert "stopped: 0 of 2 trials done" in said
+    code = subprocess.run(
+        [*PROGRAM, *again.removeprefix("go on with: impray ").split()],
+        cwd=running.home,
+        env={**os.environ, "HOME": str(running.home)},
+        capture_output=True,
+    ).returncode
+    sweep_into(tmp_path / "whole", tiny_sweep(**LONG))
+    assert code == 0
+    assert_same_tables(running.home / "runs" / "x", tmp_path / "whole", ("rounds", "fates", "trials"))
+
+
+def test_five_ctrl_c_while_it_starts(tmp_path):
+    with sweep(tmp_path, *HERE) as running:
+        time.sleep(0.7)
+        said = said_after(running, FIVE)
+    assert running.process.returncode == 130 and "Traceback" not in said and not (tmp_path / "runs").exists(), said
+
+
+@pytest.mark.slow
+def test_a_terminal_that_closes_ends_its_sweep(tmp_path):
+    """Nothing can be said any more, and that is no error."""
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(tiny(**LONG)))
+    id, terminal = pty.fork()
+    if id == 0:
+        os.chdir(tmp_path)
+        os.execve(sys.executable, [*PROGRAM, "sweep", "x.yaml", *HERE], {**os.environ, "TERM": "xterm"})
+    rounds = tmp_path / "runs/x/tables/rounds"
+    os.set_blocking(terminal, False)
+
+    def begun() -> bool:
+        try:
+            os.read(terminal, 100_000)
+        except BlockingIOError:
+            pass
+        return rounds.is_dir() and any(rounds.iterdir())
+
+    within(60, begun)
+    os.close(terminal)
+    _, status = os.waitpid(id, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+
+
+@pytest.mark.slow
+def test_figures_that_are_being_drawn_end_with_the_sweep(tmp_path):
+    """A figure that would take for ever."""
+    marker = tmp_path / "drawing"
+    (tmp_path / "slow.py").write_text(
+        "from pathlib import Path\nimport os, time\nfrom impray.service import drawing\n"
+        f"drawing.command = lambda name: ['sh', '-c', 'sleep 600 & echo $! > {marker}; wait']\n"
+        "from impray.cli import main\nmain()\n"
+    )
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(tiny(**{**LONG, "rounds": 1, "figures": ["redman2025"]})))
+    words = (sys.executable, "slow.py", "sweep", "x.yaml", *HERE[:-1])
+    with Launched(words, tmp_path) as running:
+        line_with("tiny sweep", running)
+        within(60, lambda: marker.exists() and marker.read_text().strip(), running)
+        said_after(running, [signal.SIGTERM])
+    assert running.process.returncode == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(marker.read_text()), 0)
+
+
+# -- sweeps on Ray ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signals", "when"),
+    [
+        ([signal.SIGTERM], "is a tiny sweep a sweep?"),
+        ([signal.SIGTERM], "round 2/"),
+        ([signal.SIGTERM] * 3, "round 2/"),
+        ([signal.SIGHUP], "round 2/"),
+        (FIVE, "round 2/"),
+    ],
+    ids=["starting", "term", "terms", "hup", "five"],
+)
+def test_a_sweep_on_ray_ends_cleanly_whatever_asks_for_it(tmp_path, signals, when):
+    with sweep(tmp_path, *HERE[2:], **{"trial.train.steps": 2000}) as running:
+        keeper, scratch = within(60, running.warden, running)
+        line_with(when, running)
+        time.sleep(2 if when.startswith("is") else 0)  # while Ray's servers start
+        said = said_after(running, signals)
+        assert running.process.returncode == CODES[signals[0]], said
+        assert "go on with: impray sweep x.yaml" in said and len(said.splitlines()) <= 3, said
+        from impray.service.ray import warden
+
+        within(30, lambda: not warden.marked(running.mark))
+        assert not scratch.exists()
