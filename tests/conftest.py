@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from s3.fixtures import bucket, s3, s3_proxy  # noqa: F401 - fixtures of all tests
 
+from impray.results.quantities import SECONDS
 from impray.results.schema import PROVENANCE
 from impray.results.tables import scan
 from impray.spec.pack import Pack
@@ -129,6 +130,11 @@ def assert_same_tables(
         a, b = rows_of(one, table), rows_of(other, table)
         assert a.height > 0 or table not in ("rounds", "units", "fates"), table
         assert a.equals(b, null_equal=True), table
+
+
+def timeless(table: pl.DataFrame) -> pl.DataFrame:
+    """A flat table without what a clock gave."""
+    return table.filter(pl.col("quantity") != SECONDS.name) if "quantity" in table.columns else table
 
 
 def sweep_into(folder, sweep, where="here", mlflow="off", address=None, width=200):

@@ -134,7 +134,7 @@ def test_failures_and_status_name_trials(tmp_path, monkeypatch):
     monkeypatch.setattr(Rounds, "measured", breaks)
     _, output = sweep_into(tmp_path / "s", tiny_sweep(**SMALL, rounds=1, **{"search.pack": []}))
     assert "trial 1 (data.gain=3) failed: RuntimeError: broken on purpose" in output and not HASH.search(output)
-    (line, _) = failure_lines(tmp_path / "s", trace=False)
+    line, *_ = failure_lines(tmp_path / "s", trace=False)
     assert "trial 1 (data.gain=3), round 0: RuntimeError: broken on purpose" in line
     assert "  failed: trial 1 (data.gain=3)" in status.lines(tmp_path / "s")
     # A failure of a trial that the table does not know any more still has its id.

@@ -61,7 +61,7 @@ def test_packed_or_not_the_tables_are_the_same(kind, tmp_path):
     of_measures = ("images",) if kind == "image_coordinates" else ()
     assert_same_tables(tmp_path / "packed", tmp_path / "alone", ("rounds", "fates", "trials", *of_measures))
     rows = rows_of(tmp_path / "packed", "rounds")
-    assert rows.height == 2 * 2 * 2 and rows["psnr"].is_finite().all() and rows["psnr_train"].is_finite().all()
+    assert rows.height == 2 * 2 * 2 * 2 and rows["psnr"].is_finite().all() and rows["psnr_train"].is_finite().all()
 
 
 def test_what_is_no_picture_is_told_before_anything_runs(tmp_path):
