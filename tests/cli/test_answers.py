@@ -150,10 +150,23 @@ def test_a_plan_counts_runs_nothing_and_names_the_command():
     words = ("sweep", write(tiny()), "--set", "data.xi=[1, 3]", *HERE, "--out", "elsewhere")
     said = impray(*words, "--plan")
     assert said.code == 0 and there() == {"x.yaml"}
-    assert said.out.startswith("x: is a tiny sweep a sweep?\ntrials: 2 (2 with something left to do); lineages: 12; ")
+    assert said.out.startswith(
+        "x: is a tiny sweep a sweep?\ntrials: 2; lineages: 12 = trials x 3 methods x 2 seeds; packs: 1 "
+    )
     assert "rounds 0 to 3, 20 steps each; methods imp, oneshot, random" in said.out
     again = "impray sweep x.yaml --set 'data.xi=[1, 3]' --out elsewhere --where here --mlflow off --no-figures"
     assert said.out.splitlines()[-1] == f"next: {again}"
+
+
+def test_a_sweep_says_what_it_is_going_to_run_before_it_does():
+    out = impray("sweep", write(SMALL), *HERE).out.splitlines()
+    (amount,) = (
+        place
+        for place, line in enumerate(out)
+        if line.startswith("trials: 2; lineages: 6 = trials x 3 methods x 1 seed;")
+    )
+    assert out[0] == f"x: {SMALL['question']}" and re.search(r"rounds 0 to 1; about \d+ (s|min) in all", out[amount])
+    assert amount < min(place for place, line in enumerate(out) if " started: " in line)
 
 
 def test_a_sweep_twice_then_every_way_to_look_at_it():

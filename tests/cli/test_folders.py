@@ -99,7 +99,8 @@ def full_at(monkeypatch):
 
     def failing(descriptor: int) -> None:
         name = os.readlink(f"/proc/self/fd/{descriptor}")
-        if pattern[0] and (full or re.search(pattern[0], name)):
+        # What is timed before a sweep starts lies on another disk.
+        if "impray-probe-" not in name and pattern[0] and (full or re.search(pattern[0], name)):
             full.append(name)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         fsync(descriptor)
