@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+WAKER = signal.SIGURG  # means nothing to anyone, and is ignored where nobody hears it
 # Slurm, Kubernetes and systemd wait 30 s or more before they kill.
 PATIENCE_S, AGAIN_S = 20.0, 3.0
 
@@ -40,7 +41,6 @@ class Stopping:
         self.soft = False
         self._heard: float | None = None
         self._first: signal.Signals | None = None  # as the thread has heard it
-        self._kicks = 0
         self._told = threading.Event()
         self._timer: threading.Timer | None = None
         self._exit_code: int | None = None
@@ -88,23 +88,24 @@ class Stopping:
 
     def _listened(self, number: signal.Signals) -> None:
         now = time.monotonic()
-        if self._kicks:  # its own
-            self._kicks -= 1
-        elif self._heard is None:
+        if self._heard is None:
             self._heard, self._first = now, number
             self._end_after(PATIENCE_S)
             self.say(self.said(WORDS[number]))
             self._told.set()
-            self._wake(number)
+            self._wake()
         elif now - self._heard > AGAIN_S:
             self._end()
 
-    def _wake(self, number: signal.Signals) -> None:
-        """The system may give a signal to any thread; the main one, which alone runs handlers, then sleeps on."""
-        time.sleep(0.05)
-        if self.by is None and signal.getsignal(number) == self.hear:
-            self._kicks += 1
-            signal.pthread_kill(threading.main_thread().ident or 0, number)
+    def _wake(self) -> None:
+        """The main thread alone runs handlers, and may sleep on: the system gives a signal to any thread, and libraries (polars, for
+        Ctrl-C) set handlers of their own after which a system call goes on. A signal of ours ends the call.
+        """
+        for pause in (0.05, 0.2, 1.0):
+            time.sleep(pause)
+            if self.by is not None:
+                return
+            signal.pthread_kill(threading.main_thread().ident or 0, WAKER)
 
     def _end_after(self, seconds: float) -> None:
         if self._timer is not None:
@@ -159,6 +160,8 @@ def heard(*, to_the_end: bool = False) -> Iterator[Stopping]:
             for number, handler in before.items():
                 if signal.getsignal(number) == stopping.hear:
                     signal.signal(number, handler)
+            if signal.getsignal(WAKER) == _woken:
+                signal.signal(WAKER, signal.SIG_DFL)
             signal.set_wakeup_fd(wakeup)
             os.close(write)
             stopping.forget()
@@ -197,6 +200,12 @@ def again() -> None:
         # None: set by C code, which is somebody's own.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _current.hear)
+    if signal.getsignal(WAKER) in (signal.SIG_DFL, signal.SIG_IGN):
+        signal.signal(WAKER, _woken)
+
+
+def _woken(number: int, frame: FrameType | None) -> None:
+    """The handlers of other signals that have come run beside this one."""
 
 
 def current() -> Stopping | None:

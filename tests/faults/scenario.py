@@ -26,8 +26,8 @@ SWEEP = {
     "rounds": 3,
     "seeds": 1,
     "methods": ["imp", "random"],
-    "trial.train.steps": 600,
-    "measures": ["accuracy", "density", {"masks": {"most_connected": 1}}, {"kurtosis": {"at": ["end"]}}],
+    "trial.train.steps": 150,
+    "measures": ["accuracy", "density", {"masks": {"most_connected": 1}}],
     "search.space": {"data.gain": [round(0.1 * 1.4**number, 3) for number in range(12)]},
     "search.pack": [],
 }

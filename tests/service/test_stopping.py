@@ -75,6 +75,16 @@ def test_it_is_said_at_once_also_where_the_main_thread_does_not_come_to_it():
     assert small.ended() == (143, "the last words\n")
 
 
+def test_a_library_with_a_handler_of_its_own_does_not_keep_the_main_thread_asleep():
+    """One in C that hands the signal on, after which system calls go on: as polars sets one for Ctrl-C."""
+    restart = "import ctypes; ctypes.CDLL(None).siginterrupt(int(signal.SIGINT), 0); ready(); os.waitpid(started, 0)"
+    before = "import os, subprocess\nstarted = subprocess.Popen(['sleep', '20']).pid\n"
+    small, start = Small(restart, before=before), time.monotonic()
+    small.send(signal.SIGINT)
+    line = small.process.stdout.readline()  # `sleep` holds the pipe open
+    assert line == "tidied\n" and small.process.wait(10) == 130 and time.monotonic() - start < 10
+
+
 def test_five_in_a_row_do_not_disturb_the_tidying_up_and_nothing_is_said_twice():
     small = Small(after="time.sleep(0.5)", before="import os\n")
     small.send(*FIVE)
