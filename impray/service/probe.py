@@ -47,7 +47,7 @@ class Part:
 
 
 def run_part(pack: Pack) -> Part:
-    """Run a pack as `impray.run.run_pack` does, in a folder of its own that is removed."""
+    """Run a pack as `impray.journey.run_pack` does, in a folder of its own that is removed."""
     torch.set_num_threads(1)
     part, begun = Part(), clock()
     with scratch("probe") as folder:

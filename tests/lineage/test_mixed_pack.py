@@ -66,7 +66,7 @@ def test_a_mixed_pack_gives_the_rows_of_its_parts(tmp_path, changes):
 
 
 def test_a_round_is_told_of_when_all_parts_have_its_rows(tmp_path):
-    from impray.run import run_pack
+    from impray.journey import run_pack
 
     pack = pack_of(rows_at=[1, 3])
     (tmp_path / "provenance.json").write_text('{"axes": {}}')

@@ -78,7 +78,7 @@ def test_machines_at_once_agree_on_the_sweeps_name(bucket):
 
 def test_machines_take_turns_at_a_store_that_others_see(bucket, tmp_path, monkeypatch):
     uri, at_once, inside = f"sqlite:///{tmp_path}/shared.db", [], []
-    export = mlflow._export
+    export = mlflow._sync_now
 
     def counted(*args):
         inside.append(1)
@@ -88,7 +88,7 @@ def test_machines_take_turns_at_a_store_that_others_see(bucket, tmp_path, monkey
         finally:
             inside.pop()
 
-    monkeypatch.setattr(mlflow, "_export", counted)
+    monkeypatch.setattr(mlflow, "_sync_now", counted)
     monkeypatch.setattr(
         mlflow.place.files, "locked", lambda *args, **more: threading.Lock()
     )  # each a machine of its own
