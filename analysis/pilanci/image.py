@@ -22,11 +22,13 @@ from polars import col
 from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, dots, images
 from impray.results import quantities as q
 from impray.spec.data.coordinates import ImageCoordinates
-from pilanci.those import READOUTS, SOURCE, gaps, numbers, those
+from pilanci.those import READOUTS, SOURCE, gaps, numbers, those, with_line
 
 NEEDS = "image_coordinates and measures psnr and reconstruction, as sweeps/pilanci2025_image.yaml"
-# What stands in the panel of PSNR; a line of linear OMP would be two more of these.
-PARTS = ((q.PSNR, "held out"), (q.PSNR_TRAIN, "training"))
+PARTS = (
+    (q.PSNR, "held out", q.PSNR_LINEAR),
+    (q.PSNR_TRAIN, "training", q.PSNR_TRAIN_LINEAR),
+)  # with the lines of linear OMP
 
 
 def wanted(results: Results) -> Results:
@@ -37,7 +39,10 @@ def wanted(results: Results) -> Results:
 
 def both(results: Results) -> pl.DataFrame:
     """Held-out and training PSNR of every method at every s."""
-    parts = [numbers(results, quantity, EVERY).with_columns(pl.lit(words).alias("data")) for quantity, words in PARTS]
+    parts = [
+        with_line(numbers(results, quantity, EVERY), results, linear, EVERY).with_columns(pl.lit(words).alias("data"))
+        for quantity, words, linear in PARTS
+    ]
     facet = pl.format("readout {}", col("readout").replace(READOUTS))
     return pl.concat(parts).with_columns(facet.alias("facet of")).sort("readout", descending=True, maintain_order=True)
 

@@ -15,6 +15,7 @@ from impray.spec.data.digits import Digits
 from impray.spec.data.planted import Planted
 from impray.spec.trial import Trial
 
+LINE = "linear omp"
 SOURCE = "Fridovich-Keil and Pilanci (2025)"
 READOUTS = {"sum": "+1", "signed": "+1 and -1"}
 
@@ -53,6 +54,16 @@ def numbers(results: Results, quantity: Quantity, at: At = LAST) -> pl.DataFrame
     """A quantity with what each network is; decibels up to `EXACT_DB`, where nothing but rounding is left."""
     frame = beside(results.values(quantity, at), results)
     return frame.with_columns(col("value").clip(upper_bound=EXACT_DB)) if quantity.unit == "dB" else frame
+
+
+def with_line(frame: pl.DataFrame, results: Results, linear: Quantity, at: At = LAST) -> pl.DataFrame:
+    """Adds, as a method by itself, linear OMP with as many weights: the same whatever the method, so taken from one of them."""
+    try:
+        line = numbers(results, linear, at)
+    except NotMeasured:
+        return frame
+    line = line.filter(col("method") == line["method"][0]).with_columns(pl.lit(LINE).alias("method"))
+    return pl.concat([frame, line.select(frame.columns)])
 
 
 def gaps(quantity: Quantity, left: str, than: str, by: Sequence[str], at: At = LAST, over: str = "seed"):

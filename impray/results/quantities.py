@@ -254,6 +254,16 @@ PSNR_TRAIN_PRUNED = Quantity(
 )
 CONVERGED = Quantity("converged", "converged\nshare", "", "higher", "more often converged")
 
+OPTIMALITY_GAP = Quantity(
+    "optimality_gap", "share of the loss\nleft to least squares", "", "lower", "nearer to converged"
+)
+ACCURACY_LINEAR = Quantity(
+    "accuracy_linear", "accuracy of a linear model\nof as many weights", "", "higher", "more accurate"
+)
+ACCURACY_TRAIN_LINEAR = replace(ACCURACY_LINEAR, name="accuracy_train_linear", comparative="more accurate in training")
+PSNR_LINEAR = replace(PSNR, name="psnr_linear", label="PSNR of a linear model\nof as many weights, dB")
+PSNR_TRAIN_LINEAR = replace(PSNR_LINEAR, name="psnr_train_linear", comparative="better in PSNR")
+
 QUANTITIES: dict[str, Quantity] = {
     quantity.name: quantity
     for quantity in (
@@ -293,6 +303,11 @@ QUANTITIES: dict[str, Quantity] = {
         SECONDS,
         PSNR_PRUNED,
         PSNR_TRAIN_PRUNED,
+        OPTIMALITY_GAP,
+        ACCURACY_LINEAR,
+        ACCURACY_TRAIN_LINEAR,
+        PSNR_LINEAR,
+        PSNR_TRAIN_LINEAR,
     )
 }
 
