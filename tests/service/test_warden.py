@@ -22,7 +22,6 @@ marked = {**os.environ, **warden.environment}
 deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 started = [subprocess.Popen([sys.executable, "-c", deaf], env=marked), subprocess.Popen(["sleep", "600"], env=marked)]
 started.append(subprocess.Popen(["sleep", "600"]))
-warden.scratch.mkdir()
 (warden.scratch / "x").write_text("x")
 if "fork" in sys.argv and not os.fork():
     import time
