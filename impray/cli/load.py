@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,11 +23,11 @@ def load_sweep(
     from impray.spec.load import load
     from impray.spec.wording import near
 
-    path = Path(file)
+    path = Path(file)  # asked through os.path: a name that no system takes is no file
     shipped = {p.stem: p for folder in (checkout() / "sweeps", Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
     bare = file.removeprefix("sweeps/").removesuffix(".yaml")
-    path = path if path.exists() else shipped.get(bare, path)
-    if not path.exists() and path.parent == Path("."):
+    path = path if os.path.exists(path) else shipped.get(bare, path)
+    if not os.path.exists(path) and path.parent == Path("."):
         options = [*shipped, *(str(other) for other in Path(".").glob("*.y*ml"))]
         right = f"there is no such file; sweeps/ has {', '.join(shipped) or 'none'}{near(file, options)}"
         raise SweepError(file, [Problem("file", None, right)])

@@ -1,15 +1,9 @@
-"""A sweep file and `--set path=value` -> `Sweep`, or one `SweepError` with every problem and its line.
-
-YAML here is the safe subset that PyYAML reads, with two traps of YAML 1.1 closed: `1e-3` is a number, and
-`010` and `1:30` are not octal or base 60. `yes`, `no`, `on`, `off` stay booleans, and where something else
-is wanted the message says so.
-"""
+"""A sweep file and `--set path=value` -> `Sweep`, or one `SweepError` with every problem and its line."""
 
 from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,30 +18,16 @@ from impray.spec.nets import left_out as nets_left_out
 from impray.spec.nets.left_out import AskSizes
 from impray.spec.plugins.joined import blamed, join_named, version_factories
 from impray.spec.sweep import Sweep
+from impray.spec.text import MOST_INTEGER, cut
 from impray.spec.trial import Trial
 from impray.spec.wording import dotted, near, problems, show, vocabulary
+from impray.spec.yaml_text import TOO_DEEP, TOO_MANY, Loader, text_of
 
 Key = tuple[str | int, ...]
 Check = Callable[[Sweep | None], list[Problem]]  # what only a caller can see; None is a sweep that is wrong in itself
 
-_TOO_MANY = 100_000  # values in a file: aliases of aliases would otherwise fill the memory
+_MOST_DIGITS = 400  # of a whole number: no float has more, and Python itself reads some 4,000
 _UNLIKE_WORDS = {"yes", "no", "on", "off"}
-
-
-class _Loader(yaml.SafeLoader):
-    """Scalars as YAML 1.2 reads them, and the booleans of 1.1."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[-1] in ("bool", "null", "merge")]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9][0-9_]*$"), list("-+0123456789"))
-_FLOAT = r"""^(?: [-+]? (?: \.[0-9]+ | [0-9][0-9_]*\.[0-9]* ) (?: [eE][-+]?[0-9]+ )?
-              | [-+]? [0-9]+ [eE][-+]?[0-9]+
-              | [-+]? \.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN) )$"""
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.VERBOSE), list("-+.0123456789"))
 
 
 def load(
@@ -67,7 +47,7 @@ def load(
              layers: asks the factory of a `kind: module` for the layers that `net` leaves out; None: they are missing.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent, layers)
+    return read(text_of(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent, layers)
 
 
 def read(
@@ -189,21 +169,6 @@ def _nearest(path: str, places: Mapping[str, int | str]) -> int | str | None:
     return places.get(path)
 
 
-def _text(path: Path, source: str) -> str:
-    if path.is_dir():
-        raise SweepError(source, [Problem("file", None, "this is a folder; a sweep is one YAML file")])
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        beside = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise SweepError(source, [Problem("file", None, f"there is no such file{near(source, beside)}")]) from None
-    except (OSError, ValueError) as error:  # ValueError: bytes that are not UTF-8, or a null byte in the path
-        reason = (
-            "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
-        )
-        raise SweepError(source, [Problem("file", None, f"cannot be read: {reason}")]) from None
-
-
 class _Reader:
     """YAML text -> plain values, with the place and the writing of each."""
 
@@ -212,7 +177,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.places: dict[str, int | str] = {}
         self.written: dict[str, str] = {}
-        self._loader = _Loader("")
+        self._loader = Loader("")
         self._open: list[yaml.Node] = []
         self._count = 0
 
@@ -237,7 +202,7 @@ class _Reader:
             self.problems.append(Problem(name.strip() or "--set", None, wrong, place=place))
             return
         try:
-            node = yaml.compose(text, Loader=_Loader)
+            node = yaml.compose(text, Loader=Loader)
         except (yaml.YAMLError, RecursionError) as error:
             right = f"the value is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}"
             self.problems.append(Problem(dotted(path), repr(text), right, place=place))
@@ -257,7 +222,7 @@ class _Reader:
 
     def _composed(self, text: str) -> yaml.Node | None:
         try:
-            return yaml.compose(text, Loader=_Loader)
+            return yaml.compose(text, Loader=Loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             hint = " (indent with spaces, not tabs)" if "\\t" in str(error.problem) else ""
@@ -288,10 +253,14 @@ class _Reader:
         if any(node is outer for outer in self._open):
             self._note(node, path, None, "this alias holds itself", place)
             return None
-        if self._count > _TOO_MANY:
+        if len(self._open) > TOO_DEEP:
+            raise SweepError(
+                self.source, [Problem(dotted(path), None, f"nested too deeply (more than {TOO_DEEP} levels)")]
+            )
+        if self._count > TOO_MANY:
             raise SweepError(
                 self.source,
-                [Problem("file", None, f"holds more than {_TOO_MANY} values (aliases of aliases?)")],
+                [Problem("file", None, f"holds more than {TOO_MANY} values (aliases of aliases?)")],
             )
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, place)
@@ -330,7 +299,12 @@ class _Reader:
         kind = node.tag.rsplit(":", 1)[-1]
         try:
             if kind == "int":
-                return int(node.value.replace("_", ""))
+                digits = node.value.replace("_", "")
+                if len(digits) <= _MOST_DIGITS:
+                    return int(digits)
+                right = f"has {len(digits)} digits; must be at most {MOST_INTEGER} (2^63 - 1)"
+                self._note(node, path, cut(node.value), right, place)
+                return None
             if kind in ("float", "bool", "null", "str"):
                 self.written[dotted(path)] = node.value
                 return self._loader.construct_object(node)
@@ -340,7 +314,7 @@ class _Reader:
             node,
             path,
             repr(node.value),
-            f"cannot be read as {node.tag}; write the value without a tag",
+            f"cannot be read as {cut(node.tag)}; write the value without a tag",
             place,
         )
         return None
