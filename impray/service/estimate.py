@@ -27,7 +27,7 @@ from impray.spec.training import StepsSpec, TrainingSpec
 from impray.spec.trial import Trial
 from impray.training import Task, train_round
 
-PROBE_STEPS = 48
+PROBE_STEPS, PROBE_LINEAGES = 48, 128  # of the first pack; more lineages take as much longer
 MOST_ROUNDS_TOLD = 20  # one by one
 
 
@@ -155,7 +155,8 @@ def _seconds(todo: Sequence[Pack]) -> float:
     trained = [pack for pack in todo if not pack.solved]
     seconds = solving_time.seconds([pack for pack in todo if pack.solved])
     if trained:
-        seconds += _pack_seconds(trained[0]) / len(trained[0].lineages) * sum(len(pack.lineages) for pack in trained)
+        some = trained[0].model_copy(update={"lineages": trained[0].lineages[:PROBE_LINEAGES]})
+        seconds += _pack_seconds(some) / len(some.lineages) * sum(len(pack.lineages) for pack in trained)
     return seconds
 
 

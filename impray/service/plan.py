@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from impray.results.ledger import Ledger
+from impray.service.room import parts_that_fit
 from impray.spec import axes
 from impray.spec.pack import Pack, rounds_with_rows, stackable
 from impray.spec.sweep import Sweep
@@ -66,11 +67,14 @@ def packs(
     """
     whole = pack_of(sweep, trials[0].lineages, ledger, columns) if trials else None
     groups: dict[tuple, list[Lineage]] = {}
+    alike: dict[tuple[str, bool], str] = {}  # whatever the seed
     for trial in trials:
         shared = tuple(repr(value) for path, value in trial.values.items() if path not in sweep.search.pack)
         for lineage in trial.lineages:
             if whole is not None and not ledger.complete(lineage, whole):
-                groups.setdefault((shared, stackable(lineage)), []).append(lineage)
+                key = (trial.trial.id, lineage.solved)
+                alike[key] = alike.get(key) or stackable(lineage)
+                groups.setdefault((shared, alike[key]), []).append(lineage)
     # Early stopping compares whole trials, so their packs stay whole.
     parts = parts_for(len(groups), slots) if sweep.search.stop_early is None else 1
     # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
@@ -83,9 +87,9 @@ def packs(
 
 
 def _parts_that_fit(sweep: Sweep, lineages: Sequence[Lineage]) -> int:
-    """Of lineages that are solved at once: as many parts as keep all of their masks and weights within `_MOST_ENTRIES`."""
+    """As many parts as keep within memory: of lineages that are solved at once, all of their masks and weights in `_MOST_ENTRIES`."""
     if not lineages[0].solved:
-        return 1
+        return parts_that_fit(lineages)
     rows = [len(rounds_with_rows(lineage.trial, sweep.rounds, sweep.rows_at)) for lineage in lineages]
     entries = sum(count * sum(i.trial.scope_sizes) for count, i in zip(rows, lineages, strict=True))
     return math.ceil(entries / _MOST_ENTRIES)

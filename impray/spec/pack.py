@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -85,7 +86,7 @@ class Pack(Spec):
         """Whether a solver makes all rounds of its lineages at once; lineages of both sorts never share a pack."""
         return self.lineages[0].solved
 
-    def rows_of(self, lineage: Lineage) -> tuple[int, ...]:
+    def rows_of(self, lineage: Lineage) -> Sequence[int]:
         """The rounds of a lineage that have rows, in order."""
         return rounds_with_rows(lineage.trial, self.rounds, self.rows_at)
 
@@ -95,10 +96,10 @@ class Pack(Spec):
         return any(measure.removal_columns for measure in self.measures)
 
 
-def rounds_with_rows(trial: Trial, rounds: int, rows_at: RowsAt) -> tuple[int, ...]:
-    """The rounds, 0 to `rounds`, that a trial's lineages have rows of."""
+def rounds_with_rows(trial: Trial, rounds: int, rows_at: RowsAt) -> Sequence[int]:
+    """The rounds, 0 to `rounds`, that a trial's lineages have rows of, in order."""
     if rows_at == "all":
-        return tuple(range(rounds + 1))
+        return range(rounds + 1)
     if rows_at == "last":
         return (rounds,)
     if rows_at == "truth":

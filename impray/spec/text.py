@@ -108,3 +108,12 @@ def _of_text(text: str) -> str | None:
 def beyond(value: object) -> bool:
     """Whether a value is a whole number that no column and no number generator holds."""
     return isinstance(value, int) and not LEAST_INTEGER <= value <= MOST_INTEGER
+
+
+def size(count: float) -> str:
+    """Bytes for a person: `305 MiB`, `1.4 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if abs(count) < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} GiB" if count < 1000 else f"{count / 1024:.3g} TiB"

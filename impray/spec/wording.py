@@ -27,6 +27,7 @@ from impray.spec.trial import ImpossibleTrial
 
 Path = tuple[str | int, ...]
 
+_NO_SENSE = 10_000  # a limit from here on keeps a sweep in bounds, and says nothing of what its field means
 _MOST_COMPLAINTS = 500  # a list of a file's length may be wrong in all of its entries
 
 TAGS = ("kind", "name", "optimizer")  # the fields that say which member of a family a mapping is
@@ -354,12 +355,13 @@ def _limits(kind: str, context: dict[str, Any], field: FieldInfo | None) -> str 
         least = context["min_length"]
         return "must not be empty" if least == 1 else f"must have at least {least} entries"
     if kind == "too_long":
-        return f"must have {context['max_length']} entries"
+        bounded = field is not None and any(getattr(rule, "max_length", None) for rule in field.metadata)
+        return f"must have {'at most ' if bounded else ''}{context['max_length']} entries"
     limits = {name: context[name] for name in ("gt", "ge", "lt", "le") if name in context}
     of_field = {
         name: getattr(rule, name) for rule in (field.metadata if field else ()) for name in limits_of(rule)
     }  # both ends of an interval are told, though only one is passed
-    if limits.keys() <= of_field.keys():
+    if limits.keys() <= of_field.keys() and max(of_field.values(), default=0) < _NO_SENSE:
         limits = of_field
     low, high = limits.get("gt", limits.get("ge")), limits.get("lt", limits.get("le"))
     if low is not None and high is not None:

@@ -1,10 +1,7 @@
 """What a sweep needs of disks and memory, from its description alone.
 
 Checkpoints are counted exactly but for their headers. Tables are bytes per row as measured (quickstart: 138 per round, 38 per unit
-and round once compacted), times two: small files and compacted ones lie beside each other for a moment. An actor is what a worker with
-torch takes, what preparing pictures takes, and its pack: weights and the held-out inputs of every network. Seen: 876 MiB where this
-says 988 (quickstart as one pack of 72), 449 where it says 495 (rewind_prune_gain, 60), 850 where it says 927 (redman2025_small, 36);
-the constants were chosen after seeing these three.
+and round once compacted), times two: small files and compacted ones lie beside each other for a moment. Memory is `impray.service.room`'s.
 """
 
 from __future__ import annotations
@@ -14,8 +11,9 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from impray.spec.counts import fits, share
-from impray.spec.data import DataSpec, Digits, FileData, ImageCoordinates, Linear, Photographs, Planted
+from impray.service.room import ACTOR_BYTES, blended, item, parameters, prepared, tensors
+from impray.spec.counts import fits
+from impray.spec.data import DataSpec, Linear
 from impray.spec.pack import Pack, rounds_with_rows
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
@@ -25,16 +23,10 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 700 << 20  # of memory: Ray's own processes on a head
 NODE_BYTES = 210 << 20  # and on every other node
-ACTOR_BYTES = 400 << 20  # a worker with torch, polars and all of impray in it
-PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
-PROBLEMS_BYTES = 256 << 20  # linear models that are kept; one that is larger alone is kept all the same
 HEADER_BYTES = 800  # of a checkpoint
 ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
 REMOVAL_BYTES = 2 * 30  # per row of `removals`
 VIEW_BYTES, TRIAL_BYTES = 1 << 20, 64 << 10  # mlflow.db: empty, and per trial
-DIGITS = 1_797  # inputs of scikit-learn's
-BLOCK_BYTES, SOLVING_COPIES = 64 << 20, 6  # and the matrices [feature, feature] of those that are solved at once
-COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
         packs=len(left) * times,
         checkpoints=times * _checkpoints(left),
         tables=VIEW_BYTES + trials * TRIAL_BYTES + times * sum(_rows_bytes(sweep, i) for i in lineages),
-        actor=ACTOR_BYTES + _prepared(sweep) + max((tensors(pack) for pack in left), default=0),
+        actor=ACTOR_BYTES + prepared(data, blended(sweep)) + max((tensors(pack) for pack in left), default=0),
         device=max((tensors(pack) for pack in left), default=0),
         data=_converted(sweep),
         cpu=sweep.resources.cpu,
@@ -99,66 +91,6 @@ def _path(data: DataSpec) -> str:
     source = data.design if isinstance(data, Linear) else data
     path = str(getattr(source, "path", "") or "")
     return "" if "://" in path else path
-
-
-def parameters(trial: Trial) -> int:
-    """Of one network: weights, biases, and those of batch norm with its statistics."""
-    return trial.net.parameters(trial.kernels)
-
-
-def tensors(pack: Pack) -> int:
-    """Bytes of a pack's tensors while it trains and is measured, about."""
-    trial, nets = pack.lineages[0].trial, len(pack.lineages)
-    if pack.solved:
-        rows = sum(len(pack.rows_of(lineage)) for lineage in pack.lineages)
-        matrices = SOLVING_COPIES * max(BLOCK_BYTES, 8 * trial.data.inputs**2)
-        return rows * 9 * parameters(trial) + matrices
-    width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
-    samples = 2 * (trial.train.batch_size + _held_out(trial))
-    of_training = _finite(trial.data) * (trial.data.inputs + 1)
-    return _item(trial) * nets * (COPIES * parameters(trial) + samples * width + of_training)
-
-
-def _finite(data: DataSpec) -> int:
-    """Training inputs of one network that are gathered into a table; at most, for networks of one seed share theirs."""
-    if isinstance(data, Digits):
-        return DIGITS
-    if isinstance(data, ImageCoordinates):
-        return data.side**2
-    return data.samples if isinstance(data, (Linear, Planted)) else 0
-
-
-def _held_out(trial: Trial) -> int:
-    """Held-out inputs of one network."""
-    data = trial.data
-    if isinstance(data, (Digits, ImageCoordinates)):
-        return share(data.held_out_fraction, _finite(data))
-    given = getattr(data, "held_out", None)
-    if isinstance(data, FileData):
-        per_class = (
-            given if given is not None else _HELD_OUT.get(str(getattr(data, "kind", "")), 10_000) // data.stored_classes
-        )
-        return per_class * data.classes
-    return int(given or 0) * (1 if isinstance(data, Photographs) else data.classes)
-
-
-def _prepared(sweep: Sweep) -> int:
-    data = sweep.trial.data
-    if isinstance(data, (Linear, Planted, ImageCoordinates)):
-        one = 8 * data.inputs * (_finite(data) + (0 if isinstance(data, ImageCoordinates) else data.held_out))
-        return (
-            max(PROBLEMS_BYTES, one) + 2 * one
-        )  # while one is drawn: the numbers, and their product with the covariance
-    pictures = isinstance(data, Photographs) or (isinstance(data, FileData) and _blended(sweep))
-    return PICTURES_BYTES if pictures else 0
-
-
-def _blended(sweep: Sweep) -> bool:
-    return "data.gaussian_blend" in sweep.search.space or bool(getattr(sweep.trial.data, "gaussian_blend", 0))
-
-
-def _item(trial: Trial) -> int:
-    return 8 if trial.train.dtype == "float64" else 4
 
 
 def _rows_bytes(sweep: Sweep, lineage: Lineage) -> int:
@@ -194,8 +126,8 @@ def _records(pack: Pack, lineage: Lineage) -> int:
     total = 0
     for round, kept in enumerate(_kept(trial, pack.rounds)):
         end = kept + parameters(trial) - prunable if pack.trains(lineage, round) else 0
-        record = HEADER_BYTES + prunable // 8 + _item(trial) * end if round else 0
-        total += record + _item(trial) * scores * kept
+        record = HEADER_BYTES + prunable // 8 + item(trial) * end if round else 0
+        total += record + item(trial) * scores * kept
     return total
 
 
@@ -208,11 +140,10 @@ def _kept(trial: Trial, rounds: int) -> Iterable[int]:
 
 
 def _trunk(trial: Trial, snapshots: int) -> int:
-    return (1 + snapshots) * (HEADER_BYTES + _item(trial) * parameters(trial))
+    return (1 + snapshots) * (HEADER_BYTES + item(trial) * parameters(trial))
 
 
 # Images of published sets, held-out and all; they are kept as bytes.
-_HELD_OUT: Mapping[str, int] = {"imagenet32": 50_000, "cifar10": 10_000, "cifar100": 10_000}
 _IMAGES: Mapping[str, int] = {"imagenet32": 1_331_167, "cifar10": 60_000, "cifar100": 60_000}
 
 
@@ -220,4 +151,4 @@ def _converted(sweep: Sweep) -> int:
     """Bytes of the data set, and of its Gaussian clone if one is blended in, in the cache of a machine; 0 where that is not known."""
     data = sweep.trial.data
     images = _IMAGES.get(str(getattr(data, "kind", "")), 0)
-    return images * data.inputs * (3 if _blended(sweep) else 1)  # the clone is in 16 bits
+    return images * data.inputs * (3 if blended(sweep) else 1)  # the clone is in 16 bits
