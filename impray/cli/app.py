@@ -4,20 +4,57 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from impray import __version__
+from impray.cli.typed import problems_with
+from impray.spec.text import cut, hidden
 
 if TYPE_CHECKING:
     from impray.results.store import Place
     from impray.spec.errors import Problem
 
+_UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer have inside
+_MOST_TOLD = 400  # characters of what typer says of wrong words, which repeats them
+
+
+class _Commands(TyperGroup):
+    """The commands; what was typed is looked at before any of it is read, and told without secrets."""
+
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> Any:
+        wrong = problems_with(args)
+        if wrong:
+            from impray.spec.errors import SweepError
+
+            typer.echo(str(SweepError("impray", wrong)), err=True)
+            raise typer.Exit(2)
+        with _short_usage_errors():
+            return super().make_context(info_name, args, *others, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _short_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _short_usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        setattr(error, "message", cut(hidden(error.message), _MOST_TOLD))  # noqa: B010 - typer calls it final
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Which statistics of the data make iterative magnitude pruning find structure?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -61,8 +98,12 @@ MlflowUri = Annotated[
 
 
 def main() -> None:
-    """The command `impray`."""
-    app()
+    """The command `impray`. What is our bug keeps its trace, without the secrets that its errors may repeat."""
+    try:
+        app()
+    except Exception:
+        typer.echo(hidden(traceback.format_exc()), err=True, nl=False)
+        sys.exit(1)
 
 
 @contextmanager

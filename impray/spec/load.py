@@ -196,7 +196,7 @@ class _Reader:
     def override(self, document: dict[str, Any], item: str) -> None:
         """Applies one `path=value` to the document, or notes what is wrong with it."""
         name, equals, text = item.partition("=")
-        place = f"--set {item}" if len(item) <= 60 else f"--set {item[:57]}..."
+        place = f"--set {item}"  # shortened by the problem, after secrets are out of it
         path, wrong = _override_path(name.strip(), bool(equals))
         if wrong:
             self.problems.append(Problem(name.strip() or "--set", None, wrong, place=place))
