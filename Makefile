@@ -7,7 +7,7 @@ CHECK_STAMP := $(VENV)/.checked
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: install sweep test slow-test cluster-test check lock
+.PHONY: install sweep test slow-test cluster-test fuzz check lock
 
 install: $(STAMP)
 
@@ -35,6 +35,12 @@ slow-test: install
 # Three isolated hosts on this machine, `ray up`, a sweep, a host that dies. Needs root, iproute2, util-linux, openssh-server, rsync.
 cluster-test: install
 	$(BIN)/python -m pytest tests/cluster -m cluster
+
+# Sweeps and data files that are nearly right, N of each; SEED chooses which.
+N ?= 5000
+SEED ?= 1
+fuzz: install
+	IMPRAY_FUZZ=$(N) IMPRAY_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -k "nearly_right or damaged_files"
 
 check: $(CHECK_STAMP)
 	$(BIN)/ruff check .

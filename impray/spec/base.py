@@ -95,16 +95,17 @@ def _wants(spec: type[Spec], name: str) -> _Wants:
 def _fit(value: Any, wants: _Wants) -> Any:
     if isinstance(value, (list, tuple)):
         return [_fit(item, wants) for item in value]
-    if isinstance(value, dict):
-        return (
-            {name: _NOTHING if refusal(name) else _fit(item, _ANY) for name, item in value.items()}
-            if wants.open
-            else value
-        )
+    if isinstance(value, dict) and wants.open:
+        return {name: _NOTHING if refusal(name) else _fit(item, _ANY) for name, item in value.items()}
+    if isinstance(
+        value, dict
+    ):  # a part of the vocabulary looks at its own fields, but pydantic first at the one that says which it is
+        return {name: _NOTHING if name in _TAGS and refusal(item) else item for name, item in value.items()}
     unfit = (wants.number and isinstance(value, bool)) or (wants.whole and beyond(value)) or refusal(value) is not None
     return _NOTHING if unfit else value
 
 
+_TAGS = ("kind", "optimizer", "name")
 _ANY = _Wants(False, False, True)
 _NOTHING = object()
 
@@ -142,4 +143,4 @@ def _is_said(value: Spec, name: str) -> bool:
 
 def is_tag(value: Spec, name: str) -> bool:
     """Whether `name` says which member of a family `value` is (`kind`): such a field is never left out."""
-    return name in ("kind", "optimizer", "name") and isinstance(getattr(value, name), str)
+    return name in _TAGS and isinstance(getattr(value, name), str)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from impray.spec.text import PATH_SHOWN, SHOWN, cut, hidden
+from impray.spec.text import PATH_SHOWN, SHOWN, cut, hidden, told
 
 _MOST_TOLD = 2000  # characters of what would be right: it may list all figures, and should not list a file
 _MOST_PROBLEMS = 100
@@ -39,7 +39,7 @@ class Problem:
         for name, most in (("path", PATH_SHOWN), ("value", SHOWN), ("right", _MOST_TOLD), ("place", SHOWN)):
             text = getattr(self, name)
             if text is not None:
-                object.__setattr__(self, name, cut(hidden(text), most))
+                object.__setattr__(self, name, told(text, most))
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line is not None else f"{self.place}: " if self.place else ""

@@ -15,13 +15,19 @@ PATH_SHOWN = 240  # of a path: a name that is cut cannot be found
 MOST_TEXT = 4096  # characters of a text in a sweep: as long as a path may be
 LEAST_INTEGER, MOST_INTEGER = -(2**63), 2**63 - 1  # that tables and number generators hold
 
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:/{1,2})([^\s'\"]+)")
+# What stands before an `@`: `user`, or `user:password`, where a port is no password. A password may hold what should have been quoted,
+# slashes, blanks and `@` too. gs://anonymous@bucket is pyarrow's way to ask without a login.
+_LOGIN = re.compile(
+    r"(?<=[A-Za-z0-9])(:/{1,2})(?!anonymous@|\[)"
+    r"(?:[^\s/?#@]+|[^\s/?#@:]*:(?!\d+(?:[/?#\s'\"]|$))[^@\n]{0,300})@(?:[^\s@/]*@)*"
+)
+_OPTIONS = re.compile(r"(?<=[A-Za-z0-9])(:/{1,2}[^\s?]*\?)(\S+)")
 _SECRET_NAME = re.compile(
     r"sig|token|secret|passw|passphrase|pwd|credential(?!_kind)|(api|access|account|private|shared|storage)[-_.]?key|^key$|^auth|jwt"
     r"|session|^x-(amz|goog|ms)-|^s[vrpe]$",
     re.IGNORECASE,
 )
-_NO_LOGIN = ("anonymous",)  # gs://anonymous@bucket is pyarrow's way to ask without one
+_QUOTED_LOGIN = re.compile(r"(%3A%2F%2F)[^\s'\"&]+%40", re.IGNORECASE)  # of a URI in the options of another one
 _LOOSE_LOGIN = re.compile(
     r"(?<![\w/.@-])[^\s'\"/:=@]+:[^\s'\"/@]+@(?=[\w.-]+:\d)"
 )  # user:password@host:6379, no scheme before it
@@ -35,19 +41,18 @@ def cut(text: str, most: int = SHOWN) -> str:
     return f"{text[: most - 3 - end]}...{text[len(text) - end :]}"
 
 
+def told(text: str, most: int) -> str:
+    """A text as a message repeats it: without secrets, and cut. Of a very long one, only the beginning is looked at."""
+    return cut(hidden(text), most) if len(text) <= MOST_TEXT else f"{hidden(text[:MOST_TEXT])[: most - 3]}..."
+
+
 def hidden(text: str) -> str:
     """A text without the logins and signatures of the URIs in it."""
-    if "@" not in text and "?" not in text and "=" not in text:
+    if "@" not in text and "?" not in text and "%40" not in text:
         return text
-    return _LOOSE_LOGIN.sub("***@", _URI.sub(lambda match: match[1] + _without_secrets(match[2]), text))
-
-
-def _without_secrets(rest: str) -> str:
-    if not rest.startswith("/") and "@" in rest:
-        login, _, place = rest.rpartition("@")
-        rest = rest if login in _NO_LOGIN else f"***@{place}"
-    before, mark, options = rest.partition("?")
-    return f"{before}?***" if mark and _has_signature(options) else rest
+    text = _QUOTED_LOGIN.sub(r"\1***%40", _LOGIN.sub(r"\1***@", text))
+    text = _OPTIONS.sub(lambda match: f"{match[1]}***" if _has_signature(match[2]) else match[0], text)
+    return _LOOSE_LOGIN.sub("***@", text)
 
 
 def secret_in(text: str) -> str | None:
@@ -55,22 +60,11 @@ def secret_in(text: str) -> str | None:
     if ":/" not in text and "%3A" not in text.upper():
         return None
     for version in dict.fromkeys((text, unquote(text))):
-        for _, rest in _URI.findall(version):
-            if _has_login(rest):
-                return "a login"
-            if "?" in rest and _has_signature(rest.partition("?")[2]):
-                return "a signature or key"
+        if _LOGIN.search(version):
+            return "a login"
+        if any(_has_signature(match[2]) for match in _OPTIONS.finditer(version)):
+            return "a signature or key"
     return None
-
-
-def _has_login(rest: str) -> bool:
-    """Whether what follows `scheme://` begins with a login; an `@` in a path is none."""
-    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if "@" in authority:
-        return authority.rpartition("@")[0] not in _NO_LOGIN
-    # `user:pass/word@host`: a slash that should have been %2F, for no port is a word.
-    _, colon, port = authority.partition(":")
-    return bool(colon) and not port.isdigit() and not authority.startswith("[") and "@" in rest
 
 
 def _has_signature(options: str) -> bool:

@@ -22,7 +22,7 @@ from impray.spec.errors import Problem
 from impray.spec.families import classes_in, family_of
 from impray.spec.family import until_changed
 from impray.spec.sweep import Sweep
-from impray.spec.text import MOST_INTEGER, SHOWN, beyond, hidden, refusal
+from impray.spec.text import MOST_INTEGER, MOST_TEXT, SHOWN, beyond, hidden, refusal
 from impray.spec.trial import ImpossibleTrial
 
 Path = tuple[str | int, ...]
@@ -79,7 +79,8 @@ def dotted(path: Iterable[str | int]) -> str:
 
 def show(value: object) -> str:
     """A value as YAML would write it, text in quotes, cut when long."""
-    text = hidden(_shown(value, 60))
+    text = _shown(value, 60)
+    text = hidden(text[:MOST_TEXT])
     return text if len(text) <= 60 else text[:57] + "..."
 
 

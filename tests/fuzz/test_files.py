@@ -26,14 +26,16 @@ ARRAYS = {"shape": [2, 3], "class_count": 3}
 def _made(folder: Path) -> dict[str, dict]:
     """A small data set in each format, in a folder of its own; what a sweep would say of it."""
     (folder / "idx.gz").mkdir(parents=True)
-    dataset_files.idx(folder / "idx")
-    dataset_files.idx(folder / "idx.gz", compressed=True)
+    dataset_files.idx(folder / "idx", counts=(80, 20), sides=(6, 6))
+    dataset_files.idx(folder / "idx.gz", counts=(80, 20), sides=(6, 6), compressed=True)
     dataset_files.cifar10(folder / "cifar10")
     dataset_files.cifar10(folder / "cifar10.bin", "binary")
     dataset_files.cifar100(folder / "cifar100")
     dataset_files.imagenet32(folder / "imagenet32", "mixed", counts=(2,) * 11)
     said = {name: {"kind": name.partition(".")[0], "path": str(folder / name)} for name in
             ("idx", "idx.gz", "cifar10", "cifar10.bin", "cifar100", "imagenet32")}  # fmt: skip
+    for name in ("idx", "idx.gz"):
+        said[name]["shape"] = [6, 6]
     rng = np.random.default_rng(0)
     inputs, labels = rng.normal(size=(20, 2, 3)), rng.integers(0, 3, 20)
     for name in ("npz", "npy", "parquet"):
