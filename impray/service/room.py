@@ -146,9 +146,10 @@ def _least(sweep: Sweep, trial: Trial) -> int:
     kinds: dict[bool, list[Lineage]] = {}
     for lineage in trial.lineages(sweep.methods, sweep.seeds[:1]):
         kinds.setdefault(lineage.solved, []).append(lineage)
+    # As many rows as `truth` gives, whose round there need not be: a sweep that is wrong otherwise is looked at too.
+    rows_at = "last" if sweep.rows_at == "truth" else sweep.rows_at
     packs = (
-        Pack(lineages=tuple(lineages), rounds=sweep.rounds, rows_at=sweep.rows_at, measures=())
-        for lineages in kinds.values()
+        Pack(lineages=tuple(lineages), rounds=sweep.rounds, rows_at=rows_at, measures=()) for lineages in kinds.values()
     )
     scored = max(_scored(sweep, trial), default=0)
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)

@@ -1,7 +1,7 @@
 """Where source files lie: on this machine, or anywhere that a URI of pyarrow.fs reaches (s3://, gs://, file:// ...).
 
 A remote file is copied into the cache when it is converted, one at a time, and removed again. Credentials and regions
-are pyarrow's: the environment's, or parts of the URI (which messages leave out).
+are pyarrow's: the environment's, never parts of a URI (`impray.spec.text`).
 """
 
 from __future__ import annotations
