@@ -7,7 +7,7 @@ CHECK_STAMP := $(VENV)/.checked
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: install sweep test slow-test faults cluster-test check lock
+.PHONY: install sweep test slow-test faults cluster-test fuzz check lock
 
 install: $(STAMP)
 
@@ -33,14 +33,20 @@ slow-test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
 # Sweeps that are hit at a moment drawn by a seed: N of them, from seed FROM on.
-N ?= 20
-FROM ?= 0
+faults: N ?= 20
+faults: FROM ?= 0
 faults: install
 	FAULTS=$(N) FAULTS_FROM=$(FROM) $(BIN)/python -m pytest tests/faults -m slow
 
 # Three isolated hosts on this machine, `ray up`, a sweep, a host that dies. Needs root, iproute2, util-linux, openssh-server, rsync.
 cluster-test: install
 	$(BIN)/python -m pytest tests/cluster -m cluster
+
+# Sweeps and data files that are nearly right, N of each; SEED chooses which.
+fuzz: N ?= 5000
+fuzz: SEED ?= 1
+fuzz: install
+	IMPRAY_FUZZ=$(N) IMPRAY_FUZZ_SEED=$(SEED) $(BIN)/python -m pytest tests/fuzz -k "nearly_right or damaged_files"
 
 check: $(CHECK_STAMP)
 	$(BIN)/ruff check .

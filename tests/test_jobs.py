@@ -169,7 +169,7 @@ def test_nobody_there_is_told_at_once(environment, tmp_path):
         (["--address", "http://me:secret@h:1", "--out", "s3://b/r"], "holds a login"),
         (
             ["--address", "http://h:1", "--out", "s3://b/r", "--mlflow", "http://me:secret@h"],
-            "a login, which is not sent",
+            "holds a login",
         ),
         (["--stop"], "is for a cluster's dashboard"),
         (["--out", "ftp://h/x"], "s3://"),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from impray import __version__
+from impray.cli.typed import problems_with
 from impray.service import stopping
+from impray.spec.text import cut, hidden
 
 if TYPE_CHECKING:
     from impray.results.store import Place
@@ -25,7 +30,39 @@ Exit codes:
 2    what is wrong has been said; mend it and give the same command again
 129  ended by SIGHUP, 130 by Ctrl-C, 143 by SIGTERM: the same command goes on
 """
+_UsageError: Any = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer have inside
+_MOST_TOLD = 400  # characters of what typer says of wrong words, which repeats them
+
+
+class _Commands(TyperGroup):
+    """The commands; what was typed is looked at before any of it is read, and told without secrets."""
+
+    def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> Any:
+        wrong = problems_with(args)
+        if wrong:
+            from impray.spec.errors import SweepError
+
+            typer.echo(str(SweepError("impray", wrong)), err=True)
+            raise typer.Exit(2)
+        with _short_usage_errors():
+            return super().make_context(info_name, args, *others, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _short_usage_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _short_usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        setattr(error, "message", cut(hidden(error.message), _MOST_TOLD))  # noqa: B010 - typer calls it final
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     epilog=EXIT_CODES,
     help="Which statistics of the data make iterative magnitude pruning find structure?",
     no_args_is_help=True,
@@ -70,7 +107,7 @@ MlflowUri = Annotated[
 
 
 def main() -> None:
-    """The command `impray`."""
+    """The command `impray`. What is our bug keeps its trace, without the secrets that its errors may repeat."""
     with stopping.heard(to_the_end=True) as ending:
         try:
             app()
@@ -78,10 +115,13 @@ def main() -> None:
             if ending.by is not None and end.code in (1, 130):  # Typer's word for Ctrl-C, outside a command's own block
                 raise SystemExit(ending.code) from None
             raise
-        except (KeyboardInterrupt, Exception):
-            if ending.by is None:
+        except (KeyboardInterrupt, Exception) as error:
+            if ending.by is not None:
+                raise SystemExit(ending.code) from None
+            if isinstance(error, KeyboardInterrupt):
                 raise
-            raise SystemExit(ending.code) from None
+            typer.echo(hidden(traceback.format_exc()), err=True, nl=False)
+            sys.exit(1)
 
 
 @contextmanager

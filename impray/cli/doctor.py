@@ -68,6 +68,7 @@ def question(file: str | None, out: str | None, address: str | None, mlflow: str
     from impray.results.store import problems as place_problems
     from impray.service.doctor import DoctorRequest
     from impray.spec.errors import SweepError
+    from impray.spec.yaml_text import text_of
 
     address, _ = cluster_of(address)
     wrong = [*place_problems("--out", out or "runs"), *_address_problems(address), *_mlflow_problems(mlflow)]
@@ -84,7 +85,7 @@ def question(file: str | None, out: str | None, address: str | None, mlflow: str
         mlflow,
         sweep,
         name,
-        "" if path is None else path.read_text("utf-8-sig"),
+        "" if path is None else text_of(path, str(path)),
     )
 
 

@@ -35,6 +35,8 @@ def address_problems(address: str | None, out: str | Path, mlflow: str | None, s
     if address is not None and address.startswith("ray://"):
         right = "Ray's client cannot run a sweep; use the dashboard's address, such as http://127.0.0.1:8265"
         return [Problem("--address", repr(address), right)]
+    if address is not None and not is_outside(address) and "@" in address:
+        return [Problem("--address", None, "holds a login, which Ray takes none of")]
     if not is_outside(address):
         right = "is for a cluster's dashboard, such as --address http://127.0.0.1:8265; here, press Ctrl-C"
         return [Problem("--stop", None, right)] if stop else []

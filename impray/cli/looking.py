@@ -228,7 +228,7 @@ def bench(
 
         from impray.bench import show
 
-        show(only.split(",") if only else None, Console())
+        show(None if only is None else [name.strip() for name in only.split(",")], Console())
 
 
 @app.command()

@@ -227,7 +227,9 @@ def call_problems(
 ) -> list[Problem]:
     """What only the command line can see: whether the figures' scripts exist, and whether the options fit each other."""
     from impray.results.store import problems as place_problems
+    from impray.service import room
     from impray.service.drawing import scripts as known_scripts
+    from impray.service.ray.nodes import memory
     from impray.service.where import problems as where_problems
     from impray.spec import families
     from impray.spec.errors import Problem
@@ -243,6 +245,8 @@ def call_problems(
     problems += place_problems("--out", str(out)) or jobs.address_problems(address, out, mlflow, stop)
     if mlflow != "off":
         problems += store_problems(mlflow)
+    if sweep is not None:
+        problems += room.problems(sweep, memory()["total"] if address is None else None)
     return problems
 
 

@@ -12,8 +12,11 @@ import numpy as np
 from jaxtyping import Float64
 
 from impray.data.formats.files import File, Place
+from impray.data.formats.numpy_files import header_of
+from impray.data.formats.opened import UNREADABLE
 from impray.scratch import scratch
 from impray.spec.errors import DataError
+from impray.spec.text import cut
 
 _ROUNDING = 1e-8  # of the largest entry (eigenvalue): a file may have been written in single precision
 
@@ -65,15 +68,13 @@ def _read(path: str, shape: tuple[int, int], words: str) -> Float64[np.ndarray, 
 def _opened(file: File) -> np.ndarray:
     """Mapped: of a header that claims more than the file has, nothing is allocated."""
     try:
-        array = np.load(file.path, mmap_mode="r", allow_pickle=False)
+        with file.path.open("rb") as opened:
+            header_of(opened, file.path.stat().st_size)
+        return np.load(file.path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise DataError(f"{file.shown}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError) as error:
-        why = "" if "allow_pickle" in str(error) else f": {error}"  # numpy's advice to load a pickle is not ours
-        raise DataError(f"{file.shown}: is no .npy file of numbers{why}") from error
-    if not isinstance(array, np.ndarray):
-        raise DataError(f"{file.shown}: holds several arrays; must be a .npy file, which holds one")
-    return array
+    except UNREADABLE as error:
+        raise DataError(f"{file.shown}: is no .npy file of numbers: {cut(str(error))}") from error
 
 
 @lru_cache(maxsize=2)

@@ -164,7 +164,7 @@ class SolvedRounds:
         lacking = tuple(round for round in rounds if not self._memory.done(lineage, round))
         if lacking or self._memory.removals_done(lineage):
             return lacking
-        return rounds[-1:]
+        return tuple(rounds[-1:])
 
     # -- solving ------------------------------------------------------------------------------------------------------
 

@@ -12,9 +12,11 @@ import typer
 import yaml
 from torch import Tensor
 
+from impray.service import room
+from impray.service.ray.nodes import memory
 from impray.service.said import sizes_in_files
 from impray.spec.data import DataSpec
-from impray.spec.errors import DataError
+from impray.spec.errors import DataError, SweepError
 from impray.spec.load import read
 from impray.spec.sweep import Sweep
 
@@ -40,6 +42,8 @@ def show(spec: DataSpec, samples: int, seed: int, as_json: bool, picture: Path |
 
     if picture is not None and picture.suffix != ".png":
         raise DataError(f"{picture}: a picture is a PNG file; give a name that ends in .png")
+    if too_large := room.of_samples(spec, samples, memory()["total"]):
+        raise SweepError("impray data", too_large)
     statistics = describe(spec, samples, seed)
     if as_json:
         typer.echo(json.dumps(statistics, indent=2, default=_plain))

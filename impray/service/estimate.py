@@ -15,7 +15,6 @@ from impray.results.paths import Paths
 from impray.results.store import Place
 from impray.service import cost, folder, probe, solving_time
 from impray.service.cost import Cost
-from impray.service.doctor.finding import size
 from impray.service.doctor.needs import needs
 from impray.service.driver import open_files
 from impray.service.plan import PlannedTrial, pack_of, packs, packs_itself, planned
@@ -25,6 +24,7 @@ from impray.spec.counts import fits
 from impray.spec.data import FileData
 from impray.spec.pack import Pack, entries
 from impray.spec.sweep import Sweep
+from impray.spec.text import size
 from impray.spec.training import StepsSpec, TrainingSpec
 from impray.spec.trial import Trial
 

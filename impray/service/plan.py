@@ -19,6 +19,7 @@ _MOST_ENTRIES = 2**24  # 9 bytes each: 150 MB
 # Of the tensors of a pack that trials share unasked, on a CPU and on a whole GPU. One network's step took 61, 39, 38, 38, 40 and 42 us
 # in packs of 6, 30, 60, 120, 270 and 540 (rewind_prune_gain; 10, 49, 97, 195, 439 and 877 MiB): beyond some 50 nothing is gained.
 MOST_BYTES, MOST_GPU_BYTES = 256 << 20, 4 << 30
+PACK_BYTES = 4 << 30  # of any that is trained and can be split: larger ones are no faster
 _MOST_SOLVED = 1_000  # linear models of such a pack: their rows come when all are solved
 _FINEST = 16  # times as many packs as slots, at most
 
@@ -75,11 +76,14 @@ def packs(
     whole = pack_of(sweep, trials[0].lineages, ledger, columns) if trials else None
     groups: dict[tuple, list[Lineage]] = {}
     for trial in trials:
+        alike: dict[bool, tuple] = {}  # whatever the seed
         for lineage in trial.lineages:
             if whole is not None and not ledger.complete(lineage, whole):
-                # Early stopping compares whole trials, so their packs stay whole: also those with solved and trained lineages.
-                alike = stackable(lineage) if sweep.search.stop_early is None else lineage.trial.id
-                groups.setdefault((_shared(sweep, trial, lineage), alike), []).append(lineage)
+                if lineage.solved not in alike:
+                    # Early stopping compares whole trials, so their packs stay whole: also those with solved and trained lineages.
+                    program = stackable(lineage) if sweep.search.stop_early is None else trial.trial.id
+                    alike[lineage.solved] = (_shared(sweep, trial, lineage), program)
+                groups.setdefault(alike[lineage.solved], []).append(lineage)
     spread = parts_for([len(_units(group)) for group in groups.values()], slots)
     parts = spread if sweep.search.stop_early is None else [1] * len(groups)
     # Every rewind step of the sweep, so that a trunk shared between packs is trained once and serves all of them.
@@ -110,22 +114,23 @@ def _shared(sweep: Sweep, planned: PlannedTrial, lineage: Lineage) -> tuple:
 
 
 def _parts_that_fit(sweep: Sweep, lineages: Sequence[Lineage]) -> int:
-    """Of lineages that are solved at once: as many parts as keep all of their masks and weights within `_MOST_ENTRIES`. Of those that
-    share a pack unasked: as many as keep it within `MOST_BYTES` or `_MOST_SOLVED`, but a trial by itself is never cut for that."""
+    """As many parts as keep within memory: of lineages that are solved at once, all of their masks and weights in `_MOST_ENTRIES`; of
+    those that are trained, `PACK_BYTES`. Those that share a pack unasked keep within `MOST_BYTES` or `_MOST_SOLVED`, but a trial by itself
+    is never cut for that."""
     if sweep.search.stop_early is not None:
         return 1
-    parts, trials = 1, len({lineage.trial.id for lineage in lineages})
+    trials, shares = len({lineage.trial.id for lineage in lineages}), packs_itself(sweep)
     if lineages[0].solved:
         rows = [len(rounds_with_rows(lineage.trial, sweep.rounds, sweep.rows_at)) for lineage in lineages]
         entries = sum(count * sum(i.trial.scope_sizes) for count, i in zip(rows, lineages, strict=True))
+        unasked = math.ceil(len(lineages) / _MOST_SOLVED)
         parts = math.ceil(entries / _MOST_ENTRIES)
-    if not packs_itself(sweep):
-        return max(1, parts)
-    if lineages[0].solved:
-        return max(parts, min(trials, math.ceil(len(lineages) / _MOST_SOLVED)))
-    most = MOST_BYTES if sweep.resources.gpu == 0 else MOST_GPU_BYTES * min(1.0, sweep.resources.gpu)
-    taken = tensors(Pack(lineages=tuple(lineages), rounds=sweep.rounds, measures=()))
-    return min(trials, math.ceil(taken / most))
+    else:
+        most = MOST_BYTES if sweep.resources.gpu == 0 else MOST_GPU_BYTES * min(1.0, sweep.resources.gpu)
+        taken = tensors(Pack(lineages=tuple(lineages), rounds=sweep.rounds, measures=()))
+        unasked = math.ceil(taken / most)
+        parts = math.ceil(taken / PACK_BYTES)
+    return max(1, parts, min(trials, unasked) if shares else 1)
 
 
 def parts_for(groups: Sequence[int], slots: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,11 +54,11 @@ def found(file: str) -> Path:
     from impray.spec.errors import Problem, SweepError
     from impray.spec.wording import near
 
-    path = Path(file)
+    path = Path(file)  # asked through os.path: a name that no system takes is no file
     listed = {p.stem: p for folder in (shipped("sweeps"), Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
     bare = file.removeprefix("sweeps/").removesuffix(".yaml")
-    path = path if path.exists() else listed.get(bare, path)
-    if not path.exists() and path.parent == Path("."):
+    path = path if os.path.exists(path) else listed.get(bare, path)
+    if not os.path.exists(path) and path.parent == Path("."):
         options = [*listed, *(str(other) for other in Path(".").glob("*.y*ml"))]
         right = f"there is no such file; sweeps/ has {', '.join(listed) or 'none'}{near(file, options)}"
         raise SweepError(file, [Problem("file", None, right)])

@@ -1,4 +1,9 @@
-"""What the tensors of a pack take in memory, about, from its description alone."""
+"""What a sweep's networks need of memory, about, from its description alone: the one estimate.
+
+An actor is what a worker with torch takes, what preparing the data takes, and its pack: weights and the held-out inputs of every
+network. Seen: 876 MiB where this says 988 (quickstart as one pack of 72), 449 where it says 495 (rewind_prune_gain, 60), 850 where it
+says 927 (redman2025_small, 36); the constants were chosen after seeing these three.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +11,20 @@ from collections.abc import Mapping
 
 from impray.spec.counts import share
 from impray.spec.data import DataSpec, Digits, FileData, ImageCoordinates, Linear, Photographs, Planted
+from impray.spec.data.designs import Identity, ReluFeatures
 from impray.spec.pack import Pack
+from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 
-DIGITS = 1_797  # inputs of scikit-learn's
+ACTOR_BYTES = 400 << 20  # a worker with torch, polars and all of impray in it
+PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
+PROBLEMS_BYTES = 256 << 20  # linear models that are kept; one that is larger alone is kept all the same
 BLOCK_BYTES, SOLVING_COPIES = 64 << 20, 6  # and the matrices [feature, feature] of those that are solved at once
 COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
+DIGITS = 1_797  # inputs of scikit-learn's
+
+# Images of published sets, held out.
 _HELD_OUT: Mapping[str, int] = {"imagenet32": 50_000, "cifar10": 10_000, "cifar100": 10_000}
-
-
-def parameters(trial: Trial) -> int:
-    """Of one network: weights, biases, and those of batch norm with its statistics."""
-    return trial.net.parameters(trial.kernels)
 
 
 def tensors(pack: Pack) -> int:
@@ -33,6 +40,36 @@ def tensors(pack: Pack) -> int:
     samples = 2 * (trial.train.batch_size + held_out(trial))
     of_training = sum(finite(lineage.trial.data) for lineage in pack.lineages) * (trial.data.inputs + 1)
     return bytes_of_item(trial) * (nets * (COPIES * parameters(trial) + samples * width) + of_training)
+
+
+def parameters(trial: Trial) -> int:
+    """Of one network: weights, biases, and those of batch norm with its statistics."""
+    return trial.net.parameters(trial.kernels)
+
+
+def bytes_of_item(trial: Trial) -> int:
+    """Of a number that is trained."""
+    return 8 if trial.train.dtype == "float64" else 4
+
+
+def prepared(data: DataSpec, blended: bool) -> int:
+    """Bytes that preparing the data takes, for all networks of a process."""
+    if isinstance(data, (Linear, Planted, ImageCoordinates)):
+        one = 8 * data.inputs * (finite(data) + (0 if isinstance(data, ImageCoordinates) else data.held_out))
+        # while one is drawn: the numbers, and their product with the covariance
+        return max(PROBLEMS_BYTES, one) + 2 * one + _of_law(data)
+    pictures = isinstance(data, Photographs) or (isinstance(data, FileData) and blended)
+    crops = 12 * data.inputs * data.classes * (data.crops + data.held_out) if isinstance(data, Photographs) else 0
+    return max(PICTURES_BYTES, crops) if pictures else 0
+
+
+def _of_law(data: DataSpec) -> int:
+    """Of what the inputs or targets are drawn from: a covariance and its root, random features, a planted network."""
+    if isinstance(data, Linear) and isinstance(data.design, ReluFeatures):
+        return 8 * data.design.inputs * (data.features + data.samples)
+    if isinstance(data, Linear) and data.design.has_covariance and not isinstance(data.design, Identity):
+        return 2 * 8 * data.features**2
+    return 8 * data.units * (data.inputs + data.units) if isinstance(data, Planted) else 0
 
 
 def finite(data: DataSpec) -> int:
@@ -58,6 +95,6 @@ def held_out(trial: Trial) -> int:
     return int(given or 0) * (1 if isinstance(data, Photographs) else data.classes)
 
 
-def bytes_of_item(trial: Trial) -> int:
-    """Of a number that is trained."""
-    return 8 if trial.train.dtype == "float64" else 4
+def blended(sweep: Sweep) -> bool:
+    """Whether some trial draws from a Gaussian clone."""
+    return "data.gaussian_blend" in sweep.search.space or bool(getattr(sweep.trial.data, "gaussian_blend", 0))

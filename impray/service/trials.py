@@ -135,7 +135,7 @@ class Trials:
         lineages = {lineage.id: lineage for trial in self.left() for lineage in trial.lineages}
         return sum(len(self.undone(lineage)) for lineage in lineages.values())
 
-    def asked_rounds(self, lineage: Lineage) -> tuple[int, ...]:
+    def asked_rounds(self, lineage: Lineage) -> Sequence[int]:
         """Rounds of a lineage that are to have rows."""
         return self._any_pack.rows_of(lineage)
 

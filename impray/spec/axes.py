@@ -20,7 +20,7 @@ from impray.spec import checks
 from impray.spec.base import Spec, canonical
 from impray.spec.errors import Problem
 from impray.spec.points import at, choices_of, description_of, is_possible, owner_of, takes_integers, types_at, value
-from impray.spec.search import Axis, Range
+from impray.spec.search import MOST_TRIALS, Axis, Range
 from impray.spec.sweep import Sweep
 from impray.spec.trial import ImpossibleTrial, Trial
 from impray.spec.wording import TAGS, near, problems, show, tag_of, vocabulary
@@ -28,8 +28,8 @@ from impray.spec.wording import TAGS, near, problems, show, tag_of, vocabulary
 __all__ = ["at", "axis_type", "check", "takes_integers", "trials", "value"]
 
 _SHOWN = 3  # problems told per axis; the rest are counted
-_MOST_TRIALS = 100_000
 _DRAWS_PER_TRIAL = 100
+_LEAST_DRAWS = 10_000  # in vain, before a random search takes its space for exhausted
 
 
 # --- trials ---
@@ -81,9 +81,11 @@ def _drawn(sweep: Sweep) -> list[tuple[dict[str, Any], Trial]]:
     rng = random.Random(sweep.search.seed)
     wanted = sweep.search.trials or 0
     by_id: dict[str, tuple[dict[str, Any], Trial]] = {}
+    in_vain = 0
     for _ in range(wanted * _DRAWS_PER_TRIAL):
-        if len(by_id) == wanted:
+        if len(by_id) == wanted or in_vain == max(_LEAST_DRAWS, _DRAWS_PER_TRIAL * len(by_id)):
             break
+        in_vain += 1
         point = {path: _draw(rng, axis, takes_integers(sweep, path)) for path, axis in sweep.search.space.items()}
         try:
             drawn = _with_values(sweep, point)
@@ -91,7 +93,8 @@ def _drawn(sweep: Sweep) -> list[tuple[dict[str, Any], Trial]]:
             if not _only_impossible(error):
                 raise
             continue  # inside the corners that `check` tried, some spaces still have points that cannot be
-        by_id.setdefault(drawn[1].id, drawn)
+        if drawn[1].id not in by_id:
+            by_id[drawn[1].id], in_vain = drawn, 0
     return list(by_id.values())
 
 
@@ -111,11 +114,18 @@ def _draw(rng: random.Random, axis: Axis, whole: bool) -> object:
     return round(drawn) if whole else drawn
 
 
+def possible(sweep: Sweep) -> list[Trial]:
+    """Trials that stand for all of a sweep that is right: every combination of listed values and ends of ranges that can be."""
+    return _combinations(sweep, sweep.search.space)[0]
+
+
 # --- checks ---
 
 
 def check(sweep: Sweep) -> list[Problem]:
     """What is wrong with a sweep's axes, search, goals and measures, without lines; empty when it can run."""
+    if too_many := list(checks.too_many(sweep)):
+        return too_many
     all_problems = [*_search_problems(sweep), *_follow_problems(sweep)]
     sound: dict[str, Axis] = {}
     for path, axis in sweep.search.space.items():
@@ -297,12 +307,9 @@ def _only_impossible(error: ValidationError) -> bool:
 def _combinations(sweep: Sweep, space: Mapping[str, Axis]) -> tuple[list[Trial], list[Problem]]:
     """Trials of listed values and ends of ranges that can be, and the problems of those that cannot."""
     choices = [choices_of(axis, sweep, path) for path, axis in space.items()]
-    count = math.prod(map(len, choices))
-    if sweep.search.algorithm == "grid" and count > _MOST_TRIALS:
-        return [], [Problem("search.space", None, f"is a grid of {count} trials, more than {_MOST_TRIALS}; use random")]
     possible: list[Trial] = []
     wrong: dict[str, dict[Problem, None]] = {}
-    for values in islice(product(*choices), _MOST_TRIALS):
+    for values in islice(product(*choices), MOST_TRIALS):
         point = dict(zip(space, values, strict=True))
         try:
             possible.append(at(sweep, point))

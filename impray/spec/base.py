@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, model_validator
+
+from impray.spec.text import beyond, refusal
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Origin:
 class Spec(BaseModel):
     """One frozen part of a sweep's vocabulary; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Pydantic's own messages would repeat the input, and with it what is secret.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     # Fields whose values may differ between the lineages of one pack: they change numbers, never tensor shapes.
     packable: ClassVar[frozenset[str]] = frozenset()
@@ -50,13 +53,14 @@ class Spec(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _true_is_no_number(cls, values: Any) -> Any:
-        # Pydantic would read `lr: yes` as 1.0; a YAML 1.1 boolean is a slip wherever a number is wanted. In its place
-        # goes an object that no field takes, so that the error is the field's own, beside those of other fields.
+    def _fit_for_a_sweep(cls, values: Any) -> Any:
+        # What no field of a sweep may hold, told once for all fields. Pydantic would read `lr: yes` as 1.0; a YAML 1.1 boolean is a
+        # slip wherever a number is wanted. Whole numbers beyond 64 bits fit into no column, and texts may hold a login. In the place
+        # of such a value goes an object that no field takes, so that the error is the field's own, beside those of other fields.
         # (A validator of each field would be plainer, but pydantic allows none before a discriminator.)
         if not isinstance(values, dict):
             return values
-        return {name: _no_bools(value) if _wants_number(cls, name) else value for name, value in values.items()}
+        return {name: _fit(value, _wants(cls, name)) for name, value in values.items()}
 
 
 @cache
@@ -75,15 +79,35 @@ def _types(annotation: Any) -> set[Any]:
     return {annotation}
 
 
-def _wants_number(spec: type[Spec], name: str) -> bool:
+class _Wants(NamedTuple):
+    number: bool  # and no boolean
+    whole: bool  # a number without a fraction
+    open: bool  # a mapping that is no part of the vocabulary, whose values nobody else looks at
+
+
+@cache
+def _wants(spec: type[Spec], name: str) -> _Wants:
     types = plain_types(spec, name)
-    return bool(types & {int, float}) and bool not in types
+    parts = any(isinstance(one, type) and issubclass(one, Spec) for one in types)
+    return _Wants(bool(types & {int, float}) and bool not in types, int in types and float not in types, not parts)
 
 
-def _no_bools(value: Any) -> Any:
+def _fit(value: Any, wants: _Wants) -> Any:
     if isinstance(value, (list, tuple)):
-        return [_no_bools(item) for item in value]
-    return object() if isinstance(value, bool) else value
+        return [_fit(item, wants) for item in value]
+    if isinstance(value, dict) and wants.open:
+        return {name: _NOTHING if refusal(name) else _fit(item, _ANY) for name, item in value.items()}
+    if isinstance(
+        value, dict
+    ):  # a part of the vocabulary looks at its own fields, but pydantic first at the one that says which it is
+        return {name: _NOTHING if name in _TAGS and refusal(item) else item for name, item in value.items()}
+    unfit = (wants.number and isinstance(value, bool)) or (wants.whole and beyond(value)) or refusal(value) is not None
+    return _NOTHING if unfit else value
+
+
+_TAGS = ("kind", "optimizer", "name")
+_ANY = _Wants(False, False, True)
+_NOTHING = object()
 
 
 def whole_number(value: Any) -> Any:
@@ -124,4 +148,4 @@ def _is_said(value: Spec, name: str) -> bool:
 
 def is_tag(value: Spec, name: str) -> bool:
     """Whether `name` says which member of a family `value` is (`kind`): such a field is never left out."""
-    return name in ("kind", "optimizer", "name") and isinstance(getattr(value, name), str)
+    return name in _TAGS and isinstance(getattr(value, name), str)

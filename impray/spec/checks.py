@@ -15,10 +15,12 @@ from impray.spec.measure import MeasureSpec, measure_name
 from impray.spec.pack import entries, rounds_with_rows
 from impray.spec.points import at, choices_of, is_possible, owner_of, value
 from impray.spec.rules import SolverRule
-from impray.spec.search import AtDensity, Criterion
+from impray.spec.search import MOST_TRIALS, AtDensity, Criterion, Range
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
 from impray.spec.wording import near, show, tag_of
+
+MOST_LINEAGES, MOST_ROWS = 200_000, 20_000_000  # of a sweep: all are listed before any work starts
 
 
 def problems_with(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
@@ -33,6 +35,25 @@ def problems_with(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:
     ):
         yield from rule(sweep, possible)
     yield from _figure_problems(sweep)
+
+
+def too_many(sweep: Sweep) -> Iterator[Problem]:
+    """More trials, lineages or rows than can be planned; nothing else is looked at then."""
+    search = sweep.search
+    grid = math.prod(len(axis) for axis in search.space.values() if not isinstance(axis, Range))
+    trials = grid if search.algorithm == "grid" else search.trials or 1
+    if trials > MOST_TRIALS:
+        yield Problem("search.space", None, f"is a grid of {trials} trials, more than {MOST_TRIALS}; use random")
+        return
+    rows = sweep.rounds + 1 if sweep.rows_at == "all" else len(entries(sweep.rows_at))
+    lineages = trials * len(sweep.methods) * len(sweep.seeds)
+    shape = f"{trials} trials x {len(sweep.methods)} methods x {len(sweep.seeds)} seeds"
+    if lineages > MOST_LINEAGES:
+        right = f"make {lineages:,} lineages ({shape}), more than {MOST_LINEAGES:,}; take fewer, or split the sweep"
+        yield Problem("seeds", None, right)
+    elif lineages * rows > MOST_ROWS:
+        right = f"makes {lineages * rows:,} rows ({shape} x {rows} rounds), more than {MOST_ROWS:,}; take fewer, or rows_at: last"
+        yield Problem("rounds", show(sweep.rounds), right)
 
 
 def _pack_problems(sweep: Sweep, possible: list[Trial]) -> Iterator[Problem]:

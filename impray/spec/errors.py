@@ -9,20 +9,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from impray.spec.text import PATH_SHOWN, SHOWN, cut, hidden, told
+
+_MOST_TOLD = 2000  # characters of what would be right: it may list all figures, and should not list a file
+_MOST_PROBLEMS = 100
+
 
 class ImprayError(Exception):
-    """Base of all errors that a user can cause and mend."""
+    """Base of all errors that a user can cause and mend. As a text it holds no login and no signature of a URI."""
+
+    def __str__(self) -> str:
+        return hidden(super().__str__())
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: where (dotted path, line or other place), what stands there, what would be right."""
+    """One thing that is wrong: where (dotted path, line or other place), what stands there, what would be right.
+
+    What it repeats of a file or an option is shortened, and secrets are left out, whoever makes it.
+    """
 
     path: str
     value: str | None
     right: str
     line: int | None = None
     place: str | None = None  # where it was written when not in the file: `--set data.gain=x`
+
+    def __post_init__(self) -> None:
+        for name, most in (("path", PATH_SHOWN), ("value", SHOWN), ("right", _MOST_TOLD), ("place", SHOWN)):
+            text = getattr(self, name)
+            if text is not None:
+                object.__setattr__(self, name, told(text, most))
 
     def __str__(self) -> str:
         place = f"line {self.line}: " if self.line is not None else f"{self.place}: " if self.place else ""
@@ -37,7 +54,9 @@ class SweepError(ImprayError):
         self.source = source
         self.problems = problems
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__("\n".join([f"{source}: {count}", *(f"  {p}" for p in problems)]))
+        told = [f"  {problem}" for problem in problems[:_MOST_PROBLEMS]]
+        more = [f"  and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
+        super().__init__("\n".join([f"{cut(source, PATH_SHOWN)}: {count}", *told, *more]))
 
 
 class ShapeError(ImprayError):

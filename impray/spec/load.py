@@ -1,15 +1,9 @@
-"""A sweep file and `--set path=value` -> `Sweep`, or one `SweepError` with every problem and its line.
-
-YAML here is the safe subset that PyYAML reads, with two traps of YAML 1.1 closed: `1e-3` is a number, and
-`010` and `1:30` are not octal or base 60. `yes`, `no`, `on`, `off` stay booleans, and where something else
-is wanted the message says so.
-"""
+"""A sweep file and `--set path=value` -> `Sweep`, or one `SweepError` with every problem and its line."""
 
 from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,29 +20,15 @@ from impray.spec.nets.left_out import AskSizes
 from impray.spec.overrides import Override
 from impray.spec.plugins.joined import blamed, join_named, version_factories
 from impray.spec.sweep import Sweep
-from impray.spec.wording import dotted, near, problems, show
+from impray.spec.text import MOST_INTEGER, cut
+from impray.spec.wording import dotted, problems, show
+from impray.spec.yaml_text import TOO_DEEP, TOO_MANY, Loader, text_of
 
 Key = tuple[str | int, ...]
 Check = Callable[[Sweep | None], list[Problem]]  # what only a caller can see; None is a sweep that is wrong in itself
 
-_TOO_MANY = 100_000  # values in a file: aliases of aliases would otherwise fill the memory
+_MOST_DIGITS = 400  # of a whole number: no float has more, and Python itself reads some 4,000
 _UNLIKE_WORDS = {"yes", "no", "on", "off"}
-
-
-class _Loader(yaml.SafeLoader):
-    """Scalars as YAML 1.2 reads them, and the booleans of 1.1."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, rule) for tag, rule in rules if tag.rsplit(":", 1)[-1] in ("bool", "null", "merge")]
-        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9][0-9_]*$"), list("-+0123456789"))
-_FLOAT = r"""^(?: [-+]? (?: \.[0-9]+ | [0-9][0-9_]*\.[0-9]* ) (?: [eE][-+]?[0-9]+ )?
-              | [-+]? [0-9]+ [eE][-+]?[0-9]+
-              | [-+]? \.(?:inf|Inf|INF) | \.(?:nan|NaN|NAN) )$"""
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(_FLOAT, re.VERBOSE), list("-+.0123456789"))
 
 
 def load(
@@ -70,7 +50,7 @@ def load(
              base: whether only the base trial is asked for; else an override that an axis overrides in every trial is refused.
     Raises:  SweepError: with all problems of the file, the overrides and the axes.
     """
-    return read(_text(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent, layers, base)
+    return read(text_of(Path(path), str(path)), str(path), sets, check, sizes, Path(path).parent, layers, base)
 
 
 def read(
@@ -194,22 +174,6 @@ def _nearest(path: str, places: Mapping[str, int | str]) -> int | str | None:
     return places.get(path)
 
 
-def _text(path: Path, source: str) -> str:
-    if path.is_dir():
-        raise SweepError(source, [Problem("file", None, "this is a folder; a sweep is one YAML file")])
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        beside = [str(other) for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        raise SweepError(source, [Problem("file", None, f"there is no such file{near(source, beside)}")]) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SweepError(source, [Problem("file", None, "cannot be read: it is not text in UTF-8", line)]) from None
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        reason = getattr(error, "strerror", error)
-        raise SweepError(source, [Problem("file", None, f"cannot be read: {reason}")]) from None
-
-
 class _Reader:
     """YAML text -> plain values, with the place and the writing of each."""
 
@@ -218,7 +182,7 @@ class _Reader:
         self.problems: list[Problem] = []
         self.places: dict[str, int | str] = {}
         self.written: dict[str, str] = {}
-        self._loader = _Loader("")
+        self._loader = Loader("")
         self._open: list[yaml.Node] = []
         self._count = 0
 
@@ -243,7 +207,7 @@ class _Reader:
             self.problems.append(Problem(name.strip() or "--set", None, wrong, place=place))
             return None
         try:
-            node = yaml.compose(text, Loader=_Loader)
+            node = yaml.compose(text, Loader=Loader)
         except (yaml.YAMLError, RecursionError) as error:
             right = f"the value is not YAML: {getattr(error, 'problem', None) or 'it cannot be read'}"
             self.problems.append(Problem(dotted(path), repr(text), right, place=place))
@@ -263,9 +227,9 @@ class _Reader:
         return Override(path, value, place)
 
     def _composed(self, text: str) -> yaml.Node | None:
-        loader = _Loader("")
+        loader = Loader("")
         try:
-            loader = _Loader(text)  # looks at the characters of short texts
+            loader = Loader(text)  # looks at the characters of short texts
             return loader.get_single_node()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -285,8 +249,11 @@ class _Reader:
             del self.written[known]
 
     def _note(self, node: yaml.Node, path: Key, value: str | None, right: str, place: str | None) -> None:
-        line = None if place else node.start_mark.line + 1
-        self.problems.append(Problem(dotted(path) or "file", value, right, line, place))
+        self.problems.append(_noted(node, path, value, right, place))
+
+    def _endless(self, node: yaml.Node, path: Key, right: str, place: str | None) -> SweepError:
+        """Of what is not read on."""
+        return SweepError(self.source, [_noted(node, path, None, right, place)])
 
     def _value(self, node: yaml.Node, path: Key, place: str | None = None) -> Any:
         self.places.setdefault(dotted(path), place or node.start_mark.line + 1)
@@ -294,19 +261,10 @@ class _Reader:
         if any(node is outer for outer in self._open):
             self._note(node, path, None, "this alias holds itself", place)
             return None
-        if self._count > _TOO_MANY:
-            raise SweepError(
-                self.source,
-                [
-                    Problem(
-                        "file",
-                        None,
-                        f"holds more than {_TOO_MANY} values (aliases of aliases?)",
-                        None if place else node.start_mark.line + 1,
-                        place,
-                    )
-                ],
-            )
+        if len(self._open) > TOO_DEEP:
+            raise self._endless(node, path, f"nested too deeply (more than {TOO_DEEP} levels)", place)
+        if self._count > TOO_MANY:
+            raise self._endless(node, (), f"holds more than {TOO_MANY} values (aliases of aliases?)", place)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path, place)
         self._open.append(node)
@@ -344,7 +302,12 @@ class _Reader:
         kind = node.tag.rsplit(":", 1)[-1]
         try:
             if kind == "int":
-                return int(node.value.replace("_", ""))
+                digits = node.value.replace("_", "")
+                if len(digits) <= _MOST_DIGITS:
+                    return int(digits)
+                right = f"has {len(digits)} digits; must be at most {MOST_INTEGER} (2^63 - 1)"
+                self._note(node, path, cut(node.value), right, place)
+                return None
             if kind in ("float", "bool", "null", "str"):
                 self.written[dotted(path)] = node.value
                 return self._loader.construct_object(node)
@@ -354,7 +317,11 @@ class _Reader:
             node,
             path,
             repr(node.value),
-            f"cannot be read as {node.tag}; write the value without a tag",
+            f"cannot be read as {cut(node.tag)}; write the value without a tag",
             place,
         )
         return None
+
+
+def _noted(node: yaml.Node, path: Key, value: str | None, right: str, place: str | None) -> Problem:
+    return Problem(dotted(path) or "file", value, right, None if place else node.start_mark.line + 1, place)

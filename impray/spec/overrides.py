@@ -31,8 +31,8 @@ class Override:
 
 
 def place_of(item: str) -> str:
-    """How an override is named in errors."""
-    return f"--set {item}" if len(item) <= 60 else f"--set {item[:57]}..."
+    """How an override is named in errors; shortened by the problem, after secrets are out of it."""
+    return f"--set {item}"
 
 
 def path_of(name: str, has_value: bool) -> tuple[tuple[str, ...], str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -104,7 +105,7 @@ class Pack(Spec):
             return (self,)
         return tuple(self.model_copy(update={"lineages": lineages}) for lineages in sorts)
 
-    def rows_of(self, lineage: Lineage) -> tuple[int, ...]:
+    def rows_of(self, lineage: Lineage) -> Sequence[int]:
         """The rounds of a lineage that have rows, in order."""
         return rounds_with_rows(lineage.trial, self.rounds, self.rows_at)
 
@@ -114,10 +115,10 @@ class Pack(Spec):
         return any(measure.removal_columns for measure in self.measures)
 
 
-def rounds_with_rows(trial: Trial, rounds: int, rows_at: RowsAt) -> tuple[int, ...]:
-    """The rounds, 0 to `rounds`, that a trial's lineages have rows of."""
+def rounds_with_rows(trial: Trial, rounds: int, rows_at: RowsAt) -> Sequence[int]:
+    """The rounds, 0 to `rounds`, that a trial's lineages have rows of, in order."""
     if rows_at == "all":
-        return tuple(range(rounds + 1))
+        return range(rounds + 1)
     return tuple(sorted({_round_of(entry, trial, rounds) for entry in entries(rows_at)}))
 
 

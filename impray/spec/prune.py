@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -219,7 +219,7 @@ class Prune(Spec):
         if self.keep is not None:
             return iter([prunable, *(min(kept, prunable) for kept in self.keep)])
         if self.remove is not None:
-            schedule = iter([*range(prunable, 0, -self.remove), 0])
+            schedule = chain(range(prunable, 0, -self.remove), (0,))
         else:
             assert self.fraction is not None, "there is one of the four"
             schedule = falling(prunable, self.fraction)

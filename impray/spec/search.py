@@ -9,6 +9,8 @@ from pydantic import Field, JsonValue, model_validator
 from impray.spec.base import Spec
 from impray.spec.families import Method
 
+MOST_TRIALS = 20_000  # of a sweep: each is looked at before any work starts
+
 
 class Range(Spec):
     """An interval to draw from; whole numbers where the field takes only those, both ends included."""
@@ -75,7 +77,7 @@ class Search(Spec):
             "units as the network has"
         ),
     ] = Field(default_factory=dict)
-    trials: Annotated[int | None, Field(ge=1, description="how many, for random and optuna")] = None
+    trials: Annotated[int | None, Field(ge=1, le=MOST_TRIALS, description="how many, for random and optuna")] = None
     seed: Annotated[int, Field(ge=0, description="of the search itself, not of a lineage")] = 0
     goals: tuple[Goal, ...] = ()
     stop_early: StopEarly | None = None

@@ -16,14 +16,25 @@ from impray.spec.pack import Ending
 from impray.spec.search import Search
 from impray.spec.trial import Trial
 
+MOST_PROCESSORS = 100_000  # of one pack
+MOST_ROUNDS = 100_000
+MOST_SEEDS = 100_000
+
 Seed = Annotated[int, Field(ge=0)]
 
 
 class Resources(Spec):
     """What one pack of lineages is given; fractions of a device are shared between packs."""
 
-    cpu: Annotated[float, Field(gt=0)] = 1.0
-    gpu: Annotated[float, Field(ge=0)] = 0.0
+    cpu: Annotated[float, Field(ge=0.001, le=MOST_PROCESSORS)] = 1.0
+    gpu: Annotated[float, Field(ge=0, le=MOST_PROCESSORS)] = 0.0
+
+    @field_validator("gpu")
+    @classmethod
+    def _none_or_a_share(cls, gpu: float) -> float:
+        if 0 < gpu < 0.001:
+            raise ValueError("must be 0, or at least 0.001")
+        return gpu
 
 
 @embeds
@@ -40,7 +51,7 @@ class Sweep(Spec):
     trial: Trial
     methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("imp", "oneshot", "random")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, description="how many (3 means 0, 1, 2), or a list")]
-    rounds: Annotated[int, Field(ge=0, description="prunings: rounds 0 (dense) to this are trained")]
+    rounds: Annotated[int, Field(ge=0, le=MOST_ROUNDS, description="prunings: rounds 0 (dense) to this are trained")]
     rows_at: Annotated[
         Literal["all"] | Ending | Annotated[tuple[Annotated[int, Field(ge=0)] | Ending, ...], Field(min_length=1)],
         Field(
@@ -72,8 +83,8 @@ class Sweep(Spec):
         if isinstance(seeds, int):
             if seeds < 1:
                 raise ValueError("must be at least 1, or a list of seeds such as [0, 1, 2]")
-            if seeds > 100_000:
-                raise ValueError("must be at most 100000, or a list of seeds such as [0, 1, 2]")
+            if seeds > MOST_SEEDS:
+                raise ValueError(f"must be at most {MOST_SEEDS}, or a list of seeds such as [0, 1, 2]")
             return list(range(seeds))
         return seeds
 

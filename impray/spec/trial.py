@@ -68,7 +68,8 @@ class Trial(Spec):
             wrong.append(("prune.layers", f"this network has the layers 1 to {self.layers}"))
         if not self.pruned_layers:
             wrong.append(("prune.layers", "hidden leaves nothing to prune in a network without hidden layers; use all"))
-        pruned = [kernel for layer, kernel in enumerate(self.kernels, start=1) if layer in self.pruned_layers]
+        among = set(self.pruned_layers)
+        pruned = [kernel for layer, kernel in enumerate(self.kernels, start=1) if layer in among]
         if prune.biases == "ranked" and not all(kernel.bias for kernel in pruned):
             wrong.append(("prune.biases", "this network has no biases (net.bias = false)"))
         labelled = self.data.targets == "classes"

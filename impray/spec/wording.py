@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -21,9 +22,13 @@ from impray.spec.errors import Problem
 from impray.spec.families import classes_in, family_of
 from impray.spec.family import until_changed
 from impray.spec.sweep import Sweep
+from impray.spec.text import MOST_INTEGER, MOST_TEXT, PATH_SHOWN, beyond, hidden, refusal
 from impray.spec.trial import ImpossibleTrial
 
 Path = tuple[str | int, ...]
+
+_NO_SENSE = 10_000  # a limit from here on keeps a sweep in bounds, and says nothing of what its field means
+_MOST_COMPLAINTS = 500  # a list of a file's length may be wrong in all of its entries
 
 TAGS = ("kind", "name", "optimizer")  # the fields that say which member of a family a mapping is
 
@@ -58,15 +63,13 @@ class _Complaint:
 
 def problems(error: ValidationError, root: type[Spec], document: object) -> list[Problem]:
     """Every problem of `document` as a `root`, without lines: one for each wrong value."""
-    complaints = [c for item in error.errors(include_url=False) for c in _complaints(item, root, document)]
-    paths = {c.path for c in complaints}
-    wrong = []
-    for path in dict.fromkeys(c.path for c in complaints):
-        # A list with a wrong entry is also "not a number" to other members of a union: the entry says it all.
-        if any(len(other) > len(path) and other[: len(path)] == path for other in paths):
-            continue
-        wrong.append(_problem(path, [c for c in complaints if c.path == path], root, document))
-    return wrong
+    by_path: dict[Path, list[_Complaint]] = {}
+    for item in error.errors(include_url=False)[:_MOST_COMPLAINTS]:
+        for complaint in _complaints(item, root, document):
+            by_path.setdefault(complaint.path, []).append(complaint)
+    # A list with a wrong entry is also "not a number" to other members of a union: the entry says it all.
+    inside = {path[:depth] for path in by_path for depth in range(len(path))}
+    return [_problem(path, told, root, document) for path, told in by_path.items() if path not in inside]
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -76,17 +79,21 @@ def dotted(path: Iterable[str | int]) -> str:
 
 def show(value: object) -> str:
     """A value as YAML would write it, text in quotes, cut when long."""
-    text = _shown(value)
+    text = hidden(_shown(value, 60)[:MOST_TEXT])
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _shown(value: object) -> str:
+def _shown(value: object, most: int) -> str:
+    """At least the first `most` characters: no more items than that are looked at, for a list may be long."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_shown, value)) + "]"
+        return "[" + ", ".join(_shown(item, most) for item in value[:most]) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_shown(item)}" for key, item in value.items()) + "}"
+        items = islice(value.items(), most)
+        return "{" + ", ".join(f"{key}: {_shown(item, most)}" for key, item in items) + "}"
+    if isinstance(value, int) and beyond(value):
+        return repr(value) if value.bit_length() < 4096 else f"a number of {value.bit_length()} bits"
     return repr(value)
 
 
@@ -109,6 +116,8 @@ _CALLED = {
 
 def near(word: object, options: Iterable[str]) -> str:
     """`; did you mean 'nlgp'?`, or nothing when no option is close, in spelling or in what other programs call it."""
+    if len(str(word)) > PATH_SHOWN:
+        return ""  # no name is so long
     lower = {option.lower(): option for option in options}
     written = str(word).lower()
     called = [option for option in lower if written in _CALLED.get(option, ())]
@@ -235,6 +244,8 @@ def _complaints(item: Any, root: type[Spec], document: object) -> list[_Complain
     """What one of pydantic's errors says, about the document as written."""
     kind, context, loc = item["type"], item.get("ctx", {}), item["loc"]
     path = _as_written(loc, document, kind)
+    if unfit := _unfit(path, kind, document):
+        return [_Complaint(path, unfit, described=False)]
     if kind == "missing" and isinstance(loc[-1], int):
         field = owners(root, document, path)[1]
         return [_Complaint(path, f"must have {len(get_args(field.annotation)) if field else 'more'} entries")]
@@ -257,6 +268,14 @@ def _complaints(item: Any, root: type[Spec], document: object) -> list[_Complain
         keys = ", ".join(dict.fromkeys(name for spec in specs for name in spec.model_fields))
         return [_Complaint(path, noun=f"a mapping with the keys {keys}" if keys else "a mapping")]
     return [_Complaint(path, _limits(kind, context, owners(root, document, path)[1]) or item["msg"].lower())]
+
+
+def _unfit(path: Path, kind: str, document: object) -> str | None:
+    """Why no field takes what stands there, nor its key: see `impray.spec.text`."""
+    value = at_path(document, path)
+    if beyond(value) and kind in _NOUNS:
+        return f"must be a whole number of at most {MOST_INTEGER} (2^63 - 1) in size"
+    return refusal(value) or (refusal(path[-1]) if path else None)
 
 
 def _as_written(loc: Path, document: object, kind: str) -> Path:
@@ -355,12 +374,13 @@ def _limits(kind: str, context: dict[str, Any], field: FieldInfo | None) -> str 
         least = context["min_length"]
         return "must not be empty" if least == 1 else f"must have at least {least} entries"
     if kind == "too_long":
-        return f"must have {context['max_length']} entries"
+        bounded = field is not None and any(getattr(rule, "max_length", None) for rule in field.metadata)
+        return f"must have {'at most ' if bounded else ''}{context['max_length']} entries"
     limits = {name: context[name] for name in ("gt", "ge", "lt", "le") if name in context}
     of_field = {
         name: getattr(rule, name) for rule in (field.metadata if field else ()) for name in limits_of(rule)
     }  # both ends of an interval are told, though only one is passed
-    if limits.keys() <= of_field.keys():
+    if limits.keys() <= of_field.keys() and max(of_field.values(), default=0) < _NO_SENSE:
         limits = of_field
     low, high = limits.get("gt", limits.get("ge")), limits.get("lt", limits.get("le"))
     if low is not None and high is not None:
@@ -377,4 +397,4 @@ def limits_of(rule: object) -> tuple[str, ...]:
 
 
 def _short(number: Any) -> str:
-    return f"{number:g}"
+    return f"{number:,}" if isinstance(number, int) and number >= 10**6 else f"{number:g}"

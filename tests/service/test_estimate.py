@@ -5,12 +5,12 @@ import time
 
 import pytest
 from conftest import rows_of, sweep_into, tiny_sweep
-from impray.cli.load import load_sweep
 
 from impray.results.files import locked
 from impray.results.paths import Paths
 from impray.service import cost, estimate, probe
 from impray.service.cost import Cost, PackSeconds
+from impray.service.said import load_sweep
 from impray.service.trials import Trials
 from impray.spec.errors import SweepError
 

@@ -1,7 +1,7 @@
 """Where source files lie: on this machine, or anywhere that a URI of pyarrow.fs reaches (s3://, gs://, file:// ...).
 
 A remote file is copied into the cache when it is converted, one at a time, and removed again. Credentials and regions
-are pyarrow's: the environment's, or parts of the URI (which messages leave out).
+are pyarrow's: the environment's, never parts of a URI (`impray.spec.text`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from pyarrow import NativeFile, fs
 
 from impray.spec.errors import DataError
+from impray.spec.text import PATH_SHOWN, cut
 
 _COPIED = 2**22  # bytes at a time
 _URI = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]*://")
@@ -48,7 +49,8 @@ class Place:
     def at(cls, path: str) -> Place:
         """Raises: DataError: a URI that pyarrow cannot follow."""
         if not _URI.match(path):
-            return cls(fs.LocalFileSystem(), os.path.join(working_folder(), os.path.expanduser(path)), path, False)
+            inner = os.path.join(working_folder(), os.path.expanduser(path))
+            return cls(fs.LocalFileSystem(), inner, cut(path, PATH_SHOWN), False)
         shown = re.sub(r"//[^/@]*@", "//", path).partition("?")[0].rstrip("/")
         try:
             system, inner = fs.FileSystem.from_uri(path)
@@ -107,7 +109,7 @@ class Place:
         try:
             yield
         except OSError as error:
-            raise DataError(f"{self.shown}: cannot be read: {_first_line(error)}") from error
+            raise DataError(f"{self.shown}: cannot be read: {cut(_first_line(error), PATH_SHOWN)}") from error
 
 
 def infos(places: Sequence[Place]) -> list[fs.FileInfo]:

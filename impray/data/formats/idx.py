@@ -46,6 +46,7 @@ def _layout(spec: Idx) -> Layout:
 
 _ORIGIN = "MNIST and Fashion-MNIST are published in this format (github.com/zalandoresearch/fashion-mnist)"
 _Opened = gzip.GzipFile | BufferedReader | NativeFile
+_PORTION = 2**22  # bytes
 _MAGIC = {"images": 2051, "labels": 2049}
 
 
@@ -149,7 +150,10 @@ def _at_end(opened: _Opened, file: File) -> None:
 
 def _read(opened: _Opened, count: int, file: File | Place) -> bytes:
     try:
-        return opened.read(count)
+        content = bytearray()  # in portions: a header may say 4 GiB of a file that has ten bytes
+        while len(content) < count and (part := opened.read(min(count - len(content), _PORTION))):
+            content += part
+        return bytes(content)
     except (EOFError, OSError, zlib.error) as error:
         what = "is no readable gzip file (truncated?)" if isinstance(opened, gzip.GzipFile) else "cannot be read"
         raise DataError(f"{file.shown}: {what}: {error}") from error

@@ -18,10 +18,12 @@ import numpy as np
 from jaxtyping import Float32
 
 from impray.data.formats.files import File, Layout, Place, located
-from impray.data.formats.plan import Part, Plan, Rows, archive, described, labels_from, portions, refuse
+from impray.data.formats.numpy_files import archive
+from impray.data.formats.plan import Part, Plan, Rows, described, labels_from, portions, refuse
 from impray.data.formats.unpickle import load
 from impray.spec.data import Imagenet32
 from impray.spec.errors import DataError
+from impray.spec.text import cut
 
 _TRAIN = tuple(f"train_data_batch_{number}" for number in range(1, 11))
 _LAYOUT = Layout(
@@ -66,7 +68,7 @@ def contents(file: File, names: Sequence[str]) -> Mapping[str, Any]:
     absent = [name for name in names if name not in content]
     if absent:
         listed = ", ".join(sorted(map(str, content))) or "nothing"
-        raise DataError(f"{file.shown}: has no {' and no '.join(absent)}; it holds {listed:.200}")
+        raise DataError(f"{file.shown}: has no {' and no '.join(absent)}; it holds {cut(listed)}")
     return content
 
 
@@ -77,7 +79,7 @@ def _dictionary(content: object) -> dict[Any, Any] | None:
 
 
 def _archive(file: File, names: Sequence[str]) -> dict[Any, Any]:
-    with archive(file) as opened:
+    with archive(file, names) as opened:
         return {name: opened[name] if name in names else None for name in opened.files}
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,8 +17,13 @@ import pyarrow as pa
 
 from impray.data.formats.plan import refuse
 from impray.spec.errors import DataError
+from impray.spec.text import cut
 
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, pa.ArrowException)
+# What numpy, zipfile and pyarrow raise over damaged files: the headers of .npy are Python text, and members of .zip may be encrypted.
+UNREADABLE = (
+    OSError, ValueError, EOFError, LookupError, ArithmeticError, MemoryError, SyntaxError, RecursionError, TypeError, AttributeError,
+    RuntimeError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, pa.ArrowException,
+)  # fmt: skip
 _CHANNELS = (1, 3, 4)
 
 
@@ -59,8 +67,8 @@ def naming(shown: str) -> Iterator[None]:
     """What a library says of a file becomes an error that names it."""
     try:
         yield
-    except _UNREADABLE as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+    except UNREADABLE as error:
+        reason = cut(str(error).partition("\n")[0]) or type(error).__name__
         raise DataError(f"{shown}: cannot be read (truncated?): {reason}") from error
 
 

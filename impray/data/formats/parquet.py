@@ -16,9 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from impray.data.formats.files import File, Place
+from impray.data.formats.numpy_files import memory
 from impray.data.formats.opened import FormatRequest, Names, OpenedData, naming
 from impray.data.formats.plan import portions
 from impray.spec.errors import DataError
+from impray.spec.text import cut
 
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
@@ -54,7 +56,7 @@ def look_at_parquet(names: Names, places: Sequence[Place]) -> tuple[tuple[int, .
 def _all_there(schema: pa.Schema, names: Names, shown: str) -> None:
     for name in (names.labels, names.held_out_rows):
         if name is not None and name not in schema.names:
-            raise DataError(f"{shown}: has no column {name}; it has {', '.join(schema.names):.200}")
+            raise DataError(f"{shown}: has no column {name}; it has {cut(', '.join(schema.names))}")
 
 
 def _one_column(opened: pq.ParquetFile, name: str, shown: str) -> np.ndarray:
@@ -62,6 +64,11 @@ def _one_column(opened: pq.ParquetFile, name: str, shown: str) -> np.ndarray:
 
     Raises: DataError: a row has none.
     """
+    kind = opened.schema_arrow.field(name).type
+    if not _is_number(kind) and not (_is_list(kind) and _is_number(kind.value_type)):
+        raise DataError(f"{shown}: {name}: is of type {cut(str(kind))}; must be numbers")
+    if 8 * opened.metadata.num_rows > memory() // 2:  # a few bytes of a file can say billions of equal numbers
+        raise DataError(f"{shown}: {name}: {opened.metadata.num_rows} rows do not fit into memory")
     column = opened.read([name]).column(0)
     if column.null_count:
         raise DataError(f"{shown}: {name}: row {_first_null(column)} has none")
@@ -79,6 +86,8 @@ def _numeric(schema: pa.Schema, names: Names) -> list[str]:
 def _index_of_pandas(schema: pa.Schema) -> list[str]:
     """Columns that hold the index of a data frame; other programs keep them, but not always what says so."""
     metadata = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("index_columns", []), list):
+        raise ValueError("what pandas wrote into it is damaged")
     named = [column for column in metadata.get("index_columns", []) if isinstance(column, str)]  # a range is no column
     return [*named, *(name for name in schema.names if _PANDAS_INDEX.fullmatch(name))]
 
@@ -94,7 +103,9 @@ def _is_list(kind: pa.DataType) -> bool:
 def _list_length(opened: pq.ParquetFile, name: str, shown: str) -> int:
     """The length of the first list; whether the others are as long is seen when they are converted."""
     if not _is_list(opened.schema_arrow.field(name).type):
-        raise DataError(f"{shown}: {name}: is of type {opened.schema_arrow.field(name).type}; must be lists of numbers")
+        raise DataError(
+            f"{shown}: {name}: is of type {cut(str(opened.schema_arrow.field(name).type))}; must be lists of numbers"
+        )
     for batch in opened.iter_batches(1, columns=[name], use_threads=False):
         first = batch.column(0)
         if not first.null_count:
@@ -123,7 +134,7 @@ def _of_lists(asked: FormatRequest, shown: str, opened: pq.ParquetFile, columns:
     place = f"{shown}: {asked.names.inputs}"
     kind = opened.schema_arrow.field(asked.names.inputs).type
     if not _is_list(kind) or not _is_number(kind.value_type):
-        raise DataError(f"{place}: is of type {kind}; must be lists of {asked.inputs} numbers")
+        raise DataError(f"{place}: is of type {cut(str(kind))}; must be lists of {asked.inputs} numbers")
     for first, batch in _batches(asked, opened, columns):
         column = batch.column(0)
         lengths = np.asarray(column.value_lengths().fill_null(-1))

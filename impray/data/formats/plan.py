@@ -5,16 +5,12 @@ Rows come in portions, so that a data set larger than memory can be converted. A
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64, UInt8
-from numpy.lib.npyio import NpzFile
 
 from impray.data.formats.files import File, Place
 from impray.spec.errors import DataError
@@ -65,22 +61,6 @@ class Sizes:
     class_count: int
 
 
-@contextmanager
-def archive(file: File) -> Iterator[NpzFile]:
-    """A .npz file; arrays of objects are not read from it.
-
-    Raises: DataError: it is none, or damaged.
-    """
-    try:
-        opened = np.load(file.path, allow_pickle=False)
-        if not isinstance(opened, NpzFile):
-            raise ValueError("it is one array without a name")
-        with opened:
-            yield opened
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{file.shown}: is no readable .npz file (truncated?): {error}") from error
-
-
 def portions(count: int, inputs: int) -> Iterator[slice]:
     """Slices of `count` rows with about NUMBERS inputs each."""
     step = min(max(1, NUMBERS // inputs), MOST_ROWS)
@@ -102,9 +82,11 @@ def labels_from(
     right = (
         f"must be whole numbers {first} to {first + classes - 1}" if classes else f"must be whole numbers from {first}"
     )
+    if isinstance(values, (list, tuple)) and any(isinstance(value, (list, tuple, dict)) for value in values):
+        return None, [f"{place}: is no list of numbers; {right}"]  # also of lists that a pickle repeats without end
     try:
         given = np.asarray(values)
-    except ValueError:  # a list of lists of several lengths
+    except (ValueError, OverflowError):
         return None, [f"{place}: is no list of numbers; {right}"]
     if given.ndim == 2 and given.shape[1] == 1:  # as Keras and MedMNIST have them
         given = given[:, 0]

@@ -35,6 +35,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from impray.spec.errors import DataError
+from impray.spec.text import cut
 
 _OPCODES = """
     PROTO FRAME STOP MARK POP POP_MARK DUP PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET
@@ -55,7 +56,7 @@ _TOLD = {
 }
 _MALFORMED = (
     pickle.UnpicklingError, ArithmeticError, AttributeError, BufferError, EOFError, LookupError,
-    RecursionError, TypeError, ValueError, struct.error,
+    MemoryError, RecursionError, TypeError, ValueError, struct.error,
 )  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def load(path: Path, shown: str) -> Any:
     except _Truncated as error:
         raise DataError(f"{shown}: is truncated: {error}") from None
     except _MALFORMED as error:
-        reason = str(error) or type(error).__name__
+        reason = cut(str(error)) or type(error).__name__
         raise DataError(f"{shown}: is no readable pickle: {reason}") from error
     except OSError as error:
         raise DataError(f"{shown}: cannot be read: {error.strerror}") from error
@@ -159,7 +160,7 @@ def _array(dtype: object, shape: object, fortran: object, content: object) -> np
         raise _Refused("the file makes an array of something else than bytes")
     sides = [side for side in shape if type(side) is int and side >= 0]
     if len(sides) != len(shape) or len(shape) > _MOST_AXES:
-        raise _Refused(f"the file asks for an array of shape {shape!r:.100}")
+        raise _Refused(f"the file asks for an array of shape {shape!r:.80}")
     needed = math.prod(sides) * dtype.numpy().itemsize
     if needed != len(content):
         raise ValueError(f"an array of shape {shape} and type {dtype.code} has {needed} bytes, not {len(content)}")
@@ -230,6 +231,19 @@ def _unknown(code: int) -> Callable[[Any], None]:
     return refuse
 
 
+def _plain(key: object) -> object:
+    """A key of a dictionary: tuples of tuples that hold each other many times over take for ever to hash."""
+    if not isinstance(key, (str, bytes, int, float, type(None))):
+        raise _Refused(f"the file has a {type(key).__name__} as a key")
+    return key
+
+
+def _pairs(items: list[Any]) -> dict[Any, Any]:
+    if len(items) % 2:
+        raise ValueError("a dictionary has a key without a value")
+    return {_plain(items[place]): items[place + 1] for place in range(0, len(items), 2)}
+
+
 class _Unpickler(pickle._Unpickler):
     """Python's own, less most opcodes; names are tokens, and calls go to the functions above."""
 
@@ -244,7 +258,7 @@ class _Unpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> _Name:
         asked = _Name(f"{module}.{name}")
         if asked not in _NAMES:
-            raise _Refused(f"the file asks for {asked.name!r:.200}")
+            raise _Refused(f"the file asks for {asked.name!r:.80}")
         return asked
 
     def load_reduce(self) -> None:
@@ -264,6 +278,18 @@ class _Unpickler(pickle._Unpickler):
         else:
             raise _Refused(f"the file sets the state of a {type(made).__name__}")
 
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self.stack[-1][_plain(key)] = value
+
+    def load_setitems(self) -> None:
+        items = self.pop_mark()  # type: ignore[attr-defined]
+        self.stack[-1].update(_pairs(items))
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()  # type: ignore[attr-defined]
+        self.append(_pairs(items))
+
     def load_bytearray8(self) -> None:
         (length,) = struct.unpack("<Q", self.read(8))
         self.append(self.read(length))
@@ -274,5 +300,8 @@ class _Unpickler(pickle._Unpickler):
         **{ord(op.code): pickle._Unpickler.dispatch[ord(op.code)] for op in pickletools.opcodes if op.name in _OPCODES},
         pickle.REDUCE[0]: load_reduce,
         pickle.BUILD[0]: load_build,
+        pickle.SETITEM[0]: load_setitem,
+        pickle.SETITEMS[0]: load_setitems,
+        pickle.DICT[0]: load_dict,
         pickle.BYTEARRAY8[0]: load_bytearray8,
     }

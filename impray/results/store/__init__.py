@@ -20,6 +20,7 @@ from pathlib import Path
 from impray.results.store.base import File, Store
 from impray.results.store.folder import Folder
 from impray.spec.errors import Problem, SweepError
+from impray.spec.text import refusal
 
 Place = str | Path | Store  # what a sweep's folder is given as
 BUCKETS = ("s3://", "gs://")
@@ -34,13 +35,13 @@ def opened(place: Place) -> Store:
     """
     if isinstance(place, Store):
         return place
+    wrong = problems("folder", str(place))
+    if wrong:
+        raise SweepError("the folder of a sweep", wrong)
     if isinstance(place, Path) or "://" not in place:
         return Folder(Path(place))
     if place.startswith("file://"):
         return Folder(Path(place.removeprefix("file://")))
-    wrong = problems("folder", place)
-    if wrong:
-        raise SweepError(place, wrong)
     # One per process: it keeps connections, and what it has read. Another endpoint is another store.
     return _bucket(place.rstrip("/"), tuple(os.environ.get(name) for name in _OF_CLIENTS))
 
@@ -75,7 +76,7 @@ def above(store: Store) -> str:
 def problems(option: str, place: str) -> list[Problem]:
     """What is wrong with a URI as a place, before anything is opened."""
     if not in_bucket(place):
-        return []
+        return [Problem(option, repr(place), why)] if (why := refusal(place)) else []
     scheme, _, rest = place.partition("://")
     bucket = rest.partition("/")[0]
     if f"{scheme}://" not in BUCKETS:

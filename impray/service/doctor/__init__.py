@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 
 from impray.results.store import Place, in_bucket, opened, within
 from impray.service.doctor import cluster, here, remote, storage, tracking
-from impray.service.doctor.finding import LEVELS, Finding, Level, ok, size, warn, wrong
+from impray.service.doctor.finding import LEVELS, Finding, Level, ok, warn, wrong
 from impray.service.doctor.needs import Needs, needs
 from impray.spec.errors import ImprayError
 from impray.spec.sweep import Sweep
+from impray.spec.text import size
 
 __all__ = ["LEVELS", "DoctorRequest", "Check", "Finding", "Level", "examine", "run"]
 

@@ -62,12 +62,3 @@ def names(nodes: list[str], total: int) -> str:
         return f"all {total} nodes"
     shown = ", ".join(nodes[:3]) + (f" and {len(nodes) - 3} more" if len(nodes) > 3 else "")
     return f"{'node' if len(nodes) == 1 else 'nodes'} {shown}"
-
-
-def size(count: float) -> str:
-    """Bytes for a person: `305 MiB`, `1.4 GiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if abs(count) < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:.3g} GiB" if count < 1000 else f"{count / 1024:.3g} TiB"

@@ -10,8 +10,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from impray.service.doctor.finding import Finding, ok, size, warn, wrong
+from impray.service.doctor.finding import Finding, ok, warn, wrong
 from impray.service.ray.access import with_token
+from impray.spec.text import size
 
 CHIEF = ("ray", "torch", "polars", "mlflow")  # told one by one
 OPEN_FILES = 4096

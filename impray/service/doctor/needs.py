@@ -1,10 +1,7 @@
 """What a sweep needs of disks and memory, from its description alone.
 
 Checkpoints are counted exactly but for their headers. Tables are bytes per row as measured (quickstart: 138 per round, 38 per unit
-and round once compacted), times two: small files and compacted ones lie beside each other for a moment. An actor is what a worker with
-torch takes, what preparing pictures takes, and its pack: weights and the held-out inputs of every network. Seen: 876 MiB where this
-says 988 (quickstart as one pack of 72), 449 where it says 495 (rewind_prune_gain, 60), 850 where it says 927 (redman2025_small, 36);
-the constants were chosen after seeing these three.
+and round once compacted), times two: small files and compacted ones lie beside each other for a moment. Memory is `impray.service.sizes`'.
 """
 
 from __future__ import annotations
@@ -14,9 +11,9 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from impray.service.sizes import bytes_of_item, finite, parameters, tensors
+from impray.service.sizes import ACTOR_BYTES, blended, bytes_of_item, parameters, prepared, tensors
 from impray.spec.counts import fits
-from impray.spec.data import DataSpec, FileData, ImageCoordinates, Linear, Photographs, Planted
+from impray.spec.data import DataSpec, Linear
 from impray.spec.pack import Pack, rounds_with_rows
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Lineage, Trial
@@ -26,9 +23,6 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 700 << 20  # of memory: Ray's own processes on a head
 NODE_BYTES = 210 << 20  # and on every other node
-ACTOR_BYTES = 400 << 20  # a worker with torch, polars and all of impray in it
-PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
-PROBLEMS_BYTES = 256 << 20  # linear models that are kept; one that is larger alone is kept all the same
 HEADER_BYTES = 800  # of a checkpoint
 ROUND_BYTES, UNIT_BYTES = 2 * 138, 2 * 38  # of tables, per row of `rounds` and of `units`
 REMOVAL_BYTES = 2 * 30  # per row of `removals`
@@ -83,7 +77,7 @@ def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
         packs=len(left) * times,
         checkpoints=times * _checkpoints(left),
         tables=VIEW_BYTES + trials * TRIAL_BYTES + times * sum(_rows_bytes(sweep, i) for i in lineages),
-        actor=ACTOR_BYTES + _prepared(sweep) + max((tensors(pack) for pack in left), default=0),
+        actor=ACTOR_BYTES + prepared(data, blended(sweep)) + max((tensors(pack) for pack in left), default=0),
         device=max((tensors(pack) for pack in left), default=0),
         data=_converted(sweep),
         cpu=sweep.resources.cpu,
@@ -97,21 +91,6 @@ def _path(data: DataSpec) -> str:
     source = data.design if isinstance(data, Linear) else data
     path = str(getattr(source, "path", "") or "")
     return "" if "://" in path else path
-
-
-def _prepared(sweep: Sweep) -> int:
-    data = sweep.trial.data
-    if isinstance(data, (Linear, Planted, ImageCoordinates)):
-        one = 8 * data.inputs * (finite(data) + (0 if isinstance(data, ImageCoordinates) else data.held_out))
-        return (
-            max(PROBLEMS_BYTES, one) + 2 * one
-        )  # while one is drawn: the numbers, and their product with the covariance
-    pictures = isinstance(data, Photographs) or (isinstance(data, FileData) and _blended(sweep))
-    return PICTURES_BYTES if pictures else 0
-
-
-def _blended(sweep: Sweep) -> bool:
-    return "data.gaussian_blend" in sweep.search.space or bool(getattr(sweep.trial.data, "gaussian_blend", 0))
 
 
 def _rows_bytes(sweep: Sweep, lineage: Lineage) -> int:
@@ -174,4 +153,4 @@ def _converted(sweep: Sweep) -> int:
     """Bytes of the data set, and of its Gaussian clone if one is blended in, in the cache of a machine; 0 where that is not known."""
     data = sweep.trial.data
     images = _IMAGES.get(str(getattr(data, "kind", "")), 0)
-    return images * data.inputs * (3 if _blended(sweep) else 1)  # the clone is in 16 bits
+    return images * data.inputs * (3 if blended(sweep) else 1)  # the clone is in 16 bits

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from impray.service.doctor import here
-from impray.service.doctor.finding import Finding, alike, ok, size, warn, wrong
+from impray.service.doctor.finding import Finding, alike, ok, warn, wrong
 from impray.service.doctor.needs import HEAD_BYTES, NODE_BYTES, Needs
+from impray.spec.text import size
 
 SKEW_S, MUCH_SKEW_S = 1.0, 30.0  # S3 refuses signatures that are off by minutes
 

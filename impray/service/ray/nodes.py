@@ -24,7 +24,7 @@ class Node:
         """
         return {
             "versions": versions(),
-            "memory": _memory(),
+            "memory": memory(),
             "cpus": _cpus(),
             "files": _files(),
             "shm": _free("/dev/shm"),
@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
     return version_of | _impray()
 
 
-def _memory() -> dict[str, int]:
+def memory() -> dict[str, int]:
     """Bytes in all and free, within the limit of the container if there is one."""
     with open("/proc/meminfo") as file:
         pairs = dict(line.split(":") for line in file)

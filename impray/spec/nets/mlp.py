@@ -19,6 +19,9 @@ Activation = Literal["relu", "sigmoid", "erf", "tanh", "linear"]
 Scale = Annotated[float, Field(ge=0)]
 
 
+MOST_LAYERS = 1000
+
+
 class Init(Spec):
     """How weights start: zero-mean with this standard deviation times `scale`; biases start at 0.
 
@@ -49,7 +52,7 @@ class Mlp(NetSpec):
     """
 
     kind: Literal["mlp"] = "mlp"
-    hidden: tuple[Annotated[int, Field(ge=1)], ...] = (100,)
+    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=MOST_LAYERS)] = (100,)
     activation: Activation = "relu"
     batch_norm: bool = False
     bias: Annotated[bool, Field(description="whether layers have biases")] = True

@@ -35,9 +35,11 @@ def test_what_cannot_be_meant_is_told_at_once_and_nothing_is_looked_at(tmp_path)
 def test_no_login_is_printed():
     with listening() as port:
         pass
-    words = ["doctor", "--mlflow", f"http://me:secret@127.0.0.1:{port}", "--address", f"http://127.0.0.1:{port}"]
-    answer = CliRunner().invoke(app, words)
-    assert answer.exit_code == 1 and "--mlflow" in answer.output and "secret" not in answer.output
+    store, words = f"http://me:secret@127.0.0.1:{port}", ["doctor", "--address", f"http://127.0.0.1:{port}"]
+    answer = CliRunner().invoke(app, words, env={"MLFLOW_TRACKING_URI": store})
+    assert answer.exit_code == 1 and "secret" not in answer.output
+    answer = CliRunner().invoke(app, [*words, "--mlflow", store])
+    assert answer.exit_code == 2 and "MLFLOW_TRACKING_USERNAME" in answer.output and "secret" not in answer.output
     answer = CliRunner().invoke(app, ["doctor", "--address", f"http://me:secret@127.0.0.1:{port}"])
     assert answer.exit_code == 2 and "holds a login" in answer.output and "secret" not in answer.output
 
