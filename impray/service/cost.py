@@ -20,7 +20,7 @@ from impray.spec.sweep import Sweep
 from impray.spec.training import StepsSpec
 
 WHOLE_S, QUICK_S = 12.0, 1.5  # how long may be looked: for a plan, and before a sweep that starts
-# As measured on 2 cores: a local Ray starts in some 5 s, and its actors import torch and the rest in some 5 more.
+# Rough: a local Ray starts in some 5 s on 2 cores, and its actors import torch and the rest in some 5 more.
 RAY_S, HERE_S = 11.0, 2.0
 FIGURE_S, MLFLOW_S = 3.0, 4.0
 

@@ -199,11 +199,7 @@ def _gpu_hours(sweep: Sweep, took: Cost) -> list[str]:
     if sweep.resources.gpu == 0:
         return []
     hours = took.slot_s * sweep.resources.gpu / 3600
-    if torch.cuda.is_available():
-        return [f"GPU-hours: about {hours:.2g}, timed on this machine's {torch.cuda.get_device_name(0)}"]
-    return [
-        f"GPU-hours: below {hours:.2g}: no GPU is here, and so long one core would take; plan on a GPU for a closer number"
-    ]
+    return [f"GPU-hours: below {hours:.2g}, as a rule: so long one core here would take; no GPU was timed"]
 
 
 def _probed(now: Left) -> str:
