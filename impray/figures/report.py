@@ -149,10 +149,18 @@ def _pictures(paths: Paths, named: Sequence[str]) -> Iterator[Picture]:
     place = {file.key: next((n for n, name in enumerate(wanted) if _is_of(file, name)), len(wanted)) for file in found}
     for file in sorted(found, key=lambda file: (place[file.key], file.name)):
         stem = file.name.removesuffix(".png")
-        told = (paths.figure(f"{stem}.txt").read() or stem.encode()).decode("utf-8", "replace").splitlines() or [stem]
-        picture = file.read()
+        told = (_read(paths.figure(f"{stem}.txt")) or stem.encode()).decode("utf-8", "replace").splitlines() or [stem]
+        picture = _read(file)
         if picture:
             yield Picture(stem, picture, told[0], told[1:])
+
+
+def _read(file: File) -> bytes | None:
+    """Raises:  DataError: it is there and cannot be read, such as a folder of that name."""
+    try:
+        return file.read()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}); delete it, and run this again") from error
 
 
 def _is_of(file: File, name: str) -> bool:

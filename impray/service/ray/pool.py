@@ -58,7 +58,8 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
         access.ask_for_token(None)
     else:
         check(address)
-    with access.only_here(OF_THE_DRIVER):
+    # Ray decides as it is imported whether it listens on this machine alone.
+    with access.only_here({**OF_THE_DRIVER, **(access.LOOPBACK if address is None else {})}):
         import ray
     with access.only_here({**access.LOOPBACK, **(environment or {})} if address is None else {}):
         _init(address)
