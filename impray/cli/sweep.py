@@ -159,6 +159,7 @@ def _run_to_its_end(
     driver.said(console)(f"{name}: {sweep.question}")
     request = driver.Request(sweep, name, folder)
     try:
+        stopping.due()
         leftovers.clear()
         expected = _expecting(console, pool, drawing is not None, mlflow != "off")
         report = driver.run(request, pool, _listeners(sweep, console, mlflow, drawing, expected), console)

@@ -39,6 +39,7 @@ class Stopping:
         self.last_words = ""  # said where tidying up is cut short
         self.by: signal.Signals | None = None
         self.soft = False
+        self._owed = False  # a `Stopped` that waits for the end of an import
         self._heard: float | None = None
         self._first: signal.Signals | None = None  # as the thread has heard it
         self._told = threading.Event()
@@ -74,8 +75,26 @@ class Stopping:
             return
         self.by = signal.Signals(number)
         _let_go_of_dead_terminals()
-        if not self.soft:
+        self._stop(frame)
+
+    def _stop(self, frame: FrameType | None) -> None:
+        """Raise, but not in the middle of an import: a module that is cut short breaks later in other words, and C++ that runs Python
+        as it is loaded ends the process. Then as soon as the import is over.
+        """
+        self._owed = not self.soft and _imports(frame)
+        if self._owed:
+            threading.Thread(target=self._remind, name="reminder", daemon=True).start()
+        elif not self.soft:
             raise Stopped
+
+    def _remind(self) -> None:
+        time.sleep(0.05)
+        signal.pthread_kill(threading.main_thread().ident or 0, WAKER)
+
+    def woken(self, frame: FrameType | None) -> None:
+        """In the main thread, by a signal of ours."""
+        if self._owed:
+            self._stop(frame)
 
     # -- in the thread ------------------------------------------------------------------------------------------------
 
@@ -206,6 +225,27 @@ def again() -> None:
 
 def _woken(number: int, frame: FrameType | None) -> None:
     """The handlers of other signals that have come run beside this one."""
+    if _current is not None:
+        _current.woken(frame)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether this frame is inside an import."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def due() -> None:
+    """Between imports and work.
+
+    Raises:  Stopped: the command was asked to end while something was imported.
+    """
+    if _current is not None and _current._owed:
+        _current._owed = False
+        raise Stopped
 
 
 def current() -> Stopping | None:
@@ -234,7 +274,7 @@ def softly() -> Iterator[None]:
     if stopping is None:
         yield
         return
-    stopping.soft = True
+    stopping.soft, stopping._owed = True, False
     try:
         yield
     finally:

@@ -118,6 +118,16 @@ def test_what_was_ignored_stays_ignored():
     assert "SIGTERM" in small.send(signal.SIGTERM) and small.ended()[0] == 143
 
 
+def test_an_import_is_not_cut_short(tmp_path):
+    (tmp_path / "slowly.py").write_text(
+        "import time\nprint('ready', flush=True)\nfor _ in range(8): time.sleep(0.05)\nprint('whole', flush=True)"
+    )
+    small = Small(f"sys.path.insert(0, {str(tmp_path)!r}); import slowly; time.sleep(60)")
+    first = small.send(signal.SIGTERM)
+    code, said = small.ended()
+    assert "SIGTERM" in first and said == "whole\ntidied\n" and code == 143
+
+
 def test_a_signal_raises_nothing_where_it_is_looked_up_instead():
     small = Small(
         "exec('with stopping.softly():\\n ready()\\n while not stopping.asked(): time.sleep(0.05)\\n print(\"left\", flush=True)')"
