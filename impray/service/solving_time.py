@@ -12,8 +12,8 @@ from impray.service.probe import clock, run_part
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
-PROBLEMS = 16  # of each trial, where one takes less than `_QUICK_S`
-_QUICK_S = 0.05
+PROBLEMS = 16  # of each trial, where one takes less than `_QUICK_S`; else 2
+_QUICK_S, _LONG_S = 0.05, 1.0  # where one takes longer than this, it stands for all
 
 
 def seconds(packs: Sequence[Pack], budget_s: float) -> list[float]:
@@ -48,10 +48,12 @@ def _work(pack: Pack, lineages: Sequence[Lineage]) -> float:
 def _of_all(pack: Pack, lineages: Sequence[Lineage]) -> float:
     one = _probe(pack, lineages, 1)
     seeds = len({lineage.seed for lineage in lineages})
-    if one > _QUICK_S or seeds == 1:
+    if one > _LONG_S or seeds == 1:
         return one * seeds
-    some = min(PROBLEMS, seeds)
-    return _probe(pack, lineages, some) / some * seeds
+    some = min(PROBLEMS if one <= _QUICK_S else 2, seeds)
+    # What a pack takes besides its problems (files, opening data) is there once, however many there are.
+    each = min(one, max(0.0, (_probe(pack, lineages, some) - one) / (some - 1)))
+    return one + each * (seeds - 1)
 
 
 def _probe(pack: Pack, lineages: Sequence[Lineage], problems: int) -> float:

@@ -166,13 +166,11 @@ def test_gpus_are_counted_in_hours(tmp_path):
 @pytest.mark.parametrize("name", ["elesedy2020_small", "pilanci2025_small"])
 @pytest.mark.parametrize("budget_s", [cost.WHOLE_S, cost.QUICK_S])
 def test_estimates_are_right_to_half_as_much_again(tmp_path, monkeypatch, name, budget_s):
-    """In seconds of this process, which other work on the machine does not change. The 2 s that a start takes, imports and caches, are no
-    part of a pack here, and no more than they may an estimate miss of a sweep of 4 s.
-    """
+    """In seconds of this process, which other work on the machine does not change."""
     monkeypatch.setattr(probe, "clock", time.process_time)
     sweep, _ = load_sweep(name, [])
     expected = estimate.left(Trials(sweep, Paths(tmp_path / "s"), writes=False), "here").cost("here", budget_s).slot_s
     start = time.process_time()
     sweep_into(tmp_path / "s", sweep)
     took = time.process_time() - start
-    assert took / 1.5 - cost.HERE_S < expected < took * 1.5 + cost.HERE_S
+    assert took / 1.5 < expected < took * 1.5

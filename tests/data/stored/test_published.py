@@ -148,7 +148,7 @@ def test_problems_of_all_files_are_told_at_once(there):
         "val_data",
     ]
     assert "is truncated" in lines[0] and "labels: row 0 has 0" in lines[1] and "data is float64 (3, 5)" in lines[2]
-    assert "cannot be read" in lines[3] and "refused: the file asks for 'posix.system'" in lines[4]
+    assert "not a zip file" in lines[3] and "refused: the file asks for 'posix.system'" in lines[4]
 
 
 def test_arrays_of_objects_are_refused_in_npz_too(there):
