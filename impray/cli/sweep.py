@@ -111,24 +111,19 @@ def sweep(
                 from impray.service.ray.pool import check
 
                 check(address)
-            _run(sweep, name, within(out, name), pool(where, address), mlflow, drawing, again)
+            from impray.service import driver
+
+            request = driver.Request(sweep, name, within(out, name))
+            _run(request, pool(where, address), mlflow, drawing, again)
 
 
-def _run(
-    sweep: Sweep,
-    name: str,
-    folder: Place,
-    pool: Pool,
-    mlflow: str | None,
-    drawing: Mapping[str, Path] | None,
-    again: str,
-) -> None:
+def _run(request: Request, pool: Pool, mlflow: str | None, drawing: Mapping[str, Path] | None, again: str) -> None:
     """Run it from this process, and say how it ended: also that it was asked to."""
     with stopping.heard() as ending:
         ending.last_words = f"go on with: {again}"
         ending.said = lambda by: f"{by}: stopping, which takes up to {stopping.PATIENCE_S:.0f} s; what is done stays"
         try:
-            _run_to_its_end(sweep, name, folder, pool, mlflow, drawing, again)
+            _run_to_its_end(request, pool, mlflow, drawing, again)
         except typer.Exit:
             raise
         except (KeyboardInterrupt, Exception):
@@ -136,28 +131,22 @@ def _run(
                 raise
             ending.told()
             with suppress(Exception):  # the folder may be what does not answer
-                stopped(folder)
+                stopped(request.folder)
             ended(ending, lambda: again)
 
 
 def _run_to_its_end(
-    sweep: Sweep,
-    name: str,
-    folder: Place,
-    pool: Pool,
-    mlflow: str | None,
-    drawing: Mapping[str, Path] | None,
-    again: str,
+    request: Request, pool: Pool, mlflow: str | None, drawing: Mapping[str, Path] | None, again: str
 ) -> None:
     from rich.console import Console
 
     from impray.service import driver, leftovers
     from impray.spec.errors import PoolError, StorageError
 
+    sweep, folder = request.sweep, request.folder
     mlflow = mlflow if mlflow == "off" else chosen_store(folder, mlflow)
     console = Console(width=None if sys.stdout.isatty() else 120)
-    driver.said(console)(f"{name}: {sweep.question}")
-    request = driver.Request(sweep, name, folder)
+    driver.said(console)(f"{request.name}: {sweep.question}")
     try:
         stopping.due()
         leftovers.clear()

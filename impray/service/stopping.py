@@ -241,9 +241,9 @@ def _imports(frame: FrameType | None) -> bool:
 def due() -> None:
     """Between imports and work.
 
-    Raises:  Stopped: the command was asked to end while something was imported.
+    Raises:  Stopped: the command was asked to end while something was imported, or where a library lost what was raised.
     """
-    if _current is not None and _current._owed:
+    if _current is not None and _current.by is not None:
         _current._owed = False
         raise Stopped
 
