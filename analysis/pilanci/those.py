@@ -72,14 +72,20 @@ def gaps(quantity: Quantity, left: str, than: str, by: Sequence[str], at: At = L
     def rows(results: Results) -> pl.DataFrame:
         frame = numbers(results, quantity, at)
         keys = list(dict.fromkeys(["trial", "seed", "round", "s", over, *by]))
-        sides = [frame.filter(col("method") == name).select(*keys, "value") for name in (left, than)]
-        both = sides[0].join(sides[1], on=keys, suffix="_than", maintain_order="left")
-        if both.is_empty():
+        sides = [frame.filter(col("method") == name) for name in (left, than)]
+        found = paired(sides, keys, list(dict.fromkeys([over, *by])))
+        if found.is_empty():
             raise NotMeasured(f"needs the methods {left} and {than}")
-        gap = (col("value") - col("value_than")).mean().alias("gap")
-        return both.group_by(list(dict.fromkeys([over, *by])), maintain_order=True).agg(gap)
+        return found
 
     return rows
+
+
+def paired(sides: Sequence[pl.DataFrame], keys: Sequence[str], by: Sequence[str]) -> pl.DataFrame:
+    """Rows of two sides that meet in `keys`: as `gap`, how much the first exceeds the second, its mean for each combination of `by`."""
+    left, than = (side.select(*keys, "value") for side in sides)
+    both = left.join(than, on=keys, suffix="_than", maintain_order="left")
+    return both.group_by(by, maintain_order=True).agg((col("value") - col("value_than")).mean().alias("gap"))
 
 
 def largest(quantity: Quantity):

@@ -17,7 +17,7 @@ from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, dot
 from impray.results import quantities as q
 from impray.spec.data.planted import Planted
 from impray.spec.trial import Trial
-from pilanci.those import SOURCE, numbers, those
+from pilanci.those import SOURCE, numbers, paired, those
 
 NEEDS = "planted networks with net.readout trained beside sum and rows of round 0, as sweeps/pilanci2025_unfused.yaml"
 READOUTS = {"sum": "fused", "trained": "unfused"}
@@ -52,14 +52,10 @@ def gap(left: tuple[str, str], than: tuple[str, str], says: str, **more) -> Gaps
 
     def frame(results: Results) -> pl.DataFrame:
         found = networks(q.PSNR)(results)
-        keys = ["seed", "s", "m", "units"]
         sides = [
-            found.filter((col("who") == who) & (col("readout") == READOUTS[readout])).select(*keys, "value")
-            for who, readout in (left, than)
+            found.filter((col("who") == who) & (col("readout") == READOUTS[readout])) for who, readout in (left, than)
         ]
-        both = sides[0].join(sides[1], on=keys, suffix="_than", maintain_order="left")
-        mean = (col("value") - col("value_than")).mean().alias("gap")
-        return both.group_by("seed", "m", "units", maintain_order=True).agg(mean)
+        return paired(sides, ["seed", "s", "m", "units"], ["seed", "m", "units"])
 
     return Gaps(frame=frame, says=says + " ({each})", each="units", unit="dB", **more)
 
