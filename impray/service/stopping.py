@@ -96,6 +96,12 @@ class Stopping:
         if self._owed:
             self._stop(frame)
 
+    def lost(self) -> None:
+        """In the main thread: what was raised came in a place whose exceptions Python drops (`__del__`, around a fork). Once more."""
+        if not self.soft:
+            self._owed = True
+            threading.Thread(target=self._remind, name="reminder", daemon=True).start()
+
     # -- in the thread ------------------------------------------------------------------------------------------------
 
     def listen(self, pipe: int) -> None:
@@ -144,6 +150,7 @@ class Stopping:
 
 
 _current: Stopping | None = None
+_unraisable_before = sys.unraisablehook
 
 
 @contextmanager
@@ -181,6 +188,8 @@ def heard(*, to_the_end: bool = False) -> Iterator[Stopping]:
                     signal.signal(number, handler)
             if signal.getsignal(WAKER) == _woken:
                 signal.signal(WAKER, signal.SIG_DFL)
+            if sys.unraisablehook is _unraisable:
+                sys.unraisablehook = _unraisable_before
             signal.set_wakeup_fd(wakeup)
             os.close(write)
             stopping.forget()
@@ -194,8 +203,10 @@ def from_the_start() -> None:
 
 def _started() -> tuple[Stopping, int, int]:
     """Who hears from now on, the pipe's end that wakes it, and what was woken before."""
-    global _current
+    global _current, _unraisable_before
     _current = stopping = Stopping()
+    if sys.unraisablehook is not _unraisable:
+        _unraisable_before, sys.unraisablehook = sys.unraisablehook, _unraisable
     read, write = os.pipe()
     os.set_blocking(write, False)
     wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
@@ -227,6 +238,14 @@ def _woken(number: int, frame: FrameType | None) -> None:
     """The handlers of other signals that have come run beside this one."""
     if _current is not None:
         _current.woken(frame)
+
+
+def _unraisable(what: sys.UnraisableHookArgs) -> None:
+    """A `Stopped` that Python drops is no fault to write a trace of; everything else is as before."""
+    if not issubclass(what.exc_type, Stopped):
+        _unraisable_before(what)
+    elif _current is not None:
+        _current.lost()
 
 
 def _imports(frame: FrameType | None) -> bool:

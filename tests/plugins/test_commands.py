@@ -65,7 +65,7 @@ def test_a_sweep_of_plugins_from_its_start_to_its_views(tmp_path):
     assert "2 of 2 trials done" in impray("status", str(out), folder=tmp_path)
     top = json.loads(impray("top", str(out), "--json", folder=tmp_path))
     assert "sparsity" in json.dumps(top)
-    assert "exported: 2 trials" in impray("mlflow", "sync", str(out), folder=tmp_path)
+    assert "synced: 2 trials" in impray("mlflow", "sync", str(out), folder=tmp_path)
     assert "not drawn: my_figures.by_round" in impray("figures", str(out), folder=tmp_path)
     picture.unlink()
     impray("figures", str(out), FIGURE, "--plugin", "my_figures.py", folder=tmp_path)
