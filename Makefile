@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.checked
+# Many tests start impray anew: what is compiled once is kept, whatever the caller has set.
+test slow-test faults cluster-test fuzz: export PYTHONDONTWRITEBYTECODE =
+
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
