@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from analysis.stored import drawn
-from pilanci import classes, cost, digits, image, planted, those
+from pilanci import classes, cost, digits, image, planted, theirs, those
 from pilanci2025 import PAPER
 from polars import col
 
+from impray.data.planted import training_set
 from impray.figures import images, results
 from impray.figures.panels import table
 from impray.measures.state import image as measured_image
@@ -186,6 +187,39 @@ def test_memory_is_told_of_imp_and_the_solvers_and_convergence_of_solvers_alone(
     assert slope["mean"].to_numpy() == pytest.approx(1.0)
 
 
+def of_theirs(put, above=0.0):
+    """m = 3 or 6 units, s = 2 or 4 of both layers' weights; a seed's PSNR is `above` that of 0 everywhere, and 0.01 dB of its own."""
+    trials = []
+    for m, s in product((3, 6), (2, 4)):
+        data = {"kind": "planted", "units": m, "nonzero": s, "inputs_count": 10, "samples": 40, "stream": "authors"}
+        plan = {
+            "data": data,
+            "net": {"hidden": [m], "bias": False, "outputs": 1},
+            "train": {"loss": "mse", "steps": 15},
+        }
+        one = Trial.model_validate(plan | {"prune": {"fraction": 0.1, "layers": "all", "scope": "global"}})
+        trials.append((one, {"net.hidden": m, "data.nonzero": s}))
+
+    def numbers(one, method, seed, round):
+        _, y = training_set(one.data, seed)
+        psnr = 10 * np.log10(np.square(y).max() / np.square(y).mean()) + above + 0.01 * seed
+        return {"psnr_train_pruned": psnr, "psnr_train": psnr, "support_recall": 0.0}
+
+    axes = {"net.hidden": "int", "data.nonzero": "int"}
+    return put(trials, axes, numbers, lambda one: {9: one.data.nonzero / (11 * one.net.hidden[0])})
+
+
+@pytest.mark.parametrize(("above", "verdict"), [(0.05, "holds"), (3.0, "contradicted")])
+def test_their_imp_is_held_against_the_network_that_gives_0(put, above, verdict):
+    of = of_theirs(put, above)
+    made = table(theirs.FIGURE, of)
+    assert [finding.verdict for finding in made.findings] == [verdict] * 4
+    (_, rows), _ = made.panels
+    assert set(rows["x"]) == {"2", "4"} and set(rows["seeds"]) == {5} and set(rows["network"]) == {
+        theirs.PRUNED, theirs.AGAIN, theirs.ZERO
+    }  # fmt: skip
+
+
 # PSNR by method at s = 4; more weights are better by 5 dB, pursuit by 2.
 OF_IMAGE = {"imp": 17.0, "oneshot": 14.0, "random": 10.0, "iht": 19.0, "pursuit": 18.0}
 
@@ -298,6 +332,7 @@ def test_ten_classes_would_say_so_if_the_sketch_and_iht_were_best(put):
         (lambda put: of_digits(put, lambda method, readout: ACCURACY[method]), [digits]),
         (lambda put: of_classes(put, lambda method, sums: ACCURACY[method]), [classes]),
         (of_image, [image]),
+        (of_theirs, [theirs]),
     ],
 )
 def test_a_folder_shows_its_own_figures_and_no_other(put, make, figures):
