@@ -73,7 +73,7 @@ FIGURE = Figure(
               options={"limits": (-0.05, 1.05)}),
         panel(largest(q.CONVERGED), shares, q.CONVERGED.label),
         Panel(of=slope, mark=means, x="m, units", xlabel="m, units", label="slope of the memory\nkB per weight kept", yscale="log",
-              height=1.4, optional=True),
+              height=1.4, optional=True, options={"join": True}),
     ],
     notes=["Bytes are counted, not measured: seeds hardly differ, and nothing is judged.",
            "Seconds are of the machine that ran it, and longer where it did other work.",
