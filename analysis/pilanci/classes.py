@@ -21,7 +21,7 @@ from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, mea
 from impray.results import quantities as q
 from impray.spec.data.digits import Digits
 from impray.spec.trial import Trial
-from pilanci.those import SOURCE, gaps, numbers, paired, those
+from pilanci.those import SOURCE, gaps, paired, pruned, those, with_dense
 
 NEEDS = "digits, several outputs and measure accuracy, as sweeps/pilanci2025_ten_classes.yaml"
 SUMS = {"exact": "", "sketch": "count sketch"}  # the first is what iht does where nothing is said
@@ -43,12 +43,14 @@ def with_sums(results: Results, sums: str) -> Results:
 
 
 def every(quantity: q.Quantity) -> Callable[[Results], pl.DataFrame]:
-    """At every s; iht by what it sums with, the others once."""
+    """At every s; iht by what it sums with, the others once. Of accuracy also that of the dense network."""
 
     def rows(results: Results) -> pl.DataFrame:
         sums = {id: SUMS[trial.prune.iht.accumulate] for id, trial in results.trials.items()}
         words = pl.when(col("method") == "iht").then(col("trial").replace(sums)).otherwise(pl.lit(""))
-        found = numbers(results, quantity, EVERY).with_columns(words.alias("sums")).sort("sums", maintain_order=True)
+        found = pruned(results, quantity)
+        found = with_dense(found, results, quantity) if quantity is q.ACCURACY else found
+        found = found.with_columns(words.alias("sums")).sort("sums", maintain_order=True)
         return found.unique(["method", "sums", "seed", "s"], keep="first", maintain_order=True)
 
     return rows
@@ -73,7 +75,7 @@ def claim(left: str, than: str, says: str, **more) -> Gaps:
 
 def exact(results: Results) -> pl.DataFrame:
     """iht: accuracy with exact sums minus that with the sketch."""
-    sides = [numbers(with_sums(results, sums), q.ACCURACY, EVERY).filter(col("method") == "iht") for sums in SUMS]
+    sides = [pruned(with_sums(results, sums), q.ACCURACY).filter(col("method") == "iht") for sums in SUMS]
     found = paired(sides, ["seed", "s"], ["seed", "s"])
     if found.is_empty():
         raise NotMeasured("needs the method iht")
@@ -97,5 +99,6 @@ FIGURE = Figure(
     ],
     notes=["iht without further words: exact sums, one per weight. Bytes are counted, not measured.",
            "Most of the memory is a block of rows at the gates of the units; sums or sketch come on top.",
+           "dense: the network of all 3,700 weights that imp starts from.",
            "Every seed is an initialisation; the split into training and held-out digits is one."],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 The paper calls its memory O(s); its code keeps the columns of the support, n x s numbers. Ours streams blocks of rows: a block's share of
 these columns and an s x s Gram matrix. imp holds the whole network several times (weights, mask, gradient, the optimizer's state) and a
-batch's buffers, whatever s.
+batch's buffers, whatever s. The slope of the bytes, in kB per weight that is kept, is drawn by itself.
 
 Seconds are of one core, up to the network with s weights: of imp all rounds before, of a solver its own call; measures apart. How far from
 converged a network is, trained or solved, is the share of its training loss that least squares on its weights would still remove.
@@ -13,7 +13,7 @@ Counts against us: memory that grows faster than s^2. Nothing is judged: a count
 import polars as pl
 from polars import col
 
-from impray.figures import Figure, Panel, Results, means, shares
+from impray.figures import Figure, NotMeasured, Panel, Results, means, shares
 from impray.figures.claims import Frame
 from impray.figures.panels import Mark
 from impray.results import quantities as q
@@ -33,6 +33,19 @@ def megabytes(results: Results) -> pl.DataFrame:
     """imp and the solvers: the other methods are trained as imp is."""
     shown = largest(q.OPTIMIZER_BYTES)(results).filter(col("method").is_in(SHOWN))
     return shown.with_columns(col("value") / 1e6)
+
+
+def slope(results: Results) -> pl.DataFrame:
+    """Of the straight line through a seed's bytes against s: kB per weight that is kept; without those of slope 0.
+
+    Raises:  NotMeasured: a single s, or nothing grows.
+    """
+    s, bytes_ = col("s").cast(pl.Float64), col("value") * 1e3
+    lines = megabytes(results).group_by("method", "seed", "m", maintain_order=True)
+    found = lines.agg((pl.cov(s, bytes_) / s.var()).alias("value")).filter(col("value") > 0)
+    if found.is_empty():
+        raise NotMeasured("needs several s, and memory that grows with them")
+    return found.with_columns(col("m").cast(pl.String).alias("m, units"))
 
 
 def of_methods(quantity: q.Quantity) -> Frame:
@@ -56,9 +69,14 @@ FIGURE = Figure(
     panels=[
         panel(megabytes, means, "memory beside the data\nMB", yscale="log"),
         panel(of_methods(q.SECONDS), means, "core seconds", yscale="log", optional=True),
-        panel(of_methods(q.OPTIMALITY_GAP), means, "share of the loss\nleft to least squares", optional=True),
+        panel(of_methods(q.OPTIMALITY_GAP), means, "share of the loss\nleft to least squares", optional=True,
+              options={"limits": (-0.05, 1.05)}),
         panel(largest(q.CONVERGED), shares, q.CONVERGED.label),
+        Panel(of=slope, mark=means, x="m, units", xlabel="m, units", label="slope of the memory\nkB per weight kept", yscale="log",
+              height=1.4, optional=True, options={"join": True}),
     ],
-    notes=["Bytes are counted, not measured: seeds hardly differ, and nothing is judged. Seconds are of the machine that ran it.",
+    notes=["Bytes are counted, not measured: seeds hardly differ, and nothing is judged.",
+           "Seconds are of the machine that ran it, and longer where it did other work.",
+           "The slope is that of the straight line through bytes against s, by seed; imp holds the same at every s, and has none.",
            "An almost exact solution of float64 may have a large share left of next to nothing."],
 )  # fmt: skip

@@ -8,7 +8,7 @@ Stated beforehand, held-out accuracy, both s together. Even against odd: imp abo
 signed readout above iht with +1. 3 against 8: iht above random. What is known leaves pursuit against iht open: a claim all the same, that
 it is above iht on even against odd.
 Counts against us: iht above imp; iht above pursuit. Linear OMP with as many weights (and an intercept) is drawn beside, not
-judged: what it reaches needs no network.
+judged: what it reaches needs no network; and so is the dense network that imp starts from.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from polars import col
 from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, means
 from impray.results import quantities as q
 from impray.spec.data.digits import Digits
-from pilanci.those import READOUTS, SOURCE, gaps, numbers, those, with_line
+from pilanci.those import READOUTS, SOURCE, gaps, pruned, those, with_dense, with_line
 
 NEEDS = "digits, a single output and measure accuracy, as sweeps/pilanci2025_digits.yaml"
 TASKS = {"even_odd": "even or odd", "three_eight": "3 or 8", "zero_one": "0 or 1", "all": "ten classes"}
@@ -37,8 +37,9 @@ def splits(quantity: q.Quantity):
     """Split and seed as one unit of replication."""
 
     def rows(results: Results) -> pl.DataFrame:
-        frame = numbers(results, quantity, EVERY)
-        frame = with_line(frame, results, LINES[quantity.name], EVERY) if quantity.name in LINES else frame
+        frame = pruned(results, quantity)
+        if quantity.name in LINES:
+            frame = with_dense(with_line(frame, results, LINES[quantity.name]), results, quantity)
         facet = pl.format("{}, readout {}", col("task").replace(TASKS), col("readout").replace(READOUTS))
         unit = pl.format("{}-{}", "draw", "seed").alias("seed")
         return frame.with_columns(facet.alias("facet of"), unit).sort("task", "readout", descending=[False, True])
@@ -71,7 +72,7 @@ def claim(left: str, than: str, task: str, says: str, **more) -> Gaps:
 
 def signed(results: Results) -> pl.DataFrame:
     """iht, even or odd: accuracy with a signed readout minus that with +1."""
-    found = numbers(results, q.ACCURACY, EVERY).filter((col("method") == "iht") & (col("task") == "even_odd"))
+    found = pruned(results, q.ACCURACY).filter((col("method") == "iht") & (col("task") == "even_odd"))
     sides = found.pivot("readout", index=["draw", "seed", "s"], values="value", maintain_order=True)
     if not {"sum", "signed"} <= set(sides.columns):
         raise NotMeasured("needs both readouts")
@@ -95,5 +96,6 @@ FIGURE = Figure(
           for task in ("even_odd", "three_eight")),
     ],
     notes=["Drawn and judged over splits into training and held-out digits.",
+           "dense: the network of all 640 weights that imp starts from.",
            "linear omp: a linear model of as many weights and an intercept; there are 64 inputs, so at s = 100 it has all of them."],
 )  # fmt: skip

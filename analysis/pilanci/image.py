@@ -22,7 +22,7 @@ from polars import col
 from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, dots, images
 from impray.results import quantities as q
 from impray.spec.data.coordinates import ImageCoordinates
-from pilanci.those import READOUTS, SOURCE, gaps, numbers, those, with_line
+from pilanci.those import READOUTS, SOURCE, gaps, pruned, those, with_line
 
 NEEDS = "image_coordinates and measures psnr and reconstruction, as sweeps/pilanci2025_image.yaml"
 PARTS = (
@@ -40,7 +40,7 @@ def wanted(results: Results) -> Results:
 def both(results: Results) -> pl.DataFrame:
     """Held-out and training PSNR of every method at every s."""
     parts = [
-        with_line(numbers(results, quantity, EVERY), results, linear, EVERY).with_columns(pl.lit(words).alias("data"))
+        with_line(pruned(results, quantity), results, linear).with_columns(pl.lit(words).alias("data"))
         for quantity, words, linear in PARTS
     ]
     facet = pl.format("readout {}", col("readout").replace(READOUTS))
@@ -53,7 +53,7 @@ def shown(results: Results) -> pl.DataFrame:
     Raises:  NotMeasured: there are none.
     """
     rows = results.rows("images", ["values", "shape", "value"], name=["reconstruction", "original"])
-    sizes = numbers(results, q.PSNR, EVERY).select("lineage", "round", "s", "readout")
+    sizes = pruned(results, q.PSNR).select("lineage", "round", "s", "readout")
     rows = rows.join(sizes, on=["lineage", "round"], maintain_order="left").filter(col("seed") == col("seed").min())
     is_original = col("image_name") == "original"
     who = pl.when(is_original).then(pl.lit("original")).otherwise("method").alias("who")
@@ -71,7 +71,7 @@ def panels(results: Results) -> list[Panel]:
     """PSNR against s, and the pictures at the smallest and the largest s."""
     of_numbers = Panel(of=both, mark=dots, x="s", columns="facet of", dash="data", scale="log", label="PSNR (dB)",
                        xlabel="s, weights", height=2.2, options={"apart": True})  # fmt: skip
-    known = numbers(results, q.PSNR, EVERY)
+    known = pruned(results, q.PSNR)
     sizes = known["s"].unique().sort().to_list()
     ends = list(dict.fromkeys([sizes[0], sizes[-1]]))
     readouts = [readout for readout in READOUTS if readout in set(known["readout"])]

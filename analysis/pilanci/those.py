@@ -9,15 +9,15 @@ from polars import col
 
 from impray.figures import NotMeasured, Results
 from impray.results.quantities import EXACT_DB, Quantity
-from impray.results.tidy import LAST, At
+from impray.results.tidy import EVERY, LAST, At
 from impray.spec.data.coordinates import ImageCoordinates
 from impray.spec.data.digits import Digits
 from impray.spec.data.planted import Planted
 from impray.spec.trial import Trial
 
-LINE = "linear omp"
+LINE, DENSE = "linear omp", "dense"  # beside the methods
 SOURCE = "Fridovich-Keil and Pilanci (2025)"
-READOUTS = {"sum": "+1", "signed": "+1 and -1"}
+READOUTS = {"sum": "+1", "signed": "±1"}
 
 
 def those(results: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
@@ -56,10 +56,23 @@ def numbers(results: Results, quantity: Quantity, at: At = LAST) -> pl.DataFrame
     return frame.with_columns(col("value").clip(upper_bound=EXACT_DB)) if quantity.unit == "dB" else frame
 
 
-def with_line(frame: pl.DataFrame, results: Results, linear: Quantity, at: At = LAST) -> pl.DataFrame:
+def pruned(results: Results, quantity: Quantity) -> pl.DataFrame:
+    """`numbers` at every s, without the dense networks of round 0."""
+    return numbers(results, quantity, EVERY).filter(col("round") > 0)
+
+
+def with_dense(frame: pl.DataFrame, results: Results, quantity: Quantity) -> pl.DataFrame:
+    """Adds, as a method by itself, the dense network that imp starts from, at every s of `frame`; nothing where round 0 has no rows."""
+    dense = numbers(results, quantity, EVERY).filter((col("round") == 0) & (col("method") == "imp")).drop("s")
+    sizes = frame.select("trial", "seed", "s").unique(maintain_order=True)
+    line = dense.join(sizes, on=["trial", "seed"], maintain_order="right").with_columns(pl.lit(DENSE).alias("method"))
+    return pl.concat([frame, line.select(frame.columns)])
+
+
+def with_line(frame: pl.DataFrame, results: Results, linear: Quantity) -> pl.DataFrame:
     """Adds, as a method by itself, linear OMP with as many weights: the same whatever the method, so taken from one of them."""
     try:
-        line = numbers(results, linear, at)
+        line = pruned(results, linear)
     except NotMeasured:
         return frame
     line = line.filter(col("method") == line["method"][0]).with_columns(pl.lit(LINE).alias("method"))
@@ -70,7 +83,7 @@ def gaps(quantity: Quantity, left: str, than: str, by: Sequence[str], at: At = L
     """Rows with `gap`: by how much `left` exceeds `than`, per seed and column of `by`; over sizes s the mean."""
 
     def rows(results: Results) -> pl.DataFrame:
-        frame = numbers(results, quantity, at)
+        frame = pruned(results, quantity) if at == EVERY else numbers(results, quantity, at)
         keys = list(dict.fromkeys(["trial", "seed", "round", "s", over, *by]))
         sides = [frame.filter(col("method") == name) for name in (left, than)]
         found = paired(sides, keys, list(dict.fromkeys([over, *by])))

@@ -7,6 +7,7 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import polars as pl
 from matplotlib import rc_context
@@ -114,6 +115,7 @@ def _lines(table: Table) -> list[list[Cell]]:
     for panel, frame in table.panels:
         if panel.columns:
             facets = shown(marks.in_order(frame, panel.columns))
+            panel = replace(panel, options={**marks.orders(frame, panel), **panel.options})
             parts = [(panel, frame.filter(pl.col(panel.columns) == facet)) for facet in facets]
             lines.append([(*part, _named(str(facet), len(facets))) for part, facet in zip(parts, facets, strict=True)])
             room = 0

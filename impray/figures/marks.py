@@ -20,7 +20,7 @@ The mark of pictures is in `impray.figures.tiles`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -69,11 +69,9 @@ TIME = LinearSegmentedColormap.from_list("time", ["#0072B2", "#7A7FB0", "#B08A8A
 def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, dict[str, Any]]]:
     """(name, rows, looks) of every line: colours by the panel's `colour`, dashes by its `dash`; names in the papers' order.
 
-    Option `order` of every mark: all values of `colour`, so that each has its own in every panel of a figure.
+    Options of every mark: `order`, all values of `colour`, and `dashes`, of `dash`, so that each has its own in every panel of a figure.
     """
-    known: Any = panel.options.get("order") if panel.colour in frame.columns else None
-    colours = known or in_order(frame, panel.colour)
-    dashes = in_order(frame, panel.dash)
+    colours, dashes = _known(frame, panel, "order"), _known(frame, panel, "dashes")
     styled, inks = [], _inks(colours)
     for colour, (ink, marker) in zip(colours, inks, strict=True):
         for at, dash in enumerate(dashes):
@@ -92,6 +90,19 @@ def looks(frame: pl.DataFrame, panel: Panel) -> list[tuple[str, pl.DataFrame, di
             look |= {"markerfacecolor": "white"} if at else {}
             styled.append((", ".join(str(name) for name in (colour, dash) if name not in (None, "")), part, look))
     return styled
+
+
+def orders(frame: pl.DataFrame, panel: Panel) -> dict[str, list[Any]]:
+    """The options `order` and `dashes` of a panel's facets, from all its rows: one legend stands for all of them."""
+    columns = {"order": panel.colour, "dashes": panel.dash}
+    own = {option: name for option, name in columns.items() if name in frame.columns and not frame[name].has_nulls()}
+    return {option: in_order(frame, name) for option, name in own.items()}
+
+
+def _known(frame: pl.DataFrame, panel: Panel, option: Literal["order", "dashes"]) -> list[Any]:
+    column = panel.colour if option == "order" else panel.dash
+    known: Any = panel.options.get(option) if column in frame.columns else None
+    return known or in_order(frame, column)
 
 
 def _inks(names: Sequence[Any]) -> list[tuple[str, str]]:
@@ -163,10 +174,10 @@ def _means(axes: Axes, frame: pl.DataFrame, panel: Panel, *, with_seeds: bool) -
 
 def legend_apart(frame: pl.DataFrame, panel: Panel, handles: Mapping[str, Artist]) -> Mapping[str, Artist]:
     """Colours and dashes named one by one, not each pair of them; a single dash needs no name."""
-    dashes = in_order(frame, panel.dash)
+    dashes = _known(frame, panel, "dashes")
     entries: dict[str, Artist] = {}
     for name, handle in handles.items():
-        colour = next((str(c) for c in in_order(frame, panel.colour) if name.split(", ")[0] == str(c)), name)
+        colour = next((str(c) for c in _known(frame, panel, "order") if name.split(", ")[0] == str(c)), name)
         entries.setdefault(colour, handle)
     for at, dash in enumerate(dashes if len(dashes) > 1 else []):
         face: dict[str, Any] = {"markerfacecolor": "white"} if at else {}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from analysis.stored import drawn
-from pilanci import classes, cost, digits, image, planted, those
+from pilanci import classes, cost, digits, image, planted, theirs, those
 from pilanci2025 import PAPER
 from polars import col
 
@@ -147,11 +147,11 @@ def of_digits(put, accuracy):
     ]  # fmt: skip
 
     def numbers(one, method, seed, round):
-        share = accuracy(method, one.net.readout) * (1 + 0.01 * one.data.draw)
+        share = 0.5 if round == 0 else accuracy(method, one.net.readout) * (1 + 0.01 * one.data.draw)
         return {"accuracy": share, "accuracy_train": share, "units_alive": 3}
 
     axes = {"data.task": "str", "net.readout": "str", "data.draw": "int"}
-    return put(trials, axes, numbers, lambda one: {2: 100 / 192, 5: 20 / 192}, seeds=1)
+    return put(trials, axes, numbers, lambda one: {0: 1.0, 2: 100 / 192, 5: 20 / 192}, seeds=1)
 
 
 ACCURACY = {"imp": 0.9, "oneshot": 0.7, "random": 0.6, "iht": 0.8, "pursuit": 0.85}
@@ -164,6 +164,9 @@ def test_digits_are_judged_over_splits(put):
     assert len(found.findings) == 2 * 4 + 1
     _, rows = found.panels[0]
     assert set(rows["x"]) == {"20", "100"} and set(rows["seeds"]) == {4}
+    # the dense networks of round 0 are a line of their own, and in no claim
+    assert set(rows["method"]) == {*METHODS, "dense"}
+    assert set(rows.filter(col("method") == "dense")["mean"]) == {0.5}
 
 
 def test_digits_would_say_so_if_iht_were_best(put):
@@ -176,7 +179,44 @@ def test_memory_is_told_of_imp_and_the_solvers_and_convergence_of_solvers_alone(
     panels = table(cost.FIGURE, recovered(put)).panels
     memory = {(row["method"], row["mean"]) for row in panels[0][1].iter_rows(named=True)}
     assert memory == {("imp", 0.009), *((solver, s / 1000) for solver in ("iht", "pursuit") for s in (2, 4))}
-    assert set(panels[1][1]["method"]) == {"iht", "pursuit"} and set(panels[1][1]["mean"]) == {0.8}
+    (_, converged), (_, slope) = panels[1:]
+    assert set(converged["method"]) == {"iht", "pursuit"} and set(converged["mean"]) == {0.8}
+    # 1,000 bytes a weight of the solvers; imp holds as much at every s
+    assert set(slope.select("method", "x").iter_rows()) == set(product(("iht", "pursuit"), ("3", "6")))
+    assert slope["mean"].to_numpy() == pytest.approx(1.0)
+
+
+def of_theirs(put, above=0.0):
+    """m = 3 or 6 units, s = 2 or 4 of both layers' weights; one more training adds `above` dB, and 0.01 dB a seed."""
+    trials = []
+    for m, s in product((3, 6), (2, 4)):
+        data = {"kind": "planted", "units": m, "nonzero": s, "inputs_count": 10, "samples": 40, "stream": "authors"}
+        plan = {
+            "data": data,
+            "net": {"hidden": [m], "bias": False, "outputs": 1},
+            "train": {"loss": "mse", "steps": 15},
+        }
+        one = Trial.model_validate(plan | {"prune": {"fraction": 0.1, "layers": "all", "scope": "global"}})
+        trials.append((one, {"net.hidden": m, "data.nonzero": s}))
+
+    def numbers(one, method, seed, round):
+        return {"psnr_train_pruned": 12.0, "psnr_train": 12.0 + above + 0.01 * seed, "support_recall": 0.0}
+
+    axes = {"net.hidden": "int", "data.nonzero": "int"}
+    return put(trials, axes, numbers, lambda one: {9: one.data.nonzero / (11 * one.net.hidden[0])})
+
+
+@pytest.mark.parametrize(("above", "verdict"), [(0.05, "holds"), (3.0, "contradicted")])
+def test_their_imp_is_told_just_after_pruning_and_trained_once_more(put, above, verdict):
+    made = table(theirs.FIGURE, of_theirs(put, above))
+    assert [finding.verdict for finding in made.findings] == [verdict] * 2
+    rows = made.panels[0][1]
+    means = {(row["network"], row["x"], row["facet"]): row["mean"] for row in rows.iter_rows(named=True)}
+    assert means == {
+        (network, s, f"m = {m}"): pytest.approx(12.0 if network == theirs.PRUNED else 12.02 + above)
+        for network, s, m in product((theirs.PRUNED, theirs.AGAIN), ("2", "4"), (3, 6))
+    }
+    assert set(rows["method"]) == {"imp"} and set(rows["seeds"]) == {5}
 
 
 # PSNR by method at s = 4; more weights are better by 5 dB, pursuit by 2.
@@ -221,7 +261,7 @@ def test_pictures_are_those_of_the_lowest_seed_at_the_smallest_and_largest_s_bes
     made = table(image.FIGURE, of_image(put))
     pictures = [(panel, rows) for panel, rows in made.panels if panel.mark is images]
     assert [panel.label for panel, _ in pictures] == [
-        f"s = {s}\nreadout {words}" for words in ("+1", "+1 and -1") for s in (4, 8)
+        f"s = {s}\nreadout {words}" for words in ("+1", "±1") for s in (4, 8)
     ]
     for panel, rows in pictures:
         assert rows["who"].to_list().count("original") == 1 and set(rows["who"]) == {"original", *METHODS}
@@ -240,7 +280,7 @@ def test_pictures_are_those_of_the_lowest_seed_at_the_smallest_and_largest_s_bes
 )
 def test_a_sweep_that_still_runs_shows_the_methods_it_has(put, left, figure, make):
     found = table(figure.FIGURE, make(put).where(col("method").is_in(left)))
-    assert set(found.panels[0][1]["method"]) == set(left)
+    assert set(found.panels[0][1]["method"]) - {"dense"} == set(left)
     assert "not measured" in {finding.verdict for finding in found.findings}
 
 
@@ -254,11 +294,12 @@ def of_classes(put, accuracy):
 
     def numbers(one, method, seed, round):
         sums = one.prune.iht.accumulate
-        found = {"accuracy": accuracy(method, sums) + 0.002 * seed * (METHODS.index(method) + (sums == "sketch"))}
+        level = 0.96 if round == 0 else accuracy(method, sums)
+        found = {"accuracy": level + 0.002 * seed * (METHODS.index(method) + (sums == "sketch"))}
         return found | ({"optimizer_bytes": {"exact": 30_000, "sketch": 80_000}[sums]} if method == "iht" else {})
 
     axes = {"prune.iht.accumulate": "str"}
-    return put(trials, axes, numbers, lambda one: {2: 500 / 3700, 5: 200 / 3700})
+    return put(trials, axes, numbers, lambda one: {0: 1.0, 2: 500 / 3700, 5: 200 / 3700})
 
 
 def test_ten_classes_compare_imp_and_iht_by_exact_sums_and_the_two_sums(put):
@@ -267,7 +308,7 @@ def test_ten_classes_compare_imp_and_iht_by_exact_sums_and_the_two_sums(put):
     assert {f.verdict for f in found.findings} == {"holds"} and len(found.findings) == 3 * 2
     (_, rows), (_, memory) = found.panels
     assert set(rows.select("method", "sums").unique().iter_rows()) == {
-        *((name, "") for name in METHODS), ("iht", "count sketch"),
+        *((name, "") for name in METHODS), ("iht", "count sketch"), ("dense", ""),
     }  # fmt: skip
     assert set(rows["x"]) == {"200", "500"} and set(rows["seeds"]) == {5}
     assert set(memory.select("method", "sums", "mean").unique().iter_rows()) == {
@@ -290,6 +331,7 @@ def test_ten_classes_would_say_so_if_the_sketch_and_iht_were_best(put):
         (lambda put: of_digits(put, lambda method, readout: ACCURACY[method]), [digits]),
         (lambda put: of_classes(put, lambda method, sums: ACCURACY[method]), [classes]),
         (of_image, [image]),
+        (of_theirs, [theirs]),
     ],
 )
 def test_a_folder_shows_its_own_figures_and_no_other(put, make, figures):

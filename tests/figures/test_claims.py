@@ -186,6 +186,23 @@ def test_a_picture_is_drawn_of_every_scale_and_its_caption_is_short(of, figure):
     assert png(draw(table(odd, of)))
 
 
+def test_a_name_has_its_colour_and_dash_in_every_facet_whatever_comes_first_there(of):
+    """One legend stands for all facets; `lone` has one of the names alone."""
+    places = [("one", "a", "d"), ("one", "b", "e"), ("two", "b", "e"), ("two", "a", "d"), ("lone", "b", "e")]
+    names = pl.DataFrame(places, schema=["side of", "who", "how"], orient="row")
+    of_seeds = pl.DataFrame({"seed": [0, 0], "x": [1.0, 2.0]}).join(names, how="cross")
+    rows = of_seeds.with_columns(value=(col("who") == "b").cast(pl.Float64))  # a is drawn at 0, b at 1
+    panel = Panel(of=lambda _: rows, mark=dots, x="x", columns="side of", colour="who", dash="how")
+    drawn = draw(table(Figure(name="f", title="f", question="", panels=[panel]), of))
+    looks = {
+        axes.get_title(): {line.get_ydata()[0]: (line.get_color(), line.get_linestyle(), line.get_marker())
+                           for line in axes.get_lines() if line.get_linestyle() != "None"}
+        for axes in drawn.axes
+    }  # fmt: skip
+    assert looks["one"] == looks["two"] and set(looks["one"]) == {0.0, 1.0} and len(set(looks["one"].values())) == 2
+    assert looks["lone"] == {1.0: looks["one"][1.0]}
+
+
 def test_a_figure_of_nothing_says_what_it_needs(of):
     nothing = Figure(name="n", title="n", question="", panels=[Panel(of=WIDTH.in_layer(2), mark=dots)])
     with pytest.raises(NotMeasured, match="layer = 2"):
