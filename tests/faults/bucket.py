@@ -25,7 +25,7 @@ HASTY = (
 class Stumbles(Fault):
     """How: a field of `s3.proxy.Faults`; `share` of the requests; for `while_s`, or (`given_up`) until the sweep has ended."""
 
-    places = ("here", "here", "ray")
+    places = ("here", "here", "here", "ray")
     how: str = "refuse"
     share: float = 1.0
     while_s: float = 1.0

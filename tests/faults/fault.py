@@ -79,7 +79,7 @@ class Moment:
 class Fault:
     """One kind. Its fields are all that is drawn of it beside place and moment."""
 
-    places: ClassVar[tuple[str, ...]] = ("here", "ray")  # one that stands twice is drawn twice as often
+    places: ClassVar[tuple[str, ...]] = ("here", "here", "here", "ray")  # one that stands twice is drawn twice as often
     early: ClassVar[bool] = True  # whether it may come while the sweep starts
     sets_aside: ClassVar[bool] = False  # whether damaged files may be there in the end
 

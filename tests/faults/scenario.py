@@ -90,8 +90,13 @@ class Scenario:
         moment = Moment(-1 if early else draw.randrange(1, files), draw.uniform(0, 3 if early else 0.3))
         return cls(seed, kind, where, fault, moment)
 
-    def wrong(self, whole: Path, needed: Callable[[str], Any]) -> list[str]:
-        """Everything that is not as after an undisturbed run, whose folder is `whole`; nothing if all is well."""
+    def wrong(
+        self, whole: Path, needed: Callable[[str], Any], note: Callable[[str, object], None] = lambda name, value: None
+    ) -> list[str]:
+        """Everything that is not as after an undisturbed run, whose folder is `whole`; nothing if all is well.
+
+        Args:    needed: gives a fixture by its name. note: is told whether there was something to hit, and the exit code after it.
+        """
         home = Path(tempfile.mkdtemp(prefix="imf-", dir="/tmp"))  # short: Ray's sockets lie in it
         setting = Setting(home, self.where, needed)
         changes = SWEEP | self.fault.changes
@@ -99,7 +104,7 @@ class Scenario:
             (home / "tmp").mkdir()
             (home / "x.yaml").write_text(yaml.safe_dump(tiny(**changes)))
             with self.fault.around(setting):
-                told = self._hit(setting) + self.fault.mend(setting) + _again(setting)
+                told = self._hit(setting, note) + self.fault.mend(setting) + _again(setting)
                 if self.fault.changes:
                     told += differing_lineages(setting.folder, whole, tiny_sweep(**changes))
                 else:
@@ -112,7 +117,7 @@ class Scenario:
                     os.kill(id, signal.SIGKILL)
             shutil.rmtree(home, ignore_errors=True)
 
-    def _hit(self, setting: Setting) -> list[str]:
+    def _hit(self, setting: Setting, note: Callable[[str, object], None]) -> list[str]:
         with setting.sweep() as running:
             until = time.monotonic() + PATIENCE_S
             while not self.moment.early and running.process.poll() is None and time.monotonic() < until:
@@ -123,6 +128,8 @@ class Scenario:
             setting.listening.look()
             hit = running.process.poll() is None and self.fault.hit(running, setting)
             code, said = setting.ended(running)
+        note("hit", hit)
+        note("code", code)
         right = self.fault.codes(self.moment) if hit else (0,)
         if code not in right:
             return [f"ended with {code}, not one of {right}: {said}"]

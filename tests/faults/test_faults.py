@@ -21,8 +21,8 @@ def whole(tmp_path_factory):
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda drawn: f"{drawn.seed} {drawn.kind} {drawn.where}")
-def test_a_sweep_that_was_hit_ends_as_one_that_was_not(scenario, whole, request):
-    assert scenario.wrong(whole, request.getfixturevalue) == [], scenario
+def test_a_sweep_that_was_hit_ends_as_one_that_was_not(scenario, whole, request, record_property):
+    assert scenario.wrong(whole, request.getfixturevalue, record_property) == [], scenario
 
 
 def test_the_suite_has_every_kind_of_fault():
