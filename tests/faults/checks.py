@@ -52,7 +52,9 @@ def differing_lineages(folder: Place, whole: Path, sweep: Sweep) -> list[str]:
         told.append(f"{trials.height} trials, not {sweep.search.trials}, or not all done: {set(trials['status'])}")
     if sweep.search.algorithm == "random":
         asked = {planned.trial.id for planned in listed(sweep)}
-        told += [f"other trials than the YAML asks for: {set(trials['trial']) ^ asked}"] * (set(trials["trial"]) != asked)
+        told += [f"other trials than the YAML asks for: {set(trials['trial']) ^ asked}"] * (
+            set(trials["trial"]) != asked
+        )
     lineages = trials.select("lineages").explode("lineages").rename({"lineages": "lineage"})
     for table in (table for table in TABLES if KEYS[table][0] == "lineage"):
         right = rows_of(whole, table).join(lineages, on="lineage", how="semi").sort(KEYS[table])

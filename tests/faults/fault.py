@@ -16,7 +16,7 @@ from service.launched import PROGRAM, Launched
 
 from impray.results.store import Place, opened
 
-PATIENCE_S = 240.0
+PATIENCE_S = 480.0
 LOOK_S = 2.0
 
 

@@ -43,7 +43,11 @@ class Node(Fault):
     @contextmanager
     def around(self, setting: Setting) -> Iterator[None]:
         without = {"RAY_AUTH_MODE": "disabled"}
-        own = {warden.MARK: f"a-cluster-of-{setting.home.name}", "SPT_NOENV": "1", "RAY_TMPDIR": str(setting.home / "r")}
+        own = {
+            warden.MARK: f"a-cluster-of-{setting.home.name}",
+            "SPT_NOENV": "1",
+            "RAY_TMPDIR": str(setting.home / "r"),
+        }
         with Launched((sys.executable, "-c", PROGRAM), setting.home, **without, **own, **LOOPBACK) as cluster:
             assert cluster.process.stdout is not None
             for line in cluster.process.stdout:
