@@ -14,6 +14,8 @@ from service.launched import Launched, command
 
 from impray.service.ray import warden
 
+ACTOR = "Trainable"  # Tune's name of the class that it makes of ours
+
 
 def kill_driver(running: Launched, home: Path, *, warden_too: bool) -> None:
     """As the kernel does when memory runs out; with the warden, as when a container goes."""
@@ -46,20 +48,23 @@ class DriverAndWarden(Driver):
 
 @dataclass(frozen=True)
 class OfRay(Fault):
-    """A process of a local Ray, by the start of its name; of several, one."""
+    """A process of a local Ray, by what its name holds; of several, one."""
 
     places = ("ray",)
     early = False
     name: str = ""
 
     def hit(self, running: Launched, setting: Setting) -> bool:
-        found = [id for id in of(setting.home) if Path(command(id)[0]).name.startswith(self.name)]
-        for id in found[:1]:
-            os.kill(id, signal.SIGKILL)
-        return bool(found)
+        while running.process.poll() is None:
+            for id in of(setting.home):
+                if self.name in Path(command(id)[0]).name:
+                    os.kill(id, signal.SIGKILL)
+                    return True
+            time.sleep(0.05)
+        return False
 
     def codes(self, moment: Moment) -> tuple[int, ...]:
-        return (0,) if self.name.startswith("ray::") else (0, 2)
+        return (0,) if self.name == ACTOR else (0, 2)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def stumbles(how: str) -> tuple[type[Fault], Callable[[random.Random, str], Faul
 KINDS: dict[str, tuple[type[Fault], Callable[[random.Random, str], Fault]]] = {
     "driver": always(processes.Driver()),
     "driver and warden": always(processes.DriverAndWarden()),
-    "actor": always(processes.OfRay("ray::PackTrainable")),
+    "actor": always(processes.OfRay(processes.ACTOR)),
     "raylet": always(processes.OfRay("raylet")),
     "gcs": always(processes.OfRay("gcs_server")),
     "node": (nodes.Node, nodes.Node.drawn),
@@ -99,16 +99,12 @@ class Scenario:
         """
         home = Path(tempfile.mkdtemp(prefix="imf-", dir="/tmp"))  # short: Ray's sockets lie in it
         setting = Setting(home, self.where, needed)
-        changes = SWEEP | self.fault.changes
         try:
             (home / "tmp").mkdir()
-            (home / "x.yaml").write_text(yaml.safe_dump(tiny(**changes)))
+            (home / "x.yaml").write_text(yaml.safe_dump(tiny(**SWEEP | self.fault.changes)))
             with self.fault.around(setting):
-                told = self._hit(setting, note) + self.fault.mend(setting) + _again(setting)
-                if self.fault.changes:
-                    told += differing_lineages(setting.folder, whole, tiny_sweep(**changes))
-                else:
-                    told += differing(setting.folder, whole)
+                told = self._hit(setting, note) + self.fault.mend(setting)
+                told += _again(setting) or self._differing(setting, whole)
             told += left(home, self.fault.sets_aside)
             return told + setting.listening.open_to_others() + setting.listening.left()
         finally:
@@ -116,6 +112,11 @@ class Scenario:
                 with suppress(ProcessLookupError):
                     os.kill(id, signal.SIGKILL)
             shutil.rmtree(home, ignore_errors=True)
+
+    def _differing(self, setting: Setting, whole: Path) -> list[str]:
+        if self.fault.changes:
+            return differing_lineages(setting.folder, whole, tiny_sweep(**SWEEP | self.fault.changes))
+        return differing(setting.folder, whole)
 
     def _hit(self, setting: Setting, note: Callable[[str, object], None]) -> list[str]:
         with setting.sweep() as running:
