@@ -14,7 +14,6 @@ from faults.fault import Fault, Setting
 from service.launched import Launched
 
 from impray.service.ray import warden
-from impray.service.ray.access import LOOPBACK
 
 PROGRAM = """
 import sys
@@ -42,13 +41,15 @@ class Node(Fault):
 
     @contextmanager
     def around(self, setting: Setting) -> Iterator[None]:
+        home = setting.home / "cluster"  # its processes are not the sweep's: Ray's nodes listen at more than loopback
+        home.mkdir()
         without = {"RAY_AUTH_MODE": "disabled"}
         own = {
             warden.MARK: f"a-cluster-of-{setting.home.name}",
             "SPT_NOENV": "1",
             "RAY_TMPDIR": str(setting.home / "r"),
         }
-        with Launched((sys.executable, "-c", PROGRAM), setting.home, **without, **own, **LOOPBACK) as cluster:
+        with Launched((sys.executable, "-c", PROGRAM), home, **without, **own) as cluster:
             assert cluster.process.stdout is not None
             for line in cluster.process.stdout:
                 if line.startswith("address "):

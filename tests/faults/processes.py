@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +75,17 @@ class Signals(Fault):
 
     number: signal.Signals = signal.SIGTERM
     times: int = 1
+
+    @contextmanager
+    def around(self, setting: Setting) -> Iterator[None]:
+        """Heard, also where these tests were started with nohup."""
+        before = signal.signal(
+            self.number, signal.default_int_handler if self.number == signal.SIGINT else signal.SIG_DFL
+        )
+        try:
+            yield
+        finally:
+            signal.signal(self.number, before)
 
     def hit(self, running: Launched, setting: Setting) -> bool:
         for _ in range(self.times):
