@@ -82,6 +82,7 @@ class Fault:
     places: ClassVar[tuple[str, ...]] = ("here", "here", "here", "ray")  # one that stands twice is drawn twice as often
     early: ClassVar[bool] = True  # whether it may come while the sweep starts
     sets_aside: ClassVar[bool] = False  # whether damaged files may be there in the end
+    reached: ClassVar[bool] = False  # whether other machines must reach the sweep; else it listens at loopback only
 
     @classmethod
     def drawn(cls, draw: random.Random, where: str) -> Fault:

@@ -33,6 +33,7 @@ class Node(Fault):
 
     places = ("ray",)
     early = False
+    reached = True  # a driver on a cluster listens where the nodes can reach it
     which: int = 0
 
     @classmethod

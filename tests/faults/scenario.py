@@ -106,7 +106,8 @@ class Scenario:
                 told = self._hit(setting, note) + self.fault.mend(setting)
                 told += _again(setting) or self._differing(setting, whole)
             told += left(home, self.fault.sets_aside)
-            return told + setting.listening.open_to_others() + setting.listening.left()
+            told += [] if self.fault.reached else setting.listening.open_to_others()
+            return told + setting.listening.left()
         finally:
             for id in of(home):
                 with suppress(ProcessLookupError):
