@@ -35,11 +35,11 @@ test: install
 slow-test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
-# Sweeps that are hit at a moment drawn by a seed: N of them, from seed FROM on.
+# Sweeps that are hit at a moment drawn by a seed: N of them, from seed FROM on. Of the kinds, those of disks need root.
 faults: N ?= 20
 faults: FROM ?= 0
 faults: install
-	FAULTS=$(N) FAULTS_FROM=$(FROM) $(BIN)/python -m pytest tests/faults -m slow
+	FAULTS=$(N) FAULTS_FROM=$(FROM) $(BIN)/python -m pytest tests/faults -m slow -n 2 --durations=0
 
 # Three isolated hosts on this machine, `ray up`, a sweep, a host that dies. Needs root, iproute2, util-linux, openssh-server, rsync.
 cluster-test: install

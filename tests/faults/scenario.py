@@ -1,4 +1,4 @@
-"""One fault of a tiny sweep, drawn by a seed: what is hit, when; then the same command again, and what of it is wrong afterwards.
+"""One fault of a tiny sweep, drawn by a seed: what, where, when; then the same command again, and what of it is wrong afterwards.
 
 A scenario has a home folder and a temporary folder of its own, so that all that it leaves is its own. Needs /proc.
 """
@@ -11,15 +11,17 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
-from conftest import rows_of, tiny
-from service.launched import PROGRAM, Launched, alive, command, within
-
-from impray.results.schema import TABLES
-from impray.service.ray import warden
+from conftest import tiny, tiny_sweep
+from faults import bucket, damage, disk, nodes, processes, tracking
+from faults.checks import differing, differing_lineages, left, of
+from faults.fault import PATIENCE_S, Fault, Moment, Setting
 
 # 12 trials of 4 rounds, each trial a pack.
 SWEEP = {
@@ -31,125 +33,112 @@ SWEEP = {
     "search.space": {"data.gain": [round(0.1 * 1.4**number, 3) for number in range(12)]},
     "search.pack": [],
 }
-SIGNALS = {"term": [signal.SIGTERM], "hup": [signal.SIGHUP], "int": [signal.SIGINT], "five": [signal.SIGINT] * 5}
-ON_RAY = ("driver", "driver and warden", "actor", "raylet", "gcs_server", *SIGNALS)
-HERE = ("driver", *SIGNALS)
-PATIENCE_S = 240.0
+
+
+def always(fault: Fault) -> tuple[type[Fault], Callable[[random.Random, str], Fault]]:
+    """A kind of which nothing is drawn."""
+    return type(fault), lambda draw, where: fault
+
+
+def stumbles(how: str) -> tuple[type[Fault], Callable[[random.Random, str], Fault]]:
+    return bucket.Stumbles, lambda draw, where: bucket.Stumbles.one(how, draw, where)
+
+
+KINDS: dict[str, tuple[type[Fault], Callable[[random.Random, str], Fault]]] = {
+    "driver": always(processes.Driver()),
+    "driver and warden": always(processes.DriverAndWarden()),
+    "actor": always(processes.OfRay(processes.ACTOR)),
+    "raylet": always(processes.OfRay("raylet")),
+    "gcs": always(processes.OfRay("gcs_server")),
+    "node": (nodes.Node, nodes.Node.drawn),
+    "term": always(processes.Signals(signal.SIGTERM)),
+    "hup": always(processes.Signals(signal.SIGHUP)),
+    "int": always(processes.Signals(signal.SIGINT)),
+    "five ints": always(processes.Signals(signal.SIGINT, 5)),
+    "disk full": (disk.Full, disk.Full.drawn),
+    "disk read-only": (disk.ReadOnly, disk.ReadOnly.drawn),
+    "bucket refuses": stumbles("refuse"),
+    "bucket unavailable": stumbles("unavailable"),
+    "bucket hangs": stumbles("hang"),
+    "bucket breaks off": stumbles("cut_put"),
+    "files": (damage.Files, damage.Files.drawn),
+    "tune": (damage.TuneFiles, damage.TuneFiles.drawn),
+    "mlflow": (tracking.Tracking, tracking.Tracking.drawn),
+}
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault, and after how many files of rows (-1: after some of the start) it comes."""
+    """A fault, where and when it comes."""
 
     seed: int
+    kind: str
     where: str
-    fault: str
-    files: int
-    delay_s: float
+    fault: Fault
+    moment: Moment
 
     @classmethod
     def drawn(cls, seed: int) -> Scenario:
+        """The first seeds go round the kinds."""
         draw = random.Random(seed)
-        where = draw.choice(["here", "ray"])
-        fault = draw.choice(HERE if where == "here" else ON_RAY)
-        starts = draw.random() < 0.25 and fault not in ("actor", "raylet", "gcs_server")
-        return cls(seed, where, fault, -1 if starts else draw.randrange(1, 40), draw.uniform(0, 3 if starts else 0.3))
+        kind = list(KINDS)[seed] if seed < len(KINDS) else draw.choice(list(KINDS))
+        of_kind, make = KINDS[kind]
+        where = draw.choice(of_kind.places)
+        fault = make(draw, where)
+        early = of_kind.early and draw.random() < 0.25
+        files = round(40 * fault.changes.get("search.trials", 12) / 12)
+        moment = Moment(-1 if early else draw.randrange(1, files), draw.uniform(0, 3 if early else 0.3))
+        return cls(seed, kind, where, fault, moment)
 
-    def wrong(self, whole: Path) -> list[str]:
-        """Everything that is not as after an undisturbed run, whose folder is `whole`; nothing if all is well."""
+    def wrong(
+        self, whole: Path, needed: Callable[[str], Any], note: Callable[[str, object], None] = lambda name, value: None
+    ) -> list[str]:
+        """Everything that is not as after an undisturbed run, whose folder is `whole`; nothing if all is well.
+
+        Args:    needed: gives a fixture by its name. note: is told whether there was something to hit, and the exit code after it.
+        """
         home = Path(tempfile.mkdtemp(prefix="imf-", dir="/tmp"))  # short: Ray's sockets lie in it
+        setting = Setting(home, self.where, needed)
         try:
             (home / "tmp").mkdir()
-            (home / "x.yaml").write_text(yaml.safe_dump(tiny(**SWEEP)))
-            told = self._hit(home)
-            again = self._launched(home)
-            with again:
-                said = again.process.stdout.read()
-                told += [f"again: {again.process.wait()}: {said}"] if again.process.wait(PATIENCE_S) else []
-            return told + _differing(home / "runs" / "x", whole) + _left(home)
+            (home / "x.yaml").write_text(yaml.safe_dump(tiny(**SWEEP | self.fault.changes)))
+            with self.fault.around(setting):
+                told = self._hit(setting, note) + self.fault.mend(setting)
+                told += _again(setting) or self._differing(setting, whole)
+            told += left(home, self.fault.sets_aside)
+            told += [] if self.fault.reached else setting.listening.open_to_others()
+            return told + setting.listening.left()
         finally:
-            for id in _of(home):
-                os.kill(id, signal.SIGKILL)
+            for id in of(home):
+                with suppress(ProcessLookupError):
+                    os.kill(id, signal.SIGKILL)
             shutil.rmtree(home, ignore_errors=True)
 
-    def _launched(self, home: Path) -> Launched:
-        words = (*PROGRAM, "sweep", "x.yaml", "--mlflow", "off", "--no-figures", "--where", self.where)
-        return Launched(words, home, TMPDIR=str(home / "tmp"))
+    def _differing(self, setting: Setting, whole: Path) -> list[str]:
+        if self.fault.changes:
+            return differing_lineages(setting.folder, whole, tiny_sweep(**SWEEP | self.fault.changes))
+        return differing(setting.folder, whole)
 
-    def _hit(self, home: Path) -> list[str]:
-        with self._launched(home) as running:
-            os.set_blocking(running.process.stdout.fileno(), True)
-            rounds = home / "runs/x/tables/rounds"
+    def _hit(self, setting: Setting, note: Callable[[str, object], None]) -> list[str]:
+        with setting.sweep() as running:
             until = time.monotonic() + PATIENCE_S
-            while self.files >= 0 and running.process.poll() is None and time.monotonic() < until:
-                if rounds.is_dir() and len(list(rounds.iterdir())) >= self.files:
+            while not self.moment.early and running.process.poll() is None and time.monotonic() < until:
+                if setting.files() >= self.moment.files:
                     break
                 time.sleep(0.02)
-            time.sleep(self.delay_s)
-            hit = self._inject(running)
-            said = running.process.stdout.read()
-            code = running.process.wait(PATIENCE_S)
-        if hit and code not in self._codes():
-            return [f"ended with {code}, not one of {self._codes()}: {said}"]
+            time.sleep(self.moment.delay_s)
+            setting.listening.look()
+            hit = running.process.poll() is None and self.fault.hit(running, setting)
+            code, said = setting.ended(running)
+        note("hit", hit)
+        note("code", code)
+        right = self.fault.codes(self.moment) if hit else (0,)
+        if code not in right:
+            return [f"ended with {code}, not one of {right}: {said}"]
         return [f"a trace: {said}"] if "Traceback" in said or "*** SIG" in said else []
 
-    def _inject(self, running: Launched) -> bool:
-        """Whether there was still something to hit."""
-        if running.process.poll() is not None:
-            return False
-        for number in SIGNALS.get(self.fault, ()):
-            running.process.send_signal(number)
-            time.sleep(0.1)
-        if self.fault in SIGNALS:
-            return True
-        if self.where == "here" or self.fault.startswith("driver"):
-            if self.fault == "driver and warden":
-                for id in [id for id in _of(running.home) if warden.__file__ in command(id)]:
-                    os.kill(id, signal.SIGKILL)
-            running.process.send_signal(signal.SIGKILL)
-            return True
-        name = "ray::PackTrainable" if self.fault == "actor" else self.fault
-        hit = [id for id in _of(running.home) if Path(command(id)[0]).name.startswith(name)]
-        for id in hit[:1]:
-            os.kill(id, signal.SIGKILL)
-        return bool(hit)
 
-    def _codes(self) -> tuple[int, ...]:
-        """Exit codes that are right; 0 where the sweep was quicker."""
-        if self.fault in SIGNALS:
-            number = SIGNALS[self.fault][0]
-            # -number: before Python has started, which nobody can hear.
-            return (0, 128 + number, *((-number,) if self.files < 0 and self.delay_s < 1 else ()))
-        return {"actor": (0,), "raylet": (0, 2), "gcs_server": (0, 2)}.get(self.fault, (0, -signal.SIGKILL))
-
-
-def _of(home: Path) -> list[int]:
-    """Processes that have this home folder."""
-    wanted, found = f"HOME={home}".encode(), []
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (place / "environ").read_bytes().split(b"\0") and alive(int(place.name)):
-                found.append(int(place.name))
-        except OSError:
-            continue
-    return found
-
-
-def _differing(folder: Path, whole: Path) -> list[str]:
-    """Tables that are not those of an undisturbed run, row by row."""
-    return [
-        f"the table {table} differs"
-        for table in TABLES
-        if not rows_of(folder, table).equals(rows_of(whole, table), null_equal=True)
-    ]
-
-
-def _left(home: Path) -> list[str]:
-    """Processes (and with them whatever listens) and files that are there after a clean end and should not be."""
-    try:
-        within(60, lambda: not _of(home))
-    except AssertionError:
-        running = {id: " ".join(command(id))[:100] for id in _of(home)}
-        return [f"still running: {running}"]
-    files = [path for path in (home / "runs").rglob("*") if ".part" in path.name or path.parent.name == "damaged"]
-    return [f"left: {path}" for path in [*files, *(home / "tmp").glob("impray-*")]]
+def _again(setting: Setting) -> list[str]:
+    with setting.sweep() as running:
+        code, said = setting.ended(running)
+    return [f"again: {code}: {said}"] if code or "Traceback" in said else []
