@@ -66,7 +66,10 @@ class Ipr(MeasureSpec):
         Column("ipr_mask", "float", "1", "as ipr, of the mask alone: one over the number of inputs left"),
     )
     name: Literal["ipr"] = "ipr"
-    at: Annotated[tuple[Literal["mask", "start", "end"], ...], Field(min_length=1)] = ("end",)
+    at: Annotated[
+        tuple[Literal["mask", "start", "end"], ...],
+        Field(min_length=1, description="of the mask alone; of theta(rewind) * mask; of the trained weights"),
+    ] = ("end",)
 
     def last_layer(self, layers: int) -> int:
         return max(layers - 1, 1)
@@ -124,4 +127,6 @@ class Masks(MeasureSpec):
         Column("shape", "list[int]", "inputs", "how the inputs lie: (row, col) or (channel, row, col)"),
     )
     name: Literal["masks"] = "masks"
-    most_connected: Annotated[int, Field(ge=1)] = 24
+    most_connected: Annotated[int, Field(ge=1, description="how many units, those with the most inputs left first")] = (
+        24
+    )

@@ -99,7 +99,7 @@ class Clustering(MaskOnImage):
         ),
     )
     name: Literal["clustering"] = "clustering"
-    radius_px: Annotated[float, Field(gt=0)] = 2.0
+    radius_px: Annotated[float, Field(gt=0, description="pairs at this distance or less are counted, in pixels")] = 2.0
 
 
 class Spread(MaskOnImage):
