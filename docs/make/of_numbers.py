@@ -41,13 +41,13 @@ def kurtoses(figure: Any) -> None:
 def cavities(figure: Any) -> None:
     draw = np.random.default_rng(0)
     inputs = draw.standard_normal((20_000, 12))
-    inputs[:, :4] = draw.laplace(size=(20_000, 4)) * np.sqrt(2)
+    inputs[:, 0] = draw.laplace(size=20_000) * np.sqrt(2)
     scores = cavity_scores(torch.ones(1, 12, dtype=torch.float64), torch.tensor(inputs))[0].numpy()
     axes = figure.subplots()
-    axes.bar(range(12), scores, color=[ORANGE] * 4 + [BLUE] * 8)
+    axes.bar(range(12), scores, color=[ORANGE] + [BLUE] * 11)
     axes.axhline(0, color=GREY, linewidth=0.6)
     axes.set(
-        xlabel="input, all with the same weight: four heavy-tailed and twice as large (orange), eight Gaussian",
+        xlabel="input, all with the same weight: one heavy-tailed and twice as large (orange), eleven Gaussian",
         ylabel="cavity score",
     )
 
@@ -154,7 +154,7 @@ def predicted(figure: Any) -> None:
 
 PICTURES = [
     ("kurtosis", "four laws of a preactivation and their kurtosis", kurtoses),
-    ("cavity", "cavity scores of a unit with four heavy-tailed inputs", cavities, 2.2),
+    ("cavity", "cavity scores of a unit with one heavy-tailed input", cavities, 2.2),
     ("components", "three filters, and what PCA and ICA find of them", found_components),
     ("inputs", "inputs of four laws, with their mean size and kurtosis", filled),
     ("gates", "gates of five units over sixty inputs", opened, 2.2),

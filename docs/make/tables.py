@@ -11,8 +11,8 @@ HEAD = """# Tables
 
 A sweep's results are Parquet tables in its folder: `runs/quickstart/tables/rounds/*.parquet` and so on. They are the truth; figures,
 leaderboard and MLflow are views of them. `impray tables rounds` prints one of these lists, `impray.load("runs/quickstart").rounds`
-reads one ([Python](python.md)), `impray export` writes them as CSV. Null means not measured, NaN undefined. `rounds` has a column for every axis
-of the sweep beside these.
+reads one ([Python](python.md)), `impray export` writes them as CSV. Null means not measured, NaN
+undefined. `rounds` has a column for every axis of the sweep beside these.
 """
 
 
