@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.checked
+DOCS_STAMP := $(VENV)/.documented
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: install sweep test slow-test faults cluster-test fuzz check lock
+.PHONY: install sweep test slow-test faults cluster-test fuzz check docs pages lock
 
 install: $(STAMP)
 
@@ -53,6 +54,19 @@ check: $(CHECK_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+# docs/ as a site with search, in build/site.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/make/site.yml
+	@echo "built: build/site/index.html"
+
+# Pages and pictures that are made from the code; `python -m docs.make findings FOLDER...` makes the tables of findings.
+pages: install
+	$(BIN)/python -m docs.make
+
 # Pins what is installed now, after an upgrade by hand: plain name==version, local suffixes (+cpu) removed.
-lock: $(CHECK_STAMP)
+lock: $(CHECK_STAMP) $(DOCS_STAMP)
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f > constraints.txt

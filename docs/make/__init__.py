@@ -6,4 +6,7 @@ docs/tables.md      every column of the tables
 docs/commands.md    every command and option
 docs/exit_codes.md  every exit code
 docs/pictures/      the measures' pictures
+
+`python -m docs.make findings FOLDER...` writes docs/findings_tables.md from results folders, which are not in the repository.
+`hook.py` and `site.yml` are of the site that `make docs` builds.
 """

@@ -1,12 +1,16 @@
-"""Write the pages and pictures that are made from the code."""
+"""Write the pages and pictures that are made from the code; or, of results folders, the tables of findings."""
 
+import sys
+
+from docs.make import findings
 from docs.make.pages import DOCS, PAGES
 from docs.make.pictures import PICTURES, draw
 
-for name, text in PAGES.items():
-    (DOCS / name).write_text(text(), "utf-8")
+if sys.argv[1:2] == ["findings"]:
+    written = {"findings_tables.md": findings.page(sys.argv[2:])}
+else:
+    written = {name: text() for name, text in PAGES.items()}
+    written |= {f"pictures/{name}.svg": draw(name) for name in PICTURES}
+for name, text in written.items():
+    (DOCS / name).write_text(text, "utf-8")
     print(DOCS / name)
-for name in PICTURES:
-    path = DOCS / "pictures" / f"{name}.svg"
-    path.write_text(draw(name), "utf-8")
-    print(path)

@@ -15,7 +15,7 @@ from impray.cli.app import EXIT_CODES
 
 HEAD = """# Command line
 
-Each command ends by naming the next useful one. `impray --install-completion` teaches your shell its words. A FOLDER is a sweep's own
+Each command ends by naming the next useful one. A FOLDER is a sweep's own
 folder, such as `runs/quickstart`, or `s3://bucket/runs/quickstart`. [Exit codes](exit_codes.md) are the same for all commands.
 """
 CODES = """# Exit codes

@@ -12,7 +12,7 @@ from impray.spec.schema import schema
 
 HEAD = """# Every key of a sweep
 
-A sweep is one YAML file. This page has all of its keys; [sweeps/annotated.yaml](../sweeps/annotated.yaml) has them in one file, each with a
+A sweep is one YAML file. This page has all of its keys; `sweeps/annotated.yaml` has them in one file, each with a
 sentence, and `impray schema schema.json` writes the JSON schema that editors complete keys and underline mistakes with. What is left
 out has the default. Everything wrong with a file is told at once, with line, value and what would be right, before anything starts.
 
@@ -159,7 +159,7 @@ def _type(part: Mapping[str, Any], names: Mapping[str, str], definitions: Mappin
         return f"[{names[name]}](#{anchor(names[name])})" if name in names else "[measures](measures.md)"
     if mapping := part.get("discriminator", {}).get("mapping"):
         return f"mapping with one of {len(mapping)} {code(part['discriminator']['propertyName'])}s: see below"
-    if either := part.get("anyOf") or part.get("oneOf"):
+    if either := [entry for entry in part.get("anyOf") or part.get("oneOf") or () if entry.get("type") != "null"]:
         return " or ".join(dict.fromkeys(_type(entry, names, definitions) for entry in either))
     if part.get("type") == "array" and "prefixItems" not in part:
         return f"list of {_type(part.get('items', {}), names, definitions)}"

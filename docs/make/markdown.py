@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 _CODE = re.compile(r"(`[^`]*`)")
-_MARKED = re.compile(r"([\\*\[\]<|~]|(?<!\w)_|_(?!\w))")
+_MARKED = re.compile(r"[\\*\[\]]|(?<!\w)_|_(?!\w)")
+_ENTITIES = {"<": "&lt;", "|": "&#124;", "~": "&#126;"}  # GitHub and the site escape others than these alike
 
 
 def made_by(what: str) -> str:
@@ -18,9 +19,14 @@ def made_by(what: str) -> str:
 
 def prose(text: str) -> str:
     """A docstring's words: nothing in them is markup but code between backticks."""
-    return "".join(
-        part.replace("|", "\\|") if part.startswith("`") else _MARKED.sub(r"\\\1", part) for part in _CODE.split(text)
-    )
+    return "".join(part.replace("|", "\\|") if part.startswith("`") else _plain(part) for part in _CODE.split(text))
+
+
+def _plain(text: str) -> str:
+    text = text.replace("&", "&amp;")
+    for mark, entity in _ENTITIES.items():
+        text = text.replace(mark, entity)
+    return _MARKED.sub(r"\\\g<0>", text)
 
 
 def paragraphs(text: str) -> str:

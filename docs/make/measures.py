@@ -13,8 +13,9 @@ from impray.spec.plugins.listing import listed
 HEAD = """# Measures
 
 What a sweep can measure. `measures: [accuracy, {rf_width: {min_fan_in: 8}}]` in a sweep asks for two; one added later is computed
-from checkpoints, without training. A unit's columns are in the table `units`;
-their mean and median over the units of layer 1 are in `rounds`, as `clustering_mean` and `clustering_median`. [Tables](tables.md) has all columns, `impray measures NAME` says the same as this page.
+from checkpoints, without training. A unit's columns are in the table `units`; their mean and median over the units of layer 1 are
+in `rounds`, as `clustering_mean` and `clustering_median`. [Tables](tables.md) has all columns, and `impray measures NAME` says the
+same as this page.
 
 Pictures are drawn from masks, fields and samples that are known; the numbers in them are computed, not written.
 """

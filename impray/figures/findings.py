@@ -174,8 +174,10 @@ def markdown(found: Findings, level: int = 2) -> Iterator[str]:
 
 
 def _cell(words: str) -> str:
-    for mark in ("\\", "|", "*", "[", "]", "<", "~"):
+    for mark in ("\\", "*", "[", "]"):
         words = words.replace(mark, f"\\{mark}")
+    for mark, entity in (("<", "&lt;"), ("|", "&#124;"), ("~", "&#126;")):
+        words = words.replace(mark, entity)
     return " ".join(words.split())
 
 
@@ -206,5 +208,6 @@ def _number(value: float | None, digits: int = 3) -> str:
 
 
 def missing(names: Sequence[str]) -> list[str]:
-    """Shipped sweeps that are not among these."""
-    return sorted(path.stem for path in shipped("sweeps").glob("*.yaml") if path.stem not in names)
+    """Shipped sweeps with figures of their own that are not among these."""
+    files = [path for path in shipped("sweeps").glob("*.yaml") if path.stem not in names]
+    return sorted(path.stem for path in files if load(path).figures)
