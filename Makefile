@@ -61,7 +61,7 @@ $(DOCS_STAMP): $(STAMP)
 # docs/ as a site with search, in build/site.
 docs: $(DOCS_STAMP)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/make/site.yml
-	@echo "built: build/site/index.html"
+	@echo "built: build/site/index.html; with search: $(BIN)/python -m http.server --bind 127.0.0.1 -d build/site"
 
 # Pages and pictures that are made from the code; `python -m docs.make findings FOLDER...` makes the tables of findings.
 pages: install

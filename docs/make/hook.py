@@ -10,9 +10,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File
 
 CHECKOUT = Path(__file__).parent.parent.parent
+FOREIGN = re.compile(r'(?:src|rel="stylesheet" href)="(https?://[^"]+)"')
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 
 
@@ -33,6 +35,16 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Links out of docs/ go to the copies."""
     source = page.file.abs_src_path
     return _moved(markdown, Path(source).parent) if source else markdown
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Nothing that a page needs comes from another server.
+
+    Raises:  PluginError: something does.
+    """
+    if foreign := FOREIGN.findall(output):
+        raise PluginError(f"{page.file.src_path}: needs {', '.join(foreign)}")
+    return output
 
 
 def _outside(source: Path) -> set[str]:

@@ -196,7 +196,7 @@ def _effect(row: dict[str, Any]) -> str:
 def _held(row: dict[str, Any]) -> str:
     if row["verdict"] == NOT_MEASURED:
         return "-"
-    return f"{row['held']} of {row['of']} {row['what'] or ''}{'s' * (row['of'] != 1)}"
+    return f"{row['held']} of {row['of']} {row['what'] or ''}{'s' * (row['of'] != 1)}".rstrip()
 
 
 def _undefined(value: float | None) -> bool:
