@@ -41,7 +41,7 @@ def _described(family: Family, tag: str, member: Member) -> dict[str, Any]:
         "source": member.source,
         **version,
         "about": inspect.cleandoc(spec.__doc__ or ""),
-        **({"limits": spec.limits} if getattr(spec, "limits", "") else {}),
+        **({"limits": limits} if (limits := getattr(spec, "limits", "")) else {}),
         "parameters": _parameters(spec, family.tag),
         "requires": _requires(spec),
         "columns": [
