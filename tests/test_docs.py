@@ -231,3 +231,25 @@ def test_sweeps_on_the_pages_for_newcomers_can_be_run(page, tmp_path, monkeypatc
         Path(f"{number}.yaml").write_text(text)
         assert load_sweep(f"{number}.yaml", [])
     assert whole
+
+
+NUMBER = r"(-?\d+(?:\.\d+)?(?:e-\d+)?)"
+EFFECT = re.compile(rf"([+-]?\d+\.\d+)(?: (?:px|dB|in accuracy))?(?:, | ?\(){NUMBER} to {NUMBER}")
+JUDGED = re.compile(rf"\| {NUMBER}[^|(]*(?:\([^)]*\) )?\({NUMBER} to {NUMBER}\) \|")
+
+
+@pytest.mark.parametrize("page", ["docs/findings.md", "README.md"])
+def test_effects_that_are_told_in_words_are_in_the_tables(page):
+    """Each effect with an interval is that of some claim, to the digits that are told; the tables have three."""
+    rows = [tuple(map(float, row)) for row in JUDGED.findall((DOCS / "findings_tables.md").read_text("utf-8"))]
+    text = (ROOT / page).read_text("utf-8")
+    text = re.sub(r"## Sparse recovery in ReLU networks.*?(?=\n## )", "", text, flags=re.DOTALL)  # of runs that go on
+    told = [match for match in EFFECT.findall(text)]
+    absent = [words for words in told if not any(all(map(agrees, words, row)) for row in rows)]
+    assert told and absent == []
+
+
+def agrees(words, number):
+    """Whether a number of the tables is what is told, rounded."""
+    digits = len(words.partition(".")[2])
+    return abs(float(words) - number) <= 0.5 * 10**-digits + 0.005 * abs(number)

@@ -91,7 +91,7 @@ def opened(figure: Any) -> None:
 
 
 def by_noise(figure: Any) -> None:
-    image = sklearn.datasets.load_digits().images[0] / 16
+    image = np.asarray(sklearn.datasets.load_digits(return_X_y=True)[0])[0].reshape(8, 8) / 16
     draw = np.random.default_rng(0)
     for axes, size in zip(figure.subplots(1, 5), (0, 0.03, 0.1, 0.2, 0.4), strict=True):
         fitted = image + size * draw.standard_normal(image.shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 
@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from docs.make import of_masks, of_numbers, of_truths
 
 WIDTH, HEIGHT = 7.0, 1.9  # inches
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: a test compares the numbers in it
     "svg.hashsalt": "impray",
     "font.family": "sans-serif",
