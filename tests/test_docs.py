@@ -129,6 +129,16 @@ def test_tables_of_findings_are_of_the_sweeps_as_shipped():
     assert not absent & set(sections) and with_figures <= absent | set(sections)
 
 
+def test_sections_of_other_sweeps_stay_and_stale_ones_go():
+    text = (DOCS / "findings_tables.md").read_text("utf-8")
+    assert of_findings.page([], text) == text
+    recipe = shipped_recipe("controls")
+    stale = of_findings.page([], text.replace(f"recipe {recipe}.", "recipe 000000000000."))
+    assert (
+        "\n## controls\n" in text and "\n## controls\n" not in stale and "`controls`" in stale.split("## Not here")[1]
+    )
+
+
 def test_a_folder_of_another_recipe_is_not_for_the_page(tmp_path):
     sweep_into(tmp_path / "quickstart", tiny_sweep(rounds=1, seeds=1, measures=["accuracy"]))
     with pytest.raises(ValueError, match="not the sweep as shipped"):

@@ -7,7 +7,8 @@ from docs.make.pages import DOCS, PAGES
 from docs.make.pictures import PICTURES, draw
 
 if sys.argv[1:2] == ["findings"]:
-    written = {"findings_tables.md": findings.page(sys.argv[2:])}
+    there = DOCS / "findings_tables.md"
+    written = {there.name: findings.page(sys.argv[2:], there.read_text("utf-8") if there.is_file() else "")}
 else:
     written = {name: text() for name, text in PAGES.items()}
     written |= {f"pictures/{name}.svg": draw(name) for name in PICTURES}

@@ -1,11 +1,14 @@
 """docs/findings_tables.md: what runs say of every claim. It is made from results folders, which are not in the repository:
 
 python -m docs.make findings FOLDER...
+
+A folder's section takes the place of that sweep's; the other sections stay, but for those of a recipe that is not shipped any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from docs.make.markdown import code
 from impray import __version__
@@ -34,20 +37,28 @@ def _wrong(folder: str, found: Findings) -> Iterator[str]:
         yield f"{folder}: has trials that are not done"
 
 
-def page(folders: Sequence[str]) -> str:
-    """The page of these folders.
+SECTION = re.compile(r"^## (\w+)\n.*?recipe (\w+)\.$.*?(?=^## )", re.DOTALL | re.MULTILINE)
+LAST = "## Not here\n"
 
+
+def page(folders: Sequence[str], before: str = "") -> str:
+    """The page with sections of these folders.
+
+    Args:    before: the page as it is.
     Raises:  ValueError: a folder is of another recipe than the shipped sweep of its name, is not finished, or has figures that
-            another version drew.
+             another version drew.
     """
     found = [findings(folder) for folder in folders]
     wrong = [why for folder, of_one in zip(folders, found, strict=True) for why in _wrong(folder, of_one)]
     if wrong:
         raise ValueError("not for this page:\n" + "\n".join(wrong))
-    lines = [HEAD]
-    for of_one in sorted(found, key=lambda of_one: of_one.name):
-        lines += markdown(of_one)
-    lines.append("## Not here\n")
-    absent = missing([of_one.name for of_one in found])
-    lines.append(f"No run of these as shipped was at hand: {', '.join(map(code, absent)) or 'none'}.\n")
-    return "\n".join(lines)
+    sections = {**kept(before), **{of_one.name: "\n".join(markdown(of_one)) + "\n" for of_one in found}}
+    absent = missing(list(sections))
+    last = f"{LAST}\nNo run of these as shipped was at hand: {', '.join(map(code, absent)) or 'none'}.\n"
+    return "".join([f"{HEAD}\n", *(sections[name] for name in sorted(sections)), last])
+
+
+def kept(before: str) -> Mapping[str, str]:
+    """Sections of a page whose sweeps are shipped as they were run."""
+    found = {match[1]: (match[0], match[2]) for match in SECTION.finditer(before)}
+    return {name: text for name, (text, recipe) in found.items() if recipe == shipped_recipe(name)}
