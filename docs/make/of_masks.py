@@ -148,7 +148,27 @@ def alive(figure: Any) -> None:
     )
 
 
+def packed(figure: Any) -> None:
+    row, col = np.mgrid[:8, :8]
+    mask = (row - 3) ** 2 + (col - 4) ** 2 <= 6
+    image, text = figure.subplots(1, 2)
+    image.imshow(mask, vmin=0, vmax=1.3)
+    image.set(xticks=[], yticks=[], title=f"fan_in {int(mask.sum())}")
+    text.axis("off")
+    text.set(title="bits, a byte for eight inputs")
+    for place, byte in enumerate(np.packbits(mask)):
+        text.text(
+            0.5,
+            1 - (place + 0.7) / 8,
+            f"{byte:08b} = {byte}",
+            ha="center",
+            family="monospace",
+            transform=text.transAxes,
+        )
+
+
 PICTURES = [
+    ("masks", "a mask of 8 x 8 inputs and the eight bytes that hold it", packed, 2.4),
     ("clustering", "five masks and their clustering", clustered),
     ("spread", "five masks and their spread", spread_out),
     ("pieces", "five masks and their connected pieces", in_pieces),

@@ -16,6 +16,7 @@ from impray.measures.recovery import decibels
 from impray.spec.data import Nlgp
 from impray.theory.localization import flow as by_theory
 from impray.theory.ring import ipr
+from impray.training.memory import bytes_of
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
 
@@ -152,7 +153,57 @@ def predicted(figure: Any) -> None:
         )
 
 
+def by_heart(figure: Any) -> None:
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((400, 60))
+    labels = (x[:, :3].sum(1) + 1.5 * draw.standard_normal(400) > 0).astype(float)
+    counts = np.arange(2, 61, 2)
+    scores: dict[str, list[float]] = {"training_accuracy": [], "accuracy": []}
+    for count in counts:
+        w = np.linalg.lstsq(x[:80, :count], labels[:80] - 0.5, rcond=None)[0]
+        right_ones = (x[:, :count] @ w > 0) == (labels > 0)
+        scores["training_accuracy"].append(right_ones[:80].mean())
+        scores["accuracy"].append(right_ones[80:].mean())
+    axes = figure.subplots()
+    for (name, values), colour in zip(scores.items(), (ORANGE, BLUE), strict=True):
+        axes.plot(counts, values, color=colour, label=name)
+    axes.set(
+        xlabel="inputs of a linear model, three of which decide the class; 80 training samples",
+        ylabel="share",
+        ylim=(0.5, 1),
+    )
+    axes.legend(frameon=False)
+
+
+def reconstructed(figure: Any) -> None:
+    image = np.asarray(sklearn.datasets.load_digits(return_X_y=True)[0])[0].reshape(8, 8) / 16
+    waves = np.fft.fft2(image)
+    sizes = np.sort(abs(waves).ravel())[::-1]
+    for axes, count in zip(figure.subplots(1, 5), (64, 33, 17, 9, 3), strict=True):
+        fitted = np.fft.ifft2(np.where(abs(waves) >= sizes[count - 1] - 1e-9, waves, 0)).real
+        error = float(((fitted - image) ** 2).mean())
+        axes.imshow(fitted, vmin=0, vmax=1)
+        words = "original" if count == 64 else f"{decibels(float(image.max()), error):.1f} dB"
+        axes.set(xticks=[], yticks=[], xlabel=words)
+
+
+def held(figure: Any) -> None:
+    sizes = {"weight1": (32, 144), "bias1": (32,), "weight2": (2, 32), "bias2": (2,)}
+    weights = {name: torch.zeros(size) for name, size in sizes.items()}
+    masks = {"weight1": torch.zeros(sizes["weight1"], dtype=torch.bool)}
+    parts = {"weights": weights, "masks": masks, "gradients": dict(weights), "Adam's moments": [weights, weights]}
+    bytes_held = {name: bytes_of(part) * (2 if name == "Adam's moments" else 1) for name, part in parts.items()}
+    axes = figure.subplots()
+    bars = axes.barh(list(bytes_held), list(bytes_held.values()), color=BLUE)
+    axes.bar_label(bars, fmt="{:,.0f}", padding=3)
+    axes.set(xlabel="bytes of a network 144:32:2, without a batch's buffers", xlim=(0, 1.2 * max(bytes_held.values())))
+    axes.invert_yaxis()
+
+
 PICTURES = [
+    ("training_accuracy", "accuracy on training and on held-out samples as a model grows", by_heart, 2.2),
+    ("reconstruction", "a digit from fewer and fewer waves", reconstructed),
+    ("solver", "the bytes that training a small network by Adam holds", held, 2.2),
     ("kurtosis", "four laws of a preactivation and their kurtosis", kurtoses),
     ("cavity", "cavity scores of a unit with one heavy-tailed input", cavities, 2.2),
     ("components", "three filters, and what PCA and ICA find of them", found_components),

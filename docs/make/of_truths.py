@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import orthogonal_mp_gram
 
 from impray.measures.order import tau_b
+from impray.measures.recovery import decibels
 from impray.theory.linear import bound_theorem5, spectrum
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#777777"
@@ -147,7 +149,21 @@ def converging(figure: Any) -> None:
     axes.set(xlabel="updates of gradient descent, at fixed gates", ylabel="optimality_gap", ylim=(0, 1))
 
 
+def linear(figure: Any) -> None:
+    problem, counts = Problem(), np.arange(1, FEATURES + 1)
+    gram, projections = problem.phi.T @ problem.phi, problem.phi.T @ problem.y
+    psnr = []
+    for count in counts:
+        w = orthogonal_mp_gram(gram, projections, n_nonzero_coefs=int(count))
+        psnr.append(decibels(float(abs(problem.y).max()), problem.loss(w)))
+    axes = figure.subplots()
+    axes.plot(counts, psnr, "o-", color=BLUE)
+    axes.axvline(TRUE, color=GREY, linewidth=0.8)
+    axes.set(xlabel="weights (line: as many as the truth has)", ylabel="psnr_train_linear (dB)")
+
+
 PICTURES = [
+    ("linear_omp", "the PSNR of linear OMP with more and more weights", linear, 2.2),
     ("support", "true and trained weights, one more of them than the truth has", supported, 2.4),
     ("estimation", "the error of the trained weights as weights go", estimated, 2.2),
     ("order", "the order of removal against the alignment with the target", ordered, 2.4),
