@@ -154,7 +154,7 @@ def linear(figure: Any) -> None:
     gram, projections = problem.phi.T @ problem.phi, problem.phi.T @ problem.y
     psnr = []
     for count in counts:
-        w = orthogonal_mp_gram(gram, projections, n_nonzero_coefs=int(count))
+        w = np.asarray(orthogonal_mp_gram(gram, projections, n_nonzero_coefs=int(count)))
         psnr.append(decibels(float(abs(problem.y).max()), problem.loss(w)))
     axes = figure.subplots()
     axes.plot(counts, psnr, "o-", color=BLUE)
