@@ -2,9 +2,9 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS_STAMP := $(VENV)/.documented
 STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.checked
-DOCS_STAMP := $(VENV)/.documented
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
