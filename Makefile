@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+DOCS_STAMP := $(VENV)/.documented
 STAMP := $(VENV)/.installed
 CHECK_STAMP := $(VENV)/.checked
 # Many tests start impray anew: what is compiled once is kept, whatever the caller has set.
@@ -10,7 +11,7 @@ test slow-test faults cluster-test fuzz: export PYTHONDONTWRITEBYTECODE =
 # Of the tests: much of their time they wait, for Rays, servers and faults, so three of them keep two cores busy.
 WORKERS ?= 3
 
-.PHONY: install sweep test slow-test faults cluster-test fuzz check lock
+.PHONY: install sweep test slow-test faults cluster-test fuzz check docs pages lock
 
 install: $(STAMP)
 
@@ -56,6 +57,19 @@ check: $(CHECK_STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+# docs/ as a site with search, in build/site.
+docs: $(DOCS_STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/make/site.yml
+	@echo "built: build/site/index.html; with search: $(BIN)/python -m http.server --bind 127.0.0.1 -d build/site"
+
+# Pages and pictures that are made from the code; `python -m docs.make findings FOLDER...` makes the tables of findings.
+pages: install
+	$(BIN)/python -m docs.make
+
 # Pins what is installed now, after an upgrade by hand: plain name==version, local suffixes (+cpu) removed.
-lock: $(CHECK_STAMP)
+lock: $(CHECK_STAMP) $(DOCS_STAMP)
 	$(BIN)/python -m pip freeze --exclude-editable --disable-pip-version-check | sed -E 's/\+[A-Za-z0-9.]+$$//' | LC_ALL=C sort -f > constraints.txt

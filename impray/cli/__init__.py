@@ -13,10 +13,11 @@ from impray.cli.app import app, main
 from impray.cli import sweep
 from impray.cli import looking
 from impray.cli import report
+from impray.cli import findings
 from impray.cli import compare
 from impray.cli import export
 from impray.cli import families
 from impray.cli import doctor
 from impray.cli import mlflow
 
-__all__ = ["app", "compare", "doctor", "export", "families", "looking", "main", "mlflow", "report", "sweep"]
+__all__ = ["app", "compare", "doctor", "export", "families", "findings", "looking", "main", "mlflow", "report", "sweep"]

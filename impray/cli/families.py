@@ -139,6 +139,8 @@ def _details(member: dict[str, Any]) -> Iterator[str]:
         default = "required" if parameter.get("required") else f"default {json.dumps(parameter['default'])}"
         about = f": {parameter['about']}" if parameter["about"] else ""
         yield f"    - {parameter['name']}: {parameter['type']}, {default}{about}"
+    if limits := member.get("limits"):
+        yield from textwrap.wrap(f"limits: {limits}", 120, initial_indent="    ", subsequent_indent="      ")
     for need in member.get("requires", ()):
         yield f"    requires: {need}"
     for column in member.get("columns", ()):

@@ -53,7 +53,9 @@ class IhtRule(Spec):
     largest are kept, and `inner_steps` steps on these.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 15
+    epochs: Annotated[
+        int, Field(ge=1, description="passes, each of a step on all weights and inner_steps on the support")
+    ] = 15
     random_gates: Annotated[int, Field(ge=1, description="epochs with random gates, the first ones")] = 2
     gate: Annotated[
         Literal["open", "closed"],
@@ -90,9 +92,11 @@ class PursuitRule(Spec):
     The support's size falls geometrically from `growth` times the count to the count over the first `falling` share of the epochs.
     """
 
-    epochs: Annotated[int, Field(ge=1)] = 30
-    growth: Annotated[float, Field(ge=1)] = 8.0
-    falling: Annotated[float, Field(gt=0, le=1)] = 0.7
+    epochs: Annotated[int, Field(ge=1, description="times that support, weights and gates are found anew")] = 30
+    growth: Annotated[float, Field(ge=1, description="the first support's size, times the count")] = 8.0
+    falling: Annotated[
+        float, Field(gt=0, le=1, description="share of the epochs in which the support shrinks to the count")
+    ] = 0.7
     ridge: Annotated[
         float, Field(ge=0, description="added to the least squares, times the mean square of the columns")
     ] = 0.0
@@ -161,9 +165,11 @@ class Prune(Spec):
     biases: Annotated[
         Literal["kept", "ranked"], Field(description="leave biases alone, or rank them with their layer's weights")
     ] = "kept"
-    cavity: CavityRule = CavityRule()
-    iht: IhtRule = IhtRule()
-    pursuit: PursuitRule = PursuitRule()
+    cavity: Annotated[CavityRule, Field(description="parameters of the methods cavity and cavity_lowest")] = (
+        CavityRule()
+    )
+    iht: Annotated[IhtRule, Field(description="parameters of the method iht, in networks")] = IhtRule()
+    pursuit: Annotated[PursuitRule, Field(description="parameters of the method pursuit")] = PursuitRule()
     rules: Parameters = Field(
         default_factory=lambda: rule_parameters()(),
         description="parameters of the methods that plugins bring, by plugin and method: {my_rules: {blocks: {size: 4}}}",

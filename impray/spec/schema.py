@@ -32,6 +32,7 @@ def schema() -> dict[str, Any]:
         ]
     }
     keys["measures"]["items"] = _measure(definitions)
+    _tags_are_described(definitions)
     for family in (families.nets, families.training):
         _tags_are_required(family, definitions)
     for kind in families.data.specs:
@@ -51,6 +52,15 @@ def _tags_are_required(family: Family, definitions: dict[str, Any]) -> None:
         of_member = definitions[member.spec.__name__]
         if tag != family.default:
             of_member["required"] = sorted({family.tag, *of_member.get("required", ())})
+
+
+def _tags_are_described(definitions: dict[str, Any]) -> None:
+    """A key that takes one word, such as `kind: nlgp`, is described by the first paragraph of its class."""
+    for definition in definitions.values():
+        about = " ".join(definition.get("description", "").split("\n\n")[0].split())
+        for part in definition.get("properties", {}).values():
+            if "const" in part and about:
+                part.setdefault("description", about)
 
 
 def _or(short: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:

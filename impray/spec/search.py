@@ -15,9 +15,9 @@ MOST_TRIALS = 20_000  # of a sweep: each is looked at before any work starts
 class Range(Spec):
     """An interval to draw from; whole numbers where the field takes only those, both ends included."""
 
-    low: float
-    high: float
-    log: bool = False
+    low: Annotated[float, Field(description="lower end")]
+    high: Annotated[float, Field(description="upper end")]
+    log: Annotated[bool, Field(description="whether to draw evenly on a log scale; low is positive then")] = False
 
     @model_validator(mode="after")
     def _ordered(self) -> Range:
@@ -32,17 +32,19 @@ class AtDensity(Spec):
     """The first round that keeps no more than this, to the nearest whole weight of each scope (`Trial.round_at`): compares prune
     fractions fairly."""
 
-    density: Annotated[float, Field(gt=0, le=1)]
+    density: Annotated[float, Field(gt=0, le=1, description="share of the prunable weights that is left")]
 
 
 class Criterion(Spec):
     """One number of a trial: a measure's column, for one method, reduced over units, then averaged over seeds."""
 
     measure: Annotated[str, Field(description="a measure's name (its first column is read) or a column")]
-    method: Method = "imp"
-    layer: Annotated[int, Field(ge=1)] = 1
+    method: Annotated[Method, Field(description="whose lineages are read")] = "imp"
+    layer: Annotated[
+        int, Field(ge=1, description="whose units are read, where the column is one of units; the first is 1")
+    ] = 1
     reduce: Annotated[Literal["mean", "median"], Field(description="over units")] = "median"
-    direction: Literal["min", "max"]
+    direction: Annotated[Literal["min", "max"], Field(description="whether small (min) or large (max) is good")]
 
 
 class Goal(Criterion):
@@ -57,7 +59,12 @@ class StopEarly(Criterion):
     """Asynchronous successive halving between rounds: of the trials that reached a rung, the best 1/factor go on."""
 
     grace: Annotated[int, Field(ge=1, description="rounds that every trial gets")] = 2
-    factor: Annotated[float, Field(gt=1)] = 3.0
+    factor: Annotated[
+        float,
+        Field(
+            gt=1, description="the best 1/factor go on at each rung; rungs are after grace, grace x factor, ... rounds"
+        ),
+    ] = 3.0
 
 
 Axis = Range | Annotated[tuple[JsonValue, ...], Field(min_length=1)]
@@ -66,7 +73,10 @@ Axis = Range | Annotated[tuple[JsonValue, ...], Field(min_length=1)]
 class Search(Spec):
     """How trials come from axes. Paths start below `trial`: `data.gain`, `prune.fraction`, `train.lr`."""
 
-    algorithm: Literal["grid", "random", "optuna"] = "grid"
+    algorithm: Annotated[
+        Literal["grid", "random", "optuna"],
+        Field(description="all combinations of the axes; draws from them; or what Optuna proposes after each trial"),
+    ] = "grid"
     space: Annotated[
         dict[str, Axis], Field(min_length=1, description="axes and their values; leave it out for a single trial")
     ] = Field(default_factory=dict)
@@ -79,8 +89,13 @@ class Search(Spec):
     ] = Field(default_factory=dict)
     trials: Annotated[int | None, Field(ge=1, le=MOST_TRIALS, description="how many, for random and optuna")] = None
     seed: Annotated[int, Field(ge=0, description="of the search itself, not of a lineage")] = 0
-    goals: tuple[Goal, ...] = ()
-    stop_early: StopEarly | None = None
+    goals: Annotated[
+        tuple[Goal, ...],
+        Field(description="what the search makes small or large; of several it looks for the best trade-offs"),
+    ] = ()
+    stop_early: Annotated[
+        StopEarly | None, Field(description="which trials end before the last round; left out: none does")
+    ] = None
     pack: Annotated[
         tuple[str, ...] | None,
         Field(

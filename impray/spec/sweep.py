@@ -26,8 +26,10 @@ Seed = Annotated[int, Field(ge=0)]
 class Resources(Spec):
     """What one pack of lineages is given; fractions of a device are shared between packs."""
 
-    cpu: Annotated[float, Field(ge=0.001, le=MOST_PROCESSORS)] = 1.0
-    gpu: Annotated[float, Field(ge=0, le=MOST_PROCESSORS)] = 0.0
+    cpu: Annotated[float, Field(ge=0.001, le=MOST_PROCESSORS, description="cores of a pack")] = 1.0
+    gpu: Annotated[
+        float, Field(ge=0, le=MOST_PROCESSORS, description="GPUs of a pack: 0.25 lets four packs share one")
+    ] = 0.0
 
     @field_validator("gpu")
     @classmethod
@@ -48,8 +50,11 @@ class Sweep(Spec):
             description="what a reader of its findings must know, such as how the recipe was chosen; every figure's text has it"
         ),
     ] = ""
-    trial: Trial
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("imp", "oneshot", "random")
+    trial: Annotated[Trial, Field(description="the base trial: what every trial has but for the axes")]
+    methods: Annotated[
+        tuple[Method, ...],
+        Field(min_length=1, description="how masks come about; each is run with every trial and seed"),
+    ] = ("imp", "oneshot", "random")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1, description="how many (3 means 0, 1, 2), or a list")]
     rounds: Annotated[int, Field(ge=0, le=MOST_ROUNDS, description="prunings: rounds 0 (dense) to this are trained")]
     rows_at: Annotated[
@@ -59,8 +64,12 @@ class Sweep(Spec):
             "has (truth), or a list of these and of numbers, such as [0, 15, truth]"
         ),
     ] = "all"
-    measures: tuple[Measure, ...] = (Accuracy(), Loss())
-    search: Search = Search()
+    measures: Annotated[
+        tuple[Measure, ...], Field(description="what is measured in each round: names, or {name: {parameter: value}}")
+    ] = (Accuracy(), Loss())
+    search: Annotated[Search, Field(description="the axes, and how they are searched; left out: a single trial")] = (
+        Search()
+    )
     figures: Annotated[
         tuple[str, ...],
         Field(description="to draw at the end: scripts of analysis/ or beside this file, or figures of plugins"),
@@ -72,7 +81,7 @@ class Sweep(Spec):
             "or an absolute one. They are code that you chose: they are run, here and on the actors"
         ),
     ] = ()
-    resources: Resources = Resources()
+    resources: Annotated[Resources, Field(description="what each pack of lineages is given")] = Resources()
 
     @field_validator("seeds", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -42,10 +42,12 @@ class ImpossibleTrial(ValueError):
 class Trial(Spec):
     """Everything that decides a network's numbers but its method and seed."""
 
-    data: Data
-    net: Net = Mlp()
-    train: Training = Sgd()
-    prune: Prune = Prune()
+    data: Annotated[Data, Field(description="the inputs and their targets: a stimulus, photographs, files of your own")]
+    net: Annotated[Net, Field(description="the network that is pruned")] = Mlp()
+    train: Annotated[Training, Field(description="how it is trained in each round")] = Sgd()
+    prune: Annotated[
+        Prune, Field(description="how much goes in each round, of which layers, and where to the rest is rewound")
+    ] = Prune()
 
     @model_validator(mode="after")
     def _possible(self) -> Trial:

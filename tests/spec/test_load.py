@@ -104,13 +104,13 @@ FIELDS = [
     (
         "lr: 1e-3",
         "lr: yes",
-        "trial.train.lr = yes    must be a number (YAML reads yes as true; in quotes it is text)",
+        "trial.train.lr = yes    must be a number: learning rate, before the schedule (YAML reads yes as true; in quotes it is text)",
     ),
     ("lr: 1e-3", "lr: .nan", "trial.train.lr = nan    must be a finite number"),
     (
         "lr: 1e-3",
         "loss: no",
-        "loss = no    not one of cross_entropy, mse (YAML reads no as false; in quotes it is text)",
+        "without 1/2 (YAML reads no as false; in quotes it is text)",
     ),
     (
         "lr: 1e-3",
@@ -377,7 +377,10 @@ SETS = [
         "--set data.gian=1: trial.data.gian = 1    not a key of trial.data (nlgp); did you mean 'gain'?",
     ),
     ("trial.train.lr=0", "--set trial.train.lr=0: trial.train.lr = 0    must be above 0"),
-    ("train.lr=no", "--set train.lr=no: trial.train.lr = no    must be a number (YAML reads no as false"),
+    (
+        "train.lr=no",
+        "--set train.lr=no: trial.train.lr = no    must be a number: learning rate, before the schedule (YAML reads no as false",
+    ),
     ("rounds", "--set rounds: rounds    write path=value, such as data.gain=3"),
     ("=3", "--set =3: --set    write path=value"),
     ("roundss=3", "--set roundss=3: roundss    starts with none of data, net,"),

@@ -93,3 +93,15 @@ def test_what_files_say_may_be_left_out(check, data):
     assert check.is_valid(document)
     of_kind = next(part for name, part in schema()["$defs"].items() if name.lower() == data["kind"])
     assert all("default" not in of_kind["properties"][name] for name in ("shape", "class_count"))
+
+
+def test_every_key_is_described():
+    made = schema()
+    definitions = {"sweep": made, **made["$defs"]}
+    assert [
+        f"{name}.{key}"
+        for name, definition in definitions.items()
+        for key, part in definition.get("properties", {}).items()
+        if len(part.get("description", "").split()) < 2
+    ] == []
+    assert [name for name in made["$defs"] if name != "JsonValue" and not made["$defs"][name].get("description")] == []

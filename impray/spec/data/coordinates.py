@@ -39,7 +39,9 @@ class ImageCoordinates(DataSpec):
     sigma: Annotated[
         float, Field(gt=0, description="standard deviation of the frequencies, in cycles per unit of p")
     ] = 4.0
-    coordinates: Literal["unit", "integer"] = "unit"
+    coordinates: Annotated[
+        Literal["unit", "integer"], Field(description="a pixel as (row, col) in [0, 1], or in whole pixels")
+    ] = "unit"
     held_out_fraction: Annotated[float, Field(gt=0, lt=1, description="share of the pixels that is held out")] = 0.2
     draw: Draw = 0
 

@@ -67,7 +67,9 @@ class Incoherent(DesignSpec):
     coherence: Annotated[
         float, Field(ge=0, lt=1, description="size of each pair's correlation, below 1 / (features - 1)")
     ] = 0.005
-    exact: bool = True
+    exact: Annotated[
+        bool, Field(description="the sample's covariance is exactly the design's; takes samples >= features")
+    ] = True
 
     def impossible(self, data: Linear) -> Iterator[tuple[str, str]]:
         yield from super().impossible(data)
@@ -88,10 +90,12 @@ class Hub(DesignSpec):
 
     model_config = _SAYS_ITS_KIND
     kind: Literal["hub"] = "hub"
-    spokes: Annotated[int, Field(ge=1)] = 1500
+    spokes: Annotated[int, Field(ge=1, description="features that are correlated with the hub")] = 1500
     share: Annotated[float, Field(ge=0, lt=1, description="rho^2 spokes")] = 0.9
     weak: Annotated[float, Field(description="a spoke's true weight, relative to the hub's")] = 0.05
-    exact: bool = True
+    exact: Annotated[
+        bool, Field(description="the sample's covariance is exactly the design's; takes samples >= features")
+    ] = True
 
     def impossible(self, data: Linear) -> Iterator[tuple[str, str]]:
         yield from super().impossible(data)

@@ -20,7 +20,9 @@ class Digits(DataSpec):
     offers: ClassVar[frozenset[str]] = frozenset({"batches", "whole"})
 
     kind: Literal["digits"] = "digits"
-    task: Literal["all", "zero_one", "even_odd", "three_eight"] = "all"
+    task: Annotated[
+        Literal["all", "zero_one", "even_odd", "three_eight"], Field(description="which classes are made of the digits")
+    ] = "all"
     held_out_fraction: Annotated[float, Field(gt=0, lt=1, description="share of each digit that is held out")] = 0.25
     draw: Draw = 0
 

@@ -37,6 +37,8 @@ class Column:
 class MeasureSpec(Spec):
     """What every measure says of itself."""
 
+    # What it does not see, and where its numbers mislead, in a sentence or three; `impray measures NAME` and the docs tell it.
+    limits: ClassVar[str] = ""
     reads: ClassVar[frozenset[str]] = frozenset()
     lineage_columns: ClassVar[tuple[Column, ...]] = ()  # of the table `rounds`
     # Of the table `units`; the mean and median over layer 1 go to `rounds`.

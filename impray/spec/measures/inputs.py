@@ -26,6 +26,10 @@ class Components(MeasureSpec):
         Column("ica_component", "int", "", "number of that FastICA component in the table `images`, round 0"),
     )
     image_columns = IMAGE_COLUMNS
+    limits = (
+        "In few samples Gaussian inputs look non-Gaussian. The cosine rises with fan-in and with the number of components by "
+        "chance: compare with random masks. A shifted copy of a component does not count."
+    )
     name: Literal["components"] = "components"
     count: Annotated[
         int, Field(ge=1, description="components of each kind; fewer where there are fewer inputs or samples - 1")
@@ -69,5 +73,9 @@ class Inputs(MeasureSpec):
         ),
     )
     image_columns = IMAGE_COLUMNS
+    limits = (
+        "Inputs one at a time: a Gaussian clone agrees with its images in mean and variance, and a kurtosis of 3 does not make "
+        "inputs jointly Gaussian."
+    )
     name: Literal["inputs"] = "inputs"
     examples: Annotated[int, Field(ge=0, description="held-out samples kept as images, classes in turn")] = 8

@@ -49,6 +49,10 @@ class Kurtosis(MeasureSpec):
         ),
         Column("kurtosis_class_median_end", "float", "1", "as kurtosis_class_median, after the round's training"),
     )
+    limits = (
+        "A fourth moment: a few samples, or a few heavy-tailed classes, can decide it. Read the median over classes beside the "
+        "mean. A kurtosis of 3 does not make a distribution Gaussian."
+    )
     name: Literal["kurtosis"] = "kurtosis"
     at: Annotated[
         tuple[Literal["start", "end"], ...],
@@ -104,6 +108,10 @@ class Cavity(MeasureSpec):
         Column("counts", "list[int]", "weights", "counts, one row of y bins after another for each x bin"),
         Column("spearman", "float", "1", "rank correlation of x and y over the same weights"),
         Column("spearman_magnitude", "float", "1", "rank correlation of |x| and y over the same weights"),
+    )
+    limits = (
+        "Scores of single weights do not add up. They are noisy near a kurtosis of 3, and of Gaussian data they shrink as "
+        "samples grow: cavity_half, from half of the inputs, shows it."
     )
     name: Literal["cavity"] = "cavity"
     layers: Annotated[

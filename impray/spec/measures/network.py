@@ -23,6 +23,7 @@ class Accuracy(MeasureSpec):
     lineage_columns = (
         Column("accuracy", "float", "share", "share of held-out inputs classified rightly after the round's training"),
     )
+    limits = "It saturates: two networks that are both nearly right cannot be told apart. It says nothing of what a mask looks like."
     name: Literal["accuracy"] = "accuracy"
 
 
@@ -35,6 +36,7 @@ class Loss(MeasureSpec):
             "loss", "float", "nats or squared error", "the training loss on held-out data after the round's training"
         ),
     )
+    limits = "Comparable only within one kind of loss. A few confidently wrong samples can decide a cross-entropy."
     name: Literal["loss"] = "loss"
 
 
@@ -45,6 +47,7 @@ class Density(MeasureSpec):
     lineage_columns = (
         Column("density_by_layer", "list[float]", "share", "kept share of each layer's weights, first layer first"),
     )
+    limits = "How many weights are left, not which; every method keeps the same number."
     name: Literal["density"] = "density"
 
 
@@ -53,6 +56,7 @@ class FanIn(MeasureSpec):
 
     reads = frozenset({"mask"})
     unit_columns = (Column("fan_in", "int", "weights", "number of weights into the unit that the mask keeps"),)
+    limits = "How many inputs are left, not where they are. Most other measures of masks depend on it: compare at equal fan-in."
     name: Literal["fan_in"] = "fan_in"
 
 
@@ -65,8 +69,12 @@ class Ipr(MeasureSpec):
         Column("ipr_start", "float", "1", "as ipr, at theta(rewind) * mask"),
         Column("ipr_mask", "float", "1", "as ipr, of the mask alone: one over the number of inputs left"),
     )
+    limits = "It counts weights, not where they are: two far pixels read as two near ones."
     name: Literal["ipr"] = "ipr"
-    at: Annotated[tuple[Literal["mask", "start", "end"], ...], Field(min_length=1)] = ("end",)
+    at: Annotated[
+        tuple[Literal["mask", "start", "end"], ...],
+        Field(min_length=1, description="of the mask alone; of theta(rewind) * mask; of the trained weights"),
+    ] = ("end",)
 
     def last_layer(self, layers: int) -> int:
         return max(layers - 1, 1)
@@ -88,6 +96,7 @@ class Course(MeasureSpec):
         Column("norm", "float", "1", "length of the unit's weight vector"),
         Column("weights", "list[float]", "1", "the unit's first-layer weights, where asked for"),
     )
+    limits = "Of the first layer, and only every record_every-th update: what happens between two records is not seen."
     name: Literal["course"] = "course"
     record_every: Annotated[int, Field(ge=1, description="updates between two records; the last step is one too")] = 10
     weights_every: Annotated[
@@ -123,5 +132,8 @@ class Masks(MeasureSpec):
         ),
         Column("shape", "list[int]", "inputs", "how the inputs lie: (row, col) or (channel, row, col)"),
     )
+    limits = "Only the most connected units are kept, which are not typical ones."
     name: Literal["masks"] = "masks"
-    most_connected: Annotated[int, Field(ge=1)] = 24
+    most_connected: Annotated[int, Field(ge=1, description="how many units, those with the most inputs left first")] = (
+        24
+    )

@@ -49,6 +49,11 @@ class RfWidth(MaskOnImage):
         Column("rf_width_y_px", "float", "px", "standard deviation along rows of the Gaussian fitted to S_i(d)"),
         Column("rf_fit_mse", "float", "pairs^2", "mean squared residual of that fit"),
     )
+    limits = (
+        "It measures the grain of a mask, not its extent. Below about 25 inputs per unit the spike at d = 0 is fitted, and a "
+        "random mask looks narrow: ask for min_fan_in, or include_zero: false. In later layers compare with random masks of the"
+        " same density."
+    )
     name: Literal["rf_width"] = "rf_width"
     include_zero: Annotated[
         bool, Field(description="whether S(0), the number of inputs, is fitted (eq. 1) or left out")
@@ -98,14 +103,19 @@ class Clustering(MaskOnImage):
             "(clustering - chance) / (ceiling - chance): 0 is chance, 1 the most compact mask; NaN where both are one",
         ),
     )
+    limits = (
+        "Nothing beyond the radius is seen: one large cluster and many small ones can read the same. The largest value there "
+        "can be falls with fan-in; clustering_of_ceiling compares across fan-ins."
+    )
     name: Literal["clustering"] = "clustering"
-    radius_px: Annotated[float, Field(gt=0)] = 2.0
+    radius_px: Annotated[float, Field(gt=0, description="pairs at this distance or less are counted, in pixels")] = 2.0
 
 
 class Spread(MaskOnImage):
     """Fit-free width: per-axis root mean squared distance of kept inputs from their centroid."""
 
     unit_columns = (Column("spread_px", "float", "px", "per-axis rms distance of kept inputs from their centroid"),)
+    limits = "Several fine clusters far from one another read as one wide field, and a few scattered inputs widen it."
     name: Literal["spread"] = "spread"
 
 
@@ -116,6 +126,10 @@ class Pieces(MaskOnImage):
     unit_columns = (
         Column("pieces", "int", "pieces", "connected pieces of the unit's kept inputs"),
         Column("largest_piece", "float", "share", "share of the unit's kept inputs in its largest connected piece"),
+    )
+    limits = (
+        "The distance between pieces is not seen, and one input more or less can join two of them. Random masks of many inputs "
+        "are one piece: read it at low density."
     )
     name: Literal["pieces"] = "pieces"
     neighbours: Annotated[
@@ -128,6 +142,7 @@ class Correlation(MaskOnImage):
     with its fitted Gaussian for a few units (Redman et al. 2025, Fig. S1A)."""
 
     image_columns = IMAGE_COLUMNS
+    limits = "As rf_width. A mean over units hides that they may differ in size and orientation."
     name: Literal["correlation"] = "correlation"
     examples: Annotated[int, Field(ge=0, description="units shown on their own, the most connected first")] = 3
     include_zero: Annotated[bool, Field(description="whether S(0) is fitted; see rf_width")] = True

@@ -38,6 +38,7 @@ class Pruned(MeasureSpec):
             "psnr_train_pruned", "float", "dB", "as psnr_train, of the network just after pruning, not trained again"
         ),
     )
+    limits = "A network that keeps no weight of some layer gives 0 everywhere, and its PSNR is then that of the targets alone."
     name: Literal["pruned"] = "pruned"
 
     def parts(self, trials: Sequence[Trial]) -> tuple[MeasureSpec, ...]:

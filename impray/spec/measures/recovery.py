@@ -38,6 +38,10 @@ class Psnr(OfTrainingSet):
         ),
         Column("psnr_train", "float", "dB", "peak signal-to-noise ratio on the training set"),
     )
+    limits = (
+        "Its peak is one sample's: where targets have heavy tails it says more of that sample than of the fit. Exact fits are "
+        "infinite, so means over seeds need a cap."
+    )
     name: Literal["psnr"] = "psnr"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
@@ -56,6 +60,7 @@ class Reconstruction(MeasureSpec):
 
     reads = frozenset({"end", "held_out", "whole"})
     image_columns = IMAGE_COLUMNS
+    limits = "Pixels that were held out and pixels that were trained on are in one picture and one number."
     name: Literal["reconstruction"] = "reconstruction"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
@@ -73,6 +78,7 @@ class TrainingAccuracy(OfTrainingSet):
     lineage_columns = (
         Column("accuracy_train", "float", "share", "share of the training set classified rightly after the training"),
     )
+    limits = "As accuracy. High here and low there is a network that has learnt its samples by heart."
     name: Literal["training_accuracy"] = "training_accuracy"
 
 
@@ -88,6 +94,7 @@ class Gates(OfTrainingSet):
         Column("hamming_min", "float", "share", "smallest share of training inputs on which two units' gates differ"),
         Column("trace_min", "float", "share", "smallest share of training inputs on which a unit's gate is open"),
     )
+    limits = "The smallest of all pairs, or of all units: one pair, or one unit, decides it."
     name: Literal["gates"] = "gates"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
@@ -107,6 +114,7 @@ class UnitsAlive(MeasureSpec):
     lineage_columns = (
         Column("units_alive", "int", "units", "hidden units, of all layers, with an incoming weight kept and not 0"),
     )
+    limits = "A unit with one tiny weight is alive."
     name: Literal["units_alive"] = "units_alive"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
@@ -140,6 +148,10 @@ class OptimalityGap(OfTrainingSet):
             "dB",
             "10 log10(L / L*): what the training PSNR would gain by it; of more than 500 kept weights at least so much",
         ),
+    )
+    limits = (
+        "At fixed gates: a network whose gap is 0 may still change them, and one whose gates are wrong has converged where it "
+        "is."
     )
     name: Literal["optimality_gap"] = "optimality_gap"
 
@@ -187,6 +199,7 @@ class LinearOmp(OfTrainingSet):
             "as accuracy_train, of a linear model with as many weights (linear OMP); null of real targets",
         ),
     )
+    limits = "A line to compare with, not a bound: networks of as many weights can be worse."
     name: Literal["linear_omp"] = "linear_omp"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
@@ -216,6 +229,7 @@ class Solver(MeasureSpec):
         ),
         Column("epochs", "int", "epochs", "epochs of the solver"),
     )
+    limits = "Memory by what is held, counted from shapes; the peak of the process is larger."
     name: Literal["solver"] = "solver"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:

@@ -29,6 +29,7 @@ class Sinusoid(MeasureSpec):
             "sinusoid_col_cycles", "int", "", "cycles of that mode along the columns, or around the ring; 0: constant"
         ),
     )
+    limits = "Near 1 for a localised field and for noise alike: read it beside ipr."
     name: Literal["sinusoid"] = "sinusoid"
 
     @property
@@ -53,6 +54,7 @@ class Flow(MeasureSpec):
         Column("ipr_flow", "float", "1", "IPR of the weights by eq. 5"),
         Column("flow_distance", "float", "share", "|w - w by eq. 5| / |w| after training"),
     )
+    limits = "The theory holds until the IPR rises, for one ReLU neuron in round 0; it has no masks."
     name: Literal["flow"] = "flow"
     form: Annotated[
         Literal["exact", "taylor"],

@@ -67,6 +67,7 @@ class Support(MeasureSpec):
         ),
         Column("kept", "int", "weights", "kept weights that are not 0: the actual support size"),
     )
+    limits = "exact_recovery is all or nothing: a component of the truth near 0 decides it as a large one does."
     name: Literal["support"] = "support"
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
@@ -93,6 +94,7 @@ class Estimation(OfTruth):
         Column("estimation_error", "float", "1", "|w - s| / |s|, Euclidean, of the trained weights w and the truth s"),
         Column("prediction_error", "float", "1", "mean over the training samples of (phi (w - s))^2"),
     )
+    limits = "Of correlated features the prediction can be right where the weights are wrong; so there are two numbers."
     name: Literal["estimation"] = "estimation"
 
 
@@ -116,6 +118,10 @@ class Order(OfPaths):
             "order_tau_oneshot", "float", "1", "Kendall's tau of the order of removal with |w_j| of the dense round"
         ),
     )
+    limits = (
+        "Agreement with the alignment heuristic is no merit in itself. Among features that are left there is no order: they are"
+        " tied."
+    )
     name: Literal["order"] = "order"
 
 
@@ -129,6 +135,7 @@ class Design(OfTruth):
         Column("condition", "float", "1", "largest over smallest eigenvalue; infinite where Sigma has not full rank"),
         Column("coherence", "float", "1", "largest |correlation| of two features, not centred"),
     )
+    limits = "A number of the sample, not of the law it was drawn from."
     name: Literal["design"] = "design"
 
 
@@ -155,6 +162,10 @@ class Theorem5(OfTruth):
             "probability",
             "the same with 2^(p - k) p in place of p: a union over all sets of features that may have gone before",
         ),
+    )
+    limits = (
+        "A bound, often far above what happens, and 1 (nothing said) where samples are few. It is false where the truth has "
+        "smaller components."
     )
     name: Literal["theorem5"] = "theorem5"
     as_stated: Annotated[
@@ -218,4 +229,5 @@ class Removals(OfPaths):
         Column("true_weight", "float", "1", "its weight in the truth"),
         Column("agrees", "bool", "", "whether the alignment heuristic takes the same feature of those left"),
     )
+    limits = "A row per weight and lineage: many rows for many features. Methods whose masks do not nest have none."
     name: Literal["removals"] = "removals"

@@ -31,9 +31,12 @@ class Init(Spec):
 
     packable: ClassVar[frozenset[str]] = frozenset({"scale"})
 
-    kind: Literal["glorot_normal", "glorot_uniform", "fan_in_normal", "fan_in_uniform", "normal", "uniform"] = (
-        "glorot_normal"
-    )
+    kind: Annotated[
+        Literal["glorot_normal", "glorot_uniform", "fan_in_normal", "fan_in_uniform", "normal", "uniform"],
+        Field(
+            description="the law of the initial weights: its shape, and how its standard deviation follows the layer's size"
+        ),
+    ] = "glorot_normal"
     scale: Annotated[
         Scale | Annotated[tuple[Scale, ...], Field(min_length=1)],
         Field(description="one number, or one per layer (output layer last)"),
@@ -52,9 +55,16 @@ class Mlp(NetSpec):
     """
 
     kind: Literal["mlp"] = "mlp"
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(max_length=MOST_LAYERS)] = (100,)
-    activation: Activation = "relu"
-    batch_norm: bool = False
+    hidden: Annotated[
+        tuple[Annotated[int, Field(ge=1)], ...],
+        Field(
+            max_length=MOST_LAYERS, description="units of each hidden layer, first to last; one layer may be a number"
+        ),
+    ] = (100,)
+    activation: Annotated[Activation, Field(description="of every hidden unit")] = "relu"
+    batch_norm: Annotated[
+        bool, Field(description="whether a batch norm stands before every layer, the first included")
+    ] = False
     bias: Annotated[bool, Field(description="whether layers have biases")] = True
     outputs: Annotated[
         Literal["classes", 1], Field(description="one output per class, or a single one (two classes, loss mse)")
@@ -66,7 +76,7 @@ class Mlp(NetSpec):
             "layer's units (a soft committee machine, with one unit that unit alone), their sum, or their sum with the signs +1, -1 in turn"
         ),
     ] = "trained"
-    init: Init = Init()
+    init: Annotated[Init, Field(description="how weights start")] = Init()
 
     @field_validator("hidden", mode="before")
     @classmethod

@@ -25,7 +25,7 @@ class LayerSize(Spec):
             min_length=2, description="of its weight: units, inputs; or channels, channels of the input, rows, columns"
         ),
     ]
-    bias: bool = True
+    bias: Annotated[bool, Field(description="whether the layer has biases")] = True
     dense: Annotated[
         bool,
         Field(description="whether a unit reads all that lies below, once; a kernel that is moved over it does not"),

@@ -41,6 +41,7 @@ def _described(family: Family, tag: str, member: Member) -> dict[str, Any]:
         "source": member.source,
         **version,
         "about": inspect.cleandoc(spec.__doc__ or ""),
+        **({"limits": limits} if (limits := getattr(spec, "limits", "")) else {}),
         "parameters": _parameters(spec, family.tag),
         "requires": _requires(spec),
         "columns": [
@@ -57,7 +58,7 @@ def _parameters(spec: type[Spec], tag: str) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "type": _kind(part, definitions),
+            "type": in_words(part, definitions),
             **({"required": True} if name in required else {"default": part.get("default")}),
             "about": part.get("description", ""),
         }
@@ -66,18 +67,18 @@ def _parameters(spec: type[Spec], tag: str) -> list[dict[str, Any]]:
     ]
 
 
-def _kind(part: dict[str, Any], definitions: dict[str, Any]) -> str:
+def in_words(part: dict[str, Any], definitions: dict[str, Any]) -> str:
     """A JSON schema in a few words: `number > 0`, `field or matched`, `list of integer`."""
     if "$ref" in part:
         keys = definitions[part["$ref"].rsplit("/", 1)[-1]].get("properties", {})
         return f"mapping of {', '.join(keys)}"
     if either := part.get("anyOf") or part.get("oneOf"):
-        return " or ".join(dict.fromkeys(_kind(entry, definitions) for entry in either))
+        return " or ".join(dict.fromkeys(in_words(entry, definitions) for entry in either))
     if "enum" in part or "const" in part:
         return " or ".join(map(str, part.get("enum", [part.get("const")])))
     if part.get("type") == "array":
         items = part.get("prefixItems", [part.get("items", {})])  # of a fixed number, or of any
-        return f"list of {' and '.join(dict.fromkeys(_kind(entry, definitions) for entry in items))}"
+        return f"list of {' and '.join(dict.fromkeys(in_words(entry, definitions) for entry in items))}"
     ends = {"exclusiveMinimum": ">", "minimum": ">=", "exclusiveMaximum": "<", "maximum": "<="}
     limits = [f"{sign} {part[end]:g}" for end, sign in ends.items() if end in part]
     return " ".join([str(part.get("type", "anything")), " and ".join(limits)]).strip()

@@ -21,7 +21,7 @@ class Adaptive(StepsSpec):
     model_config = ConfigDict(json_schema_extra={"required": ["optimizer"]})  # without one it is sgd
     packable: ClassVar[frozenset[str]] = frozenset({"lr", "beta1", "beta2", "eps", "weight_decay"})
 
-    lr: Annotated[float, Field(gt=0)] = 0.001
+    lr: Annotated[float, Field(gt=0, description="learning rate, before the schedule")] = 0.001
     beta1: Annotated[float, Field(ge=0, lt=1, description="how much of the mean gradient is kept in an update")] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1, description="how much of the mean square is kept in an update")] = 0.999
     eps: Annotated[float, Field(gt=0, description="added to the root mean square")] = 1e-8

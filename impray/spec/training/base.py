@@ -23,8 +23,13 @@ class TrainingSpec(Spec):
 
     needs: ClassVar[frozenset[str]] = frozenset({"batches"})
 
-    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
-    dtype: Literal["float32", "float64"] = "float32"
+    loss: Annotated[
+        Literal["cross_entropy", "mse"],
+        Field(description="softmax cross-entropy, or the mean squared error over samples and outputs, without 1/2"),
+    ] = "cross_entropy"
+    dtype: Annotated[
+        Literal["float32", "float64"], Field(description="the precision of weights, inputs and gradients")
+    ] = "float32"
 
     @property
     def length(self) -> float:
@@ -64,7 +69,7 @@ class StepsSpec(TrainingSpec):
     steps: Annotated[
         int, Field(ge=1, description="updates in round 0, and in every later round with `after_rewind: full`")
     ] = 2000
-    batch: Annotated[int, Field(ge=1)] = 64
+    batch: Annotated[int, Field(ge=1, description="samples that an update draws")] = 64
     schedule: Annotated[Schedule, Field(description="how the learning rate changes within a round")] = Constant()
 
     @property

@@ -27,8 +27,8 @@ class ClosedForm(TrainingSpec):
 
     needs: ClassVar[frozenset[str]] = frozenset({"whole"})
 
-    loss: Literal["mse"] = "mse"  # type: ignore[assignment]
-    dtype: Literal["float64"] = "float64"  # type: ignore[assignment]
+    loss: Annotated[Literal["mse"], Field(description="the squared error: a closed form has no other")] = "mse"  # type: ignore[assignment]
+    dtype: Annotated[Literal["float64"], Field(description="closed forms are computed in double precision")] = "float64"  # type: ignore[assignment]
 
     def impossible(self, trial: Trial) -> Iterator[tuple[str, str]]:
         kernels = trial.kernels
@@ -62,8 +62,10 @@ class GradientDescent(ClosedForm):
     packable: ClassVar[frozenset[str]] = frozenset({"lr"})
 
     optimizer: Literal["gradient_descent"] = "gradient_descent"
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    steps: Annotated[int, Field(ge=1)] = 1000
+    lr: Annotated[
+        float, Field(gt=0, description="learning rate; it diverges above 2 over the largest eigenvalue of Sigma")
+    ] = 0.1
+    steps: Annotated[int, Field(ge=1, description="full-batch updates in each round")] = 1000
 
     @property
     def length(self) -> float:

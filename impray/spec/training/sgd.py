@@ -21,10 +21,10 @@ class Sgd(StepsSpec):
     implied = True  # descriptions of versions before Adam name no optimizer
 
     optimizer: Literal["sgd"] = "sgd"
-    lr: Annotated[float, Field(gt=0)] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    lr: Annotated[float, Field(gt=0, description="learning rate, before the schedule")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="how much of the velocity is kept in an update")] = 0.0
     nesterov: Annotated[bool, Field(description="look ahead along the velocity; takes momentum")] = False
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, description="of weights, not biases or batch norm")] = 0.0
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Sgd:
