@@ -197,12 +197,14 @@ def _listeners(
     from impray.service.driver import said
     from impray.service.progress import Progress
     from impray.service.reporting import Reporting
+    from impray.service.study import Keeping
     from impray.service.syncing import Syncing
 
     listeners: list[Listener] = [Progress(console, expected)]
     listeners += [Drawing(sweep.figures, drawing)] if drawing is not None else []
     listeners += [Syncing(mlflow, said(console))] if mlflow != "off" else []
     listeners += [Reporting()] if drawing is not None else []
+    listeners += [Keeping()] if sweep.search.algorithm == "optuna" else []
     return listeners
 
 
@@ -304,6 +306,10 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
         console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)
     if report.page is not None:
         console.print(f"report: {report.page}", markup=False, highlight=False, soft_wrap=True)
+    if report.study is not None:
+        console.print(
+            f"study: {report.study} (optuna-dashboard opens it)", markup=False, highlight=False, soft_wrap=True
+        )
     if report.ran:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)
