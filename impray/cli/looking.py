@@ -256,5 +256,5 @@ def schema(
 
         write(file, text.encode() + b"\n")
     typer.echo(
-        f"written: {file}; a first line `# yaml-language-server: $schema={file}` in a sweep makes editors use it"
+        f"written: {file}; a first line `# yaml-language-server: $schema={file.name}` in a sweep beside it makes editors use it"
     )
