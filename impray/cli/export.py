@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from impray.cli import completing
 from impray.cli.app import Folder, answered, app, place, quoted
 
 if TYPE_CHECKING:
@@ -21,7 +22,10 @@ def export(
     folder: Folder,
     format: Annotated[
         str,
-        typer.Option(help="csv or parquet: the tables. optuna: the study of a sweep with goals, as optuna.journal."),
+        typer.Option(
+            help="csv or parquet: the tables. optuna: the study of a sweep with goals, as optuna.journal.",
+            autocompletion=completing.one_of("csv", "parquet", "optuna"),
+        ),
     ] = "csv",
     to: Annotated[
         str | None,
@@ -34,7 +38,10 @@ def export(
     ] = None,
     table: Annotated[
         list[str] | None,
-        typer.Option(help="Only this one; may be repeated. Default: all but those with a row per pixel."),
+        typer.Option(
+            help="Only this one; may be repeated. Default: all but those with a row per pixel.",
+            autocompletion=completing.exported,
+        ),
     ] = None,
 ) -> None:
     """A sweep's tables for other programs, also while it runs: no nested columns, a row per observation, axes beside each.

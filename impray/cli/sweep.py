@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impray.cli import jobs
+from impray.cli import completing, jobs
 from impray.cli.app import (
     EXIT_CODES,
     File,
@@ -52,7 +52,13 @@ def sweep(
     plan: Annotated[
         bool, typer.Option("--plan", help="Print trials, lineages, packs and an estimated time; run nothing.")
     ] = False,
-    where: Annotated[str, typer.Option(help="`ray` (actors) or `here` (this process; grid and random only).")] = "ray",
+    where: Annotated[
+        str,
+        typer.Option(
+            help="`ray` (actors) or `here` (this process; grid and random only).",
+            autocompletion=completing.one_of("ray", "here"),
+        ),
+    ] = "ray",
     address: Annotated[
         str | None,
         typer.Option(
