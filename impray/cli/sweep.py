@@ -290,6 +290,7 @@ def stopped(folder: Place) -> None:
 def finish(request: Request, report: Report, console: Console, mlflow: str | None) -> None:
     """Say what happened and name the next useful command."""
     from impray.cli.looking import leaderboard  # here: `--help` lists `sweep` first
+    from impray.figures.judge import NO_CLAIMS
     from impray.results import outcomes
     from impray.results.paths import Paths
 
@@ -305,8 +306,10 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
         text = path.store.file(path.key.removesuffix(".png") + ".txt").read()
         if text is not None:  # its title and what this run says; the whole text lies beside the figure
             title, *others = text.decode().splitlines()
-            head = "\n".join([title, *(line for line in others if line.startswith("This run: "))])
-            console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+            told = [line for line in others if line.startswith("This run: ") and line != f"This run: {NO_CLAIMS}"]
+            head = "\n".join([title, *told])
+            if told:  # a figure without claims is told by its file alone
+                console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
         console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)
