@@ -9,6 +9,7 @@ from plugins.written import of_docs
 
 from impray.shipped import shipped
 from impray.spec.load import load
+from impray.spec.plugins import joined
 
 TEXT = (shipped("sweeps") / "annotated.yaml").read_text()
 BASE = yaml.safe_load(TEXT)
@@ -81,7 +82,10 @@ def test_what_may_stand_instead_is_valid_there(block, tmp_path):
     of_docs(tmp_path)
     path = tmp_path / "sweep.yaml"
     path.write_text(yaml.safe_dump(SWEEPS[block], sort_keys=False))
-    load(path)
+    try:
+        load(path)
+    finally:
+        joined.leave()  # the plugin of one of them
 
 
 def test_no_other_comment_looks_like_a_block():

@@ -1,8 +1,5 @@
 """The JSON schema takes sweeps as people write them and refuses misspelt ones."""
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import jsonschema
@@ -96,17 +93,3 @@ def test_what_files_say_may_be_left_out(check, data):
     assert check.is_valid(document)
     of_kind = next(part for name, part in schema()["$defs"].items() if name.lower() == data["kind"])
     assert all("default" not in of_kind["properties"][name] for name in ("shape", "class_count"))
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """By a process of its own: plugins of other tests have joined this one."""
-    command = [sys.executable, "-m", "impray.cli", "schema"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.name)
-def test_an_editor_finds_the_schema_of_a_shipped_sweep(path, printed):
-    """The first line names it as a language server reads it: a path from the file's own folder. To mend: impray schema PATH."""
-    named = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", path.read_text().splitlines()[0])
-    assert (path.parent / named[1]).read_text() == printed
