@@ -13,6 +13,6 @@ setup(
     package_data={
         "impray": ["py.typed"],
         "impray.figures": ["*.html", "*.css", "*.js"],
-        "impray._shipped.sweeps": ["*.yaml"],
+        "impray._shipped.sweeps": ["*.yaml", "*.json"],
     },
 )

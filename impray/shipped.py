@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+OVERVIEW = "overview"  # the figure of every sweep; what is drawn where one names no figures
 _PACKAGE = Path(__file__).parent
+
+
+def figure_scripts() -> dict[str, Path]:
+    """Figures by name: the overview of any sweep, and the scripts of `analysis/`."""
+    files = [_PACKAGE / "figures" / f"{OVERVIEW}.py", *sorted(shipped("analysis").glob("*.py"))]
+    return {path.stem: path for path in files if not path.stem.startswith("_")}
 
 
 def shipped(folder: Literal["sweeps", "analysis"]) -> Path:

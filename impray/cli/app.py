@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from impray import __version__
+from impray.cli import completing
 from impray.cli.typed import problems_with
 from impray.service import stopping
 from impray.spec.text import cut, hidden
@@ -38,7 +39,7 @@ class _Commands(TyperGroup):
     """The commands; what was typed is looked at before any of it is read, and told without secrets."""
 
     def make_context(self, info_name: str | None, args: list[str], *others: Any, **extra: Any) -> Any:
-        wrong = problems_with(args)
+        wrong = [] if extra.get("resilient_parsing") else problems_with(args)  # so while a shell completes words
         if wrong:
             from impray.spec.errors import SweepError
 
@@ -67,7 +68,6 @@ app = typer.Typer(
     help="Which statistics of the data make iterative magnitude pruning find structure?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
 )
 mlflow_app = typer.Typer(help="The MLflow view of a sweep's tables.", no_args_is_help=True, rich_markup_mode=None)
@@ -83,7 +83,10 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override, such as prune.fraction=0.2 or rounds=3."),
 ]
-File = Annotated[str, typer.Argument(help="A sweep's YAML file, or the name of one that `--list` has.")]
+File = Annotated[
+    str,
+    typer.Argument(help="A sweep's YAML file, or the name of one that `--list` has.", autocompletion=completing.sweeps),
+]
 Out = Annotated[
     str,
     typer.Option(
@@ -95,6 +98,7 @@ Folder = Annotated[
     typer.Argument(
         parser=place,
         metavar="FOLDER",
+        autocompletion=completing.results,
         help="A sweep's own folder, such as runs/quickstart or s3://bucket/runs/quickstart.",
     ),
 ]

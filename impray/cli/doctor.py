@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from impray.cli import completing
 from impray.cli.app import MlflowUri, answered, app, cluster_of, store_problems
 from impray.cli.jobs import is_outside, login_problems, out_problems
 from impray.service.said import load_sweep, name_of
@@ -26,7 +27,9 @@ BEFORE = 7  # columns of the level and the blanks after it
 
 @app.command()
 def doctor(
-    file: Annotated[str | None, typer.Argument(help="A sweep's YAML file: is there room for it?")] = None,
+    file: Annotated[
+        str | None, typer.Argument(help="A sweep's YAML file: is there room for it?", autocompletion=completing.sweeps)
+    ] = None,
     out: Annotated[
         str | None, typer.Option("--out", help="Where sweeps' folders go: a folder or s3://bucket/runs. Default: runs.")
     ] = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from impray.cli import completing
 from impray.cli.app import answered, app
 from impray.service.said import found, load_sweep
 
@@ -25,7 +26,10 @@ Plugins = Annotated[
 @app.command("families")
 def families(
     family: Annotated[
-        str | None, typer.Argument(help="data, nets, training, rules, measures or figures; default: all.")
+        str | None,
+        typer.Argument(
+            help="data, nets, training, rules, measures or figures; default: all.", autocompletion=completing.families
+        ),
     ] = None,
     sweep: Annotated[str | None, typer.Option(help="A sweep whose plugins are run, and their members listed.")] = None,
     plugin: Plugins = None,
@@ -54,7 +58,11 @@ def families(
 @app.command()
 def measures(
     name: Annotated[
-        str | None, typer.Argument(help="One measure: its parameters and columns; default: a line for each.")
+        str | None,
+        typer.Argument(
+            help="One measure: its parameters and columns; default: a line for each.",
+            autocompletion=completing.measures,
+        ),
     ] = None,
     plugin: Plugins = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from impray.cli import completing
 from impray.cli.app import Folder, Sets, answered, app, next_view, quoted
 from impray.cli.families import join_files
 from impray.service.said import load_sweep
@@ -118,7 +119,10 @@ def figures(
     folder: Folder,
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Scripts of analysis/, or files of your own; default: those that the sweep names."),
+        typer.Argument(
+            help="Scripts of analysis/, or files of your own; default: those that the sweep names.",
+            autocompletion=completing.figures,
+        ),
     ] = None,
     round: Annotated[int | None, typer.Option(min=0, help="This round, not the last that all have reached.")] = None,
     only: Annotated[
@@ -171,7 +175,10 @@ def figures(
 @app.command()
 def data(
     file: Annotated[
-        str | None, typer.Argument(help="A sweep whose data to describe; default: --set data.kind=... alone.")
+        str | None,
+        typer.Argument(
+            help="A sweep whose data to describe; default: --set data.kind=... alone.", autocompletion=completing.sweeps
+        ),
     ] = None,
     sets: Sets = None,
     samples: Annotated[int, typer.Option(min=8, help="Samples per class.")] = 2000,
@@ -190,7 +197,9 @@ def data(
 
 @app.command()
 def tables(
-    table: Annotated[str | None, typer.Argument(help="One table, such as rounds; default: all.")] = None,
+    table: Annotated[
+        str | None, typer.Argument(help="One table, such as rounds; default: all.", autocompletion=completing.tables)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """The data dictionary: every table, column, unit and sentence."""
@@ -256,5 +265,5 @@ def schema(
 
         write(file, text.encode() + b"\n")
     typer.echo(
-        f"written: {file}; a first line `# yaml-language-server: $schema={file}` in a sweep makes editors use it"
+        f"written: {file}; a first line `# yaml-language-server: $schema={file.name}` in a sweep beside it makes editors use it"
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from impray.cli import jobs
+from impray.cli import completing, jobs
 from impray.cli.app import (
     EXIT_CODES,
     File,
@@ -52,7 +52,13 @@ def sweep(
     plan: Annotated[
         bool, typer.Option("--plan", help="Print trials, lineages, packs and an estimated time; run nothing.")
     ] = False,
-    where: Annotated[str, typer.Option(help="`ray` (actors) or `here` (this process; grid and random only).")] = "ray",
+    where: Annotated[
+        str,
+        typer.Option(
+            help="`ray` (actors) or `here` (this process; grid and random only).",
+            autocompletion=completing.one_of("ray", "here"),
+        ),
+    ] = "ray",
     address: Annotated[
         str | None,
         typer.Option(
@@ -197,12 +203,14 @@ def _listeners(
     from impray.service.driver import said
     from impray.service.progress import Progress
     from impray.service.reporting import Reporting
+    from impray.service.study import Keeping
     from impray.service.syncing import Syncing
 
     listeners: list[Listener] = [Progress(console, expected)]
     listeners += [Drawing(sweep.figures, drawing)] if drawing is not None else []
     listeners += [Syncing(mlflow, said(console))] if mlflow != "off" else []
     listeners += [Reporting()] if drawing is not None else []
+    listeners += [Keeping()] if sweep.search.algorithm == "optuna" else []
     return listeners
 
 
@@ -282,6 +290,7 @@ def stopped(folder: Place) -> None:
 def finish(request: Request, report: Report, console: Console, mlflow: str | None) -> None:
     """Say what happened and name the next useful command."""
     from impray.cli.looking import leaderboard  # here: `--help` lists `sweep` first
+    from impray.figures.judge import NO_CLAIMS
     from impray.results import outcomes
     from impray.results.paths import Paths
 
@@ -297,13 +306,19 @@ def finish(request: Request, report: Report, console: Console, mlflow: str | Non
         text = path.store.file(path.key.removesuffix(".png") + ".txt").read()
         if text is not None:  # its title and what this run says; the whole text lies beside the figure
             title, *others = text.decode().splitlines()
-            head = "\n".join([title, *(line for line in others if line.startswith("This run: "))])
-            console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
+            told = [line for line in others if line.startswith("This run: ") and line != f"This run: {NO_CLAIMS}"]
+            head = "\n".join([title, *told])
+            if told:  # a figure without claims is told by its file alone
+                console.print(f"\n{head}", markup=False, highlight=False, soft_wrap=not console.is_terminal)
         console.print(f"figure: {path}", markup=False, highlight=False, soft_wrap=True)
     for line in report.broken_figures:
         console.print(f"figure not drawn: {line}", markup=False, highlight=False, soft_wrap=True)
     if report.page is not None:
         console.print(f"report: {report.page}", markup=False, highlight=False, soft_wrap=True)
+    if report.study is not None:
+        console.print(
+            f"study: {report.study} (optuna-dashboard opens it)", markup=False, highlight=False, soft_wrap=True
+        )
     if report.ran:
         parts = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in report.seconds.items())
         console.print(f"time: {parts}", markup=False, highlight=False, soft_wrap=True)

@@ -43,6 +43,7 @@ CONTRADICTED = "contradicted"
 NO_DIFFERENCE = "no difference"
 UNDECIDED = "undecided"
 NOT_MEASURED = "not measured"
+NO_CLAIMS = "No claims."
 ALPHA = 0.05
 FEWEST = 2  # units: one has no spread
 
@@ -330,7 +331,7 @@ def headline(findings: Sequence[Finding]) -> str:
     """The main claim with its verdict, and how many claims (controls apart) came out how."""
     main = main_claim(findings)
     if main is None:
-        return "No claims."
+        return NO_CLAIMS
     parts = [f"{main.says}: {main.verdict}."]
     for name, is_control in (("Claims", False), ("Controls", True)):
         of_kind = [finding.verdict for finding in findings if finding.control == is_control]

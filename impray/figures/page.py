@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from jinja2 import Environment, StrictUndefined
 
 from impray.figures.drawing import WORDS, caption, draw, png, saved
-from impray.figures.judge import NOT_MEASURED, Finding, headline, sentence, verdict_of
+from impray.figures.judge import NO_CLAIMS, NOT_MEASURED, Finding, headline, sentence, verdict_of
 from impray.figures.panels import Figure, Table, table
 from impray.results import tables
 from impray.results.paths import Paths
@@ -68,11 +68,7 @@ class DrawnFigure:
     @property
     def headline(self) -> str:
         return (
-            headline(self.findings)
-            if self.findings
-            else f"{NOT_MEASURED.capitalize()}."
-            if self.lacking
-            else "No claims."
+            headline(self.findings) if self.findings else f"{NOT_MEASURED.capitalize()}." if self.lacking else NO_CLAIMS
         )
 
     @property

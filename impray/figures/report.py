@@ -23,7 +23,7 @@ import polars as pl
 from jinja2 import Environment, StrictUndefined
 
 from impray.figures.drawing import WORDS
-from impray.figures.judge import NOT_MEASURED
+from impray.figures.judge import NO_CLAIMS, NOT_MEASURED
 from impray.figures.page import COLOURS, setting
 from impray.results import leaderboard, outcomes, status, tables, text
 from impray.results.paths import Paths
@@ -37,7 +37,6 @@ from impray.spec.measure import measure_name
 from impray.spec.search import Range
 from impray.spec.sweep import Sweep
 
-NO_CLAIMS = "This run: No claims."
 MOST_FAILURES = 50
 MOST_VALUES = 12
 
@@ -60,7 +59,9 @@ class Picture:
     @property
     def paragraphs(self) -> list[str]:
         """Without the caption, where the whole of it stands in the picture, and without a word on claims where there are none."""
-        lines = [line for line in self.lines if line and not line.startswith("  - ") and line != NO_CLAIMS]
+        lines = [
+            line for line in self.lines if line and not line.startswith("  - ") and line != f"This run: {NO_CLAIMS}"
+        ]
         return lines[:-1] if lines and len(lines[-1].split()) <= WORDS else lines
 
     @property

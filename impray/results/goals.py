@@ -124,20 +124,20 @@ def _of_trial(criterion: Criterion, rows: pl.DataFrame, last: int, description: 
     return read(asked, rows, last, folder)
 
 
-def by_round(criterion: Criterion, folder: Place, trials: Mapping[str, Sequence[str]]) -> list[dict[int, float]]:
+def by_round(criterion: Criterion, folder: Place, trials: Mapping[str, Sequence[str]]) -> dict[str, dict[int, float]]:
     """What a criterion is in each round that a trial has rows of, the mean over seeds: NaN where some lineage has no number.
 
     Args:    trials: id -> ids of its lineages.
-    Returns: round -> value, for each trial.
+    Returns: id -> round -> value, of each trial that has rows.
     """
     listed = [(trial, lineage) for trial, lineages in trials.items() for lineage in lineages]
     of_trials = pl.LazyFrame(listed, {"trial": pl.String, "lineage": pl.String}, orient="row")
     rows = tables.scan("rounds", folder).drop("trial").join(of_trials, on="lineage").sort("lineage", "round").collect()
-    values = []
-    for part in rows.partition_by("trial"):
+    values = {}
+    for (trial,), part in rows.partition_by("trial", as_dict=True).items():
         own = part.filter(pl.col("method") == criterion.method)
         found = {n: read(criterion, own.filter(pl.col("round") <= n), n, folder) for n in part["round"].unique().sort()}
-        values.append({n: of_round.value for n, of_round in found.items()})
+        values[str(trial)] = {n: of_round.value for n, of_round in found.items()}
     return values
 
 

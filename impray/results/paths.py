@@ -78,6 +78,11 @@ class Paths:
         return self.store.file("report.html")
 
     @property
+    def study(self) -> File:
+        """The Optuna study of a search, as Optuna's journal."""
+        return self.store.file("optuna.journal")
+
+    @property
     def mlflow_id(self) -> File:
         """The name of this sweep in any store of MLflow's."""
         return self.store.file("mlflow.id")

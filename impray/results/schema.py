@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
+from impray.results.named import TABLES as TABLES
 from impray.spec import families
 from impray.spec.family import until_changed
 from impray.spec.measure import Column
@@ -27,20 +28,6 @@ TYPES: dict[str, pl.DataType] = {
     "list[float]": pl.List(pl.Float64()),
     "list[int]": pl.List(pl.Int64()),
     "list[str]": pl.List(pl.String()),
-}
-
-TABLES: dict[str, str] = {
-    "rounds": "one row per lineage and round",
-    "units": "one row per lineage, round, layer and unit",
-    "fates": "one row per lineage, round, layer and fate; complete when the lineage is",
-    "masks": "one row per stored mask (measure `masks`)",
-    "images": "one row per stored image: components, correlation maps, samples (measures `components`, `correlation`, `inputs`)",
-    "histograms": "one row per stored two-dimensional histogram (measure `cavity`)",
-    "steps": "one row per lineage, round, recorded step and unit of layer 1 (measure `course`)",
-    "removals": "one row per lineage and removed weight, of linear models in closed form (measure `removals`)",
-    "trials": "one row per trial: a point of all axes",
-    "failures": "one row per failure of a pack",
-    "findings": "one row per figure and claim: what this sweep says of it",
 }
 
 KEYS: dict[str, tuple[str, ...]] = {

@@ -12,25 +12,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import impray
 from impray.results.paths import Paths
 from impray.results.store import File
 from impray.service.children import child
 from impray.service.listener import Listener, Report
-from impray.shipped import shipped
+from impray.shipped import OVERVIEW
+from impray.shipped import figure_scripts as scripts
 from impray.spec.plugins.joined import joined
 
 AT_ONCE = 2
-OVERVIEW = "overview"  # of every sweep; what is drawn where one names no figures
 _IS_A_FIGURE = re.compile(
     r"^\s*(?:from|import)\s+impray\.figures\b|^\s*from\s+impray\s+import\s.*\bfigures\b", re.MULTILINE
 )
-
-
-def scripts() -> dict[str, Path]:
-    """Figures by name: the overview, and the scripts of `analysis/`."""
-    files = [Path(impray.__path__[0]) / "figures" / f"{OVERVIEW}.py", *sorted(shipped("analysis").glob("*.py"))]
-    return {path.stem: path for path in files if not path.stem.startswith("_")}
 
 
 def own_scripts(sweep: Path) -> dict[str, Path]:

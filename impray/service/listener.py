@@ -28,6 +28,7 @@ class Report:
     figures: list[File] = field(default_factory=list)
     broken_figures: list[str] = field(default_factory=list)
     page: File | None = None  # the report on one page
+    study: File | None = None  # the Optuna study of a search
     sync_error: str = ""
     set_aside: list[str] = field(default_factory=list)  # names in damaged/ of what was found broken and made again
     seconds: dict[str, float] = field(default_factory=dict)  # wall time of each part

@@ -6,17 +6,16 @@ ended: its goals' values, PRUNED for a trial stopped early, FAIL for one that fa
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from impray.results.ledger import Ledger
+from impray.service.as_optuna import Space, ending
 from impray.service.plan import PlannedTrial, pack_of, planned
 from impray.service.pool import Outcome
 from impray.spec import axes
-from impray.spec.base import canonical
 from impray.spec.pack import Pack
 from impray.spec.search import Range
 from impray.spec.sweep import Sweep
@@ -83,7 +82,7 @@ class OptunaQueue:
         sense = optuna.study.StudyDirection
         directions = [sense.MINIMIZE if goal.direction == "min" else sense.MAXIMIZE for goal in sweep.search.goals]
         self._study = optuna.create_study(directions=directions, sampler=sampler)
-        self._distributions = {path: self._distribution(path, axis) for path, axis in sweep.search.space.items()}
+        self._space = Space(sweep)
         sizes = [math.inf if isinstance(axis, Range) else len(axis) for axis in sweep.search.space.values()]
         self._points = math.prod(sizes)  # a range of integers is counted as endless: REPEATS ends that
         self._trials: dict[str, Any] = {}  # pack id -> (optuna trial, planned)
@@ -105,8 +104,8 @@ class OptunaQueue:
         for _ in range(REPEATS):
             if self.nothing_left:
                 return "finished"
-            asked = self._study.ask(self._distributions)
-            values = {path: self._plain(path, asked.params[path]) for path in self._sweep.search.space}
+            asked = self._study.ask(self._space.distributions)
+            values = self._space.values(asked.params)
             trial = axes.at(self._sweep, values)
             if trial.id in self._seen:
                 self._repeat(asked, trial.id)
@@ -127,16 +126,10 @@ class OptunaQueue:
         return False  # whatever is left is asked for until it is "finished"
 
     def ended(self, pack: Pack, outcome: Outcome) -> None:
-        from optuna.trial import TrialState
-
         asked, planned_trial = self._trials[pack.id]
-        values = self._goals_of(planned_trial) if outcome == "done" else []
-        if outcome == "stopped":
-            self._study.tell(asked, state=TrialState.PRUNED)
-        elif outcome == "failed" or not values or any(math.isnan(value) for value in values):
-            self._study.tell(asked, state=TrialState.FAIL)
-        else:
-            self._study.tell(asked, values)
+        state, values = ending(outcome, self._goals_of(planned_trial) if outcome == "done" else [])
+        self._study.tell(asked, values, state)
+        if values is not None:
             self._seen[planned_trial.trial.id] = values
 
     # -- what was asked before ----------------------------------------------------------------------------------------
@@ -144,22 +137,17 @@ class OptunaQueue:
     def _recall(self, earlier: EarlierTrial) -> None:
         import optuna
 
-        values = {path: self._on_axis(path, axes.value(earlier.trial, path)) for path in self._sweep.search.space}
-        params = {path: self._stored(value) for path, value in values.items()}
-        if not self._within(params) or axes.at(self._sweep, values).id != earlier.trial.id:
+        values = self._space.on_axes(earlier.trial)
+        params = self._space.params(values)
+        if not self._space.holds(params) or axes.at(self._sweep, values).id != earlier.trial.id:
             return  # the space or the base trial has changed since: this point is no longer asked for
         self._numbers[earlier.trial.id] = earlier.number
         if earlier.outcome is None:
             self._study.enqueue_trial(params)
             return
-        ended = earlier.outcome in ("done", "diverged")  # a goal that is read before it diverged has its number
-        told = earlier.goals if ended and earlier.goals and not any(map(math.isnan, earlier.goals)) else None
-        state = optuna.trial.TrialState
+        state, told = ending(earlier.outcome, earlier.goals)
         over = optuna.trial.create_trial(
-            state=state.COMPLETE if told else state.PRUNED if earlier.outcome == "stopped" else state.FAIL,
-            params=params,
-            distributions=self._distributions,
-            values=told,
+            state=state, params=params, distributions=self._space.distributions, values=told
         )
         self._study.add_trial(over)
         self._seen[earlier.trial.id] = told
@@ -172,43 +160,3 @@ class OptunaQueue:
             self._study.tell(asked, self._seen[trial_id])
         else:
             self._study.tell(asked, state=TrialState.PRUNED)
-
-    # -- axes as Optuna's distributions -------------------------------------------------------------------------------
-
-    def _distribution(self, path: str, axis: Any) -> Any:  # noqa: ANN401
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-        if not isinstance(axis, Range):
-            return CategoricalDistribution([self._stored(value) for value in axis])
-        if axes.takes_integers(self._sweep, path):
-            return IntDistribution(int(axis.low), int(axis.high), log=axis.log)
-        return FloatDistribution(axis.low, axis.high, log=axis.log)
-
-    def _stored(self, value: Any) -> Any:
-        """Categories must be scalars for Optuna: lists travel as JSON."""
-        return json.dumps(value) if isinstance(value, (list, tuple, dict)) else value
-
-    def _plain(self, path: str, value: Any) -> Any:
-        axis = self._sweep.search.space[path]
-        if isinstance(axis, Range):
-            return value
-        return next(item for item in axis if self._stored(item) == value)
-
-    def _on_axis(self, path: str, value: Any) -> Any:
-        """A trial's value as the axis writes it; a range over a field that is a list of one (`net.hidden`) takes that one."""
-        axis = self._sweep.search.space[path]
-        if isinstance(axis, Range):
-            return value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
-        return next((item for item in axis if _same(item, value)), value)
-
-    def _within(self, params: Mapping[str, Any]) -> bool:
-        try:
-            return all(d._contains(d.to_internal_repr(params[path])) for path, d in self._distributions.items())
-        except ValueError:  # a value of another type, from before the axis was changed
-            return False
-
-
-def _same(item: Any, value: Any) -> bool:
-    """[1, 3] on an axis and (1.0, 3.0) in a trial are the same value; so are 6 and (6,)."""
-    on_axis, in_trial = canonical(item, whole=True), canonical(value, whole=True)
-    return on_axis == in_trial or [on_axis] == in_trial

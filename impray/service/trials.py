@@ -120,7 +120,7 @@ class Trials:
             return []
         over = [earlier.trial.id for earlier in self.earlier if earlier.outcome] if self.asks else list(self.outcomes)
         lineages = {id: self.rows[id]["lineages"] for id in over if id in self.rows}
-        return goals.by_round(stop, self.paths.store, lineages)
+        return list(goals.by_round(stop, self.paths.store, lineages).values())
 
     def complete(self, trial: PlannedTrial) -> bool:
         """Whether nothing of this trial is left to run."""

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from conftest import assert_same_tables, rows_of, sweep_into, tiny_sweep
 from data import dataset_files
+from service.test_study import agrees_with_the_leaderboard
 
 from impray.lineage.rounds import Rounds
 from impray.results import tables
@@ -318,6 +319,7 @@ def test_optuna_with_two_goals_and_early_stopping(tmp_path, keep_ray):
     assert kurtosis == pytest.approx(of_trial.filter(pl.col("round") == 3)["kurtosis_mean"].mean(), rel=1e-12)
     reached = of_trial.filter(pl.col("density") <= 0.6)["round"].min()
     assert loss == pytest.approx(of_trial.filter(pl.col("round") == reached)["loss"].mean(), rel=1e-12)
+    agrees_with_the_leaderboard(tmp_path / "s")
     # Again: nothing is left to do. With a larger budget: only the new ones are added.
     report, _ = sweep_into(tmp_path / "s", sweep, "ray")
     assert report.ran == 0
@@ -329,6 +331,7 @@ def test_optuna_with_two_goals_and_early_stopping(tmp_path, keep_ray):
     more = {**OPTUNA["search"], "trials": 7}
     sweep_into(tmp_path / "s", tiny_sweep(search=more), "ray")
     assert rows_of(tmp_path / "s", "trials")["number"].sort().to_list() == list(range(7))
+    assert len(agrees_with_the_leaderboard(tmp_path / "s")["trials"]) == 7
 
 
 def test_trials_know_what_is_left(tmp_path):
