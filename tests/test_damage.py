@@ -77,6 +77,15 @@ DAMAGES = [cut, flip, replace_by_a_folder, empty, gone]
 NAMES = ["cut", "flipped", "a folder", "empty", "gone"]
 
 
+def each(damages, fast):
+    """Damages as parameters; those that are not fast are slow, together they take minutes."""
+    return [
+        pytest.param(damage, id=name, marks=() if damage in fast else pytest.mark.slow)
+        for damage, name in zip(DAMAGES, NAMES, strict=True)
+        if damage in damages
+    ]
+
+
 def listed(folder):
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
 
@@ -91,14 +100,18 @@ def one_of_each(folder):
 
 
 @pytest.mark.parametrize(
-    ("form", "damage"),
-    [
-        *(("merged", damage) for damage in DAMAGES if damage is not empty),
-        ("many", flip),
-    ],  # readers are shown empty ones
-    ids=[*(name for name in NAMES if name != "empty"), "many, flipped"],
-)
-def test_running_again_gives_the_right_rows_or_names_the_file(finished, tmp_path, form, damage):
+    "damage", each([cut, flip, replace_by_a_folder, gone], fast=[flip])
+)  # readers are shown empty ones
+def test_running_again_gives_the_right_rows_or_names_the_file(finished, tmp_path, damage):
+    _again(finished, tmp_path, "merged", damage)
+
+
+@pytest.mark.slow
+def test_running_again_over_files_that_were_not_merged_gives_the_right_rows_or_names_the_file(finished, tmp_path):
+    _again(finished, tmp_path, "many", flip)
+
+
+def _again(finished, tmp_path, form, damage):
     file, folders = finished
     whole = folders[form]
     hidden = 0
@@ -128,7 +141,7 @@ def test_running_again_gives_the_right_rows_or_names_the_file(finished, tmp_path
     assert hidden == 0 or damage is replace_by_a_folder
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=NAMES)
+@pytest.mark.parametrize("damage", each(DAMAGES, fast=[cut]))
 def test_a_reader_says_what_is_broken_and_what_mends_it(finished, tmp_path, damage):
     _, folders = finished
     for path in [p for p in listed(folders["merged"]) if p.parts[1] in ("tables", "provenance.json", "sweep.yaml")]:
@@ -154,7 +167,7 @@ def checkpoints(folder):
     return [path for path in listed(folder) if path.suffix == ".safetensors"]
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=NAMES)
+@pytest.mark.parametrize("damage", each(DAMAGES, fast=[flip]))
 def test_a_sweep_goes_on_over_damaged_checkpoints_to_the_same_numbers(finished, tmp_path, damage):
     """Every checkpoint is broken at once, and then two more rounds are asked for: they need all that was in them."""
     file, folders = finished
@@ -177,6 +190,7 @@ def test_a_sweep_goes_on_over_damaged_checkpoints_to_the_same_numbers(finished, 
         assert all(any(path.name in name for name in set_aside) for path in broken if path.stem != "cavity-001")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["many", "merged"])
 def test_no_lost_file_of_rows_goes_unnoticed(finished, tmp_path, form):
     """All files of one table at once: rows of `units` alone were once lost for good, with exit 0."""

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import pytest
 import yaml
 from conftest import tiny
 
@@ -16,6 +17,7 @@ def begin(*words):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
 
 
+@pytest.mark.slow
 def test_two_sweeps_on_one_fresh_store_leave_one_run_each(tmp_path):
     from mlflow import MlflowClient
 

@@ -29,6 +29,7 @@ def _no_time(sweep, packs, slots, *how):
     return cost.Cost([cost.PackSeconds()] * len(packs), slots, opening=0.0, before=0.0, after=0.0)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_nearly_right_is_planned_or_refused():
     texts = [path.read_text() for path in SHIPPED]
     planned = 0

@@ -82,6 +82,7 @@ def answering(code, body, *headers):
 # -- a server ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_server_gets_everything_once_by_the_name_it_knows_and_names_its_page(fake, tmp_path):
     (tmp_path / "served").mkdir()
     fake.paths.figure("width.png").write(PNG)

@@ -63,6 +63,7 @@ def query(fake, text, *values):
 # -- two at once ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exports_at_once_to_one_fresh_store_make_one_run_each(tmp_path):
     sweeps = [Fake(tmp_path / "a", gains=(0.5, 2.0)), Fake(tmp_path / "b", gains=(0.5,))]
     for fake in sweeps:

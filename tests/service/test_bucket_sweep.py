@@ -84,6 +84,7 @@ def test_faults_now_and_then_change_no_number(bucket, whole, s3):
     assert_same_tables(bucket, whole, ALL)
 
 
+@pytest.mark.slow
 def test_a_store_that_goes_away_ends_the_sweep_and_running_again_goes_on(bucket, whole, s3, monkeypatch):
     from impray.results.sink import FolderSink
     from impray.results.store import bucket as of_bucket

@@ -82,6 +82,7 @@ def test_slots_stay_busy_also_where_groups_differ(groups, slots):
     assert slots > 1 or parts == [1] * len(groups), "one slot is never empty"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["here", pytest.param("ray", marks=pytest.mark.ray)])
 def test_no_number_depends_on_who_shares_a_pack(tmp_path, where, request):
     if where == "ray":

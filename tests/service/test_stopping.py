@@ -184,6 +184,7 @@ def said_after(running: Launched, signals) -> str:
     return said
 
 
+@pytest.mark.slow
 def test_sigterm_among_rounds_ends_as_ctrl_c_does_and_the_same_command_goes_on(tmp_path):
     with sweep(tmp_path / "home", *HERE) as running:
         line_with("round 2/", running)

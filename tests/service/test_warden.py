@@ -116,6 +116,7 @@ def short() -> Iterator[str]:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_on_a_cluster_the_actors_of_a_killed_driver_end_and_the_cluster_goes_on(tmp_path, short):
     without = {"RAY_AUTH_MODE": "disabled"}
     mark = {warden.MARK: "a-cluster-of-the-tests", "SPT_NOENV": "1", "RAY_TMPDIR": short}
