@@ -60,7 +60,7 @@ def test_a_shell_is_told_the_shipped_sweeps(shell):
         (["top", "runs/"], {"runs/mine"}),
         (["mlflow", "sync", "run"], {"runs/", "runs/mine"}),
     ],
-    ids=" ".join,
+    ids=lambda words: " ".join(sorted(words) if isinstance(words, set) else words),
 )
 def test_every_kind_of_word_is_completed(words, offered):
     results("runs/mine")
