@@ -1,0 +1,335 @@
+"""Vectors as values in numba's code: `load`, `store`, `splat`, arithmetic lane by lane, and sums of lanes in one fixed order.
+
+A vector of n lanes is a structure of LLVM vectors of 16, 8, 4, 2 and 1 lanes (40 is 16, 16, 8): LLVM keeps those in registers,
+where it moves one vector of 40 lanes through memory, lane by lane. Lanes are the same on every CPU, however many of them one register
+holds, so results are the same too.
+
+Loads and stores have no bounds check. n must be a literal: a global or a closure's number.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, models, overload, register_model
+
+WIDEST = 16
+_I32 = ir.IntType(32)
+_SUFFIX = {"float": "f32", "double": "f64", "i32": "i32"}
+
+
+def widths(lanes: int) -> list[int]:
+    """The parts of a vector, widest first."""
+    parts, width = [], WIDEST
+    while lanes:
+        parts += [width] * (lanes // width)
+        lanes, width = lanes % width, width // 2
+    return parts
+
+
+class Vector(types.Type):
+    """The numba type of a vector of `lanes` numbers of type `scalar`."""
+
+    def __init__(self, scalar: types.Type, lanes: int) -> None:
+        self.scalar, self.lanes = scalar, lanes
+        super().__init__(f"Vector({scalar}, {lanes})")
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        scalar = manager.lookup(vector.scalar).get_value_type()
+        parts = [ir.VectorType(scalar, width) for width in widths(vector.lanes)]
+        super().__init__(manager, vector, ir.LiteralStructType(parts))
+
+
+# Making instructions: `build` is an LLVM IR builder, `context` numba's.
+
+
+def _spread(build: Any, number: Any, width: int) -> Any:
+    empty = ir.Constant(ir.VectorType(number.type, width), ir.Undefined)
+    first = build.insert_element(empty, number, _I32(0))
+    return build.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_I32, width), [0] * width))
+
+
+def _parts(context: Any, build: Any, value: Any, kind: types.Type, like: Vector) -> list[Any]:
+    """The parts of a vector; those of a number are spread as those of `like`."""
+    if isinstance(kind, Vector):
+        return [build.extract_value(value, place) for place in range(len(widths(kind.lanes)))]
+    number = context.cast(build, value, kind, like.scalar)
+    return [_spread(build, number, width) for width in widths(like.lanes)]
+
+
+def _whole(context: Any, build: Any, kind: Vector, parts: Sequence[Any]) -> Any:
+    whole = ir.Constant(context.get_value_type(kind), ir.Undefined)
+    for place, part in enumerate(parts):
+        whole = build.insert_value(whole, part, place)
+    return whole
+
+
+def _call(build: Any, name: str, *values: Any) -> Any:
+    """LLVM's own function of that name."""
+    kind = values[0].type
+    of = f"v{kind.count}{_SUFFIX[str(kind.element)]}"
+    function = cgutils.get_or_insert_function(build.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{of}")
+    return build.call(function, values)
+
+
+Emit = Callable[..., Any]
+
+
+def _lanewise(emit: Emit, scalar: types.Type | None = None) -> Callable[..., Any]:
+    """(typing arguments) -> signature and generator of what `emit(build, part, ...)` does part by part.
+
+    scalar: of the result, where it is not the arguments'. One argument at least is a vector; numbers are spread.
+    """
+
+    def typed(*arguments: types.Type) -> Any:
+        like = next((kind for kind in arguments if isinstance(kind, Vector)), None)
+        if like is None:
+            return None
+        result = like if scalar is None else Vector(scalar, like.lanes)
+
+        def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+            pairs = zip(values, signature.args, strict=True)
+            columns = zip(*(_parts(context, build, value, kind, like) for value, kind in pairs), strict=True)
+            return _whole(context, build, result, [emit(build, *column) for column in columns])
+
+        return result(*arguments), generate
+
+    return typed
+
+
+def _of_one(emit: Emit, scalar: types.Type | None = None) -> Any:
+    typed = _lanewise(emit, scalar)
+
+    @intrinsic
+    def function(typing: Any, x: Any) -> Any:
+        return typed(x)
+
+    return function
+
+
+def _of_two(emit: Emit, scalar: types.Type | None = None) -> Any:
+    typed = _lanewise(emit, scalar)
+
+    @intrinsic
+    def function(typing: Any, x: Any, y: Any) -> Any:
+        return typed(x, y)
+
+    return function
+
+
+def _of_three(emit: Emit, scalar: types.Type | None = None) -> Any:
+    typed = _lanewise(emit, scalar)
+
+    @intrinsic
+    def function(typing: Any, x: Any, y: Any, z: Any) -> Any:
+        return typed(x, y, z)
+
+    return function
+
+
+def _operator(op: Callable, floats: str | None, whole: str | None) -> None:
+    """`op` of vectors, or of a vector and a number."""
+
+    def emit(build: Any, x: Any, y: Any) -> Any:
+        name = whole if isinstance(x.type.element, ir.IntType) else floats
+        if name is None:
+            raise TypeError(f"{op.__name__} of vectors of {x.type.element}")
+        return getattr(build, name)(x, y)
+
+    function = _of_two(emit)
+
+    @overload(op, strict=False)  # strict: names alone, which annotations change
+    def of(x: Any, y: Any) -> Any:
+        if isinstance(x, Vector) or isinstance(y, Vector):
+            return lambda x, y: function(x, y)
+        return None
+
+
+_operator(operator.add, "fadd", "add")
+_operator(operator.sub, "fsub", "sub")
+_operator(operator.mul, "fmul", "mul")
+_operator(operator.truediv, "fdiv", None)
+_operator(operator.xor, None, "xor")
+_operator(operator.and_, None, "and_")
+_operator(operator.or_, None, "or_")
+_operator(operator.lshift, None, "shl")
+_operator(operator.rshift, None, "lshr")
+
+fma = _of_three(lambda build, x, y, z: _call(build, "fma", x, y, z))
+"""x y + z, rounded once."""
+sqrt = _of_one(lambda build, x: _call(build, "sqrt", x))
+
+
+def _as(element: Any, part: Any) -> Any:
+    return ir.VectorType(element, part.type.count)
+
+
+as_float = _of_one(lambda build, x: build.bitcast(x, _as(ir.FloatType(), x)), types.float32)
+"""The same 32 bits as a float."""
+as_bits = _of_one(lambda build, x: build.bitcast(x, _as(_I32, x)), types.uint32)
+"""The bits of a float."""
+to_float = _of_one(lambda build, x: build.sitofp(x, _as(ir.FloatType(), x)), types.float32)
+"""The value of a signed whole number of 32 bits, rounded to nearest."""
+
+
+def _pick(build: Any, x: Any, y: Any) -> Any:
+    return build.sext(build.fcmp_ordered("<", x, y), _as(_I32, x))
+
+
+less = _of_two(_pick, types.uint32)
+"""All bits where x < y, else none."""
+
+
+def _places(context: Any, build: Any, array: Any, memory: Any, first: Any, kind: Any, vector: Vector) -> Any:
+    """The address of each part in a flat array."""
+    data = context.make_array(array)(context, build, memory).data
+    place = context.cast(build, first, kind, types.intp)
+    number = context.get_value_type(vector.scalar)
+    for width in widths(vector.lanes):
+        yield build.bitcast(build.gep(data, [place]), ir.VectorType(number, width).as_pointer())
+        place = build.add(place, place.type(width))
+
+
+@intrinsic
+def element(typing: Any, array: Any, place: Any) -> Any:
+    """One element of a flat array, counted from its begin: numba's own indexing asks every time whether the place is negative."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        data = context.make_array(array)(context, build, values[0]).data
+        return build.load(build.gep(data, [context.cast(build, values[1], signature.args[1], types.intp)]))
+
+    return array.dtype(array, place), generate
+
+
+@intrinsic(prefer_literal=True)
+def load(typing: Any, array: Any, first: Any, lanes: Any) -> Any:
+    """Elements first, first + 1, ... first + lanes - 1 of a flat array."""
+    vector = Vector(array.dtype, lanes.literal_value)
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        places = _places(context, build, array, values[0], values[1], signature.args[1], vector)
+        parts = [build.load(place) for place in places]
+        for part in parts:
+            part.align = array.dtype.bitwidth // 8
+        return _whole(context, build, vector, parts)
+
+    return vector(array, first, lanes), generate
+
+
+@intrinsic
+def store(typing: Any, array: Any, first: Any, vector: Any) -> Any:
+    """Writes a vector to elements first, first + 1, ... of a flat array."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        places = _places(context, build, array, values[0], values[1], signature.args[1], vector)
+        for place, part in zip(places, _parts(context, build, values[2], vector, vector), strict=True):
+            build.store(part, place).align = array.dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(array, first, vector), generate
+
+
+@intrinsic(prefer_literal=True)
+def splat(typing: Any, number: Any, lanes: Any) -> Any:
+    """A number in every lane."""
+    number = types.unliteral(number)
+    vector = Vector(number, lanes.literal_value)
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        return _whole(context, build, vector, _parts(context, build, values[0], number, vector))
+
+    return vector(number, lanes), generate
+
+
+@intrinsic(prefer_literal=True)
+def count(typing: Any, first: Any, lanes: Any) -> Any:
+    """first, first + 1, ... as whole numbers of 32 bits."""
+    kind = types.unliteral(first)
+    vector = Vector(types.uint32, lanes.literal_value)
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        number, parts, done = context.cast(build, values[0], kind, types.uint32), [], 0
+        for width in widths(vector.lanes):
+            steps = ir.Constant(ir.VectorType(_I32, width), list(range(done, done + width)))
+            parts.append(build.add(_spread(build, number, width), steps))
+            done += width
+        return _whole(context, build, vector, parts)
+
+    return vector(kind, lanes), generate
+
+
+# Sums of lanes. The order, for any number of vectors at once: parts of one width are added by fma, then the upper half of the lanes is
+# added to the lower one, and a part of that width comes in by fma, until one lane is left.
+
+
+def _taken(build: Any, x: Any, y: Any, places: Sequence[int]) -> Any:
+    return build.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, len(places)), list(places)))
+
+
+def _halved(build: Any, sums: list[Any], width: int) -> list[Any]:
+    """Vectors that each hold several sums of `width` lanes, with half the lanes each; pairs of vectors become one."""
+    half, halved = width // 2, []
+    for place in range(0, len(sums), 2):
+        x, y = (sums[place], sums[place + 1]) if len(sums) > 1 else (sums[place], sums[place])
+        lanes = x.type.count * (2 if len(sums) > 1 else 1)
+        low = [at for at in range(lanes) if at % width < half]
+        high = [at for at in range(lanes) if at % width >= half]
+        halved.append(build.fadd(_taken(build, x, y, low), _taken(build, x, y, high)))
+    return halved
+
+
+def _joined(build: Any, parts: list[Any]) -> Any:
+    """Parts side by side in one vector."""
+    while len(parts) > 1:
+        lanes = 2 * parts[0].type.count
+        parts = [_taken(build, x, y, range(lanes)) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
+
+
+def _dots(build: Any, x: list[Any], of: list[list[Any]]) -> Any:
+    """Sums over lanes of the parts x times each of `of` (1, 2 or 4 vectors), side by side."""
+    sizes = [part.type.count for part in x]
+    width = sizes[0]
+    sums = [build.fmul(x[0], y[0]) for y in of]
+    for place in range(1, sizes.count(width)):
+        sums = [_call(build, "fma", x[place], y[place], total) for y, total in zip(of, sums, strict=True)]
+    rest = sizes.count(width)
+    while width > 1:
+        sums, width = _halved(build, sums, width), width // 2
+        if rest < len(sizes) and sizes[rest] == width:
+            each = len(of) // len(sums)
+            for place, total in enumerate(sums):
+                some = _joined(build, [y[rest] for y in of[place * each : (place + 1) * each]])
+                sums[place] = _call(build, "fma", _joined(build, [x[rest]] * each), some, total)
+            rest += 1
+    return _joined(build, sums)
+
+
+@intrinsic
+def dot(typing: Any, x: Any, y: Any) -> Any:
+    """The sum of x y over lanes."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        one, other = (_parts(context, build, value, x, x) for value in values)
+        return build.extract_element(_dots(build, one, [other]), _I32(0))
+
+    return x.scalar(x, y), generate
+
+
+@intrinsic
+def dots(typing: Any, x: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """The sums over lanes of x a, x b, x c and x d: a vector of four, with the bits of four calls of `dot`."""
+    four = Vector(x.scalar, 4)
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        one, *others = (_parts(context, build, value, x, x) for value in values)
+        return _whole(context, build, four, [_dots(build, one, others)])
+
+    return four(x, a, b, c, d), generate
