@@ -75,7 +75,9 @@ def _call(build: Any, name: str, *values: Any) -> Any:
     """LLVM's own function of that name."""
     kind = values[0].type
     of = f"v{kind.count}{_SUFFIX[str(kind.element)]}"
-    function = cgutils.get_or_insert_function(build.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{of}")
+    function = cgutils.get_or_insert_function(
+        build.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{of}"
+    )
     return build.call(function, values)
 
 
