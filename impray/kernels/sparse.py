@@ -82,7 +82,7 @@ def _order() -> Callable[..., None]:
     """Fills a pattern: counts the kept weights of every segment, then puts each where the next of its segment goes."""
 
     @compiled
-    def order(mask, tile, turned, begins, inputs, flat, turned_begins, turned_units, turned_places): ANN202
+    def order(mask, tile, turned, begins, inputs, flat, turned_begins, turned_units, turned_places):
         units, width = mask.shape
         # A tile's inputs in a loop of their own: without divisions in the inner one.
         for unit in range(units):
@@ -235,7 +235,7 @@ def _gradient(lanes: int) -> Callable[..., Any]:
     """The kernel of `gradient`: the sums over samples of four weights at once."""
 
     @compiled
-    def add(segments, begins, offsets, sink, room, h, h_net, g, g_net, rows, batch, column): ANN202
+    def add(segments, begins, offsets, sink, room, h, h_net, g, g_net, rows, batch, column):
         for net in range(len(segments) - 1):
             kept, here = net * room, net * h_net + column
             row = 0

@@ -15,15 +15,16 @@ from torch import Tensor
 
 from impray.kernels import sparse
 from impray.kernels.compiled import lacking
+from impray.kernels.laid import turned
 from impray.kernels.sparse import Rows
 from impray.nets import layout
 from impray.training.updates import Optimizer, Parameter
 
-SPARSE_BELOW = 0.4
-"""Of a matrix, kept: where both cost the same for batches of 40 (Xeon with AVX-512; where MKL has AVX2 alone, more)."""
-LEAST_NUMBERS = 2**12
-"""Of a matrix, and of its inputs in a batch: below, a pack's batched products are as fast."""
-LEAST_BATCH = 16
+SPARSE_BELOW = 0.45
+"""Of a matrix, kept: about where both cost the same (Xeon with AVX-512; where MKL has AVX2 alone, it is more)."""
+LEAST_NUMBERS = 2**14
+"""Of a matrix: below, a pack's batched products are as fast."""
+LEAST_BATCH = 8
 _LINE = layout.LINE_BYTES // 4
 
 
@@ -134,10 +135,15 @@ class Sparse:
         """Inputs with samples side by side: as they are, or copied; once where all nets have the same."""
         if h[0].is_contiguous():
             return self._rows(h)
-        if h.stride(0) == 0 or len(h) == 1:
-            self._laid[0].copy_(h[0])
-            return self._rows(self._laid[:1])
-        return self._rows(self._laid.copy_(h))
+        nets, inputs, batch = h.shape
+        given, laid = h.mT, self._laid
+        if h.stride(0) == 0 or nets == 1:
+            given, laid, nets = given[:1], laid[:1], 1
+        if not given[0].is_contiguous():
+            given = given.contiguous()
+        out = self._rows(laid)
+        turned(Rows(_flat(given), given.stride(0)), batch, inputs, out, nets)
+        return out
 
     def _rows(self, x: Float[Tensor, "net row sample"]) -> Rows:
         """What kernels read, remembered: all but a batch's inputs lie where they lay in the last step."""
