@@ -149,9 +149,10 @@ def test_ids_of_earlier_engines_are_known():
     """So that a folder of theirs is told from one of this engine; what no engine made otherwise has one id for ever."""
     assert lineage(IMAGE).trial.earlier_ids == {"9ab6ca4f08e44608": "engine"}
     linear = {
-        "data": {"kind": "linear", "nonzero": 3},
+        "data": {"kind": "linear", "samples": 40, "features": 20, "nonzero": 3},
         "net": {"kind": "linear"},
         "train": {"optimizer": "gradient_flow"},
+        "prune": {"remove": 1, "layers": "all"},
     }
     assert lineage(linear).trial.earlier_ids == {}
 
