@@ -7,8 +7,6 @@ by the constants below: never from its neighbours, and never from timing.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -98,7 +96,7 @@ class Sparse:
             row[: len(places)] = of_net.reshape(-1)[places]
         # The kernels read the rows where they lie: what a parameter holds stays there.
         self._parameter = optimizer.parameter(kept, None, decays=True)
-        self._weights, self._sink = _flat(self._parameter.value), _flat(self._parameter.sink)
+        self._weights, self._sink = layout.flat(self._parameter.value), layout.flat(self._parameter.sink)
         self._products = sparse.Products(patterns, (units, inputs), batch, room)
         self._laid = layout.empty(value, nets, inputs, batch)
         self._views: dict[tuple[int, int], tuple[Tensor, Rows]] = {}
@@ -142,7 +140,7 @@ class Sparse:
         if not given[0].is_contiguous():
             given = given.contiguous()
         out = self._rows(laid)
-        turned(Rows(_flat(given), given.stride(0)), batch, inputs, out, nets)
+        turned(Rows(layout.flat(given), given.stride(0)), batch, inputs, out, nets)
         return out
 
     def _rows(self, x: Float[Tensor, "net row sample"]) -> Rows:
@@ -151,15 +149,8 @@ class Sparse:
         if key not in self._views:
             if len(self._views) == 8:
                 self._views.clear()
-            self._views[key] = x, Rows(_flat(x), 0 if len(x) == 1 else x.stride(0))
+            self._views[key] = x, Rows(layout.flat(x), 0 if len(x) == 1 else x.stride(0))
         return self._views[key][1]
-
-
-def _flat(x: Tensor) -> sparse.Flat:
-    """All memory of nets whose own numbers are contiguous, gaps between nets included."""
-    assert x[0].is_contiguous()
-    span = (len(x) - 1) * x.stride(0) + math.prod(x.shape[1:])
-    return x.as_strided((span,), (1,)).numpy()
 
 
 Weights = Dense | Sparse
