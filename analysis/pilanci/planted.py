@@ -9,7 +9,8 @@ Stated beforehand, m by m, all s together. At the largest budget: pursuit has a 
 higher one than iht (the paper's order turned round). At a smaller budget, where there is one: iht a higher one than imp, as the paper has
 it. iht, imp and pursuit above random. pursuit and imp keep more of the true weights than iht. Held-out PSNR within 1 dB of training PSNR
 for iht, imp and pursuit: 50,000 samples leave nothing to overfit.
-Counts against the paper: imp above iht. Counts against us: iht or imp above pursuit; imp below iht at the largest budget.
+Counts against the paper: imp above iht. Counts against us: iht or imp above pursuit; imp below iht at the largest budget. Linear OMP with
+as many weights (and an intercept) is drawn beside, where it was measured, not judged: what it reaches needs no network.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from polars import col
 
 from impray.figures import Figure, Gaps, NotMeasured, Panel, Results, cells, dots
 from impray.results import quantities as q
-from pilanci.those import SOURCE, gaps, is_fused, largest, numbers, those
+from impray.results.tidy import LAST
+from pilanci.those import SOURCE, gaps, is_fused, largest, numbers, those, with_line
 
 NEEDS = "planted networks and measures psnr and support, as sweeps/pilanci2025.yaml"
 ENDS = (0.0, q.EXACT_DB)
+LINES = {q.PSNR.name: q.PSNR_LINEAR, q.PSNR_TRAIN.name: q.PSNR_TRAIN_LINEAR}  # of linear OMP
 
 
 def wanted(results: Results) -> Results:
@@ -30,6 +33,12 @@ def wanted(results: Results) -> Results:
     if not {"iht", "pursuit"} & set(found.lineages["method"]):
         raise NotMeasured(f"needs {NEEDS}")
     return found
+
+
+def lined(results: Results, quantity: q.Quantity) -> pl.DataFrame:
+    """Every method's last row; of PSNR that of linear OMP, too."""
+    frame = numbers(results, quantity)
+    return with_line(frame, results, LINES[quantity.name], LAST) if quantity.name in LINES else frame
 
 
 def budgets(frame: pl.DataFrame) -> pl.DataFrame:
@@ -45,7 +54,7 @@ def heat(quantity: q.Quantity, label: str, **options) -> Panel:
     """s by name: cells stand side by side."""
 
     def rows(results: Results) -> pl.DataFrame:
-        return budgets(numbers(results, quantity)).with_columns(col("s").cast(pl.String).alias("s, weights"))
+        return budgets(lined(results, quantity)).with_columns(col("s").cast(pl.String).alias("s, weights"))
 
     return Panel(of=rows, mark=cells, x="s, weights", columns="who", colour="m", label=f"{label}\nm, units", xlabel="s, weights",
                  height=1.25, options=options)  # fmt: skip
@@ -54,7 +63,7 @@ def heat(quantity: q.Quantity, label: str, **options) -> Panel:
 def both(results: Results) -> pl.DataFrame:
     """Held-out and training PSNR, largest budget."""
     parts = [
-        numbers(results, quantity).with_columns(pl.lit(words).alias("data"))
+        lined(results, quantity).with_columns(pl.lit(words).alias("data"))
         for quantity, words in ((q.PSNR, "held out"), (q.PSNR_TRAIN, "training"))
     ]
     frame = pl.concat(parts)
@@ -122,5 +131,6 @@ FIGURE = Figure(
         *(fit(name) for name in ("iht", "imp", "pursuit")),
     ],
     notes=["PSNR above 100 dB is drawn and judged as 100 dB: only rounding is left there. Colours of PSNR run from 0 to 100 dB.",
-           "Exactly s weights are kept, as many as the truth has: the share of true weights kept is precision and recall."],
+           "Exactly s weights are kept, as many as the truth has: the share of true weights kept is precision and recall.",
+           "linear omp, where it was measured: a linear model of as many weights and an intercept."],
 )  # fmt: skip

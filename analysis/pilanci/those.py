@@ -69,10 +69,10 @@ def with_dense(frame: pl.DataFrame, results: Results, quantity: Quantity) -> pl.
     return pl.concat([frame, line.select(frame.columns)])
 
 
-def with_line(frame: pl.DataFrame, results: Results, linear: Quantity) -> pl.DataFrame:
+def with_line(frame: pl.DataFrame, results: Results, linear: Quantity, at: At = EVERY) -> pl.DataFrame:
     """Adds, as a method by itself, linear OMP with as many weights: the same whatever the method, so taken from one of them."""
     try:
-        line = pruned(results, linear)
+        line = numbers(results, linear, at).filter(col("round") > 0)
     except NotMeasured:
         return frame
     line = line.filter(col("method") == line["method"][0]).with_columns(pl.lit(LINE).alias("method"))

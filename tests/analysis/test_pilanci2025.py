@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from analysis.stored import drawn
-from pilanci import classes, cost, digits, image, planted, theirs, those
+from pilanci import classes, cost, digits, image, planted, theirs, those, unfused
 from pilanci2025 import PAPER
 from polars import col
 
@@ -59,10 +59,10 @@ def put(tmp_path):
     return write
 
 
-def recovered(put, levels=LEVELS, at_few_steps=LEVELS, train_above=0.0):
+def recovered(put, levels=LEVELS, at_few_steps=LEVELS, train_above=0.0, line=None):
     """m = 3 or 6 units, s = 2 or 4 of 10 inputs' weights, 50 or 100 steps.
 
-    A seed moves PSNR by 0.1 dB, of imp and pursuit by 0.2: gaps vary.
+    A seed moves PSNR by 0.1 dB, of imp and pursuit by 0.2: gaps vary. `line`: PSNR of linear OMP, in training 1 dB more.
     """
     sizes = product((3, 6), (2, 4), (50, 100))
     trials = [
@@ -83,7 +83,8 @@ def recovered(put, levels=LEVELS, at_few_steps=LEVELS, train_above=0.0):
             if solved
             else {"optimizer_bytes": 9000}
         )
-        return {"psnr": psnr} | own | facts
+        beside = {} if line is None else {"psnr_linear": line + 0.1 * seed, "psnr_train_linear": line + 1.0 + 0.1 * seed}
+        return {"psnr": psnr} | own | facts | beside
 
     axes = {"net.hidden": "int", "data.nonzero": "int", "train.steps": "int"}
     return put(trials, axes, numbers, lambda one: {7: one.data.nonzero / (10 * one.net.hidden[0])})
@@ -133,6 +134,66 @@ def test_cells_stand_by_m_and_s_with_imp_on_each_budget(put):
     assert means["imp, 50 steps", 6, "4"] == pytest.approx(12.4) and means["imp, 100 steps", 3, "2"] == pytest.approx(
         40.4
     )
+
+
+def test_linear_omp_stands_beside_the_methods_once_and_in_no_claim(put):
+    of = recovered(put)
+    plain, told = table(planted.FIGURE, of).panels, verdicts(planted, of)
+    with_line = recovered(put, line=20.0)
+    more = table(planted.FIGURE, with_line).panels
+    assert verdicts(planted, with_line) == told
+    training, held_out, recall, both = (rows for _, rows in more[:4])
+    for rows, mean in ((training, 21.2), (held_out, 20.2)):
+        line = rows.filter(col("facet") == those.LINE)
+        assert line["mean"].to_numpy() == pytest.approx(mean) and set(line["seeds"]) == {SEEDS}
+        assert set(line.select("x", "m").unique().iter_rows()) == set(product(("2", "4"), (3, 6)))
+    assert those.LINE not in set(recall["facet"])
+    line = both.filter(col("method") == those.LINE)
+    assert {(data, round(mean, 9)) for data, mean in line.select("data", "mean").iter_rows()} == {
+        ("held out", 20.2), ("training", 21.2),
+    }  # fmt: skip
+    for (_, rows), (_, beside) in zip(plain, more, strict=True):
+        rest = beside.filter(col("method" if "method" in beside.columns else "facet") != those.LINE)
+        assert rest.height == rows.height
+
+
+def of_unfused(put, fused_above=5.0, dense_above=-10.0, line=None):
+    """m = 3 or 6 units, s = 2 or 4 of the first layer's weights; rows of the dense network and of s weights."""
+    trials = [
+        (fused({"kind": "planted", "units": m, "nonzero": s, "inputs_count": 10, "samples": 40}, readout, hidden=[m]),
+         {"net.readout": readout, "net.hidden": m, "data.nonzero": s})
+        for readout, m, s in product(("sum", "trained"), (3, 6), (2, 4))
+    ]  # fmt: skip
+
+    def numbers(one, method, seed, round):
+        psnr = LEVELS[method] + fused_above * (one.net.readout == "sum") + 0.1 * seed * (1 + METHODS.index(method))
+        psnr += (dense_above + 0.1 * seed) * (round == 0)
+        beside = {} if line is None else {"psnr_linear": line + one.data.nonzero}
+        return {"psnr": psnr + 0.03 * seed * (one.net.readout == "sum"), "support_recall": 0.5} | beside
+
+    axes = {"net.readout": "str", "net.hidden": "int", "data.nonzero": "int"}
+    return put(trials, axes, numbers, lambda one: {0: 1.0, 7: one.data.nonzero / (10 * one.net.hidden[0])})
+
+
+def test_unfused_holds_both_readouts_and_the_dense_network_against_imp(put):
+    assert set(verdicts(unfused, of_unfused(put)).values()) == {"holds"}
+
+
+def test_unfused_would_say_so_if_trained_readouts_or_dense_networks_were_better(put):
+    told = verdicts(unfused, of_unfused(put, fused_above=-5.0, dense_above=10.0))
+    assert begins(told, "imp has a higher held-out PSNR fused") == ["contradicted"] * 2
+    assert [v for says, v in told.items() if "than its dense network" in says] == ["contradicted"] * 4
+
+
+def test_unfused_draws_linear_omp_once_at_the_s_of_the_truth(put):
+    (panel, rows), (_, recall) = table(unfused.FIGURE, of_unfused(put, line=20.0)).panels
+    line = rows.filter(col("who") == those.LINE)
+    assert {row[:3] for row in line.select("x", "facet", "mean", "readout").unique().iter_rows()} == {
+        (str(s), f"m = {m}", 20.0 + s) for m, s in product((3, 6), (2, 4))
+    }
+    assert line["readout"].n_unique() == 1 and those.LINE in panel.options["order"]
+    assert set(rows["who"]) == {"imp", "oneshot", "random", "iht", "pursuit", "dense", those.LINE}
+    assert those.LINE not in set(recall["who"])
 
 
 TASKS = ("even_odd", "three_eight")
@@ -332,6 +393,7 @@ def test_ten_classes_would_say_so_if_the_sketch_and_iht_were_best(put):
         (lambda put: of_classes(put, lambda method, sums: ACCURACY[method]), [classes]),
         (of_image, [image]),
         (of_theirs, [theirs]),
+        (of_unfused, [planted, unfused]),
     ],
 )
 def test_a_folder_shows_its_own_figures_and_no_other(put, make, figures):
