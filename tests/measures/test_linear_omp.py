@@ -138,7 +138,9 @@ def test_of_a_planted_network_it_is_half_its_weights_added_up(readout):
             squares = (y.reshape(-1) - constant - x @ slope) ** 2
             share = 10 ** ((peak - found[f"psnr_{suffix}"][0]) / 10) / least
             # The sample's own error of the closed form; and of nine fitted numbers, whose share of the error is about 9 / n each way.
-            assert share == pytest.approx(1, abs=4 * squares.std() / squares.mean() / math.sqrt(len(y)) + 4 * 9 / len(y))
+            assert share == pytest.approx(
+                1, abs=4 * squares.std() / squares.mean() / math.sqrt(len(y)) + 4 * 9 / len(y)
+            )
 
 
 def test_a_network_that_is_linear_is_found_exactly():
