@@ -25,7 +25,10 @@ from pilanci.those import SOURCE, gaps, is_fused, largest, numbers, those, with_
 
 NEEDS = "planted networks and measures psnr and support, as sweeps/pilanci2025.yaml"
 ENDS = (0.0, q.EXACT_DB)
-LINES = {q.PSNR.name: q.PSNR_LINEAR, q.PSNR_TRAIN.name: q.PSNR_TRAIN_LINEAR}  # of linear OMP
+PARTS = (
+    (q.PSNR, "held out", q.PSNR_LINEAR),
+    (q.PSNR_TRAIN, "training", q.PSNR_TRAIN_LINEAR),
+)  # with the lines of linear OMP
 
 
 def wanted(results: Results) -> Results:
@@ -33,12 +36,6 @@ def wanted(results: Results) -> Results:
     if not {"iht", "pursuit"} & set(found.lineages["method"]):
         raise NotMeasured(f"needs {NEEDS}")
     return found
-
-
-def lined(results: Results, quantity: q.Quantity) -> pl.DataFrame:
-    """Every method's last row; of PSNR that of linear OMP, too."""
-    frame = numbers(results, quantity)
-    return with_line(frame, results, LINES[quantity.name], LAST) if quantity.name in LINES else frame
 
 
 def budgets(frame: pl.DataFrame) -> pl.DataFrame:
@@ -54,17 +51,17 @@ def heat(quantity: q.Quantity, label: str, **options) -> Panel:
     """s by name: cells stand side by side."""
 
     def rows(results: Results) -> pl.DataFrame:
-        return budgets(lined(results, quantity)).with_columns(col("s").cast(pl.String).alias("s, weights"))
+        return budgets(numbers(results, quantity)).with_columns(col("s").cast(pl.String).alias("s, weights"))
 
     return Panel(of=rows, mark=cells, x="s, weights", columns="who", colour="m", label=f"{label}\nm, units", xlabel="s, weights",
                  height=1.25, options=options)  # fmt: skip
 
 
 def both(results: Results) -> pl.DataFrame:
-    """Held-out and training PSNR, largest budget."""
+    """Held-out and training PSNR, largest budget; linear OMP beside the methods (in the heat maps there is no room for it)."""
     parts = [
-        lined(results, quantity).with_columns(pl.lit(words).alias("data"))
-        for quantity, words in ((q.PSNR, "held out"), (q.PSNR_TRAIN, "training"))
+        with_line(numbers(results, quantity), results, linear, LAST).with_columns(pl.lit(words).alias("data"))
+        for quantity, words, linear in PARTS
     ]
     frame = pl.concat(parts)
     return frame.filter(col("steps") == col("steps").max())

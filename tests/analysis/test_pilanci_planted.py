@@ -3,12 +3,17 @@
 from itertools import product
 
 import pytest
-from analysis.pilanci_rows import LEVELS, SEEDS, begins, of_theirs, of_unfused, recovered, verdicts, writer
+from analysis.pilanci_rows import LEVELS, begins, of_theirs, of_unfused, recovered, verdicts, writer
 from pilanci import cost, planted, theirs, those, unfused
 from polars import col
 
-from impray.figures.panels import table
+from impray.figures.panels import MOST_FACETS, table
 from impray.results import quantities as q
+
+
+def panels_of(module, of):
+    """(label, rows) of a figure's panels."""
+    return [(panel.label, rows) for panel, rows in table(module.FIGURE, of).panels]
 
 
 @pytest.fixture
@@ -54,25 +59,25 @@ def test_cells_stand_by_m_and_s_with_imp_on_each_budget(put):
     )
 
 
-def test_linear_omp_stands_beside_the_methods_once_and_in_no_claim(put):
+def test_linear_omp_stands_beside_the_methods_and_in_no_claim(put):
     of = recovered(put)
-    plain, told = table(planted.FIGURE, of).panels, verdicts(planted, of)
-    with_line = recovered(put, line=20.0)
-    more = table(planted.FIGURE, with_line).panels
-    assert verdicts(planted, with_line) == told
-    training, held_out, recall, both = (rows for _, rows in more[:4])
-    for rows, mean in ((training, 21.2), (held_out, 20.2)):
-        line = rows.filter(col("facet") == those.LINE)
-        assert line["mean"].to_numpy() == pytest.approx(mean) and set(line["seeds"]) == {SEEDS}
-        assert set(line.select("x", "m").unique().iter_rows()) == set(product(("2", "4"), (3, 6)))
-    assert those.LINE not in set(recall["facet"])
-    line = both.filter(col("method") == those.LINE)
-    assert {(data, round(mean, 9)) for data, mean in line.select("data", "mean").iter_rows()} == {
-        ("held out", 20.2), ("training", 21.2),
-    }  # fmt: skip
-    for (_, rows), (_, beside) in zip(plain, more, strict=True):
-        rest = beside.filter(col("method" if "method" in beside.columns else "facet") != those.LINE)
-        assert rest.height == rows.height
+    plain, told = dict(panels_of(planted, of)), verdicts(planted, of)
+    of = recovered(put, line=20.0)
+    assert verdicts(planted, of) == told
+    more = dict(panels_of(planted, of))
+    line = more["PSNR (dB)"].filter(col("method") == those.LINE)
+    means = {(row["data"], row["facet"], row["x"]): row["mean"] for row in line.iter_rows(named=True)}
+    assert means == {
+        (data, f"m = {m}", s): pytest.approx(mean)
+        for (data, mean), m, s in product((("held out", 20.2), ("training", 21.2)), (3, 6), ("2", "4"))
+    }
+    for label, rows in more.items():
+        assert rows.filter(col("method") != those.LINE).equals(plain[label]), label
+
+
+def test_no_method_or_budget_is_left_out_of_a_picture(put):
+    for _, rows in panels_of(planted, recovered(put, line=20.0)):
+        assert rows["facet"].n_unique() <= MOST_FACETS
 
 
 def test_unfused_holds_both_readouts_and_the_dense_network_against_imp(put):
