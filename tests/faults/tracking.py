@@ -81,6 +81,9 @@ class Tracking(Fault):
         setting.things["server"].kill()
         return True
 
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        return code != 0
+
     def mend(self, setting: Setting) -> list[str]:
         """All trials are done before; then `impray mlflow sync` brings them there."""
         server, status = setting.things["server"], set(rows_of(setting.folder, "trials")["status"])
