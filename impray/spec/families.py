@@ -208,7 +208,12 @@ def _holding(name: str, fields: dict[str, Any]) -> type[of_rules.RuleParameters]
 
 def rule_of(method: str, parameters: of_rules.RuleParameters) -> of_rules.RuleSpec:
     """The rule of a method, with its parameters."""
-    spec = rules.member(method).spec
     plugin, dot, name = method.partition(".")
     given = getattr(getattr(parameters, plugin, None), name, None) if dot else None
-    return given if isinstance(given, spec) else spec()  # type: ignore[return-value]
+    return given if isinstance(given, rules.member(method).spec) else _by_default(method)  # type: ignore[return-value]
+
+
+@until_changed
+def _by_default(method: str) -> of_rules.RuleSpec:
+    """The rule of a method without parameters, or with all at their defaults."""
+    return rules.member(method).spec()  # type: ignore[return-value]
