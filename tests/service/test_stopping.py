@@ -150,7 +150,8 @@ def test_an_import_is_not_cut_short(tmp_path):
 
 def test_a_signal_raises_nothing_where_it_is_looked_up_instead():
     small = Small(
-        "exec('with stopping.softly():\\n ready()\\n while not stopping.asked(): time.sleep(0.05)\\n print(\"left\", flush=True)')"
+        "exec('with stopping.softly():\\n ready()\\n while not stopping.asked(): time.sleep(0.05)\\n os.write(1, b\"left\\\\n\")')",
+        before="import os\n",
     )
     first = small.send(signal.SIGHUP)  # a thread's word and the main one's: either may come first
     code, said = small.ended()
