@@ -208,12 +208,13 @@ def _holding(name: str, fields: dict[str, Any]) -> type[of_rules.RuleParameters]
 
 def rule_of(method: str, parameters: of_rules.RuleParameters) -> of_rules.RuleSpec:
     """The rule of a method, with its parameters."""
+    spec = rules.member(method).spec
     plugin, dot, name = method.partition(".")
     given = getattr(getattr(parameters, plugin, None), name, None) if dot else None
-    return given if isinstance(given, rules.member(method).spec) else _by_default(method)  # type: ignore[return-value]
+    return given if isinstance(given, spec) else _by_default(spec)  # type: ignore[return-value]
 
 
 @until_changed
-def _by_default(method: str) -> of_rules.RuleSpec:
-    """The rule of a method without parameters, or with all at their defaults."""
-    return rules.member(method).spec()  # type: ignore[return-value]
+def _by_default(spec: type[Spec]) -> Spec:
+    """A rule without parameters, or with all at their defaults; made once, for all lineages of its method."""
+    return spec()
