@@ -34,15 +34,16 @@ def noted(strikes: Strikes) -> str:
     return json.dumps(told | {"strike": strike, "code": outcome and outcome.code})
 
 
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """With -v: the scenario's line as soon as it has ended."""
+    for told in _scenarios(report):
+        word = f"{report.outcome.upper()} ({_line(told).strip()})"
+        return report.outcome, "." if report.outcome == "passed" else "F", word
+    return None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    told = [
-        _Told(json.loads(str(value)), report.outcome, report.duration)
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if isinstance(report, pytest.TestReport) and report.when == "call"
-        for name, value in report.user_properties
-        if name == PROPERTY
-    ]
+    told = [told for reports in terminalreporter.stats.values() for report in reports for told in _scenarios(report)]
     if told:
         terminalreporter.section("scenarios")
         for one in sorted(told, key=lambda one: one.scenario["seed"]):
@@ -51,6 +52,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for kind in sorted({one.scenario["kind"] for one in told}):
             terminalreporter.line(_tally(kind, [one for one in told if one.scenario["kind"] == kind]))
         terminalreporter.line(_tally("all", told))
+
+
+def _scenarios(report: object) -> list[_Told]:
+    """That of a test's report, if it is one of a scenario."""
+    if not isinstance(report, pytest.TestReport) or report.when != "call" or report.outcome == "skipped":
+        return []
+    entries = [json.loads(str(value)) for name, value in report.user_properties if name == PROPERTY]
+    return [_Told(entry, report.outcome, report.duration) for entry in entries]
 
 
 def _line(told: _Told) -> str:
