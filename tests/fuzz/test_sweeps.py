@@ -76,6 +76,8 @@ WORDS = [
     ("sweep", "quickstart", "--set", "train.batch=1000000000000"), ("sweep", "quickstart", "--set", "net.hidden=[1000000000]"),
     ("sweep", "quickstart", "--set", "seeds=20000"), ("sweep", "quickstart", "--set", "resources.cpu=1e-9"),
     ("sweep", "quickstart", "--set", f"question={'[' * 400}"), ("sweep", "quickstart", "--set", "data.crops=1000000000000"),
+    ("sweep", "redman2025", "--set", "data.path=a\0b"), ("sweep", "ingrosso2022", "--set", "data.shape=[100000, 100000]"),
+    ("sweep", "quickstart", "--set", "search.space={train.steps: [9223372036854775808]}"),
     ("sweep", "quickstart", "--out", f"s3://key:{SECRET}@b/runs"), ("sweep", "quickstart", "--out", "ftp://h/x"),
     ("sweep", "quickstart", "--mlflow", f"http://me:{SECRET}@h:1"), ("sweep", "quickstart", "--mlflow", ""),
     ("sweep", "quickstart", "--address", f"http://me:{SECRET}@h:8265"), ("sweep", "quickstart", "--address", f"me:{SECRET}@h:1"),

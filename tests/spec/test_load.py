@@ -298,6 +298,19 @@ def test_a_file_that_is_no_sweep_is_told_not_raised(wrong, text, message):
     assert any(message in line for line in wrong(text)), wrong(text)
 
 
+@pytest.mark.parametrize("depth", [61, 340, 400, 450, 1200])
+def test_a_file_that_is_nested_too_deeply_is_told(wrong, depth):
+    """Also where every bracket is closed: pydantic and what walks a document would end in RecursionError."""
+    blocks = "".join(f"{' ' * level}a:\n" for level in range(depth)) + " " * depth + "b: 1"
+    for text in (f"question: {'[' * depth}{']' * depth}", f"trial: {'{a: ' * depth}1{'}' * depth}", blocks):
+        assert any("nested too deeply" in line for line in wrong(text)), text[:100]
+
+
+def test_a_null_character_in_a_path_is_told(wrong):
+    text = replaced("kind: nlgp, shape: [12, 12], gain: 1e-1", r'kind: arrays, path: "a\0b.npz"')
+    assert any("trial.data.path" in line and "null character" in line for line in wrong(text))
+
+
 def test_aliases_of_aliases_do_not_fill_the_memory(wrong):
     text = "a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
     text += "".join(f"b{n}: &a{n + 1} [{', '.join([f'*a{n}'] * 10)}]\n" for n in range(8))
