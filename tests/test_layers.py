@@ -17,6 +17,7 @@ LEVEL = {
     "scratch": -1,
     "spec": 0,
     "plugin": 0,
+    "kernels": 0,
     "theory": 1,
     "data": 2,
     "nets": 2,
@@ -33,6 +34,7 @@ LEVEL = {
     "cli": 10,
 }
 ONLY_IN = {
+    "numba": {"kernels"},
     "torch": {"data", "nets", "training", "masks", "measures", "lineage", "results", "journey", "service", "bench"},
     "ray": {"service"},
     "optuna": {"service"},
