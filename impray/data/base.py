@@ -77,7 +77,19 @@ class PackData(Protocol):
         ...
 
 
-class Blocks(ABC):
+class Fresh:
+    """What data without a fixed training set do not offer; validation lets no training come here that needs it."""
+
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """See `PackData.whole`."""
+        raise NotImplementedError
+
+    def truth(self, net: int) -> Mapping[str, Tensor]:
+        """See `PackData.truth`."""
+        raise NotImplementedError
+
+
+class Blocks(Fresh, ABC):
     """Random numbers drawn in whole blocks of steps, and handed out in any portions.
 
     One long call of torch's `normal_` gives other numbers than two short ones (on the CPU when the length is
@@ -95,14 +107,6 @@ class Blocks(ABC):
 
     def _forget(self) -> None:
         self._left, self._drawn = 0, None
-
-    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
-        """See `PackData.whole`; validation lets no training come here that needs what the data do not offer."""
-        raise NotImplementedError
-
-    def truth(self, net: int) -> Mapping[str, Tensor]:
-        """See `PackData.truth`, and `whole`."""
-        raise NotImplementedError
 
     def draw(self, steps: int) -> Raw:
         """The random numbers of the next `steps` steps; see `PackData.draw`."""

@@ -40,7 +40,9 @@ def words(keys: Sequence[int], steps: Steps, places: int, device: torch.device) 
     return torch.from_numpy(drawn.astype(np.int64))
 
 
-def _words(keys: Sequence[int], steps: Steps, places: int, device: torch.device) -> Int[Tensor, "key step place sample"]:
+def _words(
+    keys: Sequence[int], steps: Steps, places: int, device: torch.device
+) -> Int[Tensor, "key step place sample"]:
     """As `words`, in torch alone: products of 64 bits wrap around, shifts keep the sign, which the mask takes off."""
     quads = -(-places // 4)
     shape = len(keys), steps.count, quads, steps.samples
@@ -109,7 +111,9 @@ def whole_numbers(
     """Whole numbers from 0 to below[key] - 1, uniform to 2^-32 of themselves; below is 2^31 at most."""
     if device.type == "cpu":
         drawn = torch.empty(len(keys), steps.count, steps.samples, dtype=torch.int64)
-        philox.whole_numbers(drawn.numpy().view(np.uint64), np.array(keys, np.uint64), steps.first, np.array(below, np.int64))
+        philox.whole_numbers(
+            drawn.numpy().view(np.uint64), np.array(keys, np.uint64), steps.first, np.array(below, np.int64)
+        )
         return drawn
     w = words(keys, steps, 2, device)
     n = torch.tensor(below, device=device).view(-1, 1, 1)

@@ -11,6 +11,8 @@ and Q over each group at one place j give four places:
 so that places up to n / 4 are enough (n / 2 of an odd n): n^2 / 4 products, not n^2. Their table is the first rows of F.
 """
 
+# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+
 from __future__ import annotations
 
 from functools import lru_cache
@@ -51,7 +53,7 @@ def table(side: int) -> Float32[np.ndarray, " number"]:
 
 
 @register_jitable
-def along(source, target, first, stride, side, rows):  # noqa: ANN001, ANN201
+def along(source, target, first, stride, side, rows):
     """target[first + j stride] = sum over m of F[j, m] source[first + m stride], of LANES samples at a time.
 
     first, stride: in numbers.  rows: `table(side)`.
@@ -63,7 +65,7 @@ def along(source, target, first, stride, side, rows):  # noqa: ANN001, ANN201
 
 
 @register_jitable
-def _in_halves(source, target, first, stride, side, rows):  # noqa: ANN001, ANN202
+def _in_halves(source, target, first, stride, side, rows):
     sines = side // 2 + 1
     for j in range(sines):
         row = j * side
@@ -78,7 +80,7 @@ def _in_halves(source, target, first, stride, side, rows):  # noqa: ANN001, ANN2
 
 
 @register_jitable
-def _in_quarters(source, target, first, stride, side, rows):  # noqa: ANN001, ANN202
+def _in_quarters(source, target, first, stride, side, rows):
     half = side // 2
     b = half // 2 + 1  # where groups begin
     c = half + 1

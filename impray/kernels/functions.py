@@ -10,6 +10,8 @@ every CPU. Largest errors over the whole range, against float64:
     erfc        see `complements`
 """
 
+# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+
 from __future__ import annotations
 
 import math
@@ -32,7 +34,7 @@ _ERFC_ENDS = 5.5
 
 
 @register_jitable
-def log_of(u, less):  # noqa: ANN001, ANN201
+def log_of(u, less):
     """ln u; less: u - 1, which is exact where u is near 1 and u itself has no bits left for it. 0 < u < sqrt(2)."""
     above = as_bits(u) - _ROOT_HALF
     exponent = to_float(shifted(above, 23))
@@ -50,7 +52,7 @@ def log_of(u, less):  # noqa: ANN001, ANN201
 
 
 @register_jitable
-def sine(angle):  # noqa: ANN001, ANN201
+def sine(angle):
     """Of angles from -pi/4 to pi/4."""
     square = angle * angle
     q = fma(square, -0.00019518291810527444, 0.008332189172506332)
@@ -59,7 +61,7 @@ def sine(angle):  # noqa: ANN001, ANN201
 
 
 @register_jitable
-def cosine(angle):  # noqa: ANN001, ANN201
+def cosine(angle):
     """Of angles from -pi/4 to pi/4."""
     square = angle * angle
     q = fma(square, 2.4432327336398885e-05, -0.0013887309469282627)
@@ -69,7 +71,7 @@ def cosine(angle):  # noqa: ANN001, ANN201
 
 
 @register_jitable
-def _power(a):  # noqa: ANN001, ANN202
+def _power(a):
     """2^-a as a power of 2, and how much the rest differs from 1; 0 <= a <= 126."""
     rounded = a + _ROUNDER
     rest = (rounded - _ROUNDER) - a  # -1/2 to 1/2
@@ -82,21 +84,21 @@ def _power(a):  # noqa: ANN001, ANN202
 
 
 @register_jitable
-def power(a):  # noqa: ANN001, ANN201
+def power(a):
     """2^-a, |a| <= 126."""
     scale, rest = _power(a)
     return fma(scale, rest, scale)
 
 
 @register_jitable
-def complements(a):  # noqa: ANN001, ANN201
+def complements(a):
     """1 - 2^-a and 2^-a, both to the last bits; 0 <= a <= 126."""
     scale, rest = _power(a)
     return fma(scale * -1.0, rest, 1.0 - scale), fma(scale, rest, scale)
 
 
 @register_jitable
-def erf(x):  # noqa: ANN001, ANN201
+def erf(x):
     """The error function, from erfc(|x|) = 2^-a, a = |x| A(|x|)."""
     size = lesser(as_float(as_bits(x) & (SIGN - 1)), _ERF_IS_ONE)
     q = fma(size, 5.974887608317658e-05, -0.0005573166999965906)
@@ -111,7 +113,7 @@ def erf(x):  # noqa: ANN001, ANN201
 
 
 @register_jitable
-def erf_and_erfc(size):  # noqa: ANN001, ANN201
+def erf_and_erfc(size):
     """Both of |x|, each to its last bits; |x| above 5.5 counts as 5.5."""
     size = lesser(size, _ERFC_ENDS)
     q = fma(size, -3.7930938390218216e-08, 1.2266843896213686e-06)

@@ -1,5 +1,7 @@
 """The Ising model on a ring, from counters to finished spins: see `impray.data.ising` for the law and the recursion."""
 
+# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,7 +14,7 @@ from impray.kernels.vectors import as_bits, as_float, element, load, splat, stor
 
 
 @compiled
-def spins(out, net, samples, steps, step, counters, labels, begins, into, thresholds, amplitudes, classes, bonds):  # noqa: ANN001, ANN201
+def spins(out, net, samples, steps, step, counters, labels, begins, into, thresholds, amplitudes, classes, bonds):
     """As `impray.kernels.stimuli.sampled`; thresholds [entry, bond, class, parity] of all bonds but the last, below 2^31."""
     words = np.empty((bonds + 3) // 4 * 4 * LANES, np.uint32)
     masks = np.empty(classes * LANES, np.uint32)
@@ -37,7 +39,9 @@ def spins(out, net, samples, steps, step, counters, labels, begins, into, thresh
                 begin = into[entry] * net
                 target, place, width = (out, begin + first, samples) if samples >= LANES else (few, 0, LANES)
                 amplitude = as_bits(splat(amplitudes[entry], LANES))
-                parity = load(words, (bonds - 1) * LANES, LANES)  # the first spin: the sign of a number that no bond needs
+                parity = load(
+                    words, (bonds - 1) * LANES, LANES
+                )  # the first spin: the sign of a number that no bond needs
                 store(target, place, as_float(amplitude | (parity & SIGN)))
                 odd = splat(np.uint32(0), LANES)
                 for bond in range(bonds - 1):

@@ -14,6 +14,8 @@ which is Box & Muller's pair: f covers a quarter of the circle, the two bits say
 Source: Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3.
 """
 
+# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+
 from __future__ import annotations
 
 import math
@@ -39,7 +41,7 @@ _LOWER, _HALF = np.uint64(_WORD), np.uint64(32)
 
 
 @register_jitable
-def _mixed(a, b, c, d, key):  # noqa: ANN001, ANN202
+def _mixed(a, b, c, d, key):
     """The four words of counters (a, b, c, d): numbers or vectors of 64 bits, of which the lower 32 count, before and after."""
     k, m = key & _LOWER, key >> _HALF
     for _ in range(ROUNDS):
@@ -50,7 +52,7 @@ def _mixed(a, b, c, d, key):  # noqa: ANN001, ANN202
 
 
 @register_jitable
-def four(sample, place, step, key):  # noqa: ANN001, ANN201
+def four(sample, place, step, key):
     """Words of LANES samples from `sample` on, at the places 4 place to 4 place + 3: four vectors of 32 bits.
 
     step, key: uint64.
@@ -63,7 +65,7 @@ def four(sample, place, step, key):  # noqa: ANN001, ANN201
 
 
 @register_jitable
-def _two(sample, step, key):  # noqa: ANN001, ANN202
+def _two(sample, step, key):
     """As `four`, of place 0: the first two words, as whole numbers of 64 bits."""
     nothing = splat(np.uint64(0), LANES)
     a, c, d = widened(count(sample, LANES)), splat(step & _LOWER, LANES), splat(step >> _HALF, LANES)
@@ -72,7 +74,7 @@ def _two(sample, step, key):  # noqa: ANN001, ANN202
 
 
 @register_jitable
-def normal_pair(w, v):  # noqa: ANN001, ANN201
+def normal_pair(w, v):
     """Two vectors of standard normals from two of words; see the head of this file."""
     whole = w >> 1
     u = fma(to_float(whole), 2.0**-31, 2.0**-32)
@@ -85,7 +87,7 @@ def normal_pair(w, v):  # noqa: ANN001, ANN201
 
 
 @compiled
-def words(out, keys, first):  # noqa: ANN001, ANN201
+def words(out, keys, first):
     """The words of all samples, places and steps of streams: out [stream, step, place, sample], uint32; first: the first step's number."""
     streams, steps, places, samples = out.shape
     for stream in range(streams):
@@ -106,7 +108,7 @@ def words(out, keys, first):  # noqa: ANN001, ANN201
 
 
 @compiled
-def whole_numbers(out, keys, first, below):  # noqa: ANN001, ANN201
+def whole_numbers(out, keys, first, below):
     """Whole numbers from 0 to below[stream] - 1, below at most 2^31: out [stream, step, sample], uint64.
 
     floor(below (w 2^32 + w') / 2^64), w and w' the words at places 0 and 1: uniform to 2^-33 of themselves.
@@ -128,7 +130,7 @@ def whole_numbers(out, keys, first, below):  # noqa: ANN001, ANN201
 
 
 @compiled
-def normals(out, keys, first):  # noqa: ANN001, ANN201
+def normals(out, keys, first):
     """Standard normals of all samples, places and steps of streams: out [stream, step, place, sample], float32."""
     streams, steps, places, samples = out.shape
     flat, few = out.reshape(-1), np.empty(4 * LANES, np.float32)
@@ -151,7 +153,7 @@ def normals(out, keys, first):  # noqa: ANN001, ANN201
 
 
 @compiled
-def normals_of_64_bits(out, keys, first):  # noqa: ANN001, ANN201
+def normals_of_64_bits(out, keys, first):
     """As `normals`, float64: the same numbers, whose logarithm, sine and cosine are the C library's."""
     streams, steps, places, samples = out.shape
     for row in range(streams * steps):
@@ -173,7 +175,7 @@ def normals_of_64_bits(out, keys, first):  # noqa: ANN001, ANN201
 
 
 @register_jitable
-def _pair_of_64_bits(w, v):  # noqa: ANN001, ANN202
+def _pair_of_64_bits(w, v):
     r = math.sqrt(-2 * math.log((w | np.uint64(1)) * 2.0**-32))
     if v >> np.uint64(31):
         r = -r
@@ -187,7 +189,7 @@ ATTEMPTS = 16
 
 
 @compiled
-def gammas(out, keys, first, shapes):  # noqa: ANN001, ANN201
+def gammas(out, keys, first, shapes):
     """Gamma numbers of shape shapes[stream] and scale 1: out [stream, step, sample], float64.
 
     Attempt n takes the words of the sample's counter at places 4 n to 4 n + 3: a normal from two, and two uniform numbers, the last for

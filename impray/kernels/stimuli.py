@@ -9,6 +9,8 @@ together with some before them, once more, so that no lane is empty.
     CLONE   z, added to what is there
 """
 
+# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,7 +30,7 @@ _LARGEST = 80 * _LOG2_E
 
 
 @register_jitable
-def _white(words, noise, places, first, step, key):  # noqa: ANN001, ANN202
+def _white(words, noise, places, first, step, key):
     """Standard normals [place, lane] of the samples from `first` on; the places up to a multiple of 4 are written too."""
     quads = (places + 3) // 4
     for quad in range(quads):
@@ -46,7 +48,7 @@ def _white(words, noise, places, first, step, key):  # noqa: ANN001, ANN202
 
 
 @register_jitable
-def _coloured(noise, target, roots, first, places, classes, masks):  # noqa: ANN001, ANN202
+def _coloured(noise, target, roots, first, places, classes, masks):
     """Times the root of each lane's class; roots [class, place] from `first` on."""
     for place in range(places):
         root = splat(element(roots, first + place), LANES)
@@ -57,7 +59,7 @@ def _coloured(noise, target, roots, first, places, classes, masks):  # noqa: ANN
 
 
 @register_jitable
-def _quantile(z, k, rate):  # noqa: ANN001, ANN202
+def _quantile(z, k, rate):
     """q(Phi(z sqrt 2)); k: times log2 e.  rate: log2 e / k."""
     u, rest = erf_and_erfc(as_float(as_bits(z) & (SIGN - 1)))
     t, remaining = complements(lesser(log_of(u, rest * -1.0) * (k * np.float32(-1)), np.float32(126)))
@@ -67,7 +69,7 @@ def _quantile(z, k, rate):  # noqa: ANN001, ANN202
 
 
 @register_jitable
-def _finished(kind, source, target, first, width, places, numbers, at, factors):  # noqa: ANN001, ANN202
+def _finished(kind, source, target, first, width, places, numbers, at, factors):
     """Writes inputs of LANES samples, [place, sample], from z [place, lane]."""
     amplitude, k, rate = element(numbers, at), element(numbers, at + 1), element(numbers, at + 2)
     if kind == NLGP:
@@ -87,7 +89,7 @@ def _finished(kind, source, target, first, width, places, numbers, at, factors):
 
 
 @register_jitable
-def _prepared(kind, noise, places, masks, classes, labels, row, samples, first, lengths):  # noqa: ANN001, ANN202
+def _prepared(kind, noise, places, masks, classes, labels, row, samples, first, lengths):
     """What all streams of a seed share: which lanes are of each class, and the length of each lane's noise."""
     for lane in range(LANES):
         own = labels[row + min(first + lane, samples - 1)]
@@ -102,7 +104,7 @@ def _prepared(kind, noise, places, masks, classes, labels, row, samples, first, 
 
 
 @register_jitable
-def _factors(radii, at, samples, first, amplitude, over, lengths, factors):  # noqa: ANN001, ANN202
+def _factors(radii, at, samples, first, amplitude, over, lengths, factors):
     for lane in range(LANES):
         factors[lane] = radii[at + min(first + lane, samples - 1)]
     factor = load(factors, 0, LANES) * amplitude
@@ -110,7 +112,25 @@ def _factors(radii, at, samples, first, amplitude, over, lengths, factors):  # n
 
 
 @compiled
-def sampled(kind, out, net, samples, steps, step, counters, labels, label_rows, begins, into, roots, numbers, radii, shape, row, col):  # noqa: ANN001, ANN201, E501
+def sampled(
+    kind,
+    out,
+    net,
+    samples,
+    steps,
+    step,
+    counters,
+    labels,
+    label_rows,
+    begins,
+    into,
+    roots,
+    numbers,
+    radii,
+    shape,
+    row,
+    col,
+):
     """Inputs of one step of several streams of a kind. All arrays are flat.
 
     Args:    out: [slot, input, sample] with `net` numbers from slot to slot; of CLONE, what is added to.
@@ -150,7 +170,9 @@ def sampled(kind, out, net, samples, steps, step, counters, labels, label_rows, 
                     done = z
                 if kind == SCALED:
                     at = (entry * steps + step) * samples
-                    _factors(radii, at, samples, first, numbers[4 * entry], numbers[4 * entry + 3] > 0, lengths, factors)
+                    _factors(
+                        radii, at, samples, first, numbers[4 * entry], numbers[4 * entry + 3] > 0, lengths, factors
+                    )
                 begin = into[entry] * net
                 if samples >= LANES:
                     _finished(kind, done, out, begin + first, samples, places, numbers, 4 * entry, factors)
