@@ -26,8 +26,8 @@ from impray.data import streams
 from impray.data.base import Raw, distinct, select
 from impray.data.fields import Field, field_roots
 from impray.data.process import Sources
-from impray.data.streams import Steps
 from impray.data.stimulus import StimulusPack
+from impray.data.streams import Steps
 from impray.kernels import stimuli as kernels
 from impray.spec.data import Elliptical
 from impray.theory.stimuli import elliptical_scale

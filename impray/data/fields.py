@@ -14,7 +14,7 @@ from torch import Tensor
 
 from impray.data import streams
 from impray.data.base import Raw, select
-from impray.data.process import Process, Sources, counters, padded, stacked, whole_of
+from impray.data.process import Process, Sources, counters, flat, padded, stacked, whole_of
 from impray.data.streams import Steps
 from impray.kernels import fourier
 from impray.kernels import stimuli as kernels
@@ -84,16 +84,20 @@ class Field(Process):
 
     def __init__(self, specs: Sequence[Stimulus], sources: Sources, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(specs, sources, dtype, device)
-        self.field = [self.roots(spec) for spec in specs]
+        roots = [self.roots(spec) for spec in specs]
         self.amplitudes = per_stream([self.factors(spec)[0] for spec in specs], dtype, device)
-        if self.one_pass:
-            in_turn = sources.in_turn
-            self._entries = np.array(in_turn)
-            self._roots = np.stack([self.field[stream] for stream in in_turn]).astype(np.float32).ravel()
-            of_entries = [self.factors(specs[stream]) for stream in in_turn]
-            self._factors = np.array(of_entries, np.float32).ravel()
-        else:
-            self.coloured = Coloured(self.field, dtype, device)
+        if not self.one_pass:
+            self.coloured = Coloured(roots, dtype, device)
+            return
+        in_turn, (rows, cols) = sources.in_turn, roots[0].shape[1:]
+        self._seeds = np.arange(len(sources.seeds))
+        self._told = (
+            sources.begins,
+            np.array(in_turn),
+            np.stack([roots[stream] for stream in in_turn]).astype(np.float32).ravel(),
+            np.array([self.factors(specs[stream]) for stream in in_turn], np.float32).ravel(),
+        )
+        self._shape = (self.classes, rows, cols), fourier.table(rows), fourier.table(cols)
 
     @abstractmethod
     def roots(self, spec: Any) -> Float[np.ndarray, "class row_mode col_mode"]:
@@ -114,15 +118,13 @@ class Field(Process):
         return {"noise": streams.normals(keys["noise"], wide, self.inputs, self.dtype, self.device)}
 
     def samples(self, raw: Raw, step: int) -> Float[Tensor, "stream input sample"]:
-        samples = raw["labels"].shape[-1]
+        x = stacked(len(self.specs), self.inputs, raw["labels"].shape[2], self.amplitudes)
         if self.one_pass:
-            x = stacked(len(self.specs), self.inputs, samples, self.amplitudes)
-            self.fill(x, raw["noise"], raw["labels"], np.arange(len(self.sources.seeds)), step, raw.get("radius"))
+            self.fill(x, raw["noise"], raw["labels"], self._seeds, step, raw.get("radius"))
             return x
-        x = stacked(len(self.specs), self.inputs, samples, self.amplitudes)
         labels = select(raw["labels"][:, step], self.sources.of_stream)
         z = self.coloured(select(raw["noise"][:, step], self.sources.of_stream), labels)
-        return torch.mul(self.finished(z, raw, step)[:, :, :samples], self.amplitudes, out=x)
+        return torch.mul(self.finished(z, raw, step)[:, :, : x.shape[2]], self.amplitudes, out=x)
 
     def fill(
         self,
@@ -134,7 +136,6 @@ class Field(Process):
         radii: Float[Tensor, "entry step sample"] | None = None,
     ) -> None:
         """In one pass, by the kernel."""
-        rows, cols = self.field[0].shape[1:]
         kernels.sampled(
             self.kernel,
             whole_of(x),
@@ -142,17 +143,12 @@ class Field(Process):
             x.shape[2],
             noise.shape[1],
             step,
-            noise.contiguous().numpy().view(np.uint64).ravel(),
-            labels.contiguous().numpy().ravel(),
+            flat(noise).view(np.uint64),
+            flat(labels),
             label_rows,
-            self.sources.begins,
-            self._entries,
-            self._roots,
-            self._factors,
-            _NONE if radii is None else radii.contiguous().numpy().ravel(),
-            (self.classes, rows, cols),
-            fourier.table(rows),
-            fourier.table(cols),
+            *self._told,
+            _NONE if radii is None else flat(radii),
+            *self._shape,
         )
 
 
@@ -160,6 +156,19 @@ class Clone(Field):
     """The Gaussian clones of blended streams, times sqrt(blend)."""
 
     kernel = kernels.CLONE
+
+    def __init__(
+        self,
+        specs: Sequence[Stimulus],
+        sources: Sources,
+        label_rows: Sequence[int],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        """label_rows: whose labels the clones of each seed have."""
+        super().__init__(specs, sources, dtype, device)
+        self._label_rows = np.array(label_rows)
+        self._labels = torch.tensor([label_rows[place] for place in sources.place], device=device)
 
     def roots(self, spec: Stimulus) -> Float[np.ndarray, "class row_mode col_mode"]:
         roots = [root_spectrum(covariance(spec, label).reshape(torus(spec))) for label in range(spec.classes)]
@@ -171,13 +180,10 @@ class Clone(Field):
     def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
         return z
 
-    def add_to(
-        self, x: Float[Tensor, "stream input sample"], raw: Raw, label_rows: Int[np.ndarray, " seed"], step: int
-    ) -> None:
-        """label_rows: which labels the clones of each seed have."""
+    def add_to(self, x: Float[Tensor, "stream input sample"], raw: Raw, step: int) -> None:
         if self.one_pass:
-            self.fill(x, raw["clone"], raw["labels"], label_rows, step)
+            self.fill(x, raw["clone"], raw["labels"], self._label_rows, step)
             return
-        labels = raw["labels"][:, step][torch.from_numpy(label_rows)[self.sources.place].to(self.device)]
+        labels = raw["labels"][:, step].index_select(0, self._labels)
         z = self.coloured(select(raw["clone"][:, step], self.sources.of_stream), labels)
         x.add_(z[:, :, : x.shape[2]])

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from impray.data import streams
 from impray.data.base import Raw
-from impray.data.process import Process, Sources, counters, stacked, whole_of
+from impray.data.process import Process, Sources, counters, flat, stacked, whole_of
 from impray.data.stimulus import StimulusPack
 from impray.data.streams import Steps
 from impray.kernels import ising as kernels
@@ -90,8 +90,8 @@ class IsingProcess(Process):
             labels.shape[2],
             labels.shape[1],
             step,
-            noise.contiguous().numpy().view(np.uint64).ravel(),
-            labels.contiguous().numpy().ravel(),
+            flat(noise).view(np.uint64),
+            flat(labels),
             self.sources.begins,
             self._entries,
             self._limits,

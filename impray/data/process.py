@@ -35,7 +35,7 @@ def in_one_pass(spec: Stimulus, dtype: torch.dtype, device: torch.device) -> boo
 def stacked(streams: int, inputs: int, samples: int, like: Tensor) -> Float[Tensor, "stream input sample"]:
     """Not filled: each stream's numbers in one piece that begins on a cache line."""
     room = padded(inputs * samples)
-    return like.new_empty(streams, room)[:, : inputs * samples].view(streams, inputs, samples)
+    return like.new_empty(streams * room).as_strided((streams, inputs, samples), (room, samples, 1))
 
 
 class Sources:
@@ -80,6 +80,11 @@ class Process(ABC):
         """A step's samples, times sqrt(1 - blend), as `stacked`; raw: what `draw` gave, and the labels [seed, step, sample]."""
 
 
+def flat(x: Tensor) -> np.ndarray:
+    """All numbers in a row, for a kernel."""
+    return x.contiguous().numpy().ravel()
+
+
 def whole_of(x: Float[Tensor, "slot input sample"]) -> Float[np.ndarray, " number"]:
     """The memory of `stacked` slots, gaps included, flat."""
-    return x.as_strided((x.stride(0) * len(x),), (1,)).numpy()
+    return x.as_strided((x.stride(0) * x.shape[0],), (1,)).numpy()

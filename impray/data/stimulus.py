@@ -23,7 +23,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -81,8 +80,8 @@ class StimulusPack(Fresh):
         self._clone = None
         if blended:
             self._clone_sources = Sources([seed for _, seed in blended], device)
-            self._clone = Clone([spec for spec, _ in blended], self._clone_sources, dtype, device)
-            self._clone_labels = np.array([self._sources.seeds.index(seed) for seed in self._clone_sources.seeds])
+            rows = [self._sources.seeds.index(seed) for seed in self._clone_sources.seeds]
+            self._clone = Clone([spec for spec, _ in blended], self._clone_sources, rows, dtype, device)
 
     def start(self, round: int) -> None:
         self._next = 0
@@ -105,7 +104,7 @@ class StimulusPack(Fresh):
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         x = self._process.samples(raw, step)
         if self._clone is not None:
-            self._clone.add_to(x[self._plain :], raw, self._clone_labels, step)
+            self._clone.add_to(x[self._plain :], raw, step)
         return selected(x, self._stream_of_net).mT, select(raw["labels"][:, step], self._labels_of_net)
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
@@ -151,7 +150,7 @@ def draw_samples(
     raw = {"labels": labels[None, None], **of_one.draw({name: keys(name) for name in of_one.drawn}, steps)}
     x = of_one.samples(raw, 0)
     if spec.gaussian_blend > 0:
-        clone = Clone([spec], sources, dtype, device)
+        clone = Clone([spec], sources, [0], dtype, device)
         raw["clone"] = clone.draw({"noise": keys("clone")}, steps)["noise"]
-        clone.add_to(x, raw, np.zeros(1, np.int64), 0)
+        clone.add_to(x, raw, 0)
     return x[0].T.contiguous(), labels
