@@ -21,6 +21,12 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.pack:compare_methods",
         "impray.bench.pack:compare_shipped",
     ),
+    "sparse": (
+        "impray.bench.sparse:compare_paper",
+        "impray.bench.sparse:compare_last",
+        "impray.bench.sparse:compare_lenet",
+        "impray.bench.sparse:compare_density",
+    ),
     "rf_width": ("impray.bench.rf_width:compare",),
     "cavity": ("impray.bench.cavity:compare", "impray.bench.cavity:compare_full"),
     "loading": ("impray.bench.loading:compare",),

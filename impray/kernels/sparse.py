@@ -82,7 +82,7 @@ def _order() -> Callable[..., None]:
     """Fills a pattern: counts the kept weights of every segment, then puts each where the next of its segment goes."""
 
     @compiled
-    def order(mask, tile, turned, begins, inputs, flat, turned_begins, turned_units, turned_places):  # noqa: ANN001, ANN202
+    def order(mask, tile, turned, begins, inputs, flat, turned_begins, turned_units, turned_places):
         units, width = mask.shape
         # A tile's inputs in a loop of their own: without divisions in the inner one.
         for unit in range(units):
@@ -124,7 +124,9 @@ class Rows(NamedTuple):
 class _Side:
     """One order of all nets' kept weights, as kernels read it: nets one after another, `room` apart."""
 
-    def __init__(self, begins: Sequence[np.ndarray], places: Sequence[np.ndarray], rows: int, batch: int, room: int) -> None:
+    def __init__(
+        self, begins: Sequence[np.ndarray], places: Sequence[np.ndarray], rows: int, batch: int, room: int
+    ) -> None:
         """rows: units of a segment. places: of what is multiplied, whose samples lie `batch` apart."""
         self.rows = rows
         self.segments = np.concatenate([[0], np.cumsum([len(one) for one in begins])])
@@ -185,8 +187,22 @@ def _product(lanes: int, turned: bool) -> Callable[..., Any]:
     chain = _CHAIN
 
     @compiled
-    def product(  # noqa: ANN202
-        segments, begins, offsets, places, weights, room, start, start_net, x, x_net, out, out_net, rows, batch, column  # noqa: ANN001
+    def product(
+        segments,
+        begins,
+        offsets,
+        places,
+        weights,
+        room,
+        start,
+        start_net,
+        x,
+        x_net,
+        out,
+        out_net,
+        rows,
+        batch,
+        column,
     ):
         for net in range(len(segments) - 1):
             kept, here, there = net * room, net * x_net + column, net * out_net + column
@@ -219,7 +235,7 @@ def _gradient(lanes: int) -> Callable[..., Any]:
     """The kernel of `gradient`: the sums over samples of four weights at once."""
 
     @compiled
-    def add(segments, begins, offsets, sink, room, h, h_net, g, g_net, rows, batch, column):  # noqa: ANN001, ANN202
+    def add(segments, begins, offsets, sink, room, h, h_net, g, g_net, rows, batch, column):
         for net in range(len(segments) - 1):
             kept, here = net * room, net * h_net + column
             row = 0

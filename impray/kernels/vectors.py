@@ -75,7 +75,9 @@ def _call(build: Any, name: str, *values: Any) -> Any:
     """LLVM's own function of that name."""
     kind = values[0].type
     of = f"v{kind.count}{_SUFFIX[str(kind.element)]}"
-    function = cgutils.get_or_insert_function(build.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{of}")
+    function = cgutils.get_or_insert_function(
+        build.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.{of}"
+    )
     return build.call(function, values)
 
 
@@ -333,3 +335,40 @@ def dots(typing: Any, x: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         return _whole(context, build, four, [_dots(build, one, others)])
 
     return four(x, a, b, c, d), generate
+
+
+@intrinsic
+def turn(typing: Any, source: Any, first: Any, apart: Any, target: Any, begin: Any, spaced: Any) -> Any:
+    """A square block of WIDEST rows, transposed: row i of it begins at first + i apart in `source`, and goes to column i of `target`,
+    whose rows begin at begin + i spaced."""
+    row = Vector(source.dtype, WIDEST)
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        kinds = signature.args
+        first, apart, begin, spaced = (context.cast(build, values[at], kinds[at], types.intp) for at in (1, 2, 4, 5))
+
+        def places(array: Any, memory: Any, begin: Any, apart: Any) -> list[Any]:
+            found = []
+            for place in range(WIDEST):
+                at = build.add(begin, build.mul(apart, apart.type(place)))
+                found += _places(context, build, array, memory, at, types.intp, row)
+            return found
+
+        rows = [build.load(place) for place in places(source, values[0], first, apart)]
+        for one in rows:
+            one.align = source.dtype.bitwidth // 8
+        # The two halves of a square change places across its diagonal, then those of each quarter, and so on.
+        width = WIDEST // 2
+        while width:
+            low = [at // width % 2 * (WIDEST - width) + at for at in range(WIDEST)]
+            high = [at + width if at // width % 2 == 0 else at + WIDEST for at in range(WIDEST)]
+            for at in range(WIDEST):
+                if at // width % 2 == 0:
+                    x, y = rows[at], rows[at + width]
+                    rows[at], rows[at + width] = _taken(build, x, y, low), _taken(build, x, y, high)
+            width //= 2
+        for place, one in zip(places(target, values[3], begin, spaced), rows, strict=True):
+            build.store(one, place).align = source.dtype.bitwidth // 8
+        return context.get_dummy_value()
+
+    return types.void(source, first, apart, target, begin, spaced), generate

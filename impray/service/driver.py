@@ -16,6 +16,7 @@ from rich.console import Console
 
 from impray.data import coordinates, designs, open_pack
 from impray.data.stored import drop_damaged, open_stored
+from impray.kernels.kept import compiled_before
 from impray.results import failures, files, ledger, tables
 from impray.results.paths import Paths, aside
 from impray.results.store import Place
@@ -60,6 +61,10 @@ def run(request: Request, pool: Pool, listeners: Sequence[Listener], console: Co
         trials = Trials(request.sweep, paths)
         report = Report(_budget(trials), dict(trials.outcomes))
         if not trials.nothing_left():
+            if not compiled_before():
+                said(console)(
+                    "the first sweep of this version: kernels are compiled once, some seconds in each process"
+                )
             report = _run_packs(request, pool, listeners, trials, lease)
         if not report.interrupted:
             _finish(request, paths, listeners, trials, contents, lease, report)

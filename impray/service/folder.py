@@ -82,7 +82,7 @@ def checked(sweep: Sweep, paths: Paths, contents: Mapping[str, str]) -> Mapping[
     whole = provenance.wrong_with_provenance(paths) is None
     axes = tables.axes_of(paths) if whole else provenance.recovered_axes(paths)
     wrong = [*_other_question(sweep, paths), *_other_trial(sweep, paths, axes), *_other_types(sweep, axes)]
-    wrong += [*_other_contents(earlier, contents, paths), *_other_counts(paths), *_other_versions(sweep, paths)]
+    wrong += [*_other_contents(earlier, contents, paths), *_other_revisions(paths), *_other_versions(sweep, paths)]
     if wrong:
         raise SweepError(str(paths.folder), wrong)
     return axes
@@ -258,11 +258,17 @@ def _trials_there(paths: Paths) -> Iterator[tuple[str, Trial]]:
             continue
 
 
-def _other_counts(paths: Paths) -> list[Problem]:
-    """Fractions of trials whose rows here were pruned with counts in floats, by a version before 0.4.0."""
-    old = [trial for id, trial in _trials_there(paths) if trial.counted and trial.id != id]
-    right = "kept other numbers of weights here (floats rounded them), which would be mixed with new ones; choose another --out"
-    return [Problem("trial.prune.fraction", json.dumps(f), right) for f in dict.fromkeys(t.prune.fraction for t in old)]
+def _other_revisions(paths: Paths) -> list[Problem]:
+    """What made this folder's rows otherwise: the engine of versions before 0.10.0; before 0.4.0, fractions counted in floats."""
+    old = [(trial, trial.earlier_ids[id]) for id, trial in _trials_there(paths) if id in trial.earlier_ids]
+    mixed = "which would be mixed with new ones; choose another folder with --out (report, figures, top and export read this one as ever)"
+    problems = []
+    if any(by == "engine" for _, by in old):
+        right = f"drew other random numbers, and added in another order, than this one: its rows are here, {mixed}"
+        problems.append(Problem("", "the engine of impray before 0.10.0", right))
+    fractions = dict.fromkeys(trial.prune.fraction for trial, by in old if by == "counts")
+    right = f"kept other numbers of weights here (floats rounded them), {mixed}"
+    return problems + [Problem("trial.prune.fraction", json.dumps(fraction), right) for fraction in fractions]
 
 
 def _on(path: str, axes: set[str]) -> bool:

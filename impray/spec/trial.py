@@ -14,15 +14,17 @@ from pydantic import Field, model_validator
 from impray.spec import families
 from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
-from impray.spec.data import DataSpec
+from impray.spec.data import DataSpec, Stimulus
 from impray.spec.families import Data, Method, Net, Training, rule_of
 from impray.spec.family import embeds
 from impray.spec.nets import Kernel, LinearNet, Mlp
 from impray.spec.prune import Prune
 from impray.spec.rules import RuleSpec
-from impray.spec.training import ClosedForm, Sgd
+from impray.spec.training import ClosedForm, Sgd, StepsSpec
 
 # What a training can need of data (`TrainingSpec.needs`), in words.
+ENGINE = 2
+"""Which generation of the engine makes the numbers of trials that are trained by updates, or on stimuli."""
 _NEEDED = {
     "batches": "batches drawn anew",
     "whole": "the whole of a finite training set",
@@ -178,12 +180,32 @@ class Trial(Spec):
 
     @cached_property
     def id(self) -> str:
-        return _digest({"trial": self.canonical, **self.counted, **versions(self.data, self.net, self.train)})
+        return _digest({"trial": self.canonical, **self.revisions, **versions(self.data, self.net, self.train)})
+
+    @property
+    def earlier_ids(self) -> dict[str, str]:
+        """Ids that earlier versions gave this trial, with what made its numbers otherwise then: `engine` or `counts`."""
+        of_plugins = versions(self.data, self.net, self.train)
+        ids = {_digest({"trial": self.canonical, **of_plugins}): "counts" if self.counted else "engine"}
+        if self.engine:
+            ids[_digest({"trial": self.canonical, **self.counted, **of_plugins})] = "engine"
+        ids.pop(self.id, None)
+        return ids
 
     @cached_property
     def canonical(self) -> dict[str, Any]:
         """The canonical form, made once for all lineages of the trial."""
         return canonical(self)
+
+    @cached_property
+    def revisions(self) -> dict[str, Any]:
+        """What ids say of numbers that earlier versions made otherwise: nothing where these are the same."""
+        return {**self.counted, **self.engine}
+
+    @property
+    def engine(self) -> dict[str, int]:
+        """Of the engine that makes a trial's numbers: since 0.10.0 another one draws stimuli, and multiplies by sparse weights."""
+        return {"engine": ENGINE} if isinstance(self.train, StepsSpec) or isinstance(self.data, Stimulus) else {}
 
     @cached_property
     def counted(self) -> dict[str, str]:
@@ -215,7 +237,7 @@ class Lineage(Spec):
         """16 hex digits naming all that decides this lineage's numbers: data, net, training, pruning, method, seed."""
         trial = self.trial
         of_plugins = versions(trial.data, trial.net, trial.train, self.rule, *self._leader_rules())
-        return _digest({**trial.canonical, **trial.counted, **of_plugins, "method": self.method, "seed": self.seed})
+        return _digest({**trial.canonical, **trial.revisions, **of_plugins, "method": self.method, "seed": self.seed})
 
     @property
     def solved(self) -> bool:
@@ -237,7 +259,7 @@ class Lineage(Spec):
         """Id of the dense round 0, shared by all lineages with the same data, net, training and seed."""
         shared = {key: value for key, value in self.trial.canonical.items() if key != "prune"}
         of_plugins = versions(self.trial.data, self.trial.net, self.trial.train)
-        return _digest({**shared, **of_plugins, "seed": self.seed})
+        return _digest({**shared, **self.trial.engine, **of_plugins, "seed": self.seed})
 
 
 def _kind(data: DataSpec | type[DataSpec]) -> str:

@@ -28,7 +28,7 @@ class BatchNorm:
         """gamma, beta: [net, input, 1]. inputs_first: how the inputs lie in memory, see `buffer`."""
         self._gamma, self._beta = gamma, beta
         self._batch, self._first = batch, True
-        self._normal, self._out = (buffer(gamma.value, batch, inputs_first) for _ in range(2))
+        self._normal, self._out = (buffer(gamma.value, *gamma.value.shape[:2], batch, inputs_first) for _ in range(2))
         self._rate = torch.empty_like(gamma.value)
         self.mean, self.var = torch.zeros_like(gamma.value), torch.zeros_like(gamma.value)
 
@@ -62,7 +62,6 @@ class BatchNorm:
         self._beta.add(d_beta)
 
 
-def buffer(like: Tensor, batch: int, inputs_first: bool) -> Float[Tensor, "net input sample"]:
-    """[net, input, sample] for a tensor [net, input, ...]; unless `inputs_first` in memory as the inputs x [net, sample, input]."""
-    nets, inputs = like.shape[:2]
+def buffer(like: Tensor, nets: int, inputs: int, batch: int, inputs_first: bool) -> Float[Tensor, "net input sample"]:
+    """[net, input, sample] of the dtype and device of `like`; unless `inputs_first` in memory as the inputs x [net, sample, input]."""
     return layout.empty(like, nets, inputs, batch) if inputs_first else layout.empty(like, nets, batch, inputs).mT

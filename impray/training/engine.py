@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -43,7 +43,8 @@ MakeEngine = Callable[[Network, Sequence[StepsSpec], Optimizer, Params, Params, 
 """(network, specs, optimizer, parameters, masks in their dtype, where there are any, seeds of noise) -> engine; what it is given is
 not modified.
 
-It asks `optimizer.parameter` for each tensor that it trains. Specs share loss and batch.
+It asks `optimizer.parameter` for each tensor that it trains. Specs share loss and batch. One that has `form_of(network, parameters and
+masks of one net, its spec)` is called for nets of one form at a time, with the form as a last argument.
 """
 
 
@@ -72,15 +73,32 @@ class Groups:
         given = {name: mask.to(params[name].dtype) for name, mask in (masks or {}).items() if mask is not None}
         noise = noise or [0] * len(specs)
         self._groups: list[tuple[Tensor, Optimizer, Engine]] = []
-        for chosen in alike(specs):
+        for chosen, *form in self._alike(make, network, specs, params, given):
             index = torch.tensor(chosen, device=like.device)
             some = [specs[net] for net in chosen]
             # Of `like` the dtype and the device are wanted: a tensor without numbers, which keeps none in memory.
             optimizer = optimizer_of(some[0])(some, self._pace, like.new_empty(0))
             own, masked = ({name: value[index] for name, value in tensors.items()} for tensors in (params, given))
             self._groups.append(
-                (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen]))
+                (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen], *form))
             )
+
+    @staticmethod
+    def _alike(
+        make: MakeEngine, network: Network, specs: Sequence[StepsSpec], params: Params, masks: Params
+    ) -> list[tuple[Any, ...]]:
+        """Nets by the arithmetic of their update and, where the engine tells forms apart, by that; and what it is told of the form."""
+        form_of = getattr(make, "form_of", None)
+        if form_of is None:
+            return [(chosen,) for chosen in alike(specs)]
+        groups: list[tuple[Any, ...]] = []
+        for chosen in alike(specs):
+            forms: dict[Hashable, list[int]] = {}
+            for net in chosen:
+                own, masked = ({name: value[net] for name, value in some.items()} for some in (params, masks))
+                forms.setdefault(form_of(network, own, masked, specs[net]), []).append(net)
+            groups += [(nets, form) for form, nets in forms.items()]
+        return groups
 
     def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """One update of every net."""

@@ -1,6 +1,6 @@
 """Training by updates: the loop over the steps of a round, for every optimizer and every engine of gradients.
 
-Random numbers are drawn a block of steps at a time, and on a GPU whole blocks are one CUDA graph. A block is interrupted where
+Random numbers are drawn a block of steps at a time, and on a GPU steps run in CUDA graphs. A block is interrupted where
 parameters are asked for.
 """
 
@@ -58,7 +58,7 @@ def train(task: Task) -> TrainingEnd:
 
     keep(0)
     device = next(iter(task.start.values())).device
-    run = runner(run_steps, task.data.block, device) if task.network.packed else run_steps
+    run = runner(run_steps, device) if task.network.packed else run_steps
     for begin in range(0, steps, task.data.block):
         size = min(task.data.block, steps - begin)
         raw = task.data.draw(size)

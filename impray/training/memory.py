@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+import torch
 from torch import Tensor
 
 
 def bytes_of(*holders: object) -> int:
-    """Of all tensors that these objects hold, however deep.
+    """Of all tensors and arrays that these objects hold, however deep.
 
     Memory that several tensors are views of counts once, as the largest of them; gaps that only align it (`impray.nets.layout`) do not.
     """
@@ -20,12 +22,15 @@ def bytes_of(*holders: object) -> int:
 
 
 def _tensors(holder: object, seen: set[int]) -> Iterator[Tensor]:
-    """The tensors in an object's attributes, in containers, and in theirs."""
+    """The tensors and arrays in an object's attributes, in containers, and in theirs."""
     if id(holder) in seen:
         return
     seen.add(id(holder))
     if isinstance(holder, Tensor):
         yield holder
+        return
+    if isinstance(holder, np.ndarray):
+        yield torch.from_numpy(holder)
         return
     inner: Iterable[object] = ()
     if isinstance(holder, Mapping):

@@ -27,6 +27,7 @@ from impray.training.batch_norm import BatchNorm, buffer
 from impray.training.losses import Slope, mean_of
 from impray.training.memory import bytes_of
 from impray.training.updates import Optimizer, Parameter
+from impray.training.weights import Dense, Sparse, Weights, is_sparse
 
 
 class MlpEngine:
@@ -40,7 +41,9 @@ class MlpEngine:
         params: Params,
         masks: Params,
         noise: Sequence[int] = (),
+        form: tuple[bool, ...] = (),
     ) -> None:
+        """As `MakeEngine`; form: of all of the nets, see `form_of`; empty: every layer is dense."""
         assert isinstance(network, Architecture)
         self._optimizer = optimizer
         outputs, loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch
@@ -49,13 +52,34 @@ class MlpEngine:
         wide_params, wide = padded(params, network)
         wide_masks = _wide_masks(network, wide, params, masks)
         self._network = network
-        self._parameters = {
-            name: _parameter(name, layout.copied(value), wide_masks.get(name), optimizer)
-            for name, value in wide_params.items()
-        }
-        self._layers = [_Layer(number, wide, batch, self._parameters) for number in range(1, wide.depth + 1)]
+        self._parameters: dict[str, Parameter] = {}
+        self._weights: dict[str, Weights] = {}
+        for name, value in wide_params.items():
+            mask, (kind, number) = wide_masks.get(name), parts_of(name)
+            if kind != "weight":
+                self._parameters[name] = _parameter(value, mask, optimizer)
+            elif form and form[number - 1]:
+                assert mask is not None
+                self._weights[name] = Sparse(value, mask, optimizer, batch)
+            else:
+                self._weights[name] = Dense(value, mask, optimizer)
+        self._layers = [
+            _Layer(number, wide, batch, self._weights[f"weight{number}"], self._parameters)
+            for number in range(1, wide.depth + 1)
+        ]
         self._shape = (len(specs), batch, network.sizes[0])
         self._slope = Slope(loss, outputs, self._layers[-1].z, optimizer.factor(mean_of(loss, batch, outputs)))
+
+    @staticmethod
+    def form_of(network: Network, params: Params, masks: Params, training: StepsSpec) -> tuple[bool, ...]:
+        """Which layers of one net are sparse; params, masks: its own, without a net axis."""
+        assert isinstance(network, Architecture)
+        last = network.depth if network.readout == "trained" else network.depth - 1
+        names = [f"weight{number}" for number in range(1, last + 1)]
+        return (
+            *(is_sparse(masks.get(name), params[name], training.batch) for name in names),
+            *[False] * (network.depth - last),
+        )
 
     def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """As `Engine.step`."""
@@ -69,8 +93,10 @@ class MlpEngine:
             delta = layer.backward(delta)
 
     def params(self) -> Params:
-        """As `Engine.params`: views."""
-        return {name: self._own(name, parameter.value) for name, parameter in self._parameters.items()}
+        """As `Engine.params`: views, but of sparse layers."""
+        values = {name: parameter.value for name, parameter in self._parameters.items()}
+        values |= {name: weights.value() for name, weights in self._weights.items()}
+        return {name: self._own(name, value) for name, value in values.items()}
 
     def stats(self) -> Params:
         """As `Engine.stats`: with batch norm `mean1`, `var1` [net, input of layer 1] and so on; views."""
@@ -94,13 +120,11 @@ class MlpEngine:
         return value[:, : units if kind == "bias" else inputs, 0]
 
 
-def _parameter(name: str, value: Tensor, mask: Tensor | None, optimizer: Optimizer) -> Parameter:
-    """Weights [net, unit, input]; anything else gets a sample axis of 1."""
+def _parameter(value: Tensor, mask: Tensor | None, optimizer: Optimizer) -> Parameter:
+    """Of what is no weight: with a sample axis of 1."""
     if mask is not None:
-        mask = layout.copied(mask)
-    if name.startswith("weight"):
-        return optimizer.parameter(value, mask, decays=True)
-    return optimizer.parameter(value.unsqueeze(-1), mask if mask is None else mask.unsqueeze(-1), decays=False)
+        mask = layout.copied(mask).unsqueeze(-1)
+    return optimizer.parameter(layout.copied(value).unsqueeze(-1), mask, decays=False)
 
 
 def _wide_masks(network: Architecture, wide: Architecture, params: Params, masks: Params) -> Mapping[str, Tensor]:
@@ -115,20 +139,22 @@ def _wide_masks(network: Architecture, wide: Architecture, params: Params, masks
 class _Layer:
     """f (but in layer 1), batch norm, product and bias, with the buffers of a batch; a fixed one never moves."""
 
-    def __init__(self, number: int, network: Architecture, batch: int, parameters: Mapping[str, Parameter]) -> None:
-        self._weight = parameters[f"weight{number}"]
+    def __init__(
+        self, number: int, network: Architecture, batch: int, weights: Weights, parameters: Mapping[str, Parameter]
+    ) -> None:
+        self._weights = weights
         self._bias = parameters.get(f"bias{number}")
         self._activation = None if number == 1 else network.activation
         self._fixed = number == network.depth and network.readout != "trained"
-        weight = self._weight.value
-        self.z = layout.empty(weight, len(weight), weight.shape[1], batch)
-        inputs = weight.mT
+        like, inputs_first = weights.like, number > 1 or weights.inputs_first
+        nets, units, inputs = weights.shape
+        self.z = layout.empty(like, nets, units, batch)
         self.norm = None
         if network.batch_norm:
             gamma, beta = parameters[f"gamma{number}"], parameters[f"beta{number}"]
-            self.norm = BatchNorm(gamma, beta, batch, inputs_first=number > 1)
-        self._d = buffer(inputs, batch, number > 1) if number > 1 or network.batch_norm else None
-        self._h = buffer(inputs, batch, True) if self._activation == "erf" else None
+            self.norm = BatchNorm(gamma, beta, batch, inputs_first)
+        self._d = buffer(like, nets, inputs, batch, inputs_first) if number > 1 or network.batch_norm else None
+        self._h = buffer(like, nets, inputs, batch, True) if self._activation == "erf" else None
 
     def forward(self, z: Float[Tensor, "net input sample"]) -> Float[Tensor, "net unit sample"]:
         """From the layer below's preactivations (in layer 1 the inputs) to its own; may overwrite `z`."""
@@ -137,10 +163,7 @@ class _Layer:
             h = z
         else:
             h = torch.erf(z, out=self._h) if self._activation == "erf" else _IN_PLACE[self._activation](z)
-        self._inputs = h if self.norm is None else self.norm.forward(h)
-        if self._bias is None:
-            return torch.bmm(self._weight.value, self._inputs, out=self.z)
-        return torch.baddbmm(self._bias.value, self._weight.value, self._inputs, out=self.z)
+        return self._weights.forward(h if self.norm is None else self.norm.forward(h), self._bias, self.z)
 
     def backward(self, delta: Float[Tensor, "net unit sample"]) -> Tensor:
         """Moves the parameters by `delta`, the derivative by this layer's preactivations times the optimizer's factor.
@@ -148,11 +171,9 @@ class _Layer:
         Returns: the same for the layer below (in layer 1 without meaning).
         """
         if self._d is not None:
-            torch.bmm(self._weight.value.mT, delta, out=self._d)
+            self._weights.backward(delta, self._d)
         if not self._fixed:
-            self._weight.ready()
-            self._weight.sink.baddbmm_(delta, self._inputs.mT)
-            self._weight.moved()
+            self._weights.move(delta)
             if self._bias is not None:
                 self._bias.add(delta.sum(-1, keepdim=True))
         if self._d is None:

@@ -6,7 +6,7 @@ import pytest
 
 from impray.spec.base import canonical
 from impray.spec.counts import MOST_ROUNDS, counts, exact, fits, rounds_in_floats, share
-from impray.spec.trial import Lineage, Trial, _digest
+from impray.spec.trial import ENGINE, Lineage, Trial, _digest
 
 HUNDREDTHS = [hundredth / 100 for hundredth in range(1, 100)]
 
@@ -84,17 +84,24 @@ def test_ids_name_exact_counts_exactly_where_floats_kept_others(made, sizes, wro
     assert made.scope_sizes == sizes
     fraction = made.prune.fraction
     assert wrong is (fraction is not None and any(differs(size, fraction) for size in sizes))
-    assert (made.id != _digest({"trial": canonical(made)})) is wrong
+    engine = {"engine": ENGINE}
+    assert (made.id != _digest({"trial": canonical(made), **engine})) is wrong
+    assert made.earlier_ids == {
+        _digest({"trial": canonical(made)}): "counts" if wrong else "engine",
+        _digest({"trial": canonical(made), **made.counted}): "engine",
+    }
     for method in ("imp", "oneshot", "random", "cavity"):
         lineage = Lineage(trial=made, method=method, seed=2)
-        earlier = _digest({**canonical(made), "method": method, "seed": 2})
+        earlier = _digest({**canonical(made), **engine, "method": method, "seed": 2})
         assert (lineage.id != earlier) is wrong
-        assert lineage.trunk == _digest({k: v for k, v in {**canonical(made), "seed": 2}.items() if k != "prune"})
+        assert lineage.trunk == _digest(
+            {k: v for k, v in {**canonical(made), **engine, "seed": 2}.items() if k != "prune"}
+        )
 
 
 def test_ids_of_exact_counts_are_pinned():
     lineage = Lineage(trial=trial([5], fraction=0.7), method="imp", seed=0)
-    assert (lineage.id, lineage.trial.id) == ("f4a1607d0ccd8118", "ad40a107dc884c3b")
+    assert (lineage.id, lineage.trial.id) == ("a2768b1c93a0f667", "4b06e1dfd60074f0")
 
 
 def test_decimals_are_those_written():

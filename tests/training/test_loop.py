@@ -76,20 +76,32 @@ class Observer:
 
 @pytest.mark.parametrize("able", [True, False])
 @pytest.mark.parametrize("specs", [MIXED, ADAMS], ids=["sgd", "adamw"])
-def test_blocks_run_from_static_buffers_equal_steps_run_one_by_one(monkeypatch, able, specs):
+@pytest.mark.parametrize(("block", "replayed"), [(3, 3), (8, 3)])
+def test_steps_run_from_static_buffers_equal_steps_run_one_by_one(monkeypatch, block, replayed, able, specs):
     arch, params, masks, data = problem(Mlp(hidden=(7,), batch_norm=True), steps=17, density=0.5)
     plain = train(arch, specs, params, masks, data, 17, snapshots=[6, 10])
     observer = Observer(able)
-    graphed = lambda steps, block, device: blocks.CapturedSteps(steps, block, observer.warm_up, observer.capture)  # noqa: E731
+    graphed = lambda steps, device: blocks.CapturedSteps(steps, 3, observer.warm_up, observer.capture)  # noqa: E731
+    data.block = block
     monkeypatch.setattr(loop, "runner", graphed)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         end = train(arch, specs, params, masks, data.again(), 17, snapshots=[6, 10])
     assert same(end.params, plain.params) and same(end.stats, plain.stats)
     assert all(same(end.snapshots[step], plain.snapshots[step]) for step in (6, 10))
-    # Blocks of 3: the first warms up; that with a snapshot inside (9 to 12) and the last 2 are not replayed.
-    assert (observer.warmed, observer.captured, observer.replayed) == (1, 1, 3 if able else 0)
+    # Graphs of 3 steps, the first of which warm up. In blocks of 3, those from 9 to 12, with a snapshot inside, and the last 2 are not
+    # replayed; in blocks of 8, which snapshots and the end part as 0 6 8 10 16 17: those from 3, 10 and 13.
+    assert (observer.warmed, observer.captured, observer.replayed) == (1, 1, replayed if able else 0)
     assert [w.category for w in caught] == ([] if able else [RuntimeWarning])
+
+
+def test_a_full_memory_is_not_a_graph_that_cannot_be(monkeypatch):
+    def capture(do):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    run = blocks.CapturedSteps(lambda raw, first, last: None, 2, lambda do: do(), capture)
+    with pytest.raises(torch.OutOfMemoryError):
+        run({"x": torch.zeros(1, 4)}, 0, 4)
 
 
 class HostCalls(TorchDispatchMode):

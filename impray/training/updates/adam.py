@@ -9,12 +9,15 @@ groups the operations. The powers of beta are made on the device, update by upda
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from impray.kernels import adam
+from impray.kernels.compiled import lacking
 from impray.nets import layout
 from impray.spec import training as spec
 from impray.training.schedules import Pace
@@ -105,12 +108,28 @@ class _Moments(Parameter):
         self._kept, self._new = betas[:2], betas[2:]
         self._decay = None if decay is None else along(decay, value)
         self._m, self._v, self.sink = (layout.zeros(value, *value.shape) for _ in range(3))
-        self._scratch = layout.empty(value, *value.shape)
+        self._in_one_pass = self._kernel(numbers)
+        self._scratch = None if self._in_one_pass else layout.empty(value, *value.shape)
 
     def ready(self) -> None:
         self._emptied(self._decay)
 
+    def _kernel(self, numbers: Sequence[Tensor]) -> Callable[[], None] | None:
+        """`impray.kernels.adam` where it can be used: the same bits."""
+        held = [self.value, self._m, self._v, self.sink] + ([] if self._mask is None else [self._mask])
+        known = self.value.device.type == "cpu" and self.value.dtype in (torch.float32, torch.float64)
+        if not known or lacking() is not None or not layout.alike(held):
+            return None
+        arrays = [layout.flat(tensor) for tensor in held]
+        mask = None if self._mask is None else arrays[4]
+        of_nets = tuple(number.numpy() for number in numbers)  # views: Adam writes to some in every step
+        apart, size = self.value.stride(0), math.prod(self.value.shape[1:])
+        return lambda: adam.moved(*arrays[:4], mask, apart, size, of_nets)
+
     def moved(self) -> None:
+        if self._in_one_pass:
+            self._in_one_pass()
+            return
         gradient, scratch = self.sink, self._scratch
         self._m.mul_(self._kept[0]).add_(torch.mul(gradient, self._new[0], out=scratch))
         self._v.mul_(self._kept[1]).add_(gradient.mul_(gradient).mul_(self._new[1]))

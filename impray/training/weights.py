@@ -1,0 +1,156 @@
+"""The weights of a layer of a pack: products with them, forward and backward, and their update.
+
+`Dense` holds a matrix per net, masked after every update. `Sparse` holds the kept weights alone, in one row per net, on which the
+optimizer acts; no mask, and a product costs what is kept. Which of the two a net's layer has follows from its own mask, sizes and batch,
+by the constants below: never from its neighbours, and never from timing.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from impray.kernels import sparse
+from impray.kernels.compiled import lacking
+from impray.kernels.laid import turned
+from impray.kernels.sparse import Rows
+from impray.nets import layout
+from impray.training.updates import Optimizer, Parameter
+
+SPARSE_BELOW = 0.45
+"""Of a matrix, kept: about where both cost the same (Xeon with AVX-512; where MKL has AVX2 alone, it is more)."""
+LEAST_NUMBERS = 2**14
+"""Of a matrix: below, a pack's batched products are as fast."""
+LEAST_BATCH = 8
+_LINE = layout.LINE_BYTES // 4
+
+
+def is_sparse(mask: Tensor | None, like: Tensor, batch: int) -> bool:
+    """Whether a net's layer with this mask [unit, input] holds its kept weights alone; like: its matrix."""
+    if mask is None or like.dtype != torch.float32 or like.device.type != "cpu":
+        return False
+    if batch < LEAST_BATCH or mask.numel() < LEAST_NUMBERS or lacking() is not None:
+        return False
+    return int(mask.count_nonzero()) < SPARSE_BELOW * mask.numel()
+
+
+class Dense:
+    """Matrices [net, unit, input] as they are.
+
+    Attributes: shape: nets, units, inputs. like: their dtype and device. inputs_first: whether inputs should lie [net, input, sample]
+    in memory.
+    """
+
+    inputs_first = False
+
+    def __init__(self, value: Float[Tensor, "net unit input"], mask: Tensor | None, optimizer: Optimizer) -> None:
+        copied = None if mask is None else layout.copied(mask)
+        self._parameter = optimizer.parameter(layout.copied(value), copied, decays=True)
+        self.shape, self.like = tuple(value.shape), value.new_empty(0)
+
+    def forward(
+        self, h: Float[Tensor, "net input sample"], bias: Parameter | None, out: Float[Tensor, "net unit sample"]
+    ) -> Tensor:
+        """W h + b, in `out`; h is kept for `move`."""
+        self._h = h
+        if bias is None:
+            return torch.bmm(self._parameter.value, h, out=out)
+        return torch.baddbmm(bias.value, self._parameter.value, h, out=out)
+
+    def backward(self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"]) -> Tensor:
+        """W^T delta, in `out`."""
+        return torch.bmm(self._parameter.value.mT, delta, out=out)
+
+    def move(self, delta: Float[Tensor, "net unit sample"]) -> None:
+        """An update by delta h^T, the gradient times the optimizer's factor."""
+        self._parameter.ready()
+        self._parameter.sink.baddbmm_(delta, self._h.mT)
+        self._parameter.moved()
+
+    def value(self) -> Float[Tensor, "net unit input"]:
+        """The matrices; a view."""
+        return self._parameter.value
+
+
+class Sparse:
+    """Kept weights, each net's in the order of its `impray.kernels.sparse.Pattern`; then zeros up to a whole cache line."""
+
+    inputs_first = True
+
+    def __init__(
+        self,
+        value: Float[Tensor, "net unit input"],
+        mask: Float[Tensor, "net unit input"],
+        optimizer: Optimizer,
+        batch: int,
+    ) -> None:
+        nets, units, inputs = self.shape = tuple(value.shape)
+        self.like = value.new_empty(0)
+        patterns = [sparse.pattern(of_net.bool().numpy(), batch) for of_net in mask]
+        most = max(len(one.inputs) for one in patterns)
+        room = -(-max(most, 1) // _LINE) * _LINE
+        self._places = [torch.from_numpy(one.flat) for one in patterns]
+        kept = layout.zeros(value, nets, room)
+        for row, of_net, places in zip(kept, value, self._places, strict=True):
+            row[: len(places)] = of_net.reshape(-1)[places]
+        # The kernels read the rows where they lie: what a parameter holds stays there.
+        self._parameter = optimizer.parameter(kept, None, decays=True)
+        self._weights, self._sink = layout.flat(self._parameter.value), layout.flat(self._parameter.sink)
+        self._products = sparse.Products(patterns, (units, inputs), batch, room)
+        self._laid = layout.empty(value, nets, inputs, batch)
+        self._views: dict[tuple[int, int], tuple[Tensor, Rows]] = {}
+
+    def forward(
+        self, h: Float[Tensor, "net input sample"], bias: Parameter | None, out: Float[Tensor, "net unit sample"]
+    ) -> Tensor:
+        """As `Dense.forward`."""
+        self._h = self._rows_of(h)
+        start = None if bias is None else self._rows(bias.value)
+        self._products.forward(self._weights, start, self._h, self._rows(out))
+        return out
+
+    def backward(self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"]) -> Tensor:
+        """As `Dense.backward`."""
+        self._products.backward(self._weights, self._rows(delta), self._rows(out))
+        return out
+
+    def move(self, delta: Float[Tensor, "net unit sample"]) -> None:
+        """As `Dense.move`."""
+        self._parameter.ready()
+        self._products.gradient(self._sink, self._h, self._rows(delta))
+        self._parameter.moved()
+
+    def value(self) -> Float[Tensor, "net unit input"]:
+        """The matrices, pruned weights 0; made anew."""
+        nets, units, inputs = self.shape
+        whole = self._parameter.value.new_zeros(nets, units * inputs)
+        for row, kept, places in zip(whole, self._parameter.value, self._places, strict=True):
+            row[places] = kept[: len(places)]
+        return whole.view(self.shape)
+
+    def _rows_of(self, h: Float[Tensor, "net input sample"]) -> Rows:
+        """Inputs with samples side by side: as they are, or copied; once where all nets have the same."""
+        if h[0].is_contiguous():
+            return self._rows(h)
+        nets, inputs, batch = h.shape
+        given, laid = h.mT, self._laid
+        if h.stride(0) == 0 or nets == 1:
+            given, laid, nets = given[:1], laid[:1], 1
+        if not given[0].is_contiguous():
+            given = given.contiguous()
+        out = self._rows(laid)
+        turned(Rows(layout.flat(given), given.stride(0)), batch, inputs, out, nets)
+        return out
+
+    def _rows(self, x: Float[Tensor, "net row sample"]) -> Rows:
+        """What kernels read, remembered: all but a batch's inputs lie where they lay in the last step."""
+        key = x.data_ptr(), x.stride(0)
+        if key not in self._views:
+            if len(self._views) == 8:
+                self._views.clear()
+            self._views[key] = x, Rows(layout.flat(x), 0 if len(x) == 1 else x.stride(0))
+        return self._views[key][1]
+
+
+Weights = Dense | Sparse

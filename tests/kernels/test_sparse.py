@@ -1,0 +1,184 @@
+"""Sparse products: against float64, against one another, on other registers, wherever they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from impray.kernels import sparse
+from impray.kernels.compiled import lacking
+from impray.kernels.laid import turned
+from impray.kernels.sparse import Products, Rows, pattern
+
+pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
+
+EPS = 2.0**-24  # of float32's rounding
+SHAPES = [(1, 1), (3, 2), (16, 16), (37, 50), (64, 300), (300, 784)]
+BATCHES = [1, 7, 16, 40, 128, 200]
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def made(units, inputs, batch, densities, seed=0):
+    """Masks, kept weights in rows, the whole matrices, bias, h and g of a stack of nets."""
+    draw = np.random.default_rng(seed)
+    masks = [draw.random((units, inputs)) < density for density in densities]
+    patterns = [pattern(mask, batch) for mask in masks]
+    room = max(1, *(len(one.flat) for one in patterns)) + 3
+    weights = np.zeros((len(masks), room), np.float32)
+    whole = np.zeros((len(masks), units * inputs), np.float32)
+    for net, one in enumerate(patterns):
+        weights[net, : len(one.flat)] = numbers(net, len(one.flat))
+        whole[net, one.flat] = weights[net, : len(one.flat)]
+    nets = len(masks)
+    h, g = numbers(seed + 1, nets, inputs, batch), numbers(seed + 2, nets, units, batch)
+    return patterns, weights, whole.reshape(nets, units, inputs), numbers(seed + 3, nets, units), h, g, room
+
+
+def products(patterns, weights, bias, h, g, room):
+    """z, d and the gradient of a stack of nets."""
+    nets, inputs, batch = h.shape
+    units = g.shape[1]
+    z, d = (np.empty((nets, rows, batch), np.float32) for rows in (units, inputs))
+    sink = np.zeros((nets, room), np.float32)
+    of = Products(patterns, (units, inputs), batch, room)
+    flat = weights.ravel()
+    of.forward(flat, Rows(bias.ravel(), units), Rows(h.ravel(), inputs * batch), Rows(z.reshape(-1), units * batch))
+    of.backward(flat, Rows(g.ravel(), units * batch), Rows(d.reshape(-1), inputs * batch))
+    of.gradient(sink.reshape(-1), Rows(h.ravel(), inputs * batch), Rows(g.ravel(), units * batch))
+    return z, d, sink
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize(("units", "inputs"), SHAPES)
+def test_products_are_those_of_float64(units, inputs, batch):
+    patterns, weights, whole, bias, h, g, room = made(units, inputs, batch, (0.34, 0.05, 0.9))
+    z, d, sink = products(patterns, weights, bias, h, g, room)
+    w, x, s = (value.astype(np.float64) for value in (whole, h, g))
+    exact = {"z": w @ x + bias[..., None], "d": w.transpose(0, 2, 1) @ s, "w": s @ x.transpose(0, 2, 1)}
+    # Of a sum of n products in any order the error is at most n eps times the sum of their magnitudes (Higham 2002, section 3.1).
+    sizes = {
+        "z": np.abs(w) @ np.abs(x) + np.abs(bias)[..., None],
+        "d": np.abs(w).transpose(0, 2, 1) @ np.abs(s),
+        "w": np.abs(s) @ np.abs(x).transpose(0, 2, 1),
+    }
+    terms = {"z": inputs + 1, "d": units, "w": batch}
+    gradient = np.zeros_like(w).reshape(3, -1)
+    for net, one in enumerate(patterns):
+        gradient[net, one.flat] = sink[net, : len(one.flat)]
+        assert not sink[net, len(one.flat) :].any()
+        kept = (whole[net] != 0).ravel()
+        exact["w"][net].reshape(-1)[~kept] = 0
+    for name, found in {"z": z, "d": d, "w": gradient.reshape(w.shape)}.items():
+        assert (np.abs(found - exact[name]) <= (terms[name] + 2) * EPS * sizes[name]).all(), name
+
+
+def test_sums_are_as_exact_as_the_librarys():
+    units, inputs, batch = 64, 3072, 40
+    patterns, weights, whole, bias, h, g, room = made(units, inputs, batch, (0.34,))
+    z, _, sink = products(patterns, weights, bias, h, g, room)
+    torch.set_num_threads(1)
+    w, x, s = (torch.from_numpy(value[0]) for value in (whole, h, g))
+    kept = patterns[0].flat
+    exact = w.double() @ x.double() + torch.from_numpy(bias[0]).double()[:, None]
+    library = torch.addmm(torch.from_numpy(bias[0])[:, None], w, x)
+    ours = torch.from_numpy(z[0]).double() - exact
+    assert ours.square().mean() <= (library.double() - exact).square().mean()
+    exact = (s.double() @ x.T.double()).flatten()[kept]
+    library = (s @ x.T).flatten()[kept]
+    ours = torch.from_numpy(sink[0, : len(kept)]).double() - exact
+    assert ours.square().mean() <= (library.double() - exact).square().mean()
+
+
+@pytest.mark.parametrize("batch", [7, 40, 200])
+def test_a_net_is_multiplied_as_if_alone(batch):
+    patterns, weights, _, bias, h, g, room = made(37, 150, batch, (0.4, 0.02, 0.2, 0.0))
+    together = products(patterns, weights, bias, h, g, room)
+    for net in range(4):
+        own = slice(net, net + 1)
+        alone = products(patterns[own], weights[own], bias[own], h[own], g[own], room)
+        for a, b in zip(alone, together, strict=True):
+            assert np.array_equal(a[0], b[net])
+
+
+def test_one_batch_for_all_nets_is_that_batch_for_each():
+    patterns, weights, _, bias, h, g, room = made(20, 60, 40, (0.3, 0.3))
+    h[1] = h[0]
+    z, _, sink = products(patterns, weights, bias, h, g, room)
+    shared, of = np.empty_like(z), Products(patterns, (20, 60), 40, room)
+    one = Rows(h[0].ravel(), 0)
+    of.forward(weights.ravel(), Rows(bias.ravel(), 20), one, Rows(shared.reshape(-1), 800))
+    again = np.zeros_like(sink)
+    of.gradient(again.reshape(-1), one, Rows(g.ravel(), 800))
+    assert np.array_equal(shared, z) and np.array_equal(again, sink)
+
+
+def test_where_numbers_lie_in_memory_does_not_show():
+    patterns, weights, _, bias, h, g, room = made(37, 150, 40, (0.3,))
+    here = products(patterns, weights, bias, h, g, room)
+
+    def elsewhere(value):
+        memory = np.empty(value.size + 1, np.float32)[1:]  # off by four bytes
+        memory[:] = value.ravel()
+        return memory.reshape(value.shape)
+
+    there = products(patterns, *map(elsewhere, (weights, bias, h, g)), room)
+    assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_a_pattern_has_every_kept_place_once_in_both_orders():
+    mask = np.random.default_rng(0).random((90, 700)) < 0.3
+    one = pattern(mask, 40)
+    assert np.array_equal(np.sort(one.flat), np.flatnonzero(mask))
+    assert np.array_equal(one.inputs, one.flat % 700)
+    assert np.array_equal(one.flat[one.turned_places] // 700, one.turned_units)
+    assert np.array_equal(np.sort(one.turned_places), np.arange(mask.sum()))
+    for begins in (one.begins, one.turned_begins):
+        assert begins[0] == 0 and begins[-1] == mask.sum() and (np.diff(begins) >= 0).all()
+
+
+@pytest.mark.parametrize(("nets", "samples", "inputs"), [(1, 40, 100), (3, 16, 16), (2, 5, 40), (2, 40, 5), (1, 1, 1)])
+def test_a_batch_laid_out_anew_is_the_transposed_one(nets, samples, inputs):
+    x = numbers(0, nets, samples, inputs)
+    out = np.empty((nets, inputs, samples), np.float32)
+    turned(Rows(x.ravel(), samples * inputs), samples, inputs, Rows(out.reshape(-1), samples * inputs), nets)
+    assert np.array_equal(out, x.transpose(0, 2, 1))
+
+
+def digest():
+    """Of the products of some nets: what every CPU must agree on."""
+    found = hashlib.sha256()
+    for batch in (7, 40, 64, 128):
+        patterns, weights, _, bias, h, g, room = made(37, 150, batch, (0.4, 0.05))
+        for part in products(patterns, weights, bias, h, g, room):
+            found.update(part.tobytes())
+    return found.hexdigest()
+
+
+def test_narrow_registers_give_the_bits_of_wide_ones():
+    """haswell has AVX2 alone; what this CPU has is in the other run."""
+    # numba takes features away by name; an empty list leaves what the named CPU has.
+    narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
+    named = "from numba.core.registry import cpu_target as c; print(c.target_context.codegen().magic_tuple()[1])"
+    code = f"from kernels.test_sparse import digest; print(digest()); {named}"
+    path = os.pathsep.join(["tests", *sys.path])
+    run = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **narrow, "PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert run.stdout.split()[:2] == [digest(), "haswell"], run.stderr
+
+
+def test_lanes_are_a_constant_that_the_patterns_know():
+    # A tile's inputs times lanes fill the cache's part that is theirs, whatever the batch.
+    mask = np.ones((64, 3072), bool)
+    for batch in (40, 128, 500):
+        segments = len(pattern(mask, batch).begins) - 1
+        assert segments == 64 * -(-3072 // (sparse._TILE_NUMBERS // min(batch, sparse.LANES)))
