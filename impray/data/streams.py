@@ -115,6 +115,12 @@ def whole_numbers(
             drawn.numpy().view(np.uint64), np.array(keys, np.uint64), steps.first, np.array(below, np.int64)
         )
         return drawn
+    return _whole_numbers(keys, steps, below, device)
+
+
+def _whole_numbers(
+    keys: Sequence[int], steps: Steps, below: Sequence[int], device: torch.device
+) -> Int[Tensor, "key step sample"]:
     w = words(keys, steps, 2, device)
     n = torch.tensor(below, device=device).view(-1, 1, 1)
     return w[:, :, 0] * n + (w[:, :, 1] * n >> 32) >> 32

@@ -11,7 +11,7 @@ and Q over each group at one place j give four places:
 so that places up to n / 4 are enough (n / 2 of an odd n): n^2 / 4 products, not n^2. Their table is the first rows of F.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+# ruff: noqa: ANN201  (numba infers the types of what it compiles)
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The Ising model on a ring, from counters to finished spins: see `impray.data.ising` for the law and the recursion."""
 
-# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+# ruff: noqa: ANN201  (numba infers the types of what it compiles)
 
 from __future__ import annotations
 

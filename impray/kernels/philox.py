@@ -14,7 +14,7 @@ which is Box & Muller's pair: f covers a quarter of the circle, the two bits say
 Source: Salmon, Moraes, Dror & Shaw (2011), Parallel random numbers: as easy as 1, 2, 3.
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+# ruff: noqa: ANN201  (numba infers the types of what it compiles)
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ together with some before them, once more, so that no lane is empty.
 
     NLGP    erf(z) a        KUR     the quantile function of z sqrt 2 (`impray.data.kur`), times a
     SCALED  z r a, r a number of each sample; r a / |noise| where the stream's radius is `over` the length of its noise
-    CLONE   z, added to what is there
+    CLONE   z, added to what is there, once to each sample
 """
 
-# ruff: noqa: ANN001, ANN201, ANN202  (numba finds the types of what it compiles)
+# ruff: noqa: ANN201  (numba infers the types of what it compiles)
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _quantile(z, k, rate):
 
 
 @register_jitable
-def _finished(kind, source, target, first, width, places, numbers, at, factors):
+def _finished(kind, source, target, first, width, places, numbers, at, factors, masks):
     """Writes inputs of LANES samples, [place, sample], from z [place, lane]."""
     amplitude, k, rate = element(numbers, at), element(numbers, at + 1), element(numbers, at + 2)
     if kind == NLGP:
@@ -83,16 +83,22 @@ def _finished(kind, source, target, first, width, places, numbers, at, factors):
         for place in range(places):
             store(target, first + place * width, load(source, place * LANES, LANES) * factor)
     else:
+        fresh, nothing = load(masks, 0, LANES), splat(np.float32(-0.0), LANES)
         for place in range(places):
             there = first + place * width
-            store(target, there, load(target, there, LANES) + load(source, place * LANES, LANES))
+            added = where(load(source, place * LANES, LANES), nothing, fresh)
+            store(target, there, load(target, there, LANES) + added)
 
 
 @register_jitable
-def _prepared(kind, noise, places, masks, classes, labels, row, samples, first, lengths):
-    """What all streams of a seed share: which lanes are of each class, and the length of each lane's noise."""
+def _prepared(kind, noise, places, masks, classes, labels, row, samples, first, done, lengths):
+    """What all streams of a seed share: the length of each lane's noise, and masks [label, lane] of classes.
+
+    Instead of class 0, which needs none: the lanes that earlier tiles have not made, from sample `done` on.
+    """
     for lane in range(LANES):
         own = labels[row + min(first + lane, samples - 1)]
+        masks[lane] = SIGN if first + lane >= done else 0
         for label in range(1, classes):
             masks[label * LANES + lane] = SIGN if own == label else 0
     if kind == SCALED:
@@ -157,7 +163,7 @@ def sampled(
         for tile in range((samples + LANES - 1) // LANES):
             first = max(0, min(tile * LANES, samples - LANES))
             _white(words, noise, places, first, number, key)
-            _prepared(kind, noise, places, masks, classes, labels, of_labels, samples, first, lengths)
+            _prepared(kind, noise, places, masks, classes, labels, of_labels, samples, first, tile * LANES, lengths)
             for entry in range(begins[group], begins[group + 1]):
                 z = noise if entry + 1 == begins[group + 1] else other
                 _coloured(noise, z, roots, entry * classes * places, places, classes, masks)
@@ -175,13 +181,13 @@ def sampled(
                     )
                 begin = into[entry] * net
                 if samples >= LANES:
-                    _finished(kind, done, out, begin + first, samples, places, numbers, 4 * entry, factors)
+                    _finished(kind, done, out, begin + first, samples, places, numbers, 4 * entry, factors, masks)
                 else:
                     if kind == CLONE:
                         for place in range(places):
                             for sample in range(samples):
                                 few[place * LANES + sample] = out[begin + place * samples + sample]
-                    _finished(kind, done, few, 0, LANES, places, numbers, 4 * entry, factors)
+                    _finished(kind, done, few, 0, LANES, places, numbers, 4 * entry, factors, masks)
                     for place in range(places):
                         for sample in range(samples):
                             out[begin + place * samples + sample] = few[place * LANES + sample]
