@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data import streams
@@ -55,11 +55,11 @@ class EllipticalProcess(Field):
         amplitude = math.sqrt(1 - spec.gaussian_blend) * elliptical_scale(spec)
         return amplitude, 0.0, 0.0, float(spec.radius != "student_t")
 
-    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps) -> Raw:
+    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
         """Radii of every stream, and the noise."""
         drawn = [_radii(law, keys["radius"][seed], steps, self.device) for law, seed in self._draws]
         radii = torch.stack(drawn).to(self.dtype).index_select(0, self._draw_of)
-        return {**super().draw(keys, steps), "radius": radii}
+        return {**super().draw(keys, steps, labels), "radius": radii}
 
     def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
         radius = torch.nn.functional.pad(raw["radius"][:, step], (0, z.shape[2] - raw["radius"].shape[2]))[:, None]
@@ -79,7 +79,7 @@ def _radii(law: _Law, key: int, steps: Steps, device: torch.device) -> Float[Ten
     """Radii in float64; of student_t, what the length of the noise (the root of a chi^2_N) is multiplied by."""
     kind, freedom, quantiles = law
     if kind == "shell":
-        return torch.ones(steps.count, steps.samples, dtype=torch.float64, device=device)
+        return torch.ones(steps.length, steps.samples, dtype=torch.float64, device=device)
     if kind == "student_t":
         assert freedom is not None
         half = freedom / 2

@@ -111,7 +111,7 @@ class Field(Process):
     def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
         """Inputs from the field; may overwrite it. By torch, where there is no kernel."""
 
-    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps) -> Raw:
+    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
         if self.one_pass:
             return {"noise": counters(keys["noise"], steps)}
         wide = steps._replace(samples=padded(steps.samples))

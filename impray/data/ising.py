@@ -61,6 +61,7 @@ class IsingProcess(Process):
     """Spins from uniform numbers: one per bond but the last, one for the first spin."""
 
     specs: Sequence[Ising]
+    numbers = {"cpu": 2**18, "cuda": 2**21}  # bond after bond: long rows against the overhead of their calls
 
     def __init__(self, specs: Sequence[Ising], sources: Sources, dtype: torch.dtype, device: torch.device) -> None:
         super().__init__(specs, sources, dtype, device)
@@ -73,17 +74,19 @@ class IsingProcess(Process):
         self._limits = limits[self._entries].transpose(0, 2, 1, 3).astype(np.uint32).ravel()
         self._of_entries = np.array(roots, np.float32)[self._entries]
 
-    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps) -> Raw:
+    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
+        """Counters; or, of every stream, its spins: int8 [stream, step, input, sample]."""
         if self.one_pass:
             return {"noise": counters(keys["noise"], steps)}
-        return {"noise": streams.words(keys["noise"], steps, self.inputs, self.device)}
+        words = streams.words(keys["noise"], steps, self.inputs, self.device)
+        spins = [self._spins(words[seed], labels[seed], stream) for stream, seed in enumerate(self.sources.place)]
+        return {"noise": torch.stack(spins)}
 
     def samples(self, raw: Raw, step: int) -> Float[Tensor, "stream input sample"]:
         noise, labels = raw["noise"], raw["labels"]
         x = stacked(len(self.specs), self.inputs, labels.shape[2], self._amplitudes)
         if not self.one_pass:
-            spins = [self._spins(noise[seed, step], labels[seed, step], n) for n, seed in enumerate(self.sources.place)]
-            return torch.mul(torch.stack(spins).to(self.dtype), self._amplitudes, out=x)
+            return torch.mul(noise[:, step].to(self.dtype), self._amplitudes, out=x)
         kernels.spins(
             whole_of(x),
             x.stride(0),
@@ -102,17 +105,27 @@ class IsingProcess(Process):
         return x
 
     def _spins(
-        self, word: Int[Tensor, "bond sample"], labels: Int[Tensor, " sample"], stream: int
-    ) -> Int[Tensor, "bond sample"]:
+        self, words: Int[Tensor, "step bond sample"], labels: Int[Tensor, "step sample"], stream: int
+    ) -> Int[Tensor, "step bond sample"]:
+        word = words.transpose(0, 1)
         number = (word[:-1] & (2**_BITS - 1)).to(torch.int32)
-        even, odd = (number < limits[:, labels] for limits in self._thresholds[stream])
+        even, odd = (number < _of_class(limits, labels) for limits in self._thresholds[stream])
         stays = torch.eq(even, odd)
         parity = torch.zeros(word.shape, dtype=torch.bool, device=self.device)
         rows = parity.unbind()
         for now, after, stay, flip in zip(rows, rows[1:], stays.unbind(), even.unbind(), strict=False):
             torch.bitwise_and(now, stay, out=after).bitwise_xor_(flip)
         parity ^= word[-1] >> _BITS > 0  # the first spin: a bit of a number that no bond needs
-        return parity.to(torch.int8).mul_(-2).add_(1)
+        return parity.transpose(0, 1).to(torch.int8).mul_(-2).add_(1).contiguous()
+
+
+def _of_class(limits: Int[Tensor, "bond class"], labels: Int[Tensor, "step sample"]) -> Int[Tensor, "bond step sample"]:
+    """Each bond's limit in the class of each sample."""
+    if limits.shape[1] > 2:
+        return limits[:, labels]
+    # Picked by bits: torch.where of broadcast integers takes three times as long.
+    first = (labels == 0).to(torch.int32).neg_()  # all ones for class 0
+    return ((limits[:, :1] ^ limits[:, 1:])[:, :, None] & first).bitwise_xor_(limits[:, 1:, None])
 
 
 class IsingPack(StimulusPack):

@@ -18,7 +18,7 @@ from impray.spec.data import Stimulus
 from impray.spec.trial import stream_seed
 
 _TILE = 16
-_LONGEST_SIDE = 1024  # of one pass: the products' table is in the second-level cache
+_LARGEST_TABLE = 2**18  # numbers of one pass's products along an axis: 1 MiB, in the second-level cache
 
 
 def padded(samples: int) -> int:
@@ -28,8 +28,8 @@ def padded(samples: int) -> int:
 
 def in_one_pass(spec: Stimulus, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether `impray.kernels` makes inputs of this kind from their counters."""
-    short = max(spec.shape) <= _LONGEST_SIDE
-    return short and dtype == torch.float32 and device.type == "cpu" and lacking() is None
+    tables = max(side * side // (2 if side % 2 else 4) for side in spec.shape)
+    return tables <= _LARGEST_TABLE and dtype == torch.float32 and device.type == "cpu" and lacking() is None
 
 
 def stacked(streams: int, inputs: int, samples: int, like: Tensor) -> Float[Tensor, "stream input sample"]:
@@ -55,13 +55,16 @@ class Sources:
 
 def counters(keys: Sequence[int], steps: Steps) -> Int[Tensor, "seed step 2"]:
     """What a kernel draws a step's numbers from: the stream's key, and the step's number."""
-    numbers = torch.arange(steps.first, steps.first + steps.count).expand(len(keys), -1)
+    numbers = torch.arange(steps.first, steps.first + steps.length).expand(len(keys), -1)
     return torch.stack([torch.tensor(keys)[:, None].expand_as(numbers), numbers], dim=2)
 
 
 class Process(ABC):
     """A kind of stimulus: what its seeds draw, and samples of variance 1 - blend from that."""
 
+    # Numbers drawn per seed and call: long against a call's overhead, and on the CPU a pack's numbers stay in its cache. On CUDA every
+    # call is a launch: longer.
+    numbers: Mapping[str, int] = {"cpu": 2**15, "cuda": 2**19}
     drawn: tuple[str, ...] = ("noise",)  # streams that it draws from, one of each per seed
     specs: Sequence[Any]
 
@@ -72,7 +75,7 @@ class Process(ABC):
         self.one_pass = in_one_pass(specs[0], dtype, device)
 
     @abstractmethod
-    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps) -> Raw:
+    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
         """The numbers of some steps: tensors [seed or stream, step, ...]; keys: of each seed, by the names in `drawn`."""
 
     @abstractmethod

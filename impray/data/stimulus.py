@@ -35,10 +35,7 @@ from impray.data.streams import Steps
 from impray.spec.data import Stimulus
 from impray.spec.trial import stream_seed
 
-# Numbers drawn per seed and call: long against a call's overhead, and on the CPU a pack's numbers stay in its cache. On CUDA every
-# call is a launch: longer. Where inputs are made in one pass only labels are drawn before.
-_NUMBERS = {"cpu": 2**15, "cuda": 2**19}
-_LABELS = 2**13
+_LABELS = 2**13  # drawn per seed and call where inputs are made in one pass
 _LONGEST_BLOCK = 64
 _STREAMS = {"noise": "data"}  # names of streams that are not those of what is drawn
 
@@ -70,7 +67,9 @@ class StimulusPack(Fresh):
         self._stream_of_net = view_selection(places, len(made), device)
         self._sources = Sources([seed for _, seed in made], device)
         self._process = self.process([spec for spec, _ in made], self._sources, dtype, device)
-        numbers = _LABELS // batch if self._process.one_pass else _NUMBERS[device.type] // (batch * self.inputs)
+        numbers = (
+            _LABELS // batch if self._process.one_pass else self._process.numbers[device.type] // (batch * self.inputs)
+        )
         self.block = max(1, min(_LONGEST_BLOCK, numbers))
         self._labels_of_net = selection(
             [self._sources.place[place] for place in places], len(self._sources.seeds), device
@@ -96,9 +95,9 @@ class StimulusPack(Fresh):
         window = Steps(self._next, steps, self._samples)
         self._next += steps
         labels = streams.whole_numbers(self._order, window, [self.classes] * len(self._order), self._device)
-        raw = {"labels": labels, **self._process.draw(self._keys, window)}
+        raw = {"labels": labels, **self._process.draw(self._keys, window, labels)}
         if self._clone is not None:
-            raw["clone"] = self._clone.draw(self._clone_keys, window)["noise"]
+            raw["clone"] = self._clone.draw(self._clone_keys, window, labels)["noise"]
         return raw
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
@@ -147,10 +146,11 @@ def draw_samples(
         return [stream_seed(seed, stream if name == "noise" else f"{stream}_{name}")]
 
     of_one = process([spec], sources, dtype, device)
-    raw = {"labels": labels[None, None], **of_one.draw({name: keys(name) for name in of_one.drawn}, steps)}
+    raw = {"labels": labels[None, None]}
+    raw.update(of_one.draw({name: keys(name) for name in of_one.drawn}, steps, raw["labels"]))
     x = of_one.samples(raw, 0)
     if spec.gaussian_blend > 0:
         clone = Clone([spec], sources, [0], dtype, device)
-        raw["clone"] = clone.draw({"noise": keys("clone")}, steps)["noise"]
+        raw["clone"] = clone.draw({"noise": keys("clone")}, steps, raw["labels"])["noise"]
         clone.add_to(x, raw, 0)
     return x[0].T.contiguous(), labels

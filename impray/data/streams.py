@@ -23,16 +23,16 @@ _ROOT_HALF = int(math.sqrt(0.5) * 2**32)
 
 
 class Steps(NamedTuple):
-    """The steps `first` to first + count - 1 of streams, `samples` in each."""
+    """The steps `first` to first + length - 1 of streams, `samples` in each."""
 
     first: int
-    count: int
+    length: int
     samples: int
 
 
 def words(keys: Sequence[int], steps: Steps, places: int, device: torch.device) -> Int[Tensor, "key step place sample"]:
     """Uniform words of 32 bits, 0 to 2^32 - 1, int64."""
-    shape = len(keys), steps.count, places, steps.samples
+    shape = len(keys), steps.length, places, steps.samples
     if device.type != "cpu":
         return _words(keys, steps, places, device)
     drawn = np.empty(shape, np.uint32)
@@ -45,14 +45,14 @@ def _words(
 ) -> Int[Tensor, "key step place sample"]:
     """As `words`, in torch alone: products of 64 bits wrap around, shifts keep the sign, which the mask takes off."""
     quads = -(-places // 4)
-    shape = len(keys), steps.count, quads, steps.samples
+    shape = len(keys), steps.length, quads, steps.samples
 
     def spread(values: Tensor, axis: int) -> Tensor:
         view = [1, 1, 1, 1]
         view[axis] = len(values)
         return values.to(device).view(view)
 
-    step = torch.arange(steps.first, steps.first + steps.count)
+    step = torch.arange(steps.first, steps.first + steps.length)
     a, b = spread(torch.arange(steps.samples), 3), spread(torch.arange(quads), 2)
     c, d = spread(step & _WORD, 1), spread(step >> 32, 1)
     key = torch.tensor(keys)
@@ -70,7 +70,7 @@ def normals(
 ) -> Float[Tensor, "key step place sample"]:
     """Standard normals; see `impray.kernels.philox`."""
     if device.type == "cpu" and (dtype == torch.float64 or lacking() is None):
-        drawn = torch.empty(len(keys), steps.count, places, steps.samples, dtype=dtype)
+        drawn = torch.empty(len(keys), steps.length, places, steps.samples, dtype=dtype)
         fill = philox.normals if dtype == torch.float32 else philox.normals_of_64_bits
         fill(drawn.numpy(), np.array(keys, np.uint64), steps.first)
         return drawn
@@ -110,7 +110,7 @@ def whole_numbers(
 ) -> Int[Tensor, "key step sample"]:
     """Whole numbers from 0 to below[key] - 1, uniform to 2^-32 of themselves; below is 2^31 at most."""
     if device.type == "cpu":
-        drawn = torch.empty(len(keys), steps.count, steps.samples, dtype=torch.int64)
+        drawn = torch.empty(len(keys), steps.length, steps.samples, dtype=torch.int64)
         philox.whole_numbers(
             drawn.numpy().view(np.uint64), np.array(keys, np.uint64), steps.first, np.array(below, np.int64)
         )
@@ -137,7 +137,7 @@ def gammas(
 ) -> Float[Tensor, "key step sample"]:
     """Gamma numbers of shape shapes[key] and scale 1, float64; see `impray.kernels.philox.gammas`."""
     if device.type == "cpu":
-        drawn = torch.empty(len(keys), steps.count, steps.samples, dtype=torch.float64)
+        drawn = torch.empty(len(keys), steps.length, steps.samples, dtype=torch.float64)
         philox.gammas(drawn.numpy(), np.array(keys, np.uint64), steps.first, np.array(shapes, np.float64))
         return drawn
     return _gammas(keys, steps, shapes, device)

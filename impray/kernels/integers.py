@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from llvmlite import ir
 from numba.core import types
 
@@ -10,7 +12,7 @@ from impray.kernels.vectors import _as, _of_one, _of_three, _of_two
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
 
-def _every(part: ir.Value, number: int) -> ir.Constant:
+def _every(part: Any, number: int) -> ir.Constant:
     """That number in every lane of something like `part`."""
     return ir.Constant(part.type, [number] * part.type.count)
 

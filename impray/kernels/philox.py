@@ -203,6 +203,7 @@ def gammas(out, keys, first, shapes):
         for step in range(steps):
             lower, upper = np.uint64(first + step) & _LOWER, np.uint64(first + step) >> _HALF
             for sample in range(samples):
+                found, w3 = 0.0, np.uint64(0)
                 for attempt in range(ATTEMPTS):
                     w0, w1, w2, w3 = _mixed(np.uint64(sample), np.uint64(attempt), lower, upper, keys[stream])
                     r = math.sqrt(-2 * math.log(((w0 & _LOWER) | np.uint64(1)) * 2.0**-32))

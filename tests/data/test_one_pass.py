@@ -11,6 +11,7 @@ from data.test_stimuli import STIMULI
 
 from impray.data import open_pack
 from impray.data.base import select
+from impray.data.stimulus import StimulusPack
 from impray.kernels.compiled import lacking
 from impray.spec.data import Elliptical, Ising, Kur, Nlgp
 
@@ -28,6 +29,7 @@ MORE = {
 
 def opened(specs, seeds, batch, dtype):
     data = open_pack(specs, seeds, batch=batch, dtype=dtype, device=CPU)
+    assert isinstance(data, StimulusPack)
     data.start(3)
     return data
 

@@ -170,7 +170,7 @@ def test_closed_moments_of_kur_are_those_of_its_quantile_function():
 def test_a_pack_is_its_nets_alone_bit_for_bit(name, one_pass, monkeypatch):
     """Other seeds, other parameters of the same kind beside it: a net's batches and held-out samples stay."""
     if not one_pass:
-        monkeypatch.setattr("impray.data.process._LONGEST_SIDE", 0)
+        monkeypatch.setattr("impray.data.process._LARGEST_TABLE", 0)
     spec = STIMULI[name].model_copy(update={"held_out": 5})
     other = spec.model_copy(update={"gaussian_blend": 0.0 if spec.gaussian_blend else 0.7})
     neighbours = {

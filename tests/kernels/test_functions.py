@@ -69,7 +69,8 @@ def off(found, right):
 
 def spread(low, high, count=2**20):
     """float32 numbers that are even in their bits: from the least to the largest magnitudes, every binade alike."""
-    bits = np.linspace(*(np.float32(end).view(np.uint32).astype(float) for end in (low, high)), count)
+    first, last = np.array([low, high], np.float32).view(np.uint32).astype(float)
+    bits = np.linspace(first, last, count)
     return bits.astype(np.uint32).view(np.float32)
 
 
