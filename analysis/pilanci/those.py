@@ -18,6 +18,7 @@ from impray.spec.trial import Trial
 LINE, DENSE = "linear omp", "dense"  # beside the methods
 SOURCE = "Fridovich-Keil and Pilanci (2025)"
 READOUTS = {"sum": "+1", "signed": "±1"}
+LOSSES = {"mse": "squared error", "cross_entropy": "cross-entropy"}
 
 
 def those(results: Results, wanted: Callable[[Trial], bool], needs: str) -> Results:
@@ -37,10 +38,10 @@ def is_fused(trial: Trial) -> bool:
 
 
 def beside(frame: pl.DataFrame, results: Results) -> pl.DataFrame:
-    """Adds what each network is, by its trial: `m` and its words, `s` (weights left), `steps`, and of digits `task`, `readout`, `draw`."""
+    """Adds what each network is, of its trial: `m`, `units`, `s` (weights left), `steps`, `loss`, `readout`; of digits `task`, `draw`."""
     described = [
         {"trial": id, "m": trial.net.hidden[0], "units": f"m = {trial.net.hidden[0]}", "steps": trial.train.length,  # type: ignore[union-attr]
-         "size": sum(trial.scope_sizes), "readout": getattr(trial.net, "readout", ""),
+         "loss": trial.train.loss, "size": sum(trial.scope_sizes), "readout": getattr(trial.net, "readout", ""),
          "task": getattr(trial.data, "task", ""), "draw": getattr(trial.data, "draw", 0)}
         for id, trial in results.trials.items() if isinstance(trial.data, Planted | Digits | ImageCoordinates)
     ]  # fmt: skip
@@ -69,10 +70,10 @@ def with_dense(frame: pl.DataFrame, results: Results, quantity: Quantity) -> pl.
     return pl.concat([frame, line.select(frame.columns)])
 
 
-def with_line(frame: pl.DataFrame, results: Results, linear: Quantity) -> pl.DataFrame:
+def with_line(frame: pl.DataFrame, results: Results, linear: Quantity, at: At = EVERY) -> pl.DataFrame:
     """Adds, as a method by itself, linear OMP with as many weights: the same whatever the method, so taken from one of them."""
     try:
-        line = pruned(results, linear)
+        line = numbers(results, linear, at).filter(col("round") > 0)
     except NotMeasured:
         return frame
     line = line.filter(col("method") == line["method"][0]).with_columns(pl.lit(LINE).alias("method"))

@@ -6,6 +6,7 @@ trained with the rest (unfused), with exactly s weights left in the first layer,
 Stated beforehand, m by m, all s together, in held-out PSNR: imp is better fused than unfused. With s weights left it is better than the
 dense network of round 0 in either: of 1,000 or 5,000 weights most can only fit noise of the training. imp is above random in either.
 Counts against us: unfused above fused (then the comparison with iht in the fused network would flatter imp's rivals); dense above imp.
+Linear OMP with as many weights (and an intercept) is drawn beside, not judged: what it reaches needs no network.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from impray.figures import EVERY, Figure, Gaps, NotMeasured, Panel, Results, dot
 from impray.results import quantities as q
 from impray.spec.data.planted import Planted
 from impray.spec.trial import Trial
-from pilanci.those import SOURCE, numbers, paired, those
+from pilanci.those import LINE, SOURCE, numbers, paired, those, with_line
 
 NEEDS = "planted networks with net.readout trained beside sum and rows of round 0, as sweeps/pilanci2025_unfused.yaml"
 READOUTS = {"sum": "fused", "trained": "unfused"}
@@ -34,10 +35,17 @@ def wanted(results: Results) -> Results:
 
 
 def networks(quantity: q.Quantity):
-    """imp and random where s weights are left, and in `who` dense the network of round 0; `truth` is the s of the data."""
+    """imp and random where s weights are left, and in `who` dense the network of round 0; `truth` is the s of the data.
+
+    Of held-out PSNR linear OMP, too: it knows no readout, and is that of the fused network's rows.
+    """
 
     def rows(results: Results) -> pl.DataFrame:
-        frame = numbers(results, quantity, EVERY).with_columns(col("readout").replace_strict(READOUTS).alias("readout"))
+        frame = numbers(results, quantity, EVERY)
+        if quantity is q.PSNR:
+            frame = with_line(frame, results, q.PSNR_LINEAR)
+            frame = frame.filter((col("method") != LINE) | (col("readout") == "sum"))
+        frame = frame.with_columns(col("readout").replace_strict(READOUTS).alias("readout"))
         truth = {id: trial.data.support for id, trial in results.trials.items()}
         frame = frame.with_columns(col("trial").replace_strict(truth, return_dtype=pl.Int64).alias("truth"))
         dense = frame.filter((col("round") == 0) & (col("method") == "imp")).with_columns(who=pl.lit("dense"))
@@ -62,7 +70,7 @@ def gap(left: tuple[str, str], than: tuple[str, str], says: str, **more) -> Gaps
 
 def panel(quantity: q.Quantity, label: str, **more) -> Panel:
     return Panel(of=networks(quantity), mark=dots, x="s", columns="units", colour="who", dash="readout", scale="log", label=label,
-                 xlabel="s, weights", options={"apart": True, "order": ["imp", "random", "dense"]}, **more)  # fmt: skip
+                 xlabel="s, weights", options={"apart": True, "order": ["imp", "random", "dense", LINE]}, **more)  # fmt: skip
 
 
 FIGURE = Figure(
@@ -88,5 +96,6 @@ FIGURE = Figure(
             for name, words in READOUTS.items()
         ),
     ],
-    notes=["s counts weights of the first layer; the unfused network has m weights of its readout beside them."],
+    notes=["s counts weights of the first layer; the unfused network has m weights of its readout beside them.",
+           "linear omp: a linear model of s weights and an intercept, which knows no readout."],
 )  # fmt: skip

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-# name -> functions that give {name, ours, reference, ratio, unit, note}, as module:function
+# name -> functions that give {name, ours, reference, ratio, unit, note}, as module:function; or None, where they lack what they need
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "pack": (
         "impray.bench.pack:compare",
@@ -36,6 +36,12 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.neuron:compare_own",
         "impray.bench.neuron:compare_gains",
     ),
+    "jax": (
+        "impray.bench.jax_programs:compare_pack",
+        "impray.bench.jax_programs:compare_pack_shared",
+        "impray.bench.jax_programs:compare_neuron",
+        "impray.bench.jax_programs:compare_neuron_shared",
+    ),
     "ising": ("impray.bench.ising:compare",),
     "torus": (
         "impray.bench.torus:compare",
@@ -51,6 +57,8 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "overhead": ("impray.bench.overhead:compare",),
 }
 
+REQUIRES = {"jax": "it needs JAX (pip install 'impray[bench-jax]')"}
+
 
 def show(only: list[str] | None, console: Console) -> None:
     """Run the benchmarks one after another and print their table."""
@@ -65,8 +73,12 @@ def show(only: list[str] | None, console: Console) -> None:
         typer.echo(f"running {name} ...", err=True)
         for place in BENCHMARKS[name]:
             module, function = place.split(":")
-            compare: Callable[[], dict] = getattr(import_module(module), function)
-            rows.append(compare())
+            compare: Callable[[], dict | None] = getattr(import_module(module), function)
+            row = compare()
+            if row is None:
+                typer.echo(f"{name} is left out: {REQUIRES[name]}", err=True)
+                break
+            rows.append(row)
     table = Table(title=machine(), title_justify="left")
     for column in ("what", "ours", "reference", "ratio"):
         table.add_column(column, justify="left" if column == "what" else "right", overflow="fold")

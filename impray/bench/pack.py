@@ -89,7 +89,7 @@ def _compare(name: str, specs: Sequence[Nlgp], seeds: Sequence[int], what: str) 
     }
 
 
-def _masks() -> Tensor:
+def masks() -> Tensor:
     """Kept weights [net, unit, input] of the first layers."""
     return torch.rand(NETS, 32, SIDE * SIDE, generator=torch.Generator().manual_seed(0)) < DENSITY
 
@@ -102,13 +102,13 @@ def _ours(specs: Sequence[Nlgp], seeds: Sequence[int]) -> Callable[[], float]:
     net = Mlp(hidden=(32,))
     arch = architecture(net, spec.inputs, spec.classes)
     params = initial(net, arch, seeds, torch.float32, cpu)
-    masks = {arch.layers[0].weight: _masks()}
+    kept = {arch.layers[0].weight: masks()}
     sgd = Sgd(lr=LR, batch=BATCH, steps=STEPS)
 
     def run() -> float:
         begin = time.perf_counter()
         data.start(0)
-        TRAINERS[Sgd](Task(arch, [sgd] * NETS, params, masks, data, STEPS))
+        TRAINERS[Sgd](Task(arch, [sgd] * NETS, params, kept, data, STEPS))
         return NETS * STEPS / (time.perf_counter() - begin)
 
     return run
@@ -127,7 +127,7 @@ def _reference() -> Callable[[], float]:
     """A run of the loop: its lineage-steps per second."""
     roots = torch.stack([_covariance_root(xi) for xi in XI])
     amplitude = math.sqrt(2 / math.pi * math.asin(2 / 3))  # Z(1)
-    masks = _masks()
+    kept = masks()
 
     def sample() -> tuple[Tensor, Tensor]:
         # The same work as ours: the label of each sample is drawn, and its class's root correlates it.
@@ -138,7 +138,7 @@ def _reference() -> Callable[[], float]:
 
     def run() -> float:
         begin = time.perf_counter()
-        for mask in masks[:REFERENCE_NETS]:
+        for mask in kept[:REFERENCE_NETS]:
             model = nn.Sequential(nn.Linear(SIDE * SIDE, 32), nn.ReLU(), nn.Linear(32, 2))
             prune.custom_from_mask(model[0], "weight", mask)
             optimizer = torch.optim.SGD(model.parameters(), lr=LR)

@@ -1,138 +1,25 @@
 """pilanci2025: rows with known answers, which folder shows which figure, and what the heads say would count against us."""
 
-import json
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from analysis.pilanci_rows import METHODS, begins, fused, of_theirs, of_unfused, recovered, verdicts, writer
 from analysis.stored import drawn
-from pilanci import classes, cost, digits, image, planted, theirs, those
+from pilanci import classes, cost, digits, image, planted, theirs, unfused
 from pilanci2025 import PAPER
 from polars import col
 
-from impray.figures import images, results
+from impray.figures import images
 from impray.figures.panels import table
 from impray.measures.state import image as measured_image
-from impray.results import quantities as q
-from impray.results import tables
-from impray.results.paths import Paths
-from impray.spec.base import canonical
 from impray.spec.trial import Trial
-
-SEEDS = 5
-METHODS = ("imp", "oneshot", "random", "iht", "pursuit")
-# PSNR of each method, dB; pursuit's is beyond what counts.
-LEVELS = {"imp": 40.0, "oneshot": 25.0, "random": 10.0, "iht": 30.0, "pursuit": 300.0}
-
-
-def fused(data, readout="sum", steps=100, **net):
-    plan = {"net": {"hidden": [3], "bias": False, "outputs": 1, "readout": readout, **net}, "data": data}
-    return Trial.model_validate(plan | {"train": {"loss": "mse", "steps": steps}, "prune": {"fraction": 0.2}})
 
 
 @pytest.fixture
 def put(tmp_path):
-    """A folder of (trial, values of axes); `numbers(trial, method, seed, round)` are columns of a row, rounds have `densities`.
-
-    `images(trial, method, seed, round)`: rows of that table.
-    """
-
-    def write(trials, axes, numbers, densities, seeds=SEEDS, images=None):
-        Paths(tmp_path).provenance.path.write_text(json.dumps({"axes": axes}))
-        found = {"rounds": [], "trials": []} | ({} if images is None else {"images": []})
-        for number, (one, values) in enumerate(trials):
-            found["trials"].append(
-                {"trial": one.id, "number": number, "description": json.dumps(canonical(one)), **values}
-            )
-            for method, seed, (round, left) in product(METHODS, range(seeds), densities(one).items()):
-                row = {"lineage": f"{one.id}-{method}-{seed}", "trunk": f"{one.id}-{seed}", "trial": one.id}
-                row |= {"method": method, "seed": seed, "round": round, "status": "done", "density": left}
-                found["rounds"].append(row | values | numbers(one, method, seed, round))
-                keys = {name: row[name] for name in ("lineage", "trial", "method", "seed", "round")}
-                for of_round in () if images is None else images(one, method, seed, round):
-                    found["images"].append(keys | of_round)
-        for name, rows in found.items():
-            tables.write(Paths(tmp_path), name, "rows", rows, axes)
-        return results(tmp_path)
-
-    return write
-
-
-def recovered(put, levels=LEVELS, at_few_steps=LEVELS, train_above=0.0):
-    """m = 3 or 6 units, s = 2 or 4 of 10 inputs' weights, 50 or 100 steps.
-
-    A seed moves PSNR by 0.1 dB, of imp and pursuit by 0.2: gaps vary.
-    """
-    sizes = product((3, 6), (2, 4), (50, 100))
-    trials = [
-        (fused({"kind": "planted", "units": m, "nonzero": s, "inputs_count": 10, "samples": 40}, steps=steps, hidden=[m]),
-         {"net.hidden": m, "data.nonzero": s, "train.steps": steps})
-        for m, s, steps in sizes
-    ]  # fmt: skip
-
-    def numbers(one, method, seed, round):
-        psnr = (levels if one.train.length == 100 else at_few_steps)[method] + 0.1 * seed * (
-            1 + (method in ("imp", "pursuit"))
-        )
-        solved = method in ("iht", "pursuit")
-        share = {"pursuit": 1.0, "imp": 0.8}.get(method, 0.5) - 0.01 * seed * (method == "iht")
-        own = {"support_recall": share, "psnr_train": psnr + train_above * (1 + 0.1 * seed), "units_alive": 2}
-        facts = (
-            {"optimizer_bytes": 1000 * one.data.nonzero, "converged": float(seed > 0)}
-            if solved
-            else {"optimizer_bytes": 9000}
-        )
-        return {"psnr": psnr} | own | facts
-
-    axes = {"net.hidden": "int", "data.nonzero": "int", "train.steps": "int"}
-    return put(trials, axes, numbers, lambda one: {7: one.data.nonzero / (10 * one.net.hidden[0])})
-
-
-def verdicts(figure, of):
-    return {finding.says: finding.verdict for finding in table(figure.FIGURE, of).findings}
-
-
-def begins(told, words):
-    return [verdict for says, verdict in told.items() if says.startswith(words)]
-
-
-def test_planted_judges_each_m_at_each_budget(put):
-    few = LEVELS | {"imp": 12.0}
-    told = verdicts(planted, recovered(put, at_few_steps=few, train_above=0.2))
-    for words in (
-        "pursuit has a higher held-out PSNR than",
-        "imp, trained on the largest",
-        "iht has a higher held-out PSNR than imp",
-    ):
-        assert set(begins(told, words)) == {"holds"}, words
-    assert len(begins(told, "pursuit has")) == 3 * 2 and len(begins(told, "imp keeps more")) == 2
-    assert set(begins(told, "imp is as good on new inputs")) == {"holds"}  # 0.2 to 0.28 dB, inside 1 dB
-
-
-def test_planted_would_say_so_if_the_paper_were_right(put):
-    told = verdicts(planted, recovered(put, LEVELS | {"imp": 20.0, "pursuit": 25.0}, train_above=3.0))
-    assert begins(told, "imp, trained on the largest") == ["contradicted"] * 2
-    assert begins(told, "pursuit has a higher held-out PSNR than iht") == ["contradicted"] * 2
-    assert begins(told, "iht is as good on new inputs") == ["contradicted"] * 2
-
-
-def test_an_exact_fit_counts_as_100_dB(put):
-    of = recovered(put)
-    frame = those.numbers(of, q.PSNR)
-    assert frame.filter(col("method") == "pursuit")["value"].unique().to_list() == [100.0]
-    gaps = those.gaps(q.PSNR, "pursuit", "iht", ("m",))(of).filter(col("seed") == 4)
-    assert gaps["gap"].to_list() == pytest.approx([100 - 30.4] * 2)
-
-
-def test_cells_stand_by_m_and_s_with_imp_on_each_budget(put):
-    (panel, rows), *_ = table(planted.FIGURE, recovered(put, at_few_steps=LEVELS | {"imp": 12.0})).panels
-    names = set(rows["facet"])
-    assert names == {"imp, 50 steps", "imp, 100 steps", "oneshot", "random", "iht", "pursuit"}
-    means = {(row["facet"], row["m"], row["x"]): row["mean"] for row in rows.iter_rows(named=True)}
-    assert means["imp, 50 steps", 6, "4"] == pytest.approx(12.4) and means["imp, 100 steps", 3, "2"] == pytest.approx(
-        40.4
-    )
+    return writer(tmp_path)
 
 
 TASKS = ("even_odd", "three_eight")
@@ -175,51 +62,6 @@ def test_digits_would_say_so_if_iht_were_best(put):
     assert begins(told, "even or odd: iht is more accurate with a signed") != ["holds"]
 
 
-def test_memory_is_told_of_imp_and_the_solvers_and_convergence_of_solvers_alone(put):
-    panels = table(cost.FIGURE, recovered(put)).panels
-    memory = {(row["method"], row["mean"]) for row in panels[0][1].iter_rows(named=True)}
-    assert memory == {("imp", 0.009), *((solver, s / 1000) for solver in ("iht", "pursuit") for s in (2, 4))}
-    (_, converged), (_, slope) = panels[1:]
-    assert set(converged["method"]) == {"iht", "pursuit"} and set(converged["mean"]) == {0.8}
-    # 1,000 bytes a weight of the solvers; imp holds as much at every s
-    assert set(slope.select("method", "x").iter_rows()) == set(product(("iht", "pursuit"), ("3", "6")))
-    assert slope["mean"].to_numpy() == pytest.approx(1.0)
-
-
-def of_theirs(put, above=0.0):
-    """m = 3 or 6 units, s = 2 or 4 of both layers' weights; one more training adds `above` dB, and 0.01 dB a seed."""
-    trials = []
-    for m, s in product((3, 6), (2, 4)):
-        data = {"kind": "planted", "units": m, "nonzero": s, "inputs_count": 10, "samples": 40, "stream": "authors"}
-        plan = {
-            "data": data,
-            "net": {"hidden": [m], "bias": False, "outputs": 1},
-            "train": {"loss": "mse", "steps": 15},
-        }
-        one = Trial.model_validate(plan | {"prune": {"fraction": 0.1, "layers": "all", "scope": "global"}})
-        trials.append((one, {"net.hidden": m, "data.nonzero": s}))
-
-    def numbers(one, method, seed, round):
-        return {"psnr_train_pruned": 12.0, "psnr_train": 12.0 + above + 0.01 * seed, "support_recall": 0.0}
-
-    axes = {"net.hidden": "int", "data.nonzero": "int"}
-    return put(trials, axes, numbers, lambda one: {9: one.data.nonzero / (11 * one.net.hidden[0])})
-
-
-@pytest.mark.parametrize(("above", "verdict"), [(0.05, "holds"), (3.0, "contradicted")])
-def test_their_imp_is_told_just_after_pruning_and_trained_once_more(put, above, verdict):
-    made = table(theirs.FIGURE, of_theirs(put, above))
-    assert [finding.verdict for finding in made.findings] == [verdict] * 2
-    rows = made.panels[0][1]
-    means = {(row["network"], row["x"], row["facet"]): row["mean"] for row in rows.iter_rows(named=True)}
-    assert means == {
-        (network, s, f"m = {m}"): pytest.approx(12.0 if network == theirs.PRUNED else 12.02 + above)
-        for network, s, m in product((theirs.PRUNED, theirs.AGAIN), ("2", "4"), (3, 6))
-    }
-    assert set(rows["method"]) == {"imp"} and set(rows["seeds"]) == {5}
-
-
-# PSNR by method at s = 4; more weights are better by 5 dB, pursuit by 2.
 OF_IMAGE = {"imp": 17.0, "oneshot": 14.0, "random": 10.0, "iht": 19.0, "pursuit": 18.0}
 
 
@@ -284,21 +126,23 @@ def test_a_sweep_that_still_runs_shows_the_methods_it_has(put, left, figure, mak
     assert "not measured" in {finding.verdict for finding in found.findings}
 
 
-def of_classes(put, accuracy):
-    """Five initialisations; `accuracy(method, sums)`."""
+def of_classes(put, accuracy, losses=("mse",), by_loss=0.0):
+    """Five initialisations; `accuracy(method, sums)`, iht with cross-entropy `by_loss` more, with 0.001 a seed."""
     trials = []
-    for sums in ("exact", "sketch"):
-        plan = {"data": {"kind": "digits"}, "net": {"hidden": [50], "bias": False}, "train": {"loss": "mse"}}
+    for loss, sums in product(losses, ("exact", "sketch")):
+        plan = {"data": {"kind": "digits"}, "net": {"hidden": [50], "bias": False}, "train": {"loss": loss}}
         prune = {"layers": "all", "scope": "global", "iht": {"accumulate": sums}}
-        trials.append((Trial.model_validate(plan | {"prune": prune}), {"prune.iht.accumulate": sums}))
+        axes = {"train.loss": loss, "prune.iht.accumulate": sums}
+        trials.append((Trial.model_validate(plan | {"prune": prune}), axes))
 
     def numbers(one, method, seed, round):
         sums = one.prune.iht.accumulate
         level = 0.96 if round == 0 else accuracy(method, sums)
+        level += (by_loss + 0.001 * seed) * (method == "iht" and one.train.loss == "cross_entropy")
         found = {"accuracy": level + 0.002 * seed * (METHODS.index(method) + (sums == "sketch"))}
         return found | ({"optimizer_bytes": {"exact": 30_000, "sketch": 80_000}[sums]} if method == "iht" else {})
 
-    axes = {"prune.iht.accumulate": "str"}
+    axes = {"train.loss": "str", "prune.iht.accumulate": "str"}
     return put(trials, axes, numbers, lambda one: {0: 1.0, 2: 500 / 3700, 5: 200 / 3700})
 
 
@@ -324,6 +168,23 @@ def test_ten_classes_would_say_so_if_the_sketch_and_iht_were_best(put):
     assert begins(told, "iht is more accurate with exact sums") == ["contradicted"] * 2
 
 
+def test_ten_classes_are_judged_by_loss_and_iht_between_losses(put):
+    """iht: above imp with cross-entropy, by 0.05, and below it with squared error, by 0.1."""
+    of = of_classes(put, lambda method, sums: ACCURACY[method], ("mse", "cross_entropy"), by_loss=0.15)
+    found = table(classes.FIGURE, of)
+    told = {finding.says: finding.verdict for finding in found.findings}
+    assert len(told) == 3 * 2 * 2 + 2
+    of_imp = {says.partition("(")[2]: verdict for says, verdict in told.items() if says.startswith("imp is")}
+    assert of_imp == {
+        f"{loss}, s = {s})": verdict
+        for loss, verdict in (("squared error", "holds"), ("cross-entropy", "contradicted")) for s in (200, 500)
+    }  # fmt: skip
+    assert begins(told, "iht is more accurate with cross-entropy") == ["holds"] * 2
+    for _, rows in found.panels:
+        assert list(dict.fromkeys(rows["facet"])) == ["squared error", "cross-entropy"]
+        assert set(rows["seeds"]) == {5}
+
+
 @pytest.mark.parametrize(
     ("make", "figures"),
     [
@@ -332,6 +193,7 @@ def test_ten_classes_would_say_so_if_the_sketch_and_iht_were_best(put):
         (lambda put: of_classes(put, lambda method, sums: ACCURACY[method]), [classes]),
         (of_image, [image]),
         (of_theirs, [theirs]),
+        (of_unfused, [planted, unfused]),
     ],
 )
 def test_a_folder_shows_its_own_figures_and_no_other(put, make, figures):

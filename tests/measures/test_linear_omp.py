@@ -8,6 +8,7 @@ import torch
 from data import dataset_files
 
 from impray.data import open_pack
+from impray.data.planted import true_weights
 from impray.measures import linear_omp, readings_of
 from impray.measures.state import RoundState
 from impray.nets.mlp import Architecture
@@ -105,6 +106,50 @@ def test_with_as_many_weights_as_inputs_it_is_least_squares_with_an_intercept():
     error = np.mean((y - model @ np.linalg.lstsq(model, y)[0]) ** 2)
     expected = 20 * math.log10(np.abs(y).max()) - 10 * math.log10(error)
     assert read(state_of(pack, inputs, [9, 10, 25]))["psnr_train_linear"] == pytest.approx([expected] * 3, abs=1e-9)
+
+
+def closed_form(weights, signs):
+    """Of y = sum_j a_j relu(w_j x), x ~ N(0, I): constant and slope of the best affine function, the mean squared error that it leaves.
+
+    E relu(u) x = w / 2; E relu(u) = |w| / sqrt(2 pi); E relu(u) relu(v) = |w||w'| (sin t + (pi - t) cos t) / (2 pi), t their angle
+    (Cho & Saul 2009).
+    """
+    lengths = np.linalg.norm(weights, axis=1)
+    angles = np.arccos(np.clip(weights @ weights.T / np.outer(lengths, lengths), -1, 1))
+    square = np.outer(lengths, lengths) * (np.sin(angles) + (np.pi - angles) * np.cos(angles)) / (2 * np.pi)
+    constant, slope = signs @ lengths / math.sqrt(2 * np.pi), signs @ weights / 2
+    return constant, slope, signs @ square @ signs - constant**2 - slope @ slope
+
+
+@pytest.mark.parametrize("readout", ["sum", "signed"])
+def test_of_a_planted_network_it_is_half_its_weights_added_up(readout):
+    """Independent inputs, so the best linear function of s inputs is that of the truth's; s of them are enough."""
+    data = Planted(samples=20_000, inputs_count=20, units=4, nonzero=8, held_out=20_000, readout=readout)
+    for seed in range(3):
+        pack = open_pack([data], [seed], batch=1, dtype=torch.float64, device=CPU)
+        (weights,) = true_weights(data, seed)
+        signs = np.where(np.arange(4) % 2, -1.0, 1.0) if readout == "signed" else np.ones(4)
+        alive = weights.any(axis=1)
+        constant, slope, least = closed_form(weights[alive], signs[alive])
+        found = read(state_of(pack, 20, [8]))
+        peak = 20 * math.log10(pack.whole(0)[1].abs().max())
+        for suffix, given in (("linear", pack.held_out(0)), ("train_linear", pack.whole(0))):
+            x, y = (part.numpy() for part in given)
+            squares = (y.reshape(-1) - constant - x @ slope) ** 2
+            share = 10 ** ((peak - found[f"psnr_{suffix}"][0]) / 10) / least
+            # The sample's own error of the closed form; and of nine fitted numbers, whose share of the error is about 9 / n each way.
+            assert share == pytest.approx(
+                1, abs=4 * squares.std() / squares.mean() / math.sqrt(len(y)) + 4 * 9 / len(y)
+            )
+
+
+def test_a_network_that_is_linear_is_found_exactly():
+    """relu(w x) - relu(-w x) = w x, of three weights."""
+    x = opened(ALL["planted"]).whole(0)[0]
+    w = torch.tensor([0, 0.5, 0, 0, -2, 0, 0, 0, 1], dtype=torch.float64)
+    y = (torch.relu(x @ w) - torch.relu(-x @ w))[:, None]
+    found = read(state_of(Given((x, y), (x, y)), 9, [2, 3, 4]))["psnr_linear"]
+    assert found[0] < 40 and min(found[1:]) > 250  # of float64: 10 log10 of its rounding squared is -313
 
 
 def test_a_shift_of_inputs_or_targets_does_not_matter_and_what_is_constant_is_never_chosen():
