@@ -63,8 +63,9 @@ def test_the_plain_neuron_is_ours_on_the_same_batches():
 
 
 def test_the_plain_neuron_localises_as_ours_does():
+    """The median of seven: from one start in ten or so a neuron comes to rest on three inputs, here as there."""
     torch.manual_seed(0)
     spec = Nlgp(shape=(12,), gain=100.0, xi=(0.3, 0.7))
-    ours = ipr(neuron.open_neurons([spec], [0], BATCH)(1_000))
-    plain = ipr(neuron.plain(neuron.rooted(spec, BATCH), spec.inputs, 1_000))
+    ours = ipr(neuron.open_neurons([spec] * 7, range(7), BATCH)(1_000)).median()
+    plain = torch.stack([ipr(neuron.plain(neuron.rooted(spec, BATCH), spec.inputs, 1_000)) for _ in range(7)]).median()
     assert ours.item() == pytest.approx(plain.item(), abs=0.02) and plain > 0.9
