@@ -25,19 +25,20 @@ Numbers = Float[np.ndarray, " number"]
 def moved(
     of_weights: Sequence[Numbers],
     mask: Numbers | None,
-    apart: int,
+    apart: tuple[int, int, int],
     size: int,
     of_nets: Sequence[Numbers],
 ) -> None:
     """Updates weights, m and v.
 
-    of_weights: weights, m, v and the gradient. mask: 0 and 1, or None. All are flat memory of one layout: each net has `size` numbers,
-    and begins `apart` after the one before. of_nets: step, root, eps, k1, k2, n1 and n2, [net] each.
+    of_weights: weights, m, v and the gradient. mask: 0 and 1, or None. All are flat memory in which each net has `size` numbers; apart: how
+    far from one net to the next, in the weights, in m, v and the gradient, and in the mask. of_nets: step, root, eps, k1, k2, n1 and n2,
+    [net] each.
     """
     if mask is None:
-        _moved(False)(*of_weights, of_weights[0], apart, size, *of_nets)
+        _moved(False)(*of_weights, of_weights[0], *apart, size, *of_nets)
     else:
-        _moved(True)(*of_weights, mask, apart, size, *of_nets)
+        _moved(True)(*of_weights, mask, *apart, size, *of_nets)
 
 
 @cache
@@ -45,26 +46,28 @@ def _moved(masked: bool) -> Callable[..., Any]:
     lanes = _LANES
 
     @compiled
-    def move(weights, m, v, gradient, mask, apart, size, step, root, eps, k1, k2, n1, n2):
+    def move(weights, m, v, gradient, mask, w_net, m_net, mask_net, size, step, root, eps, k1, k2, n1, n2):
         for net in range(len(step)):
-            first, whole = net * apart, size // lanes * lanes
-            for at in range(first, first + whole, lanes):
+            here, there, kept, whole = net * w_net, net * m_net, net * mask_net, size // lanes * lanes
+            for place in range(0, whole, lanes):
+                at = there + place
                 g = load(gradient, at, lanes)
                 m_new = load(m, at, lanes) * k1[net] + g * n1[net]
                 v_new = load(v, at, lanes) * k2[net] + (g * g) * n2[net]
                 store(m, at, m_new)
                 store(v, at, v_new)
                 below = sqrt(v_new) / splat(root[net], lanes) + eps[net]
-                moved = load(weights, at, lanes) + m_new / below * step[net]
+                moved = load(weights, here + place, lanes) + m_new / below * step[net]
                 if masked:
-                    moved = moved * load(mask, at, lanes)
-                store(weights, at, moved)
-            for at in range(first + whole, first + size):
+                    moved = moved * load(mask, kept + place, lanes)
+                store(weights, here + place, moved)
+            for place in range(whole, size):
+                at = there + place
                 g = element(gradient, at)
                 m[at] = m[at] * k1[net] + g * n1[net]
                 v[at] = v[at] * k2[net] + (g * g) * n2[net]
                 below = np.sqrt(v[at]) / root[net] + eps[net]
-                moved_one = weights[at] + m[at] / below * step[net]
-                weights[at] = moved_one * mask[at] if masked else moved_one
+                one = weights[here + place] + m[at] / below * step[net]
+                weights[here + place] = one * mask[kept + place] if masked else one
 
     return move

@@ -9,7 +9,6 @@ devices nothing is changed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Shaped
@@ -41,15 +40,6 @@ def copied(x: Shaped[Tensor, "net ..."]) -> Shaped[Tensor, "net ..."]:
 def zeros(like: Tensor, *shape: int) -> Shaped[Tensor, "net ..."]:
     """As `empty`, with zeros."""
     return empty(like, *shape).zero_()
-
-
-def alike(tensors: Sequence[Shaped[Tensor, "net ..."]]) -> bool:
-    """Whether tensors lie in memory alike, each net's own numbers contiguous: so that their flat memory runs in parallel."""
-    first = tensors[0]
-    return all(
-        x.dtype == first.dtype and x.shape == first.shape and x.stride() == first.stride() and x[:1].is_contiguous()
-        for x in tensors
-    )
 
 
 def flat(x: Shaped[Tensor, "net ..."]) -> Shaped[np.ndarray, " number"]:

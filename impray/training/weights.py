@@ -133,7 +133,7 @@ class Sparse:
     def _rows_of(self, h: Float[Tensor, "net input sample"]) -> Rows:
         """Inputs with samples side by side: as they are, or copied; once where all nets have the same."""
         if h[0].is_contiguous():
-            return self._rows(h)
+            return _as_rows(h)  # not remembered: a batch's inputs lie elsewhere in every step
         nets, inputs, batch = h.shape
         given, laid = h.mT, self._laid
         if h.stride(0) == 0 or nets == 1:
@@ -150,8 +150,12 @@ class Sparse:
         if key not in self._views:
             if len(self._views) == 8:
                 self._views.clear()
-            self._views[key] = x, Rows(layout.flat(x), 0 if len(x) == 1 else x.stride(0))
+            self._views[key] = x, _as_rows(x)
         return self._views[key][1]
+
+
+def _as_rows(x: Float[Tensor, "net row sample"]) -> Rows:
+    return Rows(layout.flat(x), 0 if len(x) == 1 else x.stride(0))
 
 
 Weights = Dense | Sparse

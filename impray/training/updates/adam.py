@@ -118,12 +118,13 @@ class _Moments(Parameter):
         """`impray.kernels.adam` where it can be used: the same bits."""
         held = [self.value, self._m, self._v, self.sink] + ([] if self._mask is None else [self._mask])
         known = self.value.device.type == "cpu" and self.value.dtype in (torch.float32, torch.float64)
-        if not known or lacking() is not None or not layout.alike(held):
+        if not known or lacking() is not None or not all(x[:1].is_contiguous() for x in held):
             return None
         arrays = [layout.flat(tensor) for tensor in held]
         mask = None if self._mask is None else arrays[4]
         of_nets = tuple(number.numpy() for number in numbers)  # views: Adam writes to some in every step
-        apart, size = self.value.stride(0), math.prod(self.value.shape[1:])
+        apart = self.value.stride(0), self._m.stride(0), held[-1].stride(0)
+        size = math.prod(self.value.shape[1:])
         return lambda: adam.moved(arrays[:4], mask, apart, size, of_nets)
 
     def moved(self) -> None:
