@@ -34,7 +34,10 @@ def described_trials(
     numbers, names = dict(rows.select("trial", "number").iter_rows()), Names()
     for id, name in rows.drop_nulls("name").select("trial", "name").iter_rows():
         names.keep(name, trials[id].data)
-    trials |= {trial.id: trial for _, trial in (spec_axes.trials(sweep) if sweep else []) if trial.id not in trials}
+    for _, trial in spec_axes.trials(sweep) if sweep else []:
+        # By the id of the version that wrote the rows.
+        written = next((id for id in trial.earlier_ids if id in wanted and id not in trials), trial.id)
+        trials.setdefault(written, trial)
     unknown = sorted(wanted - set(trials))
     if unknown:
         raise DataError(f"{place}: {len(unknown)} of its trials are described nowhere; {NO_SWEEP}")
