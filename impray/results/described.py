@@ -42,7 +42,7 @@ def described_trials(
     if unknown:
         raise DataError(f"{place}: {len(unknown)} of its trials are described nowhere; {NO_SWEEP}")
     named = {id: (numbers.get(id, n), described(trial.data, names)) for n, (id, trial) in enumerate(trials.items())}
-    return {id: trial for id, trial in trials.items() if id in wanted}, named
+    return {id: trial.as_written(id) for id, trial in trials.items() if id in wanted}, named
 
 
 def first_line(error: Exception) -> str:

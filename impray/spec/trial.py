@@ -192,6 +192,14 @@ class Trial(Spec):
         ids.pop(self.id, None)
         return ids
 
+    def as_written(self, id: str) -> Trial:
+        """This trial under the id that rows have of it: another one where an earlier engine made them."""
+        if id == self.id:
+            return self
+        written = self.model_copy()
+        written.__dict__["id"] = id  # where a cached property keeps its value
+        return written
+
     @cached_property
     def canonical(self) -> dict[str, Any]:
         """The canonical form, made once for all lineages of the trial."""

@@ -13,6 +13,7 @@ from impray.lineage.rounds import Rounds
 from impray.results import tables
 from impray.results.paths import Paths
 from impray.results.tables import scan
+from impray.results.tidy import results
 from impray.service.trials import Trials
 from impray.spec.errors import DataError, SweepError
 from impray.spec.load import load
@@ -271,6 +272,9 @@ def test_a_folder_of_an_earlier_engine_is_read_but_not_gone_on_with(tmp_path, mo
     with pytest.raises(SweepError, match=r"engine of impray before 0\.10\.0.*--out"):
         sweep_into(tmp_path / "s", tiny_sweep())
     assert before.height and rows_of(tmp_path / "s", "rounds").equals(before, null_equal=True)
+    # Read, a trial is called as its rows call it.
+    read = results(tmp_path / "s").trials
+    assert {id for id in read} == set(before["trial"]) == {trial.id for trial in read.values()}
 
 
 def test_an_axis_of_another_type_is_refused(tmp_path):
