@@ -52,6 +52,7 @@ class MlpEngine:
         wide_params, wide = padded(params, network)
         wide_masks = _wide_masks(network, wide, params, masks)
         self._network = network
+        self._names = list(wide_params)
         self._parameters: dict[str, Parameter] = {}
         self._weights: dict[str, Weights] = {}
         for name, value in wide_params.items():
@@ -96,7 +97,7 @@ class MlpEngine:
         """As `Engine.params`: views, but of sparse layers."""
         values = {name: parameter.value for name, parameter in self._parameters.items()}
         values |= {name: weights.value() for name, weights in self._weights.items()}
-        return {name: self._own(name, value) for name, value in values.items()}
+        return {name: self._own(name, values[name]) for name in self._names}
 
     def stats(self) -> Params:
         """As `Engine.stats`: with batch norm `mean1`, `var1` [net, input of layer 1] and so on; views."""
