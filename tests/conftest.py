@@ -12,6 +12,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 import polars as pl
 import pytest
 import torch
+from faults.told import pytest_report_teststatus, pytest_terminal_summary  # noqa: F401 - of all tests
 from rich.console import Console
 from s3.fixtures import bucket, s3, s3_proxy  # noqa: F401 - fixtures of all tests
 

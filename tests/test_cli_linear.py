@@ -56,6 +56,7 @@ def test_a_designs_file_that_is_missing_or_wrong_is_told_before_anything_is_begu
     result = ask(folder, f"{{kind: {kind}, path: own.npy}}", *HERE, *more)
     assert result.exit_code == 2 and "own.npy" in result.stderr
     assert ("[3, 3]" if there else "cannot be read") in result.stderr
+    assert there or ("data.design.path must be" in result.stderr and "data.features" in result.stderr)
     assert not (folder / "runs" / "mine" / "rounds").exists()
 
 

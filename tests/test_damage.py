@@ -10,8 +10,9 @@ from conftest import assert_same_tables, rows_of, tiny
 from typer.testing import CliRunner
 
 from impray.cli import app
-from impray.results import tables
+from impray.results import status, tables
 from impray.results.paths import Paths, aside
+from impray.results.undone import undone
 
 SMALL = {
     "seeds": 1,
@@ -204,6 +205,23 @@ def test_no_lost_file_of_rows_goes_unnoticed(finished, tmp_path, form):
         assert run(file, "--out", out).exit_code == 0
         assert_same_tables(folders[form] / "small", out / "small")
         shutil.rmtree(out)
+
+
+@pytest.mark.parametrize("form", ["many", "merged"])
+def test_a_trial_whose_rows_were_lost_is_not_told_as_done(finished, tmp_path, form):
+    _, folders = finished
+    whole = folders[form] / "small"
+    count = rows_of(whole, "trials").height
+    assert undone(whole) == frozenset() and f"{count} of {count} trials done;" in status.lines(whole)[0]
+    names = [path.name for path in (whole / "tables").iterdir() if any(path.iterdir()) and path.name != "trials"]
+    assert {"rounds", "units", "fates", "masks", "images", "steps", "histograms"} <= set(names)
+    for name in names:
+        out = tmp_path / name
+        shutil.copytree(whole, out)
+        shutil.rmtree(out / "tables" / name)
+        assert undone(out) == set(rows_of(whole, "trials")["trial"]), name
+        head, *rest = status.lines(out)
+        assert head.startswith(f"0 of {count} trials done, {count} {status.UNDONE}") and len(rest) == 1
 
 
 def test_axes_survive_a_provenance_that_goes_while_packs_run(finished, tmp_path, monkeypatch):

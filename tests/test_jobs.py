@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import assert_same_tables, sweep_into, tiny, tiny_sweep
+from service.launched import HEARING
 
 TOKEN = "a-token-of-the-tests-0123456789abcdef"
 BIN = str(Path(sys.executable).parent)
@@ -76,7 +77,7 @@ def wait_for(address, head):
 
 
 def start(environment, *words):
-    command = [sys.executable, "-m", "impray.cli", "sweep", "--mlflow", "off", *map(str, words)]
+    command = [*HEARING, sys.executable, "-m", "impray.cli", "sweep", "--mlflow", "off", *map(str, words)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

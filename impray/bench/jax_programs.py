@@ -7,6 +7,7 @@ white noise, in the eigenbasis that all classes share, times the root of the sam
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import os
@@ -125,8 +126,8 @@ def _spectrum(shape: tuple[int, ...], xi: Sequence[float], gain: float) -> tuple
 def _jax(kind: str, shared: bool) -> Callable[[int], None]:
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    import jax
-    import jax.numpy as jnp
+    jax = importlib.import_module("jax")
+    jnp = importlib.import_module("jax.numpy")
 
     of_pack = kind == "pack"
     shape, xi, gain = (

@@ -10,8 +10,7 @@ nn.Sequential and optim.SGD; its samples come from the two classes' covariance r
 this process, in turns, so that what else the machine does falls on both.
 
 What the neurons of a pack share decides the ratio: making 1,000 samples takes far longer than an update with them. Where every
-neuron has samples of its own there is little to gain: drawing their random numbers takes about half of our time, and the
-reference draws as many from the same generator.
+neuron has samples of its own, ours are made in one pass from counters (`impray.kernels.stimuli`), the reference's by torch.
 """
 
 from __future__ import annotations

@@ -122,24 +122,21 @@ def _ours(arch: Architecture, batch: int, nets: int, masks: dict, x: Tensor, lab
 
 def _reference(arch: Architecture, masks: dict, x: Tensor, labels: Tensor) -> Callable[[], None]:
     """An update of one network."""
-    layers: list[nn.Module] = []
-    for layer in arch.layers:
-        layers += [nn.Linear(layer.shape[1], layer.shape[0]), nn.ReLU()]
-    model = nn.Sequential(*layers[:-1])
+    linear = [nn.Linear(layer.shape[1], layer.shape[0]) for layer in arch.layers]
+    model = nn.Sequential(*[part for one in linear for part in (one, nn.ReLU())][:-1])
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    masked = [(layer.weight, mask.float()) for layer, mask in zip(layers[::2], masks.values(), strict=True)]
-    whole = all(bool(mask.all()) for mask in masks.values())
+    masked = [(one.weight, kept.float()) for one, kept in zip(linear, masks.values(), strict=True) if not kept.all()]
 
-    @torch.no_grad()
-    def mask() -> None:
-        for weight, kept in [] if whole else masked:
-            weight.mul_(kept)
+    def pruned() -> None:
+        with torch.no_grad():
+            for weight, kept in masked:
+                weight.mul_(kept)
 
     def update() -> None:
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(x), labels).backward()
         optimizer.step()
-        mask()
+        pruned()
 
-    mask()
+    pruned()
     return update

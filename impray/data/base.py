@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from impray.data.streams import Steps, whole_numbers
 from impray.spec.trial import stream_seed
 
 Raw = dict[str, Tensor]
@@ -77,7 +78,19 @@ class PackData(Protocol):
         ...
 
 
-class Blocks(ABC):
+class Fresh:
+    """What data without a fixed training set do not offer; validation lets no training come here that needs it."""
+
+    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
+        """See `PackData.whole`."""
+        raise NotImplementedError
+
+    def truth(self, net: int) -> Mapping[str, Tensor]:
+        """See `PackData.truth`."""
+        raise NotImplementedError
+
+
+class Blocks(Fresh, ABC):
     """Random numbers drawn in whole blocks of steps, and handed out in any portions.
 
     One long call of torch's `normal_` gives other numbers than two short ones (on the CPU when the length is
@@ -95,14 +108,6 @@ class Blocks(ABC):
 
     def _forget(self) -> None:
         self._left, self._drawn = 0, None
-
-    def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Targets]:
-        """See `PackData.whole`; validation lets no training come here that needs what the data do not offer."""
-        raise NotImplementedError
-
-    def truth(self, net: int) -> Mapping[str, Tensor]:
-        """See `PackData.truth`, and `whole`."""
-        raise NotImplementedError
 
     def draw(self, steps: int) -> Raw:
         """The random numbers of the next `steps` steps; see `PackData.draw`."""
@@ -131,8 +136,8 @@ def gathered(pack: PackData, samples: int, device: torch.device) -> tuple[Float[
     return torch.cat([x[0] for x, _ in parts]), torch.cat([targets[0] for _, targets in parts])
 
 
-class OrderedBlocks(Blocks):
-    """Blocks of places in a data set, drawn with replacement, for batches of its samples. Stream: `order`.
+class Ordered(Fresh):
+    """Places in a data set, drawn with replacement, for batches of its samples. Stream: `order`.
 
     A subclass sets `_orders`: (seed, samples to draw from) of each stream; `_batch` and `_device`.
     """
@@ -143,14 +148,14 @@ class OrderedBlocks(Blocks):
 
     def start(self, round: int) -> None:
         """See `PackData.start`."""
-        self._forget()
-        self._streams = [generator(self._device, seed, "order", round) for seed, _ in self._orders]
+        self._keys, self._next = [stream_seed(seed, "order", round) for seed, _ in self._orders], 0
 
-    def _fill(self) -> Raw:
-        order = torch.empty(len(self._orders), self.block, self._batch, dtype=torch.int64, device=self._device)
-        for row, stream, (_, samples) in zip(order, self._streams, self._orders, strict=True):
-            row.random_(0, samples, generator=stream)
-        return {"order": order}
+    def draw(self, steps: int) -> Raw:
+        """See `PackData.draw`."""
+        assert steps >= 1, steps
+        window = Steps(self._next, steps, self._batch)
+        self._next += steps
+        return {"order": whole_numbers(self._keys, window, [samples for _, samples in self._orders], self._device)}
 
 
 def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:

@@ -2,7 +2,7 @@
 
     def moons(spec, labels, generator) -> inputs [sample, *spec.input_shape]
 
-Labels are drawn here, uniformly and with the stream `order`; the function draws all else from the generator it is given (stream
+Labels are drawn here, uniformly and by counters of the stream `order`; the function draws all else from the generator it is given (stream
 `data`). So a net's inputs depend on its own spec and seed only, and nets that share both share them.
 """
 
@@ -16,9 +16,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data.base import Blocks, Raw, distinct, generator, select, selection
+from impray.data.streams import Steps, whole_numbers
 from impray.spec import families
 from impray.spec.data import DataSpec
 from impray.spec.errors import MemberError
+from impray.spec.trial import stream_seed
 
 _NUMBERS, _LONGEST_BLOCK = 2**15, 64  # drawn per seed and call, and the most steps that they are for
 _HELD_OUT = 500  # per class, where the spec has no field `held_out`
@@ -67,22 +69,23 @@ class DrawnPack(Blocks):
 
     def start(self, round: int) -> None:
         self._forget()
-        self._orders = [generator(self._device, seed, "order", round) for _, seed in self._streams]
+        self._next = 0
+        self._orders = [stream_seed(seed, "order", round) for _, seed in self._streams]
         self._noises = [generator(self._device, seed, "data", round) for _, seed in self._streams]
 
     def _fill(self) -> Raw:
-        of_streams = [
-            self._block(spec, order, noise)
-            for (spec, _), order, noise in zip(self._streams, self._orders, self._noises, strict=True)
-        ]
-        inputs, labels = zip(*of_streams, strict=True)
-        return {"inputs": torch.stack(inputs), "labels": torch.stack(labels)}
+        window, classes = Steps(self._next, self.block, self._batch), [self.classes] * len(self._streams)
+        self._next += self.block
+        labels = whole_numbers(self._orders, window, classes, self._device)
+        of_streams = zip(self._streams, labels, self._noises, strict=True)
+        return {
+            "inputs": torch.stack([self._inputs(spec, own, noise) for (spec, _), own, noise in of_streams]),
+            "labels": labels,
+        }
 
-    def _block(self, spec: DataSpec, order: torch.Generator, noise: torch.Generator) -> tuple[Tensor, Tensor]:
-        labels = torch.empty(self.block * self._batch, dtype=torch.int64, device=self._device)
-        labels.random_(0, self.classes, generator=order)
-        inputs = drawn(self._draw, spec, labels, noise).to(self._device, self._dtype)
-        return inputs.view(self.block, self._batch, self.inputs), labels.view(self.block, self._batch)
+    def _inputs(self, spec: DataSpec, labels: Int[Tensor, "step sample"], noise: torch.Generator) -> Tensor:
+        inputs = drawn(self._draw, spec, labels.flatten(), noise).to(self._device, self._dtype)
+        return inputs.view(self.block, self._batch, self.inputs)
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         return select(raw["inputs"][:, step], self._of_net), select(raw["labels"][:, step], self._of_net)

@@ -15,88 +15,79 @@ leaves them as in the paper.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Raw, select, selection
-from impray.data.nlgp import field_roots
-from impray.data.stimulus import Coloured, Noisy, StimulusPack, laid_out, per_stream
+from impray.data import streams
+from impray.data.base import Raw, distinct, select
+from impray.data.fields import Field, field_roots
+from impray.data.process import Sources
+from impray.data.stimulus import StimulusPack
+from impray.data.streams import Steps
+from impray.kernels import stimuli as kernels
 from impray.spec.data import Elliptical
 from impray.theory.stimuli import elliptical_scale
 
 
-class EllipticalProcess(Noisy):
+class EllipticalProcess(Field):
     """A Gaussian field over its length times the radius."""
 
-    specs: Sequence[Elliptical]
+    kernel = kernels.SCALED
     drawn = ("noise", "radius")
-    of_streams = frozenset({"radius"})
 
-    def __init__(self, specs: Sequence[Elliptical], dtype: torch.dtype, device: torch.device) -> None:
-        super().__init__(specs, dtype, device)
-        self._field = Coloured([field_roots(spec) for spec in specs], dtype, device)
-        amplitudes = [math.sqrt(1 - spec.gaussian_blend) * elliptical_scale(spec) for spec in specs]
-        self._amplitudes = per_stream(amplitudes, dtype, device)
+    def __init__(self, specs: Sequence[Elliptical], sources: Sources, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(specs, sources, dtype, device)
+        # One draw for each law of the radius and seed, for the streams in their own order or, in one pass, the kernel's.
+        order = sources.in_turn if self.one_pass else range(len(specs))
+        self._draws, places = distinct([(_law(specs[stream]), sources.place[stream]) for stream in order])
+        self._draw_of = torch.tensor(places, device=device)
+        over = [spec.radius != "student_t" for spec in specs]
+        self._over = torch.tensor(over, device=device).view(-1, 1, 1)
 
-    def draw(self, name: str, stream: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        if name == "noise":
-            return super().draw(name, stream, shape)
-        # Of every law of a pack: whichever others there are, a stream's own numbers are the first of its generator.
-        state = stream.get_state()
-        laws = []
-        for law in self._laws:
-            stream.set_state(state)
-            laws.append(_radii(law, stream, shape, self.device))
-        # What the next block begins with must not depend on the laws of a pack either.
-        stream.set_state(state)
-        stream.manual_seed(int(torch.randint(2**62, (1,), generator=stream, device=self.device)))
-        return torch.stack(laws, dim=1).to(self.dtype)
+    def roots(self, spec: Elliptical) -> Float[np.ndarray, "class row_mode col_mode"]:
+        return field_roots(spec)
 
-    @property
-    def _laws(self) -> list[Elliptical]:
-        """One stream for each law of the radius."""
-        return list({_law(spec): spec for spec in self.specs}.values())
+    def factors(self, spec: Elliptical) -> tuple[float, float, float, float]:
+        amplitude = math.sqrt(1 - spec.gaussian_blend) * elliptical_scale(spec)
+        return amplitude, 0.0, 0.0, float(spec.radius != "student_t")
 
-    def prepared(self, raw: Raw, seed_of_stream: Sequence[int]) -> Raw:
-        """Radii over the length of the noise, of every stream."""
-        laws = [_law(spec) for spec in self._laws]
-        of_streams = raw["radius"].transpose(1, 2).flatten(0, 1)  # [seed law, step, sample]
-        places = [seed * len(laws) + laws.index(_law(s)) for seed, s in zip(seed_of_stream, self.specs, strict=True)]
-        radius = of_streams[places]
-        noise = select(raw["noise"], selection(seed_of_stream, len(raw["noise"]), self.device))
-        streams, steps, samples = radius.shape
-        rows, cols = self._field.rows, self._field.cols
-        length = noise.view(streams, steps, rows, samples, cols).square().sum(dim=(2, 4)).sqrt_()
-        own = torch.tensor([spec.radius == "student_t" for spec in self.specs], device=self.device).view(-1, 1, 1)
-        return {**raw, "radius": torch.where(own, radius, radius / length)}
+    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
+        """Radii of every stream, and the noise."""
+        drawn = [_radii(law, keys["radius"][seed], steps, self.device) for law, seed in self._draws]
+        radii = torch.stack(drawn).to(self.dtype).index_select(0, self._draw_of)
+        return {**super().draw(keys, steps, labels), "radius": radii}
 
-    def samples(self, numbers: Raw, labels: Int[Tensor, "stream padded"], samples: int) -> Tensor:
-        z = self._field(numbers["noise"], labels).mul_(numbers["radius"][:, None, :, None])
-        return laid_out(z, self._amplitudes, samples)
+    def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
+        radius = torch.nn.functional.pad(raw["radius"][:, step], (0, z.shape[2] - raw["radius"].shape[2]))[:, None]
+        noise = select(raw["noise"][:, step], self.sources.of_stream)
+        length = noise.square().sum(dim=1, keepdim=True).sqrt_()
+        return z.mul_(torch.where(self._over, radius / length, radius))
 
 
-def _law(spec: Elliptical) -> tuple:
+_Law = tuple[str, float | None, tuple[float, ...] | None]
+
+
+def _law(spec: Elliptical) -> _Law:
     return spec.radius, spec.degrees_of_freedom if spec.radius == "student_t" else None, spec.quantiles
 
 
-def _radii(
-    spec: Elliptical, stream: torch.Generator, shape: tuple[int, int], device: torch.device
-) -> Float[Tensor, "step sample"]:
+def _radii(law: _Law, key: int, steps: Steps, device: torch.device) -> Float[Tensor, "step sample"]:
     """Radii in float64; of student_t, what the length of the noise (the root of a chi^2_N) is multiplied by."""
-    if spec.radius == "shell":
-        return torch.ones(shape, dtype=torch.float64, device=device)
-    if spec.radius == "student_t":
-        half = spec.degrees_of_freedom / 2
-        alpha = torch.full(shape, half, dtype=torch.float64, device=device)
-        gamma = torch._standard_gamma(alpha, generator=stream)  # pyright: ignore  (torch.distributions takes no generator)
-        return (half / gamma).sqrt()  # chi^2_v / v = gamma(v/2) / (v/2)
-    u = torch.empty(shape, dtype=torch.float64, device=device).uniform_(generator=stream)
-    if spec.radius == "extreme":
+    kind, freedom, quantiles = law
+    if kind == "shell":
+        return torch.ones(steps.length, steps.samples, dtype=torch.float64, device=device)
+    if kind == "student_t":
+        assert freedom is not None
+        half = freedom / 2
+        return (half / streams.gammas([key], steps, [half], device)[0]).sqrt()  # chi^2_v / v = gamma(v/2) / (v/2)
+    u = streams.uniforms([key], steps, device)[0]
+    if kind == "extreme":
         return 2 + (u.log1p() - (-u).log1p()) / 2
-    table = torch.tensor(spec.quantiles, dtype=torch.float64, device=device)
+    table = torch.tensor(quantiles, dtype=torch.float64, device=device)
     place = u * (len(table) - 1)
     below = place.long().clamp_(max=len(table) - 2)
     return torch.lerp(table[below], table[below + 1], place - below)

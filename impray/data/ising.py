@@ -20,14 +20,19 @@ per sample; the conditioning is ours. Uniform numbers have 31 bits: probabilitie
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from impray.data import streams
 from impray.data.base import Raw
-from impray.data.stimulus import Process, StimulusPack
+from impray.data.process import Process, Sources, counters, flat, stacked, whole_of
+from impray.data.stimulus import StimulusPack
+from impray.data.streams import Steps
+from impray.kernels import ising as kernels
 from impray.spec.data import Ising
 
 _BITS = 31
@@ -53,48 +58,65 @@ def flip_thresholds(spins: int, coupling: float) -> list[tuple[int, int]]:
 
 
 class IsingProcess(Process):
-    """Spins from uniform numbers: one for the first spin, one per bond but the last."""
+    """Spins from uniform numbers: one per bond but the last, one for the first spin."""
 
     specs: Sequence[Ising]
-    drawn = ("uniform",)
-    of_streams = frozenset({"spins"})
     numbers = {"cpu": 2**18, "cuda": 2**21}  # bond after bond: long rows against the overhead of their calls
 
-    def __init__(self, specs: Sequence[Ising], dtype: torch.dtype, device: torch.device) -> None:
-        super().__init__(specs, dtype, device)
-        thresholds = [[flip_thresholds(self.inputs, j) for j in spec.coupling] for spec in specs]
-        # [stream, parity, bond, class]
-        self._thresholds = torch.tensor(thresholds, dtype=torch.int32, device=device).permute(0, 3, 2, 1).contiguous()
+    def __init__(self, specs: Sequence[Ising], sources: Sources, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(specs, sources, dtype, device)
+        limits = np.array([[flip_thresholds(self.inputs, j) for j in spec.coupling] for spec in specs])
         roots = [math.sqrt(1 - spec.gaussian_blend) for spec in specs]
+        # [stream, parity, bond, class]
+        self._thresholds = torch.tensor(limits, dtype=torch.int32, device=device).permute(0, 3, 2, 1).contiguous()
         self._amplitudes = torch.tensor(roots, dtype=torch.float64).to(device, dtype).view(-1, 1, 1)
+        self._entries = np.array(sources.in_turn)
+        self._limits = limits[self._entries].transpose(0, 2, 1, 3).astype(np.uint32).ravel()
+        self._of_entries = np.array(roots, np.float32)[self._entries]
 
-    def draw(self, name: str, stream: torch.Generator, shape: tuple[int, int]) -> Tensor:
-        """Integers of 32 bits [bond, step, sample]; two are drawn at once."""
-        steps, samples = shape
-        words = torch.empty(self.inputs, steps, samples // 2, dtype=torch.int64, device=self.device)
-        return words.random_(-(2**63), None, generator=stream).view(torch.int32)
+    def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
+        """Counters; or, of every stream, its spins: int8 [stream, step, input, sample]."""
+        if self.one_pass:
+            return {"noise": counters(keys["noise"], steps)}
+        words = streams.words(keys["noise"], steps, self.inputs, self.device)
+        spins = [self._spins(words[seed], labels[seed], stream) for stream, seed in enumerate(self.sources.place)]
+        return {"noise": torch.stack(spins)}
 
-    def prepared(self, raw: Raw, seed_of_stream: Sequence[int]) -> Raw:
-        """Spins of every stream, int8 [stream, step, sample, input]."""
-        spins = [self._spins(raw["uniform"][seed], raw["labels"][seed], n) for n, seed in enumerate(seed_of_stream)]
-        return {"labels": raw["labels"], "spins": torch.stack(spins)}
+    def samples(self, raw: Raw, step: int) -> Float[Tensor, "stream input sample"]:
+        noise, labels = raw["noise"], raw["labels"]
+        x = stacked(len(self.specs), self.inputs, labels.shape[2], self._amplitudes)
+        if not self.one_pass:
+            return torch.mul(noise[:, step].to(self.dtype), self._amplitudes, out=x)
+        kernels.spins(
+            whole_of(x),
+            x.stride(0),
+            labels.shape[2],
+            labels.shape[1],
+            step,
+            flat(noise).view(np.uint64),
+            flat(labels),
+            self.sources.begins,
+            self._entries,
+            self._limits,
+            self._of_entries,
+            self.classes,
+            self.inputs,
+        )
+        return x
 
     def _spins(
-        self, uniform: Int[Tensor, "bond step sample"], labels: Int[Tensor, "step sample"], stream: int
-    ) -> Int[Tensor, "step sample bond"]:
-        number = uniform[:-1] & (2**_BITS - 1)
+        self, words: Int[Tensor, "step bond sample"], labels: Int[Tensor, "step sample"], stream: int
+    ) -> Int[Tensor, "step bond sample"]:
+        word = words.transpose(0, 1)
+        number = (word[:-1] & (2**_BITS - 1)).to(torch.int32)
         even, odd = (number < _of_class(limits, labels) for limits in self._thresholds[stream])
         stays = torch.eq(even, odd)
-        parity = torch.zeros(uniform.shape, dtype=torch.bool, device=self.device)
+        parity = torch.zeros(word.shape, dtype=torch.bool, device=self.device)
         rows = parity.unbind()
         for now, after, stay, flip in zip(rows, rows[1:], stays.unbind(), even.unbind(), strict=False):
             torch.bitwise_and(now, stay, out=after).bitwise_xor_(flip)
-        parity ^= uniform[-1] < 0  # the first spin: the sign bit of a number that no bond needs
-        return parity.permute(1, 2, 0).to(torch.int8).mul_(-2).add_(1).contiguous()
-
-    def samples(self, numbers: Raw, labels: Int[Tensor, "stream padded"], samples: int) -> Tensor:
-        spins = numbers["spins"][:, :samples].to(self.dtype)
-        return spins.mul_(self._amplitudes)[:, :, None]
+        parity ^= word[-1] >> _BITS > 0  # the first spin: a bit of a number that no bond needs
+        return parity.transpose(0, 1).to(torch.int8).mul_(-2).add_(1).contiguous()
 
 
 def _of_class(limits: Int[Tensor, "bond class"], labels: Int[Tensor, "step sample"]) -> Int[Tensor, "bond step sample"]:

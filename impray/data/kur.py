@@ -17,38 +17,43 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float
 from torch import Tensor
 
 from impray.data.base import Raw
-from impray.data.nlgp import field_roots
-from impray.data.stimulus import Coloured, Noisy, StimulusPack, laid_out, per_stream
+from impray.data.fields import Field, field_roots, per_stream
+from impray.data.process import Sources
+from impray.data.stimulus import StimulusPack
+from impray.kernels import stimuli as kernels
 from impray.spec.data import Kur
 from impray.theory.stimuli import kur_scale
 
 _LARGEST = 80.0  # exponent: exp(80) has a square root's room left in single precision
 
 
-class KurProcess(Noisy):
+class KurProcess(Field):
     """A quantile function of a Gaussian field's normal score."""
 
-    specs: Sequence[Kur]
+    kernel = kernels.KUR
 
-    def __init__(self, specs: Sequence[Kur], dtype: torch.dtype, device: torch.device) -> None:
-        super().__init__(specs, dtype, device)
-        # erf and erfc want z / sqrt 2: part of the roots.
-        self._field = Coloured([field_roots(spec) / math.sqrt(2) for spec in specs], dtype, device)
+    def __init__(self, specs: Sequence[Kur], sources: Sources, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__(specs, sources, dtype, device)
         self._k = per_stream([spec.k for spec in specs], dtype, device)
         self._rate = per_stream([-1 / spec.k for spec in specs], dtype, device)
-        amplitudes = [math.sqrt(1 - spec.gaussian_blend) / kur_scale(spec.k) for spec in specs]
-        self._amplitudes = per_stream(amplitudes, dtype, device)
 
-    def samples(self, numbers: Raw, labels: Int[Tensor, "stream padded"], samples: int) -> Tensor:
-        z = self._field(numbers["noise"], labels)
+    def roots(self, spec: Kur) -> Float[np.ndarray, "class row_mode col_mode"]:
+        return field_roots(spec) / math.sqrt(2)  # erf and erfc want z / sqrt 2
+
+    def factors(self, spec: Kur) -> tuple[float, float, float, float]:
+        log2_e = 1 / math.log(2)
+        return math.sqrt(1 - spec.gaussian_blend) / kur_scale(spec.k), spec.k * log2_e, log2_e / spec.k, 0.0
+
+    def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
         t = z.abs().erfc_().neg_().log1p_().mul_(self._k).expm1_().neg_()
         factor = t.log_().mul_(self._rate).clamp_(max=_LARGEST).exp_()
-        return laid_out(z.erf_().mul_(factor), self._amplitudes, samples)
+        return z.erf_().mul_(factor)
 
 
 class KurPack(StimulusPack):

@@ -53,7 +53,7 @@ def _bytes(file: File) -> bytes:
 
 def _read(path: str, shape: tuple[int, int], words: str) -> Float64[np.ndarray, "row column"]:
     with scratch("source") as folder, Place.at(path).here(folder) as file:
-        array = _opened(file)
+        array = _opened(file, f"data.design.path must be a .npy file of {list(shape)} numbers: {words}")
         if array.shape != shape:
             raise DataError(f"{file.shown}: its shape is {list(array.shape)}; must be {list(shape)}: {words}")
         if array.dtype.kind not in "fiu":
@@ -65,16 +65,16 @@ def _read(path: str, shape: tuple[int, int], words: str) -> Float64[np.ndarray, 
     return matrix
 
 
-def _opened(file: File) -> np.ndarray:
+def _opened(file: File, right: str) -> np.ndarray:
     """Mapped: of a header that claims more than the file has, nothing is allocated."""
     try:
         with file.path.open("rb") as opened:
             header_of(opened, file.path.stat().st_size)
         return np.load(file.path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
-        raise DataError(f"{file.shown}: cannot be read: {error.strerror or error}") from error
+        raise DataError(f"{file.shown}: cannot be read: {error.strerror or error}; {right}") from error
     except UNREADABLE as error:
-        raise DataError(f"{file.shown}: is no .npy file of numbers: {cut(str(error))}") from error
+        raise DataError(f"{file.shown}: is no .npy file of numbers: {cut(str(error))}; {right}") from error
 
 
 @lru_cache(maxsize=2)

@@ -16,40 +16,32 @@ are uniform over the classes. Where C differs from the papers': `impray.theory.s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from impray.data.base import Raw
-from impray.data.stimulus import Coloured, Noisy, StimulusPack, laid_out, per_stream, root_spectrum
-from impray.spec.data import Correlated, Nlgp
-from impray.theory.stimuli import field_correlation, nlgp_scale, separable_correlation
+from impray.data.fields import Field, field_roots
+from impray.data.stimulus import StimulusPack
+from impray.kernels import stimuli as kernels
+from impray.spec.data import Nlgp
+from impray.theory.stimuli import nlgp_scale
 
 
-def field_roots(spec: Correlated) -> Float[np.ndarray, "class row col"]:
-    """Root spectra of the Gaussian field beneath each class."""
-    if spec.covariance == "matched":
-        return np.stack([root_spectrum(field_correlation(spec, label)) for label in range(spec.classes)])
-    axes = [separable_correlation(spec, label) for label in range(spec.classes)]
-    return np.stack([np.outer(*(root_spectrum(axis[None])[0] for axis in of_class)) for of_class in axes])
-
-
-class NlgpProcess(Noisy):
+class NlgpProcess(Field):
     """erf of a Gaussian field; the gain is part of the field's roots."""
 
-    specs: Sequence[Nlgp]
+    kernel = kernels.NLGP
 
-    def __init__(self, specs: Sequence[Nlgp], dtype: torch.dtype, device: torch.device) -> None:
-        super().__init__(specs, dtype, device)
-        self._field = Coloured([spec.gain * field_roots(spec) for spec in specs], dtype, device)
-        amplitudes = [math.sqrt(1 - spec.gaussian_blend) / nlgp_scale(spec.gain) for spec in specs]
-        self._amplitudes = per_stream(amplitudes, dtype, device)
+    def roots(self, spec: Nlgp) -> Float[np.ndarray, "class row_mode col_mode"]:
+        return spec.gain * field_roots(spec)
 
-    def samples(self, numbers: Raw, labels: Int[Tensor, "stream padded"], samples: int) -> Tensor:
-        return laid_out(self._field(numbers["noise"], labels).erf_(), self._amplitudes, samples)
+    def factors(self, spec: Nlgp) -> tuple[float, float, float, float]:
+        return math.sqrt(1 - spec.gaussian_blend) / nlgp_scale(spec.gain), 0.0, 0.0, 0.0
+
+    def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
+        return z.erf_()
 
 
 class NlgpPack(StimulusPack):

@@ -33,7 +33,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import OrderedBlocks, Raw, distinct, gathered, generator, remembered
+from impray.data.base import Ordered, Raw, distinct, gathered, generator, remembered
 from impray.data.blend import blend, gaussian_clone, weights
 from impray.spec.data import Photographs
 from impray.spec.errors import DataError
@@ -213,7 +213,7 @@ class _Source:
         return self.table.index_select(0, read.flatten()).view(*read.shape, -1)
 
 
-class PhotographsPack(OrderedBlocks):
+class PhotographsPack(Ordered):
     """Batches drawn with replacement from a fixed set of crops. Stream: `order`.
 
     Crops and clones are blended as they are gathered: as fast as gathering from one stored table per blend,

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import OrderedBlocks, Raw, Selection, Targets, distinct, select, selection
+from impray.data.base import Ordered, Raw, Selection, Targets, distinct, select, selection
 
 _NUMBERS, _LONGEST_BLOCK = 2**14, 256  # places drawn per seed and call, and the most steps that they are for
 
@@ -35,7 +35,7 @@ class _Table(NamedTuple):
         return self.rows.index_select(0, chosen).view(*places.shape, *self.rows.shape[1:])
 
 
-class RowsPack(OrderedBlocks):
+class RowsPack(Ordered):
     """The data of a pack, as `PackData`; a subclass says what `training`, `held_out` and where it has one `truth` are.
 
     Args:    samples: of each net's training set. streams: what seeds each net's order of rows; nets with equal ones see the same places.

@@ -8,7 +8,7 @@ place for one number in 150, so its updates differ in theirs now and then.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,23 +23,21 @@ Numbers = Float[np.ndarray, " number"]
 
 
 def moved(
-    weights: Numbers,
-    m: Numbers,
-    v: Numbers,
-    gradient: Numbers,
+    of_weights: Sequence[Numbers],
     mask: Numbers | None,
     apart: int,
     size: int,
-    of_nets: tuple[Numbers, ...],
+    of_nets: Sequence[Numbers],
 ) -> None:
-    """Updates weights, m and v. Flat memory of one layout: each net has `size` numbers, and begins `apart` after the one before.
+    """Updates weights, m and v.
 
-    of_nets: step, root, eps, k1, k2, n1 and n2, [net] each.
+    of_weights: weights, m, v and the gradient. mask: 0 and 1, or None. All are flat memory of one layout: each net has `size` numbers,
+    and begins `apart` after the one before. of_nets: step, root, eps, k1, k2, n1 and n2, [net] each.
     """
     if mask is None:
-        _moved(False)(weights, m, v, gradient, weights, apart, size, *of_nets)
+        _moved(False)(*of_weights, of_weights[0], apart, size, *of_nets)
     else:
-        _moved(True)(weights, m, v, gradient, mask, apart, size, *of_nets)
+        _moved(True)(*of_weights, mask, apart, size, *of_nets)
 
 
 @cache

@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 import numba
 from llvmlite.binding import get_host_cpu_features
-from numba.core import config
+from numba.core import config as numbas
 
 from impray.kernels.kept import kept_in
+
+config: Any = numbas
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,7 +31,8 @@ def compiled(function: Function) -> Function:
     folder = kept_in()
     # numba reads this when it is told to cache, below, and never again for this function.
     before, config.CACHE_DIR = config.CACHE_DIR, "" if folder is None else str(folder)
+    make: Any = numba.njit
     try:
-        return numba.njit(error_model="numpy", boundscheck=False, fastmath=False, cache=folder is not None)(function)
+        return make(error_model="numpy", boundscheck=False, fastmath=False, cache=folder is not None)(function)
     finally:
         config.CACHE_DIR = before

@@ -14,8 +14,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
+from numba import extending
 from numba.core import cgutils, types
-from numba.extending import intrinsic, models, overload, register_model
+
+# As numba types them, intrinsics take the typing context; to callers they are functions of the rest.
+intrinsic: Any = extending.intrinsic
 
 WIDEST = 16
 _I32 = ir.IntType(32)
@@ -39,8 +42,8 @@ class Vector(types.Type):
         super().__init__(f"Vector({scalar}, {lanes})")
 
 
-@register_model(Vector)
-class _Model(models.PrimitiveModel):
+@extending.register_model(Vector)
+class _Model(extending.models.PrimitiveModel):
     def __init__(self, manager: Any, vector: Vector) -> None:
         scalar = manager.lookup(vector.scalar).get_value_type()
         parts = [ir.VectorType(scalar, width) for width in widths(vector.lanes)]
@@ -147,7 +150,7 @@ def _operator(op: Callable, floats: str | None, whole: str | None) -> None:
 
     function = _of_two(emit)
 
-    @overload(op, strict=False)  # strict: names alone, which annotations change
+    @extending.overload(op, strict=False)  # strict: names alone, which annotations change
     def of(x: Any, y: Any) -> Any:
         if isinstance(x, Vector) or isinstance(y, Vector):
             return lambda x, y: function(x, y)

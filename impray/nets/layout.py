@@ -57,3 +57,10 @@ def flat(x: Shaped[Tensor, "net ..."]) -> Shaped[np.ndarray, " number"]:
     assert x[:1].is_contiguous()
     span = (len(x) - 1) * x.stride(0) + math.prod(x.shape[1:])
     return x.as_strided((span,), (1,)).numpy()
+
+
+def in_rows(x: Shaped[Tensor, "net row col"]) -> Shaped[Tensor, "net row col"]:
+    """`x` itself where a net's rows lie one after the other, as modules take them, else a copy; one net for all stays one."""
+    if x[0].is_contiguous():
+        return x
+    return copied(x[:1]).expand(x.shape) if x.stride(0) == 0 else copied(x)

@@ -98,7 +98,7 @@ class Ledger:
     # -- what is there ------------------------------------------------------------------------------------------------
 
     def has_rows(self, lineage: Lineage) -> bool:
-        return lineage.id in self.anywhere
+        return bool(self.anywhere) and lineage.id in self.anywhere
 
     def last_round(self, lineage: Lineage) -> int:
         """The last round with a row; -1 before the first."""
@@ -120,6 +120,8 @@ class Ledger:
 
     def round_done(self, lineage: Lineage, round: int, pack: Pack) -> bool:
         """Whether nothing of this round is left to do for `pack`."""
+        if not self.rounds:
+            return False
         end = self.diverged(lineage)
         if end is not None and round > end:
             return True
@@ -143,6 +145,8 @@ class Ledger:
 
     def complete(self, lineage: Lineage, pack: Pack) -> bool:
         """Whether nothing of this lineage is left to do."""
+        if not self.rounds:  # as of every new sweep: then no id of its lineages is needed
+            return False
         if not all(self.round_done(lineage, round, pack) for round in pack.rows_of(lineage)):
             return False
         return self.removals_done(lineage, pack) if lineage.solved else self.fates_done(lineage, pack)

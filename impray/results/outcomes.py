@@ -5,7 +5,7 @@ A trial is `diverged` when each of its lineages is. With some of them it is done
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import polars as pl
 
@@ -87,9 +87,13 @@ def failure_lines(folder: Place, trace: bool) -> list[str]:
 
 def trials_with(folder: Place, status: str) -> str:
     """The trials of a status, in words; "" if there are none."""
+    return of_ids(folder, trials(folder).filter(pl.col("status") == status)["trial"].to_list())
+
+
+def of_ids(folder: Place, ids: Collection[str]) -> str:
+    """Trials in words; "" if there are none."""
     known = named(folder)
-    ids = trials(folder).filter(pl.col("status") == status)["trial"].to_list()
-    return trials_in_words(known[id] for id in ids) if ids else ""
+    return trials_in_words(known[id] for id in known if id in ids) if ids else ""
 
 
 def diverged_lines(folder: Place) -> list[str]:

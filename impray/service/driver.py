@@ -23,7 +23,7 @@ from impray.results.store import Place
 from impray.results.store.lease import Lease, taken_over
 from impray.service import folder
 from impray.service.listener import Listener, Report, SweepStart, TrialEnd
-from impray.service.plan import apart, axis_types, listed, packs
+from impray.service.plan import PlannedTrial, anything_left, apart, axis_types, listed, packs
 from impray.service.pool import Outcome, Pool, Proposals, Work
 from impray.service.proposals import PackQueue
 from impray.service.trials import Trials
@@ -52,13 +52,14 @@ def run(request: Request, pool: Pool, listeners: Sequence[Listener], console: Co
         files.clear_unfinished(paths.disk)
         before = aside(paths)
         broken = [f"{path}: {wrong}" for path, wrong in tables.set_damaged_aside(paths.store)]
-        contents = open_files(request.sweep, paths, console)
+        planned = listed(request.sweep)
+        contents = open_files(request.sweep, paths, console, planned)
         for line in folder.changed_plugins(request.sweep, paths):
             said(console)(line)
         broken += folder.prepare(request.sweep, request.name, paths, contents)
         for line in broken:
             said(console)(f"set aside as damaged: {line}")
-        trials = Trials(request.sweep, paths)
+        trials = Trials(request.sweep, paths, planned)
         report = Report(_budget(trials), dict(trials.outcomes))
         if not trials.nothing_left():
             if not compiled_before():
@@ -113,19 +114,19 @@ def said(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def open_files(sweep: Sweep, paths: Paths, console: Console) -> dict[str, str]:
+def open_files(sweep: Sweep, paths: Paths, console: Console, trials: Sequence[PlannedTrial]) -> dict[str, str]:
     """Convert data sets that are read from files once, here, before the folder knows of the sweep and any actor needs them.
 
+    Args:    trials: all that are listed (`plan.listed`).
     Returns: data set (its canonical form) -> a hash of its content; empty where nothing is left to do.
     Raises:  DataError: files are missing or damaged; all of one data set's problems at once.
     """
     contents: dict[str, str] = {}
     asks = sweep.search.algorithm == "optuna"
-    trials = [] if asks else listed(sweep)
     specs = dict.fromkeys([sweep.trial.data] if asks else [planned.trial.data for planned in trials])
     if not any(isinstance(spec, (FileData, Linear, ImageCoordinates)) for spec in specs):
         return contents
-    if trials and not packs(sweep, trials, ledger.read(paths.store), axis_types(sweep), 1):
+    if trials and not anything_left(sweep, trials, ledger.read(paths.store), axis_types(sweep)):
         return contents  # all is done: figures can be drawn where the data are not
     for spec in specs:
         if isinstance(spec, FileData):

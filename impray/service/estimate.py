@@ -17,7 +17,7 @@ from impray.service import cost, folder, probe, solving_time
 from impray.service.cost import Cost
 from impray.service.doctor.needs import needs
 from impray.service.driver import open_files
-from impray.service.plan import PlannedTrial, pack_of, packs, packs_itself, planned
+from impray.service.plan import PlannedTrial, listed, pack_of, packs, packs_itself, planned
 from impray.service.progress import duration
 from impray.service.trials import Trials
 from impray.spec.counts import fits
@@ -94,9 +94,10 @@ def lines(sweep: Sweep, name: str, place: Place, where: str = "ray", after_s: fl
     """
     paths = Paths(place)
     folder.free(paths)
+    trials = listed(sweep)
     away = isinstance(sweep.trial.data, FileData) and not probe.is_here(sweep.trial.data)
-    folder.checked(sweep, paths, {} if away else open_files(sweep, paths, Console(quiet=True)))
-    now = left(Trials(sweep, paths, writes=False), where)
+    folder.checked(sweep, paths, {} if away else open_files(sweep, paths, Console(quiet=True), trials))
+    now = left(Trials(sweep, paths, trials, writes=False), where)
     took = now.cost(where, cost.WHOLE_S, after_s)
     return [
         f"{name}: {sweep.question}",
@@ -115,9 +116,8 @@ def amount(now: Left) -> list[str]:
     """How much there is to do, in words."""
     sweep = now.sweep
     of_trial = len(sweep.methods) * len(sweep.seeds)
-    todo = {lineage.id for pack in now.packs for lineage in pack.lineages} if not now.trials.asks else ()
     lineages = now.count * of_trial
-    left_of = len(todo) if not now.trials.asks else (now.count - now.over) * of_trial
+    left_of = (now.count - now.over) * of_trial if now.trials.asks else sum(len(pack.lineages) for pack in now.packs)
     rest = f" ({now.over} done, {now.count - now.over} with something left to do)" if now.over else ""
     of_lineages = f" ({left_of} with something left to do)" if left_of < lineages else ""
     most = max((len(pack.lineages) for pack in now.packs), default=0)
@@ -214,7 +214,7 @@ def _room(now: Left) -> list[str]:
     """Memory of an actor, and disk."""
     if not now.packs:
         return []
-    takes = needs(now.sweep, now.trials.ledger, now.slots)
+    takes = needs(now.sweep, now.trials.ledger, now.slots, None if now.trials.asks else now.packs)
     actors = min(now.slots, len(now.packs))
     data = f", and {size(takes.data)} in the cache for the converted data" if takes.data else ""
     device = f" ({size(takes.device)} on its GPU)" if now.sweep.resources.gpu else ""

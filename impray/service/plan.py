@@ -65,6 +65,14 @@ def pack_of(
     )
 
 
+def anything_left(sweep: Sweep, trials: Sequence[PlannedTrial], ledger: Ledger, columns: Mapping[str, str]) -> bool:
+    """Whether `packs` would give any."""
+    if not trials:
+        return False
+    whole = pack_of(sweep, trials[0].lineages, ledger, columns)
+    return any(not ledger.complete(lineage, whole) for trial in trials for lineage in trial.lineages)
+
+
 def packs(
     sweep: Sweep, trials: Sequence[PlannedTrial], ledger: Ledger, columns: Mapping[str, str], slots: int
 ) -> list[Pack]:

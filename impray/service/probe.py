@@ -1,6 +1,7 @@
 """Parts of a sweep, run here in a folder that is thrown away, to see how long they take.
 
-    a training step          a few steps of a whole pack, with its masks
+    a training step          a few steps of a whole pack, with its masks; of networks that hold sparse layers otherwise, at the densities of
+                             some rounds
     a round besides          a few of its lineages with hardly any steps, all rounds: pruning, checkpoints; measures and rows of three
 
 Measures do not ask how long a network has trained, but their cost changes with what is left of it: so they are timed on the first, a
@@ -10,10 +11,11 @@ middle and the last round. What neither has is scaled by the number of lineages,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from impray.data import PackData, Raw, open_pack
@@ -30,7 +32,7 @@ from impray.spec.data import FileData
 from impray.spec.pack import Pack
 from impray.spec.training import StepsSpec
 from impray.spec.trial import Lineage, Trial
-from impray.training import Task, train_round
+from impray.training import Task, form_of, train_round
 
 clock: Callable[[], float] = time.perf_counter
 PROBE_STEPS = 48  # at most
@@ -75,7 +77,8 @@ def within(pack: Pack, most_bytes: int) -> Pack:
 
 
 def step_seconds(pack: Pack, budget_s: float) -> tuple[float, float]:
-    """Seconds of opening a pack's data, and of one unit of its training's length (a step), of all its networks together."""
+    """Seconds of opening a pack's data, and of one unit of its training's length (a step), of all its networks together, on average over
+    the rounds."""
     torch.set_num_threads(1)
     trial = pack.lineages[0].trial
     network = network_of(trial.net, trial.data.input_shape, trial.outputs)
@@ -87,13 +90,42 @@ def step_seconds(pack: Pack, budget_s: float) -> tuple[float, float]:
     )
     data.start(0)
     opened = clock() - start
-    masks = _masks(trial, network, params)
+    masks = _masks(trial, network, params, 0)
     length = trial.train.length
     if not isinstance(trial.train, StepsSpec):  # what is no loop of steps has no part that stands for the whole
         return opened, _trained(pack, network, params, masks, data, length) / length
     first = _trained(pack, network, params, masks, data, min(2, length))  # warms up
-    steps = int(min(length, max(2, min(PROBE_STEPS, budget_s / max(first / 2, 1e-6)))))
-    return opened, _trained(pack, network, params, masks, data, steps) / steps
+    rounds = _unlike(pack, network, params)
+    steps = int(min(length, max(2, min(PROBE_STEPS, budget_s / len(rounds) / max(first / 2, 1e-6)))))
+    times = []
+    for round in rounds:
+        masks = _masks(trial, network, params, round)
+        if round:
+            _trained(pack, network, params, masks, data, 1)
+        times.append(_trained(pack, network, params, masks, data, steps) / steps)
+    return opened, float(np.interp(np.arange(pack.rounds + 1), rounds, times).mean())
+
+
+def _unlike(pack: Pack, network: Network, params: Params) -> list[int]:
+    """Rounds whose steps stand for all: where sparse layers are held as dense ones are, the first. Else those about where the form changes,
+    the one in the middle of the rest, and the last."""
+    trial = pack.lineages[0].trial
+    assert isinstance(trial.train, StepsSpec)
+
+    def form(round: int) -> Hashable:
+        own, masked = (
+            {name: value[0] for name, value in some.items()} for some in (params, _masks(trial, network, params, round))
+        )
+        return form_of(network, trial.train, own, masked)
+
+    last = pack.rounds
+    if form(last) == form(0):
+        return [0]
+    first, changed = 0, last  # of the rounds, the last of the dense form and the first of another
+    while changed - first > 1:
+        middle = (first + changed) // 2
+        first, changed = (middle, changed) if form(middle) == form(0) else (first, middle)
+    return sorted({0, first, changed, (changed + last) // 2, last})
 
 
 def _trained(pack: Pack, network: Network, params: Params, masks: Params, data: PackData, until: float) -> float:
@@ -103,10 +135,13 @@ def _trained(pack: Pack, network: Network, params: Params, masks: Params, data: 
     return clock() - start
 
 
-def _masks(trial: Trial, network: Network, params: Params) -> Params:
-    """That keep everything: a masked step costs a little more than one without."""
+def _masks(trial: Trial, network: Network, params: Params, round: int) -> Params:
+    """That keep what a round keeps, anywhere; in round 0 all: a masked step costs a little more than one without."""
     names = [name for scope in scopes(trial.prune, network.layers) for name in scope.names]
-    return {name: torch.ones_like(params[name], dtype=torch.bool) for name in names}
+    if not round:
+        return {name: torch.ones_like(params[name], dtype=torch.bool) for name in names}
+    density, draw = float(trial.density(round)), torch.Generator().manual_seed(0)
+    return {name: torch.rand(params[name].shape, generator=draw) < density for name in names}
 
 
 # -- what a round takes besides ---------------------------------------------------------------------------------------

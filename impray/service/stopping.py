@@ -61,7 +61,10 @@ class Stopping:
     def say(self, line: str) -> None:
         """From any thread; a live view puts the line above itself."""
         with suppress(Exception):
-            print(line, file=sys.stderr, flush=True)
+            sys.stderr.write(
+                f"{line}\n"
+            )  # at once: what another thread prints must not come before the end of the line
+            sys.stderr.flush()
 
     def within(self, seconds: float, code: int) -> None:
         """End this process with this code if it has not ended by itself by then, where no signal has asked for it."""

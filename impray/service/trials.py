@@ -27,8 +27,11 @@ from impray.theory.naming import Names, described
 class Trials:
     """Every trial of a sweep that is known so far, and the packs each still waits for."""
 
-    def __init__(self, sweep: Sweep, paths: Paths, *, writes: bool = True) -> None:
-        """writes: whether the table `trials` is kept; else it is only looked at."""
+    def __init__(
+        self, sweep: Sweep, paths: Paths, trials: Sequence[PlannedTrial] | None = None, *, writes: bool = True
+    ) -> None:
+        """trials: all that are listed (`plan.listed`), where that is known. writes: whether the table `trials` is kept; else it is only
+        looked at."""
         self.sweep, self.paths, self.writes = sweep, paths, writes
         self.columns = {**tables.axes_of(paths), **axis_types(sweep)}
         self.ledger = ledger.read(paths.store)
@@ -43,7 +46,7 @@ class Trials:
         self._values: dict[tuple[str, int], list[float]] = {}
         self.asks = sweep.search.algorithm == "optuna"
         if not self.asks:
-            for trial in listed(sweep):
+            for trial in listed(sweep) if trials is None else trials:
                 self.add(trial)
 
     def add(self, trial: PlannedTrial) -> None:
@@ -132,8 +135,7 @@ class Trials:
         if self.asks:
             left = max(0, (self.sweep.search.trials or 0) - self.asked.told)
             return left * len(self.sweep.methods) * len(self.sweep.seeds) * told_rounds(self.sweep)
-        lineages = {lineage.id: lineage for trial in self.left() for lineage in trial.lineages}
-        return sum(len(self.undone(lineage)) for lineage in lineages.values())
+        return sum(len(self.undone(lineage)) for trial in self.left() for lineage in trial.lineages)
 
     def asked_rounds(self, lineage: Lineage) -> Sequence[int]:
         """Rounds of a lineage that are to have rows."""
@@ -142,6 +144,8 @@ class Trials:
     def undone(self, lineage: Lineage) -> tuple[int, ...]:
         """Rounds of a lineage that are to have rows and are not done."""
         pack = self._any_pack
+        if not self.ledger.has_rows(lineage):
+            return tuple(pack.rows_of(lineage))
         return tuple(round for round in pack.rows_of(lineage) if not self.ledger.round_done(lineage, round, pack))
 
     @cached_property

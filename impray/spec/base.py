@@ -93,6 +93,8 @@ def _wants(spec: type[Spec], name: str) -> _Wants:
 
 
 def _fit(value: Any, wants: _Wants) -> Any:
+    if isinstance(value, Spec):  # looked at when it was made: a pack has ten thousands of lineages
+        return value
     if isinstance(value, (list, tuple)):
         return [_fit(item, wants) for item in value]
     if isinstance(value, dict) and wants.open:

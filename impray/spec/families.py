@@ -211,4 +211,10 @@ def rule_of(method: str, parameters: of_rules.RuleParameters) -> of_rules.RuleSp
     spec = rules.member(method).spec
     plugin, dot, name = method.partition(".")
     given = getattr(getattr(parameters, plugin, None), name, None) if dot else None
-    return given if isinstance(given, spec) else spec()  # type: ignore[return-value]
+    return given if isinstance(given, spec) else _by_default(spec)  # type: ignore[return-value]
+
+
+@until_changed
+def _by_default(spec: type[Spec]) -> Spec:
+    """A rule without parameters, or with all at their defaults; made once, for all lineages of its method."""
+    return spec()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -97,7 +97,7 @@ class Pack(Spec):
         )
         return sorts.pop()
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Pack, ...]:
         """The pack itself, or one of the lineages that are trained and one of those that are solved: they share no program."""
         sorts = [tuple(i for i in self.lineages if i.solved == solved) for solved in (False, True)]
@@ -119,7 +119,7 @@ def rounds_with_rows(trial: Trial, rounds: int, rows_at: RowsAt) -> Sequence[int
     """The rounds, 0 to `rounds`, that a trial's lineages have rows of, in order."""
     if rows_at == "all":
         return range(rounds + 1)
-    return tuple(sorted({_round_of(entry, trial, rounds) for entry in entries(rows_at)}))
+    return _rounds_listed(rounds, rows_at, trial.truth_round if "truth" in entries(rows_at) else None)
 
 
 def entries(rows_at: Ending | tuple[int | Ending, ...]) -> tuple[int | Ending, ...]:
@@ -127,12 +127,17 @@ def entries(rows_at: Ending | tuple[int | Ending, ...]) -> tuple[int | Ending, .
     return (rows_at,) if isinstance(rows_at, str) else rows_at
 
 
-def _round_of(entry: int | Ending, trial: Trial, rounds: int) -> int:
+@lru_cache(maxsize=1 << 12)
+def _rounds_listed(rounds: int, rows_at: Ending | tuple[int | Ending, ...], truth: int | None) -> tuple[int, ...]:
+    return tuple(sorted({_round_of(entry, rounds, truth) for entry in entries(rows_at)}))
+
+
+def _round_of(entry: int | Ending, rounds: int, truth: int | None) -> int:
     if entry == "last":
         return rounds
     if entry == "truth":
-        assert trial.truth_round is not None and trial.truth_round <= rounds, "checked before a sweep runs"
-        return trial.truth_round
+        assert truth is not None and truth <= rounds, "checked before a sweep runs"
+        return truth
     return entry
 
 

@@ -16,7 +16,7 @@ from impray.spec.base import Spec, canonical
 from impray.spec.counts import MOST_ROUNDS, rounds_in_floats, share
 from impray.spec.data import DataSpec, Stimulus
 from impray.spec.families import Data, Method, Net, Training, rule_of
-from impray.spec.family import embeds
+from impray.spec.family import Member, embeds
 from impray.spec.nets import Kernel, LinearNet, Mlp
 from impray.spec.prune import Prune
 from impray.spec.rules import RuleSpec
@@ -221,7 +221,21 @@ class Trial(Spec):
         return {"counts": "exact"}
 
     def lineages(self, methods: tuple[Method, ...], seeds: tuple[int, ...]) -> list[Lineage]:
-        return [Lineage(trial=self, method=method, seed=seed) for method in methods for seed in seeds]
+        """One for each method and seed. Only the first of each method is validated: a sweep has ten thousands, whose seeds are its own."""
+        of_methods = [Lineage(trial=self, method=method, seed=seed) for method in methods for seed in seeds[:1]]
+        return [first.model_copy(update={"seed": seed}) for first in of_methods for seed in seeds]
+
+    def solves(self, method: str) -> bool:
+        """Whether this method's solver makes all rounds of a lineage at once; looked up once, for all of its lineages."""
+        member, known = families.rules.member(method), self._solving.get(method)
+        if known is None or known[0] is not member:  # not known, or of a plugin that was read again
+            solves = member.solves is not None and rule_of(method, self.prune.rules).solves(self)
+            known = self._solving[method] = (member, solves)
+        return known[1]
+
+    @cached_property
+    def _solving(self) -> dict[str, tuple[Member, bool]]:
+        return {}
 
 
 @embeds
@@ -242,7 +256,7 @@ class Lineage(Spec):
     @property
     def solved(self) -> bool:
         """Whether a solver makes all of its rounds at once, rather than one after the other (`impray.training.solver`)."""
-        return families.rules.member(self.method).solves is not None and self.rule.solves(self.trial)
+        return self.trial.solves(self.method)
 
     @property
     def rule(self) -> RuleSpec:

@@ -9,8 +9,9 @@ from impray.spec.family import BUILT_IN, Implementations
 from impray.spec.training import StepsSpec, TrainingSpec
 from impray.training import loop
 from impray.training.base import Task, Trainer, TrainingEnd, wrong_with
+from impray.training.loop import form_of
 
-__all__ = ["TRAINERS", "Task", "TrainingEnd", "Trainer", "held", "train_round"]
+__all__ = ["TRAINERS", "Task", "TrainingEnd", "Trainer", "form_of", "held", "train_round"]
 
 TRAINERS: Implementations[Trainer] = Implementations(families.training)
 

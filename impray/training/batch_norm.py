@@ -28,7 +28,8 @@ class BatchNorm:
         """gamma, beta: [net, input, 1]. inputs_first: how the inputs lie in memory, see `buffer`."""
         self._gamma, self._beta = gamma, beta
         self._batch, self._first = batch, True
-        self._normal, self._out = (buffer(gamma.value, *gamma.value.shape[:2], batch, inputs_first) for _ in range(2))
+        nets, inputs = gamma.value.shape[:2]
+        self._normal, self._out = (buffer(gamma.value, nets, inputs, batch, inputs_first) for _ in range(2))
         self._rate = torch.empty_like(gamma.value)
         self.mean, self.var = torch.zeros_like(gamma.value), torch.zeros_like(gamma.value)
 

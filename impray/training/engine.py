@@ -73,7 +73,7 @@ class Groups:
         given = {name: mask.to(params[name].dtype) for name, mask in (masks or {}).items() if mask is not None}
         noise = noise or [0] * len(specs)
         self._groups: list[tuple[Tensor, Optimizer, Engine]] = []
-        for chosen, *form in self._alike(make, network, specs, params, given):
+        for chosen, *form in self._alike(make, network, specs, params, masks or {}):
             index = torch.tensor(chosen, device=like.device)
             some = [specs[net] for net in chosen]
             # Of `like` the dtype and the device are wanted: a tensor without numbers, which keeps none in memory.
@@ -95,7 +95,7 @@ class Groups:
         for chosen in alike(specs):
             forms: dict[Hashable, list[int]] = {}
             for net in chosen:
-                own, masked = ({name: value[net] for name, value in some.items()} for some in (params, masks))
+                own, masked = ({k: v[net] for k, v in some.items() if v is not None} for some in (params, masks))
                 forms.setdefault(form_of(network, own, masked, specs[net]), []).append(net)
             groups += [(nets, form) for form, nets in forms.items()]
         return groups

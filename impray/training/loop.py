@@ -7,6 +7,7 @@ parameters are asked for.
 from __future__ import annotations
 
 import sys
+from collections.abc import Hashable
 from itertools import pairwise
 
 import torch
@@ -79,6 +80,15 @@ def held(
     Args:    start, masks: of the net, its net axis kept. begin, updates: as of `Groups`.
     """
     return Groups(_engine_of(network), network, [spec], start, masks, begin, updates).held()
+
+
+def form_of(network: Network, spec: StepsSpec, params: Params, masks: Params) -> Hashable:
+    """How one net is held while it trains, for engines that hold it in several ways: rounds of one form cost alike.
+
+    Args:    params, masks: of the net, without a net axis.
+    """
+    form = getattr(_engine_of(network), "form_of", None)
+    return None if form is None else form(network, params, masks, spec)
 
 
 def _engine_of(network: Network) -> MakeEngine:

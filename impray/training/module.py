@@ -59,7 +59,7 @@ class ModuleEngine:
         """As `Engine.step`."""
         if x.shape != self._shape:
             raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
-        gradients = self._gradients(x, targets)
+        gradients = self._gradients(layout.in_rows(x), targets)
         for name, parameter in self._parameters.items():
             parameter.apply(gradients[name])
 

@@ -7,6 +7,7 @@ by the constants below: never from its neighbours, and never from timing.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,7 +33,7 @@ def is_sparse(mask: Tensor | None, like: Tensor, batch: int) -> bool:
         return False
     if batch < LEAST_BATCH or mask.numel() < LEAST_NUMBERS or lacking() is not None:
         return False
-    return int(mask.count_nonzero()) < SPARSE_BELOW * mask.numel()
+    return int(np.count_nonzero(mask.numpy())) < SPARSE_BELOW * mask.numel()
 
 
 class Dense:
@@ -87,7 +88,7 @@ class Sparse:
     ) -> None:
         nets, units, inputs = self.shape = tuple(value.shape)
         self.like = value.new_empty(0)
-        patterns = [sparse.pattern(of_net.bool().numpy(), batch) for of_net in mask]
+        patterns = [sparse.pattern(of_net.numpy(), batch) for of_net in mask]
         most = max(len(one.inputs) for one in patterns)
         room = -(-max(most, 1) // _LINE) * _LINE
         self._places = [torch.from_numpy(one.flat) for one in patterns]

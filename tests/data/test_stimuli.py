@@ -165,9 +165,12 @@ def test_closed_moments_of_kur_are_those_of_its_quantile_function():
     assert stimuli.kur_moments(5.8)[1] > 0 > stimuli.kur_moments(5.9)[1]
 
 
+@pytest.mark.parametrize("one_pass", [True, False])
 @pytest.mark.parametrize("name", STIMULI)
-def test_a_pack_is_its_nets_alone_bit_for_bit(name):
+def test_a_pack_is_its_nets_alone_bit_for_bit(name, one_pass, monkeypatch):
     """Other seeds, other parameters of the same kind beside it: a net's batches and held-out samples stay."""
+    if not one_pass:
+        monkeypatch.setattr("impray.data.process._LARGEST_TABLE", 0)
     spec = STIMULI[name].model_copy(update={"held_out": 5})
     other = spec.model_copy(update={"gaussian_blend": 0.0 if spec.gaussian_blend else 0.7})
     neighbours = {

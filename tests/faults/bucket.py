@@ -48,11 +48,19 @@ class Stumbles(Fault):
 
     def hit(self, running: Launched, setting: Setting) -> bool:
         s3 = setting.things["s3"]
+        setting.things["before"] = s3.happened()
         s3.set(**({"refuse": True} if self.how == "refuse" else {self.how: self.share, "hang_s": 2.5}))
         if not self.given_up:
             time.sleep(self.while_s)
             s3.set()
+        setting.things["outlived"] = running.process.poll() is None
         return True
+
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        """Whether a request went wrong, or the sweep gave up. A refused connection leaves no trace at the proxy: but a sweep that writes
+        rows asks for something all the time."""
+        refused = self.how == "refuse" and not moment.early and setting.things["outlived"]
+        return refused or code != 0 or setting.things["s3"].happened() != setting.things["before"]
 
     def mend(self, setting: Setting) -> list[str]:
         setting.things["s3"].set()

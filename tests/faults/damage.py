@@ -58,7 +58,10 @@ class Files(Fault):
     def hit(self, running: Launched, setting: Setting) -> bool:
         if not self.finished:
             running.process.send_signal(signal.SIGKILL)
-        return not self.finished
+        return True
+
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        return code == (0 if self.finished else -signal.SIGKILL)
 
     def mend(self, setting: Setting) -> list[str]:
         for how, kind, which, at in self.drawn_files:
@@ -67,7 +70,7 @@ class Files(Fault):
         return []
 
     def codes(self, moment: Moment) -> tuple[int, ...]:
-        return (0, -signal.SIGKILL)
+        return (0,) if self.finished else (0, -signal.SIGKILL)
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,11 @@ class TuneFiles(Fault):
             damage(path, self.how, self.at)
         if self.killed:
             kill_driver(running, setting.home, warden_too=True)
-        return bool(found) or self.killed
+        setting.things["found"] = found
+        return True
+
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        return bool(setting.things["found"]) and (not self.killed or code == -signal.SIGKILL)
 
     def codes(self, moment: Moment) -> tuple[int, ...]:
         return (0, -signal.SIGKILL) if self.killed else (0,)

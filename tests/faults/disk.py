@@ -39,6 +39,9 @@ class Disk(Fault):
             while os.path.ismount(place):
                 subprocess.run(["umount", "--lazy", place], check=True)
 
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        return code != 0
+
     def codes(self, moment: Moment) -> tuple[int, ...]:
         return (0, 2)
 

@@ -74,6 +74,10 @@ class Moment:
     def early(self) -> bool:
         return self.files < 0
 
+    def sooner(self) -> Moment:
+        """For a fault that came too late. One that came too early for a sweep to meet with it comes when there is a first file."""
+        return Moment(max(1, self.files // 2), 0.0)
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -105,6 +109,11 @@ class Fault:
     def mend(self, setting: Setting) -> list[str]:
         """After the sweep's end: take it away. What is wrong already."""
         return []
+
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        """Whether the sweep, which ended with this exit code, met with it. Told before it is taken away; where that cannot be known
+        for certain: no."""
+        return True
 
     def codes(self, moment: Moment) -> tuple[int, ...]:
         """Exit codes that are right of a sweep that was hit; 0 where it was quicker, or need not end for it."""

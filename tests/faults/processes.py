@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from faults.checks import of
 from faults.fault import Fault, Moment, Setting
-from service.launched import Launched, command
+from service.launched import ACTOR, Launched, command
 
 from impray.service.ray import warden
-
-ACTOR = "Trainable"  # Tune's name of the class that it makes of ours
 
 
 def kill_driver(running: Launched, home: Path, *, warden_too: bool) -> None:
@@ -34,6 +30,9 @@ class Driver(Fault):
     def hit(self, running: Launched, setting: Setting) -> bool:
         kill_driver(running, setting.home, warden_too=False)
         return True
+
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        return code == -signal.SIGKILL
 
     def codes(self, moment: Moment) -> tuple[int, ...]:
         return (0, -signal.SIGKILL)
@@ -76,22 +75,14 @@ class Signals(Fault):
     number: signal.Signals = signal.SIGTERM
     times: int = 1
 
-    @contextmanager
-    def around(self, setting: Setting) -> Iterator[None]:
-        """Heard, also where these tests were started with nohup."""
-        before = signal.signal(
-            self.number, signal.default_int_handler if self.number == signal.SIGINT else signal.SIG_DFL
-        )
-        try:
-            yield
-        finally:
-            signal.signal(self.number, before)
-
     def hit(self, running: Launched, setting: Setting) -> bool:
         for _ in range(self.times):
             running.process.send_signal(self.number)
             time.sleep(0.1)
         return True
+
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        return code != 0
 
     def codes(self, moment: Moment) -> tuple[int, ...]:
         # -number: before Python has started, which nobody can hear.

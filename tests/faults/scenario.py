@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from faults import bucket, damage, disk, nodes, processes, tracking
 from faults.checks import differing, differing_lineages, left, of
 from faults.fault import PATIENCE_S, Fault, Moment, Setting
 
+MOST_STRIKES = 3
 # 12 trials of 4 rounds, each trial a pack.
 SWEEP = {
     "rounds": 3,
@@ -68,6 +69,15 @@ KINDS: dict[str, tuple[type[Fault], Callable[[random.Random, str], Fault]]] = {
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """Whether the fault hit, the exit code of the sweep that it befell, and everything that is not as after an undisturbed run."""
+
+    hit: bool
+    code: int | None
+    wrong: list[str]
+
+
+@dataclass(frozen=True)
 class Scenario:
     """A fault, where and when it comes."""
 
@@ -90,12 +100,14 @@ class Scenario:
         moment = Moment(-1 if early else draw.randrange(1, files), draw.uniform(0, 3 if early else 0.3))
         return cls(seed, kind, where, fault, moment)
 
-    def wrong(
-        self, whole: Path, needed: Callable[[str], Any], note: Callable[[str, object], None] = lambda name, value: None
-    ) -> list[str]:
-        """Everything that is not as after an undisturbed run, whose folder is `whole`; nothing if all is well.
+    def sooner(self) -> Scenario:
+        """The same fault at an earlier moment, for one that hit nothing."""
+        return replace(self, moment=self.moment.sooner())
 
-        Args:    needed: gives a fixture by its name. note: is told whether there was something to hit, and the exit code after it.
+    def befall(self, whole: Path, needed: Callable[[str], Any]) -> Outcome:
+        """Let it happen, and compare with an undisturbed run, whose folder is `whole`.
+
+        Args:    needed: gives a fixture by its name.
         """
         home = Path(tempfile.mkdtemp(prefix="imf-", dir="/tmp"))  # short: Ray's sockets lie in it
         setting = Setting(home, self.where, needed)
@@ -103,11 +115,12 @@ class Scenario:
             (home / "tmp").mkdir()
             (home / "x.yaml").write_text(yaml.safe_dump(tiny(**SWEEP | self.fault.changes)))
             with self.fault.around(setting):
-                told = self._hit(setting, note) + self.fault.mend(setting)
+                hit, code, told = self._hit(setting)
+                told += self.fault.mend(setting)
                 told += _again(setting) or self._differing(setting, whole)
             told += left(home, self.fault.sets_aside)
             told += [] if self.fault.reached else setting.listening.open_to_others()
-            return told + setting.listening.left()
+            return Outcome(hit, code, told + setting.listening.left())
         finally:
             for id in of(home):
                 with suppress(ProcessLookupError):
@@ -119,7 +132,8 @@ class Scenario:
             return differing_lineages(setting.folder, whole, tiny_sweep(**SWEEP | self.fault.changes))
         return differing(setting.folder, whole)
 
-    def _hit(self, setting: Setting, note: Callable[[str, object], None]) -> list[str]:
+    def _hit(self, setting: Setting) -> tuple[bool, int | None, list[str]]:
+        """Whether it hit, the exit code, and what is wrong already."""
         with setting.sweep() as running:
             until = time.monotonic() + PATIENCE_S
             while not self.moment.early and running.process.poll() is None and time.monotonic() < until:
@@ -128,14 +142,30 @@ class Scenario:
                 time.sleep(0.02)
             time.sleep(self.moment.delay_s)
             setting.listening.look()
-            hit = running.process.poll() is None and self.fault.hit(running, setting)
+            struck = running.process.poll() is None and self.fault.hit(running, setting)
             code, said = setting.ended(running)
-        note("hit", hit)
-        note("code", code)
-        right = self.fault.codes(self.moment) if hit else (0,)
+        hit = struck and self.fault.felt(self.moment, code, setting)
+        right = self.fault.codes(self.moment) if struck else (0,)
         if code not in right:
-            return [f"ended with {code}, not one of {right}: {said}"]
-        return [f"a trace: {said}"] if "Traceback" in said or "*** SIG" in said else []
+            return hit, code, [f"ended with {code}, not one of {right}: {said}"]
+        return hit, code, [f"a trace: {said}"] if "Traceback" in said or "*** SIG" in said else []
+
+
+@dataclass
+class Strikes:
+    """A scenario that is let happen until it hits, or something is wrong, each time sooner; as it was at last, and what came of that
+    (nothing where something raised)."""
+
+    scenario: Scenario
+    count: int = 0
+    outcome: Outcome | None = None
+
+    def until_hit(self, befall: Callable[[Scenario], Outcome]) -> None:
+        while self.count < MOST_STRIKES and not (self.outcome and (self.outcome.hit or self.outcome.wrong)):
+            if self.count:
+                self.scenario, self.outcome = self.scenario.sooner(), None
+            self.count += 1
+            self.outcome = befall(self.scenario)
 
 
 def _again(setting: Setting) -> list[str]:

@@ -19,7 +19,7 @@ from service.launched import Launched, within
 
 from impray.service.ray import head
 
-STARTS_S = 120.0
+STARTS_S = 240.0
 
 
 class Server:
@@ -27,8 +27,7 @@ class Server:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = _free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -36,15 +35,20 @@ class Server:
         words = [sys.executable, "-m", "mlflow", "server", *stores, "--host", "127.0.0.1", "--port", str(self.port)]
         words += ["--workers", "1", "--allowed-hosts", f"127.0.0.1:{self.port}"]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "HOME": str(self.home)}
-        self.process = subprocess.Popen(
-            words,
-            cwd=self.home,
-            env={**os.environ, **quiet},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        within(STARTS_S, lambda: not head.silent(f"127.0.0.1:{self.port}", 1))
+        log = self.home / "server.log"
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                words,
+                cwd=self.home,
+                env={**os.environ, **quiet},
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            within(STARTS_S, lambda: not head.silent(f"127.0.0.1:{self.port}", 1))
+        except AssertionError as error:
+            raise AssertionError(f"MLflow's server: {error}: {log.read_text()[-3000:]}") from None
 
     def kill(self) -> None:
         """With all that it started."""
@@ -59,6 +63,16 @@ class Server:
         client = MlflowClient(tracking_uri=self.uri)
         runs = client.search_runs([client.get_experiment_by_name("x").experiment_id], "attributes.status = 'FINISHED'")
         return len({run.data.tags["impray.trial"] for run in runs if "impray.trial" in run.data.tags})
+
+
+def _free_port() -> int:
+    """One that stays free while the server is down: the system gives those above to whoever connects to anything."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    first = 1024 + os.getpid() % (lowest - 1024)
+    for port in (1024 + number % (lowest - 1024) for number in range(first, first + 1000)):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("no port is free")
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,9 @@ class Tracking(Fault):
     def hit(self, running: Launched, setting: Setting) -> bool:
         setting.things["server"].kill()
         return True
+
+    def felt(self, moment: Moment, code: int | None, setting: Setting) -> bool:
+        return code != 0
 
     def mend(self, setting: Setting) -> list[str]:
         """All trials are done before; then `impray mlflow sync` brings them there."""

@@ -216,8 +216,7 @@ def a_killed_sweep_goes_on() -> Answer:
             "off",
             "--no-figures",
         ]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-        killed = subprocess.Popen([*words, "--out", f"{folder}/killed"], **quiet)
+        killed = subprocess.Popen([*words, "--out", f"{folder}/killed"], stdout=subprocess.DEVNULL)
         begin = time.monotonic()
         while killed.poll() is None and time.monotonic() - begin < 120:
             if len(list(Path(folder, "killed").glob("tiny/tables/rounds/*.parquet"))) >= 2:
@@ -226,7 +225,7 @@ def a_killed_sweep_goes_on() -> Answer:
             time.sleep(0.005)
         hit = killed.wait() == -signal.SIGKILL
         for out in ("killed", "whole"):
-            subprocess.run([*words, "--out", f"{folder}/{out}"], check=True, **quiet)
+            subprocess.run([*words, "--out", f"{folder}/{out}"], check=True, stdout=subprocess.DEVNULL)
         killed_rows, whole = (rows(Path(folder, out, "tiny")) for out in ("killed", "whole"))
         same_rows = killed_rows.equals(whole, null_equal=True)
         return (

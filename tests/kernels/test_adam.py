@@ -37,7 +37,7 @@ def test_every_operation_rounds_once(size, apart, dtype, masked):
     w_new = w + m_new / (np.sqrt(v_new) / root + eps) * step
     found = [value.copy() for value in (w, m, v)]
     flat = [value.reshape(-1) for value in found]
-    adam.moved(*flat, g.reshape(-1), mask.reshape(-1) if masked else None, apart, size, of_nets)
+    adam.moved([*flat, g.reshape(-1)], mask.reshape(-1) if masked else None, apart, size, of_nets)
     for is_now, was, new in zip(found, (w, m, v), (w_new * mask if masked else w_new, m_new, v_new), strict=True):
         assert np.array_equal(is_now[:, here], new[:, here])
         assert np.array_equal(is_now[:, size:], was[:, size:])  # gaps between nets are nobody's

@@ -130,7 +130,8 @@ def test_where_numbers_lie_in_memory_does_not_show():
         memory[:] = value.ravel()
         return memory.reshape(value.shape)
 
-    there = products(patterns, *map(elsewhere, (weights, bias, h, g)), room)
+    w, b, x, s = map(elsewhere, (weights, bias, h, g))
+    there = products(patterns, w, b, x, s, room)
     assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
 
 

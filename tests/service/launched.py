@@ -13,6 +13,10 @@ from conftest import tiny
 from impray.service.ray import warden
 
 PROGRAM = (sys.executable, "-m", "impray.cli")
+ACTOR = "Trainable"  # in the name of an actor's process: Tune's of the class that it makes of ours, or the method that it is in
+# Before a command: it hears these signals, also where the tests were started with nohup or in the background of a script. `env` becomes
+# the command, so the number of the process is the command's.
+HEARING = ("env", "--default-signal=HUP,INT,TERM")
 # Many rounds that take long: it runs until it is killed.
 LONG = {
     "rounds": 100,
@@ -35,7 +39,7 @@ class Launched:
                 values.pop(name, None)
         self.home = home
         self.process = subprocess.Popen(
-            words,
+            (*HEARING, *words),
             env=values,
             cwd=home,
             stdin=subprocess.PIPE,
@@ -69,7 +73,7 @@ class Launched:
         raise LookupError
 
     def actors(self) -> list[int]:
-        return [id for id in warden.marked(self.mark) if "Trainable" in command(id)[0]]
+        return [id for id in warden.marked(self.mark) if ACTOR in command(id)[0]]
 
 
 def sweep(home: Path, *words: str, **environment: str) -> Launched:

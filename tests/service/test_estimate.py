@@ -6,6 +6,7 @@ import time
 import pytest
 from conftest import rows_of, sweep_into, tiny_sweep
 
+from impray.kernels.compiled import lacking
 from impray.results.files import locked
 from impray.results.paths import Paths
 from impray.service import cost, estimate, probe
@@ -13,6 +14,7 @@ from impray.service.cost import Cost, PackSeconds
 from impray.service.said import load_sweep
 from impray.service.trials import Trials
 from impray.spec.errors import SweepError
+from impray.spec.pack import Pack
 
 SMALL = {"measures": ["accuracy", "fan_in"], "rounds": 2}
 
@@ -174,3 +176,25 @@ def test_estimates_are_right_to_half_as_much_again(tmp_path, monkeypatch, name, 
     sweep_into(tmp_path / "s", sweep)
     took = time.process_time() - start
     assert took / 1.5 < expected < took * 1.5
+
+
+def test_steps_are_timed_at_the_densities_of_rounds_where_these_cost_otherwise(monkeypatch):
+    """Sparse layers: dense up to a round, then cheaper and cheaper; a step is the mean over all rounds."""
+    changes = {"trial.net.hidden": [600], "trial.prune.fraction": 0.5, "rounds": 6, "seeds": 1}
+    sweep = tiny_sweep(**changes)
+    lineages = sweep.trial.lineages(("imp",), (0,))
+    pack = Pack(lineages=tuple(lineages), rounds=6, measures=(), rows_at=(6,))
+    seen = []
+
+    def trained(pack, network, params, masks, data, until):
+        (mask,) = (mask for name, mask in masks.items() if name == "weight1")
+        seen.append(round(float(mask.float().mean()), 2))
+        return until * {1.0: 8.0, 0.5: 8.0, 0.25: 4.0, 0.12: 2.0, 0.06: 2.0, 0.02: 1.0}[seen[-1]]
+
+    monkeypatch.setattr(probe, "_trained", trained)
+    _, step = probe.step_seconds(pack, 1.0)
+    if lacking() is None:
+        # 36 x 600 weights: rounds 0 and 1 (all, a half) are dense, rounds 2 (a quarter) to 6 are not.
+        assert set(seen) == {1.0, 0.5, 0.25, 0.06, 0.02} and step == pytest.approx((8 + 8 + 4 + 3 + 2 + 1.5 + 1) / 7)
+    else:
+        assert set(seen) == {1.0} and step == 8.0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import assert_same_tables, sweep_into, tiny, tiny_sweep
+from service.launched import ACTOR, HEARING, command
 
 LONG = {
     "rounds": 12,
@@ -21,9 +22,9 @@ LONG = {
 
 def start(folder, file):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "impray.cli", "sweep", str(file), "--out", str(folder), "--mlflow", "off"]
+    words = [*HEARING, sys.executable, "-m", "impray.cli", "sweep", str(file), "--out", str(folder), "--mlflow", "off"]
     return subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
 
 
@@ -37,10 +38,10 @@ def wait_for_rounds(folder, count, process):
 def actors(driver):
     """Those whose raylet is a child of this driver: other sweeps may run on this machine."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"ray::PackTrainable" in path.read_bytes() and driver in ancestors(int(path.parent.name)):
-                found.append(int(path.parent.name))
+            if ACTOR in command(int(path.name))[0] and driver in ancestors(int(path.name)):
+                found.append(int(path.name))
         except OSError:
             continue
     return found

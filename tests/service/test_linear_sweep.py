@@ -7,6 +7,7 @@ from linear_sweeps import linear_sweep
 
 from impray.results import ledger, tables
 from impray.results.ledger import Ledger
+from impray.results.undone import undone
 from impray.service import estimate, plan
 from impray.service.doctor.needs import needs
 from impray.spec.axes import check
@@ -57,8 +58,9 @@ def test_lost_removals_are_no_finished_sweep(tmp_path):
     for path in (tmp_path / "tables" / "removals").iterdir():
         path.unlink()
     assert rows_of(tmp_path, "removals").is_empty()
+    assert undone(tmp_path) == set(rows_of(tmp_path, "trials")["trial"])
     sweep_into(tmp_path, sweep)
-    assert rows_of(tmp_path, "removals").equals(whole)
+    assert rows_of(tmp_path, "removals").equals(whole) and undone(tmp_path) == frozenset()
 
 
 def test_large_packs_are_cut(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from cli.said import impray
 from conftest import assert_same_tables, sweep_into, tiny, tiny_sweep
-from service.launched import PROGRAM, Launched, alive, within
+from service.launched import HEARING, PROGRAM, Launched, alive, within
 
 AT_ONCE_S = 2.0  # milliseconds, on a machine that is not busy
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -42,7 +42,7 @@ class Small:
     def __init__(self, body: str = "ready(); time.sleep(60)", after: str = "pass", before: str = "") -> None:
         text = before + SCRIPT.format(body=body, after=after)
         self.process = subprocess.Popen(
-            [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*HEARING, sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert self.process.stdout.readline() == "ready\n"
 
@@ -116,6 +116,18 @@ def test_an_exception_that_a_library_swallows_is_no_way_to_go_on_for_ever():
     assert small.ended() == (143, "the last words\n")
 
 
+def test_a_process_of_these_tests_hears_what_their_caller_ignores(tmp_path):
+    """As the faults want it: a signal that nobody hears shows nothing."""
+    heard = "import signal; print([signal.getsignal(n) is signal.SIG_IGN for n in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)])"
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in CODES}
+    try:
+        with Launched((sys.executable, "-c", heard), tmp_path) as running:
+            assert running.process.stdout.read() == "[False, False, False]\n"
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_what_was_ignored_stays_ignored():
     """As under nohup, and in the background of a script."""
     ignore = "import signal\nfor number in (signal.SIGHUP, signal.SIGINT): signal.signal(number, signal.SIG_IGN)\n"
@@ -138,7 +150,8 @@ def test_an_import_is_not_cut_short(tmp_path):
 
 def test_a_signal_raises_nothing_where_it_is_looked_up_instead():
     small = Small(
-        "exec('with stopping.softly():\\n ready()\\n while not stopping.asked(): time.sleep(0.05)\\n print(\"left\", flush=True)')"
+        "exec('with stopping.softly():\\n ready()\\n while not stopping.asked(): time.sleep(0.05)\\n os.write(1, b\"left\\\\n\")')",
+        before="import os\n",
     )
     first = small.send(signal.SIGHUP)  # a thread's word and the main one's: either may come first
     code, said = small.ended()

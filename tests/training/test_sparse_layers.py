@@ -131,5 +131,5 @@ def test_a_sparse_net_holds_less_than_a_dense_one():
     sparse = held(arch, spec, params, masks, 0, 1)
     dense = held(arch, spec, params, {}, 0, 1)
     kept = int(masks["weight1"].sum())
-    # Of a kept weight: itself, m, v, gradient and scratch; offsets of both orders, the place in each other's, and where it lies (8 bytes).
-    assert 36 * kept <= sparse - (dense - 5 * 4 * 784 * 300) <= 36 * kept + 400_000
+    # Of a kept weight: itself, m, v and gradient; offsets of both orders, the place in each other's, and where it lies (8 bytes).
+    assert 36 * kept <= sparse - (dense - 4 * 4 * 784 * 300) <= 36 * kept + 400_000

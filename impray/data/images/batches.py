@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import OrderedBlocks, Raw, distinct, gathered, select, selection
+from impray.data.base import Ordered, Raw, distinct, gathered, select, selection
 from impray.data.images.blended import added_clone, blend_factors
 from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.data.images.kept import clone_key, natural_key, opened_images, training_key
@@ -73,7 +73,7 @@ Recipe = tuple[int, FileData]
 """An order and a training key: nets that share both have the same batches, made once."""
 
 
-class ImagesPack(OrderedBlocks):
+class ImagesPack(Ordered):
     """Batches drawn with replacement from the training images of the classes kept. Stream: `order`."""
 
     def __init__(

@@ -57,18 +57,21 @@ class Needs:
         return asdict(self)
 
 
-def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
+def needs(sweep: Sweep, ledger: Ledger, slots: int = 1, left: Sequence[Pack] | None = None) -> Needs:
     """What is left of a sweep needs; with Optuna, what its trials would if each were like the base trial.
 
-    Args:    ledger: what of the sweep is done. slots: actors at once, which decides how large packs are.
+    Args:    ledger: what of the sweep is done. slots: actors at once, which decides how large packs are. left: packs of what
+             is left, where they are known.
     """
     from impray.service.plan import axis_types, listed, pack_of, packs, planned
 
-    if sweep.search.algorithm == "optuna":
-        left = [pack_of(sweep, planned(sweep, 0, {}, sweep.trial).lineages, ledger, axis_types(sweep))]
-        times = sweep.search.trials or 1
-    else:
-        left, times = packs(sweep, listed(sweep), ledger, axis_types(sweep), slots), 1
+    times = (sweep.search.trials or 1) if sweep.search.algorithm == "optuna" else 1
+    if left is None:
+        columns = axis_types(sweep)
+        if sweep.search.algorithm == "optuna":
+            left = [pack_of(sweep, planned(sweep, 0, {}, sweep.trial).lineages, ledger, columns)]
+        else:
+            left = packs(sweep, listed(sweep), ledger, columns, slots)
     lineages = list(chain.from_iterable(pack.lineages for pack in left))
     trials = len({lineage.trial.id for lineage in lineages}) * times
     data = sweep.trial.data
@@ -76,7 +79,7 @@ def needs(sweep: Sweep, ledger: Ledger, slots: int = 1) -> Needs:
         lineages=len(lineages) * times,
         packs=len(left) * times,
         checkpoints=times * _checkpoints(left),
-        tables=VIEW_BYTES + trials * TRIAL_BYTES + times * sum(_rows_bytes(sweep, i) for i in lineages),
+        tables=VIEW_BYTES + trials * TRIAL_BYTES + times * _rows_bytes(sweep, lineages),
         actor=ACTOR_BYTES + prepared(data, blended(sweep)) + max((tensors(pack) for pack in left), default=0),
         device=max((tensors(pack) for pack in left), default=0),
         data=_converted(sweep),
@@ -93,7 +96,15 @@ def _path(data: DataSpec) -> str:
     return "" if "://" in path else path
 
 
-def _rows_bytes(sweep: Sweep, lineage: Lineage) -> int:
+def _rows_bytes(sweep: Sweep, lineages: Sequence[Lineage]) -> int:
+    """Of all tables; a trial's lineages of one method have as many."""
+    alike: dict[tuple[str, str], list[Lineage]] = {}
+    for lineage in lineages:
+        alike.setdefault((lineage.trial.id, lineage.method), []).append(lineage)
+    return sum(len(some) * _rows_bytes_of(sweep, some[0]) for some in alike.values())
+
+
+def _rows_bytes_of(sweep: Sweep, lineage: Lineage) -> int:
     trial, rounds = lineage.trial, len(rounds_with_rows(lineage.trial, sweep.rounds, sweep.rows_at))
     removals = any(measure.removal_columns for measure in sweep.measures) and lineage.rule.nests
     gone = REMOVAL_BYTES * sum(trial.scope_sizes) if removals else 0

@@ -124,13 +124,14 @@ class _Moments(Parameter):
         mask = None if self._mask is None else arrays[4]
         of_nets = tuple(number.numpy() for number in numbers)  # views: Adam writes to some in every step
         apart, size = self.value.stride(0), math.prod(self.value.shape[1:])
-        return lambda: adam.moved(*arrays[:4], mask, apart, size, of_nets)
+        return lambda: adam.moved(arrays[:4], mask, apart, size, of_nets)
 
     def moved(self) -> None:
         if self._in_one_pass:
             self._in_one_pass()
             return
         gradient, scratch = self.sink, self._scratch
+        assert scratch is not None
         self._m.mul_(self._kept[0]).add_(torch.mul(gradient, self._new[0], out=scratch))
         self._v.mul_(self._kept[1]).add_(gradient.mul_(gradient).mul_(self._new[1]))
         torch.sqrt(self._v, out=scratch).div_(self._root).add_(self._eps)

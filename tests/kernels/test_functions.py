@@ -1,0 +1,121 @@
+"""Functions of vectors against scipy in float64, over the whole of their ranges."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import special
+
+from impray.kernels import functions
+from impray.kernels.compiled import compiled, lacking
+from impray.kernels.vectors import load, store
+
+pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
+LANES = 16
+
+
+@compiled
+def _log_of(u, less, out, _):
+    for first in range(0, len(u), LANES):
+        store(out, first, functions.log_of(load(u, first, LANES), load(less, first, LANES)))
+
+
+@compiled
+def _sine_and_cosine(x, _, out, other):
+    for first in range(0, len(x), LANES):
+        angle = load(x, first, LANES)
+        store(out, first, functions.sine(angle))
+        store(other, first, functions.cosine(angle))
+
+
+@compiled
+def _power(x, _, out, other):
+    for first in range(0, len(x), LANES):
+        store(out, first, functions.power(load(x, first, LANES)))
+
+
+@compiled
+def _complements(x, _, out, other):
+    for first in range(0, len(x), LANES):
+        one, rest = functions.complements(load(x, first, LANES))
+        store(out, first, one)
+        store(other, first, rest)
+
+
+@compiled
+def _erf(x, _, out, other):
+    for first in range(0, len(x), LANES):
+        store(out, first, functions.erf(load(x, first, LANES)))
+
+
+@compiled
+def _erf_and_erfc(x, _, out, other):
+    for first in range(0, len(x), LANES):
+        one, rest = functions.erf_and_erfc(load(x, first, LANES))
+        store(out, first, one)
+        store(other, first, rest)
+
+
+def of(kernel, x, more=None):
+    out, other = np.zeros_like(x), np.zeros_like(x)
+    kernel(x, x if more is None else more, out, other)
+    return out.astype(np.float64), other.astype(np.float64)
+
+
+def off(found, right):
+    """The largest relative error."""
+    return np.max(np.abs(found - right) / np.abs(right))
+
+
+def spread(low, high, count=2**20):
+    """float32 numbers that are even in their bits: from the least to the largest magnitudes, every binade alike."""
+    first, last = np.array([low, high], np.float32).view(np.uint32).astype(float)
+    bits = np.linspace(first, last, count)
+    return bits.astype(np.uint32).view(np.float32)
+
+
+def test_logarithms_also_where_the_number_has_no_bits_left_for_what_it_lacks_of_1():
+    u = spread(2.0**-32, math.sqrt(0.5))
+    assert off(of(_log_of, u, u - 1)[0], np.log(u.astype(float))) < 0.9e-7
+    lacks = spread(2.0**-32, 1 - math.sqrt(0.5) - 2.0**-24).astype(float)
+    u = (1 - lacks).astype(np.float32)
+    assert (u == 1).mean() > 0.1
+    assert off(of(_log_of, u, (-lacks).astype(np.float32))[0], np.log1p(-lacks)) < 0.9e-7
+
+
+def test_sine_and_cosine_of_an_eighth_of_a_turn():
+    half = spread(1e-10, math.pi / 4)
+    x = np.concatenate([half, -half])
+    sine, cosine = of(_sine_and_cosine, x)
+    assert off(sine, np.sin(x.astype(float))) < 0.8e-7
+    assert off(cosine, np.cos(x.astype(float))) < 0.8e-7
+
+
+def test_powers_of_two_and_their_complements():
+    x = spread(1e-30, 126)
+    both = np.concatenate([x, -x])
+    assert off(of(_power, both)[0], np.exp2(-both.astype(float))) < 0.9e-7
+    one, rest = of(_complements, x)
+    assert off(rest, np.exp2(-x.astype(float))) < 0.9e-7
+    assert off(one, -np.expm1(-x.astype(float) * math.log(2))) < 1.2e-7
+
+
+def test_the_error_function():
+    half = spread(1e-30, 100)
+    x = np.concatenate([half, -half])
+    found = of(_erf, x)[0]
+    assert off(found, special.erf(x.astype(float))) < 2.1e-7
+    assert np.abs(found).max() == 1
+    assert of(_erf, np.zeros(LANES, np.float32))[0].tolist() == [0.0] * LANES
+
+
+def test_the_error_function_and_what_it_lacks_of_1():
+    """erfc = 2^-a: a few roundings of a, relative 2^-24 each, times ln 2."""
+    x = spread(1e-30, 5.5)
+    one, rest = of(_erf_and_erfc, x)
+    assert off(one, special.erf(x.astype(float))) < 3e-7
+    a = -np.log2(special.erfc(x.astype(float)))
+    error = np.abs(rest / special.erfc(x.astype(float)) - 1)
+    assert (error < 3e-7 + 4 * 2.0**-24 * a).all()
+    ends = np.full(LANES, 7, np.float32)
+    assert of(_erf_and_erfc, ends)[1] == pytest.approx(special.erfc(5.5), rel=1.2e-5)
