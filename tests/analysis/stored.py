@@ -18,7 +18,9 @@ from impray.figures import NotMeasured, panels
 from impray.figures.drawing import draw
 from impray.results import tables
 from impray.results.paths import Paths
+from impray.results.provenance import read_sweep
 from impray.results.schema import PROVENANCE, schema
+from impray.spec import axes as spec_axes
 
 ROWS = Path(__file__).parent / "rows"
 
@@ -30,8 +32,17 @@ def folder(name, to):
     paths = Paths(to)
     axes = json.loads((ROWS / name / "axes.json").read_text())
     for file in sorted((ROWS / name).glob("*.parquet")):
-        tables.write(paths, file.stem, "stored", pl.read_parquet(file).to_dicts(), axes)
+        rows = _described(pl.read_parquet(file), to) if file.stem == "trials" else pl.read_parquet(file)
+        tables.write(paths, file.stem, "stored", rows.to_dicts(), axes)
     return to
+
+
+def _described(trials, to):
+    """Trials of a grid with what each is: rows of earlier versions have none, and ids that are no longer the sweep's."""
+    if "description" in trials.columns:
+        return trials
+    descriptions = [trial.model_dump_json() for _, trial in spec_axes.trials(read_sweep(Paths(to)))]
+    return trials.with_columns(description=pl.Series([descriptions[number] for number in trials["number"]]))
 
 
 def changed(name, to, **changes):
