@@ -32,17 +32,23 @@ def folder(name, to):
     paths = Paths(to)
     axes = json.loads((ROWS / name / "axes.json").read_text())
     for file in sorted((ROWS / name).glob("*.parquet")):
-        rows = _described(pl.read_parquet(file), to) if file.stem == "trials" else pl.read_parquet(file)
-        tables.write(paths, file.stem, "stored", rows.to_dicts(), axes)
+        tables.write(paths, file.stem, "stored", rows_of(name, file.stem).to_dicts(), axes)
     return to
 
 
-def _described(trials, to):
-    """Trials of a grid with what each is: rows of earlier versions have none, and ids that are no longer the sweep's."""
+def rows_of(name, table):
+    """The stored rows of a table, with the ids that this version gives the trials."""
+    rows = pl.read_parquet(ROWS / name / f"{table}.parquet")
+    return rows.with_columns(pl.col("trial").replace(_ids_now(name))) if "trial" in rows.columns else rows
+
+
+def _ids_now(name):
+    """Trials' ids of earlier versions -> those of this one; of a grid, whose trials are not described."""
+    trials = pl.read_parquet(ROWS / name / "trials.parquet")
     if "description" in trials.columns:
-        return trials
-    descriptions = [trial.model_dump_json() for _, trial in spec_axes.trials(read_sweep(Paths(to)))]
-    return trials.with_columns(description=pl.Series([descriptions[number] for number in trials["number"]]))
+        return {}
+    now = [trial.id for _, trial in spec_axes.trials(read_sweep(Paths(ROWS / name)))]
+    return {id: now[number] for id, number in trials.select("trial", "number").iter_rows()}
 
 
 def changed(name, to, **changes):
@@ -52,7 +58,7 @@ def changed(name, to, **changes):
     for table, change in changes.items():
         shutil.rmtree(to / "tables" / table)
         if change is not None:
-            rows = change(pl.read_parquet(ROWS / name / f"{table}.parquet")).to_dicts()
+            rows = change(rows_of(name, table)).to_dicts()
             tables.write(Paths(to), table, "changed", rows, axes)
     return to
 
