@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 OVERVIEW = "overview"  # the figure of every sweep; what is drawn where one names no figures
+SEARCHED = ("goals", "importance")  # before it, of a search: what it found, and which axes matter
 _PACKAGE = Path(__file__).parent
 
 

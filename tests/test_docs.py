@@ -82,9 +82,7 @@ def test_every_key_of_the_schema_is_on_the_page_of_keys_or_of_measures(written):
 def test_every_column_command_and_exit_code_is_on_its_page(written):
     for row in dictionary():
         assert f"| `{row['column']}` |" in written["tables.md"]
-    listed = subprocess.run(
-        [sys.executable, "-m", "impray.cli", "--help"], cwd=ROOT, capture_output=True, text=True
-    ).stdout
+    listed = subprocess.run([sys.executable, "-m", "impray", "--help"], cwd=ROOT, capture_output=True, text=True).stdout
     commands = re.findall(r"^  ([a-z]+)  ", listed.split("Commands:")[1], re.MULTILINE)
     assert len(commands) > 10 and all(f"\n## `impray {name}`\n" in written["commands.md"] for name in commands)
     codes = set(re.findall(r"\b\d{1,3}\b", EXIT_CODES))
@@ -163,6 +161,18 @@ def test_links_lead_to_files_and_headings_that_are_there(path):
 
 def headings(path):
     return [anchor(line.lstrip("#").strip()) for line in text_of(path).splitlines() if re.match(r"#{1,6} ", line)]
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
+def test_a_page_links_to_the_files_for_readers_that_it_names(path):
+    """Once at least: pages, examples, files of clusters. Source code is named, not linked."""
+    text, wrong = text_of(path), []
+    linked = {(path.parent / target.partition("#")[0]).resolve() for target in LINK.findall(text)}
+    for name in set(re.findall(r"`((?:docs/|sweeps/)?[\w.]+\.(?:md|cff|yaml|py|sbatch))`", text)):
+        places = [place for place in ((ROOT / name).resolve(), (path.parent / name).resolve()) if place.is_file()]
+        if places and path not in places and not linked & set(places):
+            wrong.append(name)
+    assert wrong == []
 
 
 def test_no_two_headings_of_a_page_have_one_anchor():

@@ -32,6 +32,7 @@ LEVEL = {
     "bench": 9,
     "api": 9,
     "cli": 10,
+    "__main__": 10,
 }
 ONLY_IN = {
     "numba": {"kernels"},

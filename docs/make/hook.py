@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ from mkdocs.structure.files import File
 
 CHECKOUT = Path(__file__).parent.parent.parent
 FOREIGN = re.compile(r'(?:src|rel="stylesheet" href)="(https?://[^"]+)"')
+LOCAL = re.compile(r'<(?:a|img|link|script)\b[^>]*? (?:href|src)="(?!https?:|mailto:|data:|#)([^"#?]+)[^"]*"')
+FIRST = {"own_question.md": 3, "own_data.md": 3, "glossary.md": 2}  # in the search
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
 
 
 def on_files(files: Any, config: Any) -> Any:
     """README.md becomes index.md, and what pages link to outside docs/ joins the site."""
     readme = (CHECKOUT / "README.md").read_text("utf-8")
-    files.append(File.generated(config, "index.md", content=_moved(readme, CHECKOUT)))
+    files.append(File.generated(config, "index.md", content=_moved(readme, CHECKOUT, "index.md")))
     sources = [
-        CHECKOUT / "README.md",
+        *CHECKOUT.glob("*.md"),
         *(Path(file.abs_src_path) for file in files.documentation_pages() if file.abs_src_path),
     ]
     for name in sorted({name for source in sources for name in _outside(source)}):
@@ -32,9 +35,11 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Links out of docs/ go to the copies."""
+    """Links out of docs/ go to the copies; a search shows first the pages that explain."""
+    if page.file.src_uri in FIRST:
+        page.meta["search"] = {"boost": FIRST[page.file.src_uri]}
     source = page.file.abs_src_path
-    return _moved(markdown, Path(source).parent) if source else markdown
+    return _moved(markdown, Path(source).parent, page.file.src_uri) if source else markdown
 
 
 def on_post_page(output: str, page: Any, config: Any) -> str:
@@ -45,6 +50,21 @@ def on_post_page(output: str, page: Any, config: Any) -> str:
     if foreign := FOREIGN.findall(output):
         raise PluginError(f"{page.file.src_path}: needs {', '.join(foreign)}")
     return output
+
+
+def on_post_build(config: Any) -> None:
+    """Every link leads to a file of the site; mkdocs does not look at pages that hooks add.
+
+    Raises:  PluginError: some do not.
+    """
+    site, dead = Path(config["site_dir"]), []
+    for page in sorted(site.rglob("*.html")):
+        for target in LOCAL.findall(page.read_text("utf-8")):
+            root = site if target.startswith("/") else page.parent
+            if not (root / unescape(target).lstrip("/")).exists():
+                dead.append(f"{page.relative_to(site)}: {target}")
+    if dead:
+        raise PluginError("links that lead nowhere: " + ", ".join(dead))
 
 
 def _outside(source: Path) -> set[str]:
@@ -58,7 +78,9 @@ def _outside(source: Path) -> set[str]:
     return found
 
 
-def _moved(text: str, folder: Path) -> str:
+def _moved(text: str, folder: Path, page: str) -> str:
+    """The text of a file in a folder of the checkout, with links that lead on from its page of the site."""
+
     def target(match: re.Match[str]) -> str:
         before, link, after = match.groups()
         path = (folder / link).resolve()
@@ -72,6 +94,6 @@ def _moved(text: str, folder: Path) -> str:
             if name.startswith("docs/")
             else f"checkout/{name}"
         )
-        return f"{before}{posixpath.normpath(inside)}{after}"
+        return before + posixpath.relpath(inside, posixpath.dirname(page) or ".") + after
 
     return LINK.sub(target, text)

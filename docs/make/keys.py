@@ -12,9 +12,10 @@ from impray.spec.schema import schema
 
 HEAD = """# Every key of a sweep
 
-A sweep is one YAML file. This page has all of its keys; `sweeps/annotated.yaml` has them in one file, each with a
-sentence, and `impray schema schema.json` writes the JSON schema that editors complete keys and underline mistakes with. What is left
-out has the default. Everything wrong with a file is told at once, with line, value and what would be right, before anything starts.
+A sweep is one YAML file. This page has all of its keys; [`sweeps/annotated.yaml`](../sweeps/annotated.yaml) has them in one file,
+each with a sentence, and `impray schema schema.json` writes the JSON schema that editors complete keys and underline mistakes with.
+What is left out has the default. Everything wrong with a file is told at once, with line, value and what would be right, before
+anything starts.
 
 A key below `trial` can be an axis: `search: {space: {data.gain: [0.1, 1, 3]}}` makes a trial of each value. On the command line
 `--set data.gain=3` sets one value, and `--set 'search.space.data.gain=[1, 3]'` an axis.

@@ -139,7 +139,7 @@ def figures(
     with answered():
         from impray.results.provenance import read_sweep
         from impray.results.tables import reading
-        from impray.service.drawing import OVERVIEW, drawn, scripts
+        from impray.service.drawing import drawn, scripts
         from impray.spec import families
         from impray.spec.errors import DataError
         from impray.spec.plugins.joined import join_installed
@@ -156,9 +156,9 @@ def figures(
         if unknown:
             raise DataError("\n".join(unknown))
         with reading(folder) as paths:
-            named = read_sweep(paths).figures
+            named = read_sweep(paths).drawn
             elsewhere = [name for name in named if name not in known]
-            wanted = names or [name for name in named or (OVERVIEW,) if name not in elsewhere]
+            wanted = names or [name for name in named if name not in elsewhere]
             options = ["--round", str(round)] * (round is not None) + [f"--only={pair}" for pair in only or ()]
             options += [f"--format={each.value}" for each in form or ()]
             drawings = drawn(wanted, paths, options, own)

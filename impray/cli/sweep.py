@@ -207,7 +207,7 @@ def _listeners(
     from impray.service.syncing import Syncing
 
     listeners: list[Listener] = [Progress(console, expected)]
-    listeners += [Drawing(sweep.figures, drawing)] if drawing is not None else []
+    listeners += [Drawing(sweep.drawn, drawing)] if drawing is not None else []
     listeners += [Syncing(mlflow, said(console))] if mlflow != "off" else []
     listeners += [Reporting()] if drawing is not None else []
     listeners += [Keeping()] if sweep.search.algorithm == "optuna" else []

@@ -26,6 +26,8 @@ DPI = 150
 FORMATS = ("png", "svg", "pdf")
 WORDS = 60  # of a caption inside a picture; the rest is in the text beside it
 KEPT = (1, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # ticks of densities, which a log axis has from dense to sparse
+OF_X = 0.4  # inches of a panel's height, below its axes
+LETTER = 0.0085  # of the figure's width, a letter of a tick's label
 LINEAR = 2.0  # a symmetric logarithmic axis is linear up to here
 AXIS_WORDS = {
     "data.gaussian_blend": "blend (0: as they are, 1: Gaussian clone)",
@@ -164,8 +166,8 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
         axes.invert_xaxis()
-    elif scale == "names" or (len(places) <= 8 and scale != "symlog"):
-        labels = places["x"].to_list() if scale == "names" else _apart(places, scale, 0.05 / _share(axes))
+    elif scale == "names" or (len(places) <= 8 and scale != "symlog" and panel.options.get("join", True)):
+        labels = places["x"].to_list() if scale == "names" else _apart(places, scale, 1 / _share(axes))
         axes.set_xticks(places["at"].to_list(), labels)
         axes.minorticks_off()
         if scale == "names":
@@ -180,6 +182,8 @@ def _x_axis(axes: Axes, panel: Panel, frame: pl.DataFrame) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     elif scale == "linear":
         axes.xaxis.set_major_locator(MaxNLocator(5))
+    elif scale == "log":
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if panel.x == "round":
         _densities(axes, frame)
 
@@ -190,14 +194,15 @@ def _share(axes: Axes) -> float:
     return 1.0 if place is None else len(place.colspan) / place.get_gridspec().ncols
 
 
-def _apart(places: pl.DataFrame, scale: str, least: float) -> list[str]:
-    """Labels of ticks, empty where the one before is nearer than this share of the axis."""
+def _apart(places: pl.DataFrame, scale: str, parts: float) -> list[str]:
+    """Labels of ticks, empty where the one before is too near; so many such axes are as wide as the figure."""
     at = [math.log(place) if scale == "log" else place for place in places["at"]]
-    labels, last = [], -math.inf
+    labels, last, before = [], -math.inf, ""
     for x, words in zip(at, places["x"], strict=True):
+        least = max(0.05, LETTER * (len(words) + len(before) + 2) / 2) * parts
         is_clear = x - last >= least * (at[-1] - at[0])
         labels.append(words if is_clear else "")
-        last = x if is_clear else last
+        last, before = (x, words) if is_clear else (last, before)
     return labels
 
 
@@ -249,7 +254,9 @@ def _words(
 ) -> None:
     """Facets are named above the first of the lines that have the same; x below the last of them; y at the left."""
     if place == 0 or not panel.columns:
-        axes.set_ylabel(panel.ylabel, fontsize=7.5)
+        longest = max(map(len, panel.ylabel.split("\n")))
+        room = (panel.height - OF_X) / (0.55 * 7.5 / 72)  # letters of 7.5 points, beside the axis
+        axes.set_ylabel(panel.ylabel, fontsize=7.5 * min(1.0, max(0.8, room / max(1, longest))))
     elif panel.shared:
         axes.tick_params(labelleft=False)
     above, below = (lines[n] if 0 <= n < len(lines) else [] for n in (number - 1, number + 1))

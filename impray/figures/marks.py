@@ -155,7 +155,9 @@ def _means(axes: Axes, frame: pl.DataFrame, panel: Panel, *, with_seeds: bool) -
     abreast = len(in_order(frame, panel.dash)) if panel.x == panel.colour else len(lines)
     for place, (name, part, look) in enumerate(lines):
         look: dict[str, Any] = look if joined else look | {"linestyle": ""}
-        beside = 0.0 if joined or abreast == 1 else 0.5 * (place % abreast / (abreast - 1) - 0.5)
+        # Names have room beside them; numbers mean where they are.
+        is_apart = not joined and abreast > 1 and frame["scale"][0] == "names"
+        beside = 0.5 * (place % abreast / (abreast - 1) - 0.5) if is_apart else 0.0
         if with_seeds:
             faint = part.drop_nulls(panel.y)
             at = [x + beside for x in faint["at"]]

@@ -87,7 +87,7 @@ def document(paths: Paths) -> str:
         of = results(place)
     except DataError:  # no row yet: there is nothing to read, and the rest of the page says so
         of = None
-    pictures = list(_pictures(paths, sweep.figures))
+    pictures = list(_pictures(paths, sweep.drawn))
     listed = outcomes.trials(place)
     over = listed.height and not (listed["status"] == "running").any() and listed.height >= _trials_asked(sweep)
     yaml = _unsealed((paths.sweep.read() or b"").decode("utf-8-sig"))

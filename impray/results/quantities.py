@@ -326,4 +326,4 @@ def quantity(name: str) -> Quantity:
     if column is None:
         raise KeyError(name)
     unit = column.unit if column.unit not in ("1", "share") else ""
-    return Quantity(name, name.replace("_", " ") + (f" ({unit})" if unit else ""), unit)
+    return Quantity(name, name.replace("_", " ") + (f"\n({unit})" if unit else ""), unit)

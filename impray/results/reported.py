@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from impray.results.goals import column_of
-from impray.results.quantities import SHOWN, Quantity, quantity
+from impray.results.quantities import QUANTITIES, SHOWN, Quantity, quantity
 from impray.results.tidy import LAST, At, Density, Results
 from impray.spec.measure import measure_name
 from impray.spec.search import AtDensity
@@ -14,12 +14,13 @@ _ALIKE = 1.01  # ratio of densities that are told as one: counts are rounded
 
 
 def reported(results: Results) -> list[Quantity]:
-    """Quantities with a number in some round: of the goals, then those of the leaderboard, then the first number of every measure."""
+    """Quantities with a number in some round: of the goals, then those of the leaderboard, then of every measure the first number,
+    reduced over units as the catalogue does, or by the median."""
     sweep = results.sweep
     goals = (
         [] if sweep is None else [_name(goal.measure, goal.reduce) for goal in sweep.search.goals if goal.layer == 1]
     )
-    asked = [] if sweep is None else [_name(measure_name(spec), "median") for spec in sweep.measures]
+    asked = [] if sweep is None else [_as_in_catalogue(measure_name(spec)) for spec in sweep.measures]
     names = dict.fromkeys([*goals, *(shown.name for shown in SHOWN), *asked])
     return [quantity(name) for name in names if _is_measured(name, results.rounds)]
 
@@ -27,6 +28,11 @@ def reported(results: Results) -> list[Quantity]:
 def _name(measure: str, reduce: str) -> str:
     column, per_unit = column_of(measure)
     return f"{column}_{reduce}" if per_unit else column
+
+
+def _as_in_catalogue(measure: str) -> str:
+    names = [_name(measure, reduce) for reduce in ("mean", "median")]
+    return next((name for name in names if name in QUANTITIES), names[-1])
 
 
 def _is_measured(name: str, rounds: pl.DataFrame) -> bool:

@@ -114,7 +114,7 @@ def of_packs(
 
 def ending_s(sweep: Sweep, figures: bool = True, mlflow: bool = True) -> float:
     """Of figures and of the export to MLflow, where they are asked for."""
-    return FIGURE_S * len(sweep.figures) * figures + MLFLOW_S * mlflow
+    return FIGURE_S * len(sweep.drawn) * figures + MLFLOW_S * mlflow
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Drawing(Listener):
         self.names, self.own = names, own
 
     def whole(self, paths: Paths, report: Report) -> None:
-        wanted = [name for name in self.names or (OVERVIEW,) if report.ran or not pictures(paths, name)]
+        wanted = [name for name in self.names if report.ran or not pictures(paths, name)]
         for name, (failed, printed) in drawn(wanted, paths, own=self.own).items():
             if failed:
                 report.broken_figures.append(f"{name}: {(printed.strip().splitlines() or ['no output'])[-1]}")

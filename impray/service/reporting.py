@@ -37,7 +37,7 @@ def write(paths: Paths, again: bool, own: Mapping[str, Path]) -> tuple[File, lis
     """
     from impray.figures import report as page
 
-    named = read_sweep(paths).figures or (OVERVIEW,)
+    named = read_sweep(paths).drawn
     known = {*scripts(), *own, *families.figures.tags}
     wanted = [name for name in named if again or not pictures(paths, name)]
     made = drawn([name for name in wanted if name in known], paths, own=own)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from impray.shipped import OVERVIEW, SEARCHED
 from impray.spec.base import Spec, canonical, whole_number
 from impray.spec.data import FileData
 from impray.spec.families import Measure, Method
@@ -72,7 +73,10 @@ class Sweep(Spec):
     )
     figures: Annotated[
         tuple[str, ...],
-        Field(description="to draw at the end: scripts of analysis/ or beside this file, or figures of plugins"),
+        Field(
+            description="to draw at the end: scripts of analysis/ or beside this file, or figures of plugins; left out: "
+            "an overview, and of a random or Optuna search `goals` and `importance`"
+        ),
     ] = ()
     plugins: Annotated[
         tuple[str, ...],
@@ -122,6 +126,12 @@ class Sweep(Spec):
         if len(set(names)) != len(names):
             raise ValueError("names a round twice; each counts once")
         return rows_at
+
+    @property
+    def drawn(self) -> tuple[str, ...]:
+        """The figures that it names; where it names none the overview, and of a search what it found and which axes matter."""
+        is_search = bool(self.search.goals) and self.search.algorithm != "grid"
+        return self.figures or (*(SEARCHED if is_search else ()), OVERVIEW)
 
     @model_validator(mode="after")
     def _measures_once(self) -> Sweep:

@@ -20,6 +20,7 @@ from impray.results.paths import Paths
 from impray.results.provenance import read_sweep, write_sweep
 from impray.results.quantities import CLUSTERING
 from impray.service.reporting import write
+from impray.shipped import figure_scripts
 from impray.spec.errors import DataError
 
 OUTSIDE = re.compile(r"^(?:https?:)?//|^file:")
@@ -156,8 +157,7 @@ def test_the_overview_has_every_quantity_by_axis_and_method_with_its_seeds(tmp_p
     assert [quantity.name for quantity in reported(of)] == [
         "accuracy",
         "clustering_mean",
-        "fan_in_median",
-        "clustering_median",
+        "fan_in_mean",
     ]
     ends, courses = overview(of)
     assert ends.title == tiny()["question"]
@@ -167,6 +167,18 @@ def test_the_overview_has_every_quantity_by_axis_and_method_with_its_seeds(tmp_p
         assert set(frame["seed"]) == {0, 1} and set(frame["round"]) == {3}
     for _, frame in panels.table(courses, of).panels:
         assert set(frame["round"]) == {0, 1, 2, 3} and frame["facet"].n_unique() == 2
+
+
+@pytest.mark.parametrize("algorithm", ["grid", "random", "optuna"])
+def test_what_is_drawn_where_a_sweep_names_no_figures(algorithm):
+    axis = [0.1, 3.0] if algorithm == "grid" else {"low": 0.1, "high": 3.0}
+    search = {"algorithm": algorithm, "space": {"data.gain": axis}}
+    search |= {"goals": [{"measure": "accuracy", "direction": "max"}]}
+    search |= {} if algorithm == "grid" else {"trials": 4}
+    found = tiny_sweep(measures=["accuracy"], search=search)
+    assert found.drawn == (("overview",) if algorithm == "grid" else ("goals", "importance", "overview"))
+    assert found.model_copy(update={"figures": ("dial",)}).drawn == ("dial",)
+    assert set(found.drawn) <= set(figure_scripts())
 
 
 def test_trials_that_keep_other_shares_are_read_at_one_density(tmp_path):

@@ -36,8 +36,9 @@ class Arrays(FileData):
         Field(
             min_length=1,
             description="a .npz file (arrays `inputs` and `labels`), a .npy file of inputs, or a .parquet file (a "
-            "column `inputs` of lists, or every numeric column but `labels`), at the same place on every machine, or a "
-            "URI such as s3://bucket/file.npz",
+            "column `inputs` of lists, or every numeric column but `labels`): absolute, or seen from the folder in "
+            "which impray is started (not from the sweep's file); at the same place on every machine, or a URI such "
+            "as s3://bucket/file.npz",
         ),
     ]
     shape: Annotated[

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from impray.spec.data.linear import Linear
 
 _SAYS_ITS_KIND = ConfigDict(json_schema_extra={"required": ["kind"]})  # without a kind it is the identity
+_PATH = "a .npy file, seen from the folder in which impray is started; at the same place on every machine"
 
 
 class DesignSpec(Spec):
@@ -112,7 +113,7 @@ class Covariance(DesignSpec):
 
     model_config = _SAYS_ITS_KIND
     kind: Literal["covariance"] = "covariance"
-    path: Annotated[str, Field(min_length=1, description="a .npy file, at the same place on every machine")]
+    path: Annotated[str, Field(min_length=1, description=_PATH)]
 
 
 class Matrix(DesignSpec):
@@ -121,7 +122,7 @@ class Matrix(DesignSpec):
     model_config = _SAYS_ITS_KIND
     has_covariance = False
     kind: Literal["matrix"] = "matrix"
-    path: Annotated[str, Field(min_length=1, description="a .npy file, at the same place on every machine")]
+    path: Annotated[str, Field(min_length=1, description=_PATH)]
 
     def impossible(self, data: Linear) -> Iterator[tuple[str, str]]:
         if self.exact:

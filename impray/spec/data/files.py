@@ -31,7 +31,8 @@ class FileData(DataSpec):
         str,
         Field(
             min_length=1,
-            description="the file or folder that holds the data, at the same place on every machine, or a URI such as "
+            description="the file or folder that holds the data: absolute, or seen from the folder in which impray is "
+            "started (not from the sweep's file); at the same place on every machine, or a URI such as "
             "s3://bucket/folder",
         ),
     ]

@@ -1,0 +1,7 @@
+"""`python -m impray`."""
+
+import sys
+
+from impray.cli import main
+
+sys.exit(main())
