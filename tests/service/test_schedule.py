@@ -73,7 +73,11 @@ def test_mlflow_has_the_schedule_among_a_trials_parameters(tmp_path):
 
 
 def test_rows_whose_counts_were_made_in_floats_are_not_mixed_with_exact_ones(tmp_path, monkeypatch):
-    """At 0.7 floats kept 26 of 85, exact counts keep 25: other lineages, other trials, and another folder for them."""
+    """At 0.7 floats kept 26 of 85, exact counts keep 25: other lineages, other trials, and another folder for them.
+
+    Of one engine, whose own mark in ids is another test's.
+    """
+    monkeypatch.setattr(impray.spec.trial.Trial, "engine", {})
     sweep = tiny_sweep(**RING, **{"trial.prune": {"fraction": 0.7}})
     with monkeypatch.context() as earlier:
         earlier.setattr(impray.spec.trial, "rounds_in_floats", lambda *_: False)
