@@ -110,13 +110,14 @@ def _unlike(pack: Pack, network: Network, params: Params) -> list[int]:
     """Rounds whose steps stand for all: where sparse layers are held as dense ones are, the first. Else those about where the form changes,
     the one in the middle of the rest, and the last."""
     trial = pack.lineages[0].trial
-    assert isinstance(trial.train, StepsSpec)
+    steps = trial.train
+    assert isinstance(steps, StepsSpec)
 
     def form(round: int) -> Hashable:
         own, masked = (
             {name: value[0] for name, value in some.items()} for some in (params, _masks(trial, network, params, round))
         )
-        return form_of(network, trial.train, own, masked)
+        return form_of(network, steps, own, masked)
 
     last = pack.rounds
     if form(last) == form(0):

@@ -197,7 +197,7 @@ class Trial(Spec):
         if id == self.id:
             return self
         written = self.model_copy()
-        written.__dict__["id"] = id  # where a cached property keeps its value
+        vars(written)["id"] = id  # where a cached property keeps its value
         return written
 
     @cached_property

@@ -88,7 +88,7 @@ def test_rows_whose_counts_were_made_in_floats_are_not_mixed_with_exact_ones(tmp
         for path in (tmp_path / "s").rglob("*")
         if path.is_file() and path.parent.name != "leases"
     }
-    with pytest.raises(SweepError, match=r"trial.prune.fraction = 0.7 .*choose another --out") as caught:
+    with pytest.raises(SweepError, match=r"trial.prune.fraction = 0.7 .*choose another folder with --out") as caught:
         sweep_into(tmp_path / "s", tiny_sweep(**RING, **{"trial.prune": {"fraction": 0.7}}))
     assert len(caught.value.problems) == 1
     assert before == {
