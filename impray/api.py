@@ -20,10 +20,10 @@ from typing import Any, Literal
 import polars as pl
 import yaml
 
-from impray.results import flat, provenance, tables
+from impray.results import flat, provenance, quantities, tables
 from impray.results.schema import TABLES
 from impray.results.store import Place
-from impray.spec.errors import ImprayError, Problem, SweepError
+from impray.spec.errors import DataError, ImprayError, Problem, SweepError
 from impray.spec.load import Check, read
 from impray.spec.sweep import Sweep, written
 from impray.spec.wording import near
@@ -50,6 +50,22 @@ class Frames(Mapping[str, pl.DataFrame]):
         if name not in self._kept:
             self._kept[name] = flat.flat(name, self.folder)
         return self._kept[name]
+
+    def quantity(self, name: str) -> pl.DataFrame:
+        """The rows of `quantities` that are of one, such as "accuracy"; docs/quantities.md has their names.
+
+        Raises:  DataError: no such quantity, or this sweep has not measured it.
+        """
+        rows = self["quantities"]
+        found = rows.filter(pl.col("quantity") == name)
+        if found.is_empty():
+            if name not in quantities.QUANTITIES:
+                known = list(quantities.QUANTITIES)
+                right = near(name, known) or f"; {quantities.IN_DOCS} has them all"
+                raise DataError(f"quantity = {name!r}: is in no catalogue{right}")
+            measured = ", ".join(rows["quantity"].unique().sort()) or "none yet"
+            raise DataError(f"quantity = {name!r}: this sweep has not measured it; it has {measured}")
+        return found
 
     def __getattr__(self, name: str) -> pl.DataFrame:
         if name.startswith("_") or name not in flat.names():

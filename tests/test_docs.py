@@ -17,6 +17,7 @@ from docs.make.pages import DOCS, PAGES
 from docs.make.pictures import PICTURES, draw, words
 from impray.cli.app import EXIT_CODES
 from impray.figures.findings import shipped_recipe
+from impray.results.quantities import QUANTITIES
 from impray.results.schema import TABLES
 from impray.results.tables import dictionary
 from impray.service.said import load_sweep
@@ -87,6 +88,12 @@ def test_every_column_command_and_exit_code_is_on_its_page(written):
     assert len(commands) > 10 and all(f"\n## `impray {name}`\n" in written["commands.md"] for name in commands)
     codes = set(re.findall(r"\b\d{1,3}\b", EXIT_CODES))
     assert codes == set(re.findall(r"^\| `(\d+)` \|", written["exit_codes.md"], re.MULTILINE))
+
+
+def test_every_quantity_is_on_its_page_and_says_what_it_is(written):
+    for name in QUANTITIES:
+        (row,) = re.findall(rf"^\| `{name}` \| (.*) \|$", written["quantities.md"], re.MULTILINE)
+        assert len(row.split(" | ")[0].split()) > 3, name
 
 
 def test_every_measure_has_its_section_limits_and_picture(written):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from impray.figures.judge import Sample
-from impray.results.quantities import Quantity
+from impray.results.quantities import Quantity, quantity
 from impray.results.tidy import LAST, At, NotMeasured, Results
 from impray.theory.statistics import spearman
 
@@ -82,10 +82,10 @@ class Claim:
         }
         return Sample(says=says, gaps=tuple(gaps), sign=sign, margin=self.margin, unit=unit, **shared, **more)  # type: ignore[arg-type]
 
-    def _values(self, results: Results, quantity: Quantity) -> pl.DataFrame:
+    def _values(self, results: Results, of: Quantity) -> pl.DataFrame:
         """Rows that have a number, with `score`: what is compared."""
-        frame = results.values(quantity, self.at).drop_nulls("value")
-        frame = frame.with_columns(quantity.compared(pl.col("value")).alias("score"))
+        frame = results.values(of, self.at).drop_nulls("value")
+        frame = frame.with_columns(of.compared(pl.col("value")).alias("score"))
         return frame if self.where is None else frame.filter(self.where)
 
 
@@ -101,14 +101,14 @@ class More(Claim):
     by: further columns in which both sides meet, such as `setting`; the seed stays the unit of replication.
     """
 
-    quantity: Quantity
+    quantity: Quantity | str
     left: pl.Expr
     than: pl.Expr
     by: tuple[str, ...] = ()
     sign: int | None = None
 
     def _samples(self, results: Results) -> list[Sample]:
-        frame = self._values(results, self.quantity)
+        frame = self._values(results, quantity(self.quantity))
         right = frame.filter(self.than)
         samples = [self._compared(says, left, right) for says, left in self._each(frame, self.left)]
         if not samples:
@@ -116,7 +116,7 @@ class More(Claim):
         return samples
 
     def _compared(self, says: str, left: pl.DataFrame, right: pl.DataFrame) -> Sample:
-        sign = self.quantity.sign if self.sign is None else self.sign
+        sign = quantity(self.quantity).sign if self.sign is None else self.sign
         first = first_round({*left["method"], *right["method"]})
         keys = list(dict.fromkeys(["seed", "round", *self.by, self.over]))
         sides = [
@@ -127,7 +127,7 @@ class More(Claim):
             return self._sample((), says, sign=sign, lacking=_why_not(left, right, first))
         gaps = both.with_columns((pl.col("score") - pl.col("score_right")).alias("gap"))
         of_units = gaps.group_by(self.over).agg(pl.col("gap").mean()).sort(self.over)["gap"].to_list()
-        return self._sample(of_units, says, sign=sign, unit=self.quantity.unit)
+        return self._sample(of_units, says, sign=sign, unit=quantity(self.quantity).unit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,10 @@ class Same(More):
 
 def _why_not(left: pl.DataFrame, right: pl.DataFrame, first: int) -> str:
     if left.is_empty() or right.is_empty():
-        return "one side was not measured"
+        side = "first" if left.is_empty() else "second"
+        return (
+            f"the claim's {side} side has no rows: not measured, or its condition names what this sweep does not have"
+        )
     if max(*left["round"], *right["round"]) < first:
         return f"needs round {first} or later: before it their masks are the same"
     return "no seed has both sides at one round"
@@ -149,7 +152,7 @@ def _why_not(left: pl.DataFrame, right: pl.DataFrame, first: int) -> str:
 class Level(Claim):
     """The quantity is above (or below) a threshold, seed by seed; `near`: no further from it than the margin."""
 
-    quantity: Quantity
+    quantity: Quantity | str
     left: pl.Expr
     above: float | None = None
     below: float | None = None
@@ -159,11 +162,11 @@ class Level(Claim):
         threshold, sign = (self.above, 1) if self.above is not None else (self.below or 0.0, -1)
         threshold, sign = (self.near, 0) if self.near is not None else (threshold, sign)
         samples = []
-        for says, rows in self._each(self._values(results, self.quantity), self.left):
+        for says, rows in self._each(self._values(results, quantity(self.quantity)), self.left):
             seeds = rows.group_by(self.over).agg(pl.col("value").mean()).sort(self.over)["value"].to_list()
             lacking = "" if seeds else "was not measured"
             gaps = [value - threshold for value in seeds]
-            samples.append(self._sample(gaps, says, sign=sign, unit=self.quantity.unit, lacking=lacking))
+            samples.append(self._sample(gaps, says, sign=sign, unit=quantity(self.quantity).unit, lacking=lacking))
         return samples
 
 
@@ -173,14 +176,14 @@ class Trend(Claim):
     more than this.
     """
 
-    quantity: Quantity
+    quantity: Quantity | str
     left: pl.Expr
     along: str | Quantity
     sign: int = 1
     beyond: float = 0.0
 
     def _samples(self, results: Results) -> list[Sample]:
-        frame, along = self._values(results, self.quantity), self.along
+        frame, along = self._values(results, quantity(self.quantity)), self.along
         if isinstance(along, Quantity):
             other = results.values(along, self.at).select("lineage", "round", pl.col("value").alias(along.name))
             frame, along = frame.join(other, on=["lineage", "round"]), along.name

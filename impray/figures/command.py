@@ -7,6 +7,8 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+import polars as pl
+
 from impray.figures.drawing import FORMATS
 from impray.figures.page import Paper, publish
 from impray.figures.panels import Figure
@@ -42,6 +44,13 @@ def draw_into(
         publish(figures, of, page, formats)
     except NotMeasured as missing:
         raise DataError(f"{place}: nothing to draw\n  {missing}") from missing
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise DataError(f"{place}: the figure's script asks for a column that is not there: {told(error)}") from error
+
+
+def told(error: pl.exceptions.ColumnNotFoundError) -> str:
+    """What polars says of a wrong column, in one line."""
+    return " ".join(str(error).split())
 
 
 def run(script: Script | Callable[[Results], Script], about: str | None) -> None:

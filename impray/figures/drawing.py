@@ -20,7 +20,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from impray.figures import marks, tiles
 from impray.figures.judge import headline
 from impray.figures.panels import MOST_FACETS, Panel, Table
-from impray.results.quantities import Quantity
 
 DPI = 150
 FORMATS = ("png", "svg", "pdf")
@@ -234,7 +233,7 @@ def _y_axis(axes: Axes, panel: Panel) -> None:
     """A logarithm in plain numbers. Option `limits` of any mark: the ends of the axis."""
     if "limits" in panel.options:
         axes.set_ylim(panel.options["limits"])  # type: ignore[arg-type]
-    scale = panel.yscale or ("log" if isinstance(panel.of, Quantity) and panel.of.log else "")
+    scale = panel.yscale or ("log" if panel.quantity and panel.quantity.log else "")
     if not scale:
         return
     axes.set_yscale(scale, **({"linthresh": panel.options.get("linear", LINEAR)} if scale == "symlog" else {}))

@@ -23,8 +23,9 @@ from matplotlib.axes import Axes
 from impray.figures.claims import Claim, Frame
 from impray.figures.judge import Finding, judged
 from impray.results.axis_values import positions
-from impray.results.quantities import Quantity
+from impray.results.quantities import Quantity, quantity
 from impray.results.tidy import LAST, At, NotMeasured, Results
+from impray.spec.wording import near
 from impray.theory.statistics import against_zero
 
 Mark = Callable[[Axes, pl.DataFrame, "Panel"], Mapping[str, Artist]]
@@ -36,14 +37,14 @@ AXIS = "axis"  # the sweep's axis of non-Gaussianity, else its first
 class Panel:
     """One row of axes: what is drawn, against what, how.
 
-    of: a quantity, or a function that makes the rows.  x: a column, or AXIS; rows with a column `at` bring their own places.
+    of: a quantity or its name, or a function that makes the rows.  x: a column, or AXIS; rows with a column `at` bring their own places.
     y: the column drawn, of rows made by a function.  instead: the x of facets that have none.
     columns: a column that becomes facets.  colour, dash: columns that tell lines apart.  where: only these rows.
     scale, yscale: of x and y; by default as the values lie.  reference: a dotted line.  height: inches.  optional: left out, not told
     as missing, where it was not measured.
     """
 
-    of: Quantity | Frame
+    of: Quantity | str | Frame
     mark: Mark
     x: str = "round"
     instead: str = ""
@@ -65,20 +66,28 @@ class Panel:
     options: Mapping[str, object] = field(default_factory=dict)  # of the mark
 
     @property
+    def quantity(self) -> Quantity | None:
+        """What is drawn, if a quantity is.
+
+        Raises:  DataError: none is called so.
+        """
+        return quantity(self.of) if isinstance(self.of, (Quantity, str)) else None
+
+    @property
     def ylabel(self) -> str:
-        return self.label or (self.of.label if isinstance(self.of, Quantity) else "")
+        return self.label or (self.quantity.label if self.quantity else "")
 
     @property
     def guide(self) -> float | None:
         """Where the dotted line is."""
-        return self.of.reference if self.reference is None and isinstance(self.of, Quantity) else self.reference
+        return self.quantity.reference if self.reference is None and self.quantity else self.reference
 
     def rows(self, results: Results) -> pl.DataFrame:
         """The rows of the module's head.
 
         Raises:  NotMeasured: nothing to draw.
         """
-        frame = results.values(self.of, self.at) if isinstance(self.of, Quantity) else self.of(results)
+        frame = self.of(results) if callable(self.of) else results.values(self.of, self.at)
         frame = frame if self.where is None else frame.filter(self.where)
         if frame.is_empty():
             raise NotMeasured("no such rows in this sweep")
@@ -95,6 +104,8 @@ class Panel:
 
     def _along(self, frame: pl.DataFrame, x: str | None) -> pl.DataFrame:
         frame = frame.with_columns(pl.lit(x or "").alias("axis"))
+        if x and x not in frame.columns and self.quantity:
+            raise NotMeasured(f"needs the axis or column {x}{near(x, frame.columns)}")
         if x is None or x not in frame.columns:
             return frame.with_columns(pl.lit("").alias("x"), pl.lit(0.0).alias("at"), pl.lit("names").alias("scale"))
         values = frame[x].to_list()

@@ -16,9 +16,12 @@ from typing import Any, Literal
 import polars as pl
 
 from impray.results import schema
+from impray.spec.errors import DataError
+from impray.spec.wording import near
 from impray.theory.masks import touching, unpacked
 from impray.theory.statistics import standardised
 
+IN_DOCS = "docs/quantities.md"
 Better = Literal["lower", "higher"]
 
 
@@ -315,15 +318,19 @@ QUANTITIES: dict[str, Quantity] = {
 SHOWN = (ACCURACY, WIDTH, SPREAD, CLUSTERING, KURTOSIS, IPR, EXACT_RECOVERY, ESTIMATION_ERROR, PSNR)
 
 
-def quantity(name: str) -> Quantity:
-    """The catalogue's entry; of any other column of `rounds` a plain one, with the words of the schema.
+def quantity(name: str | Quantity) -> Quantity:
+    """The catalogue's entry; of any other column of `rounds` a plain one, with the words of the schema. A quantity is itself.
 
-    Raises:  KeyError: neither.
+    Raises:  DataError: neither is called so.
     """
+    if isinstance(name, Quantity):
+        return name
     if name in QUANTITIES:
         return QUANTITIES[name]
     column = next((candidate for candidate in schema.columns("rounds") if candidate.name == name), None)
     if column is None:
-        raise KeyError(name)
+        known = [*QUANTITIES, *(candidate.name for candidate in schema.columns("rounds"))]
+        right = near(name, known) or f"; {IN_DOCS} has them all"
+        raise DataError(f"quantity = {name!r}: is in no catalogue, and no column of the table rounds{right}")
     unit = column.unit if column.unit not in ("1", "share") else ""
     return Quantity(name, name.replace("_", " ") + (f"\n({unit})" if unit else ""), unit)

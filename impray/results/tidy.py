@@ -27,6 +27,7 @@ from impray.results.described import NO_SWEEP, described_trials, first_line
 from impray.results.paths import Paths
 from impray.results.provenance import read_sweep
 from impray.results.quantities import Quantity
+from impray.results.quantities import quantity as known_quantity
 from impray.results.store import Place
 from impray.spec import axes as spec_axes
 from impray.spec import families
@@ -34,6 +35,7 @@ from impray.spec.errors import DataError
 from impray.spec.measure import measure_name
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
+from impray.spec.wording import near
 from impray.theory.naming import StimulusName
 
 BLEND, GAIN = "data.gaussian_blend", "data.gain"
@@ -95,8 +97,11 @@ class Results:
         wanted = [pl.col(name).is_in(list(v) if isinstance(v, (tuple, list)) else [v]) for name, v in values.items()]
         sound = self.lineages.filter(pl.col("status") != "diverged")
         beside = [name for name in sound.columns if name in ("lineage", *self.axes, *_OF_TRIAL, "trial")]
-        scanned = self._scanned(table).filter(pl.col("lineage").is_in(sound["lineage"].to_list()), *wanted)
-        names = scanned.collect_schema().names()
+        stored = self._scanned(table)
+        names = stored.collect_schema().names()
+        if absent := [name for name in (*columns, *values) if name not in names]:
+            raise DataError(f"{self.place}: its table {table} has no column {absent[0]}{near(absent[0], names)}")
+        scanned = stored.filter(pl.col("lineage").is_in(sound["lineage"].to_list()), *wanted)
         chosen = list(dict.fromkeys([*(n for n in _KEYS if n in names), *values, *columns])) if columns else names
         own = {name: f"{table.removesuffix('s')}_{name}" for name in chosen if name in _OF_TRIAL}
         kept = [name for name in chosen if name == "lineage" or name not in beside or name in own]
@@ -117,18 +122,27 @@ class Results:
         joined = frame.join(beside, on="lineage", how="inner", maintain_order="left")
         return joined.with_columns((1 - pl.col("density")).alias("sparsity"))
 
-    def values(self, quantity: Quantity, at: At = LAST, **values: object) -> pl.DataFrame:
+    def values(self, quantity: Quantity | str, at: At = LAST, **values: object) -> pl.DataFrame:
         """One row per lineage (and round): its keys, `density`, `sparsity`, what its trial is, and `value`.
 
         Not measured (null) rows are left out; measured without a result (NaN) is null in `value`.
 
-        Raises:  NotMeasured: no lineage has the quantity, or none has reached the round.
+        Args:    quantity: or its name.  values: only rows with this value of a column.
+        Raises:  NotMeasured: no lineage has the quantity, none has reached the round, or there is no such row.  DataError: no such
+                 quantity or column.
         """
+        quantity = known_quantity(quantity)
         key = (quantity, at)
         if key not in self._frames:
             self._frames[key] = self._values(quantity, at)
         frame = self._frames[key]
-        return frame.filter([pl.col(name) == value for name, value in values.items()]) if values else frame
+        for name in values:
+            if name not in frame.columns:
+                raise DataError(f"{name}: not one of {', '.join(frame.columns)}{near(name, frame.columns)}")
+        kept = frame.filter([pl.col(name) == value for name, value in values.items()]) if values else frame
+        if kept.is_empty():
+            raise NotMeasured(f"no rows of {quantity.name}{_listed(values)}")
+        return kept
 
     def _values(self, quantity: Quantity, at: At) -> pl.DataFrame:
         keys = [*_KEYS, "trial", "density", "sparsity", *self.axes, *_OF_TRIAL]
@@ -142,7 +156,7 @@ class Results:
             )
         else:
             if quantity.read not in base.columns:
-                raise NotMeasured(f"needs the column {quantity.read}")
+                raise NotMeasured(f"needs the column {quantity.read}{near(quantity.read, base.columns)}")
             frame = base.select(*keys, pl.col(quantity.read).cast(pl.Float64).alias("value"))
         frame = frame.filter(pl.col("value").is_not_null()).with_columns(pl.col("value").fill_nan(None))
         if frame.is_empty():

@@ -25,11 +25,13 @@ from impray.figures import (
     dots,
     table,
 )
+from impray.figures.command import draw_into
 from impray.figures.drawing import caption, draw, png
 from impray.figures.page import Paper, publish
 from impray.results.quantities import CLUSTERING, KURTOSIS, WIDTH
 from impray.results.tables import scan
 from impray.results.tidy import results
+from impray.spec.errors import DataError
 
 imp, oneshot, random = (col("method") == name for name in ("imp", "oneshot", "random"))
 least, most = col("end") == LEAST, col("end") == MOST
@@ -207,3 +209,35 @@ def test_a_figure_of_nothing_says_what_it_needs(of):
     nothing = Figure(name="n", title="n", question="", panels=[Panel(of=WIDTH.in_layer(2), mark=dots)])
     with pytest.raises(NotMeasured, match="layer = 2"):
         table(nothing, of)
+
+
+def wrong_in_a_claim(**parts):
+    claim = More(**{"quantity": CLUSTERING, "left": imp, "than": random, "says": "s"} | parts)
+    return Figure(
+        name="w", title="w", question="", panels=[Panel(of="clustering_mean", mark=dots, x=AXIS)], claims=[claim]
+    )
+
+
+def test_a_quantity_may_be_named(of):
+    named, itself = (table(wrong_in_a_claim(quantity=each), of) for each in ("clustering_mean", CLUSTERING))
+    assert named.findings == itself.findings and named.findings[0].of
+    assert named.panels[0][0].ylabel == CLUSTERING.label and named.panels[0][0].guide == CLUSTERING.reference
+
+
+def test_a_wrong_name_in_a_figure_is_told_with_what_would_be_right(of):
+    with pytest.raises(DataError, match=r"'clustring_mean'.*did you mean 'clustering_mean'"):
+        table(wrong_in_a_claim(quantity="clustring_mean"), of)
+    panel = Panel(of="clustring_mean", mark=dots, x=AXIS)
+    with pytest.raises(DataError, match=r"'clustring_mean'.*did you mean 'clustering_mean'"):
+        table(Figure(name="w", title="w", question="", panels=[panel]), of)
+    panel = Panel(of=CLUSTERING, mark=dots, x="data.gian")
+    with pytest.raises(NotMeasured, match=r"data\.gian; did you mean 'data\.gain'"):
+        table(Figure(name="w", title="w", question="", panels=[panel]), of)
+    for side, parts in (("first", {"left": col("method") == "impp"}), ("second", {"than": col("method") == "impp"})):
+        (finding,) = table(wrong_in_a_claim(**parts), of).findings
+        assert f"{side} side" in finding.lacking and not finding.of
+
+
+def test_a_script_that_asks_for_a_column_that_is_not_there_is_told_so(of):
+    with pytest.raises(DataError, match=r"metod.*Did you mean \"method\""):
+        draw_into(wrong_in_a_claim(left=col("metod") == "imp"), of.place)

@@ -4,9 +4,11 @@ import itertools
 import math
 
 import pytest
+from conftest import sweep_into, tiny_sweep
 from fake_sweep import Fake
 from polars import col
 
+import impray
 from impray.results.axis_values import label, positions
 from impray.results.quantities import ACCURACY, CLUSTERING, QUANTITIES, Quantity, quantity
 from impray.results.schema import columns
@@ -113,8 +115,32 @@ def test_one_name_is_one_number():
     assert all(each.read in known for each in entries if each.make is None)
     assert len({(each.read, each.reduce, each.layer) for each in entries}) == len(entries)
     assert quantity("kurtosis_mean").read == "kurtosis_mean"
-    with pytest.raises(KeyError):
-        quantity("no such column")
+    assert quantity(entries[0]) is entries[0]
+
+
+def test_a_name_that_is_wrong_is_told_with_what_would_be_right(tmp_path):
+    """Of a quantity, a table's column, a column of a row: never an empty frame."""
+    sweep_into(tmp_path / "x", tiny_sweep(rounds=1, seeds=1, measures=["accuracy"]))
+    of, door = results(tmp_path / "x"), impray.load(tmp_path / "x")
+    for ask in (quantity, of.values, door.quantity):
+        with pytest.raises(DataError, match=r"'acuracy'.*did you mean 'accuracy'"):
+            ask("acuracy")
+        with pytest.raises(DataError, match=r"'no such column'.*docs/quantities.md"):
+            ask("no such column")
+    with pytest.raises(DataError, match="did you mean 'method'"):
+        of.values("accuracy", metod="imp")
+    with pytest.raises(DataError, match="no column densty; did you mean 'density'"):
+        of.rows("rounds", ["densty"])
+    with pytest.raises(DataError, match="no column rownd; did you mean 'round'"):
+        of.rows("rounds", rownd=1)
+    with pytest.raises(NotMeasured, match="method = impp"):
+        of.values("accuracy", method="impp")
+    with pytest.raises(NotMeasured, match="has not measured psnr"):
+        of.values("psnr")
+    with pytest.raises(DataError, match="has not measured it; it has accuracy"):
+        door.quantity("psnr")
+    assert of.values("accuracy").equals(of.values(quantity("accuracy")))
+    assert door.quantity("accuracy")["value"].to_list() == door.rounds["accuracy"].to_list()
 
 
 @pytest.mark.parametrize(
