@@ -83,8 +83,13 @@ def _parts(spec: Arrays) -> list[tuple[tuple[Place, ...], Names, bool]]:
         (tuple(Place.at(path) for path in paths if path is not None), names, held_out)
         for paths, names, held_out in named
     ]
-    absent = [file.shown for files, *_ in parts for file in files if not is_file(infos([file])[0])]
-    refuse([f"{shown}: there is no such file" for shown in dict.fromkeys(absent)])
+    absent = [file for files, *_ in parts for file in files if not is_file(infos([file])[0])]
+    refuse(
+        [
+            f"{shown}: there is no such file{seen}"
+            for shown, seen in {file.shown: file.seen_from for file in absent}.items()
+        ]
+    )
     return parts
 
 

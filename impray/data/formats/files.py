@@ -63,6 +63,16 @@ class Place:
     def name(self) -> str:
         return self.path.rpartition("/")[2]
 
+    @property
+    def seen_from(self) -> str:
+        """Of a relative path, for who wonders why it is not there: the folder that it starts from, which is not the sweep file's."""
+        shown = os.path.expanduser(self.shown)
+        return (
+            ""
+            if self.remote or os.path.isabs(shown)
+            else f" in {cut(working_folder(), PATH_SHOWN)}, from where impray is started"
+        )
+
     def beneath(self, *names: str) -> Place:
         inner = [name for name in names if name]
         return Place(self.system, "/".join([self.path, *inner]), "/".join([self.shown, *inner]), self.remote)
@@ -152,7 +162,9 @@ def located(at: Place, layouts: Sequence[Layout], what: str, origin: str) -> tup
         return layout, [file for file in files if file is not None]
     # A store of objects has no empty folders: there, a missing folder is one without files.
     absent = [names[0] for names, file in zip(layout.files, files, strict=True) if file is None]
-    gone = "there is no such folder. " if kind == fs.FileType.NotFound and len(absent) == len(files) else ""
+    gone = (
+        f"there is no such folder{at.seen_from}. " if kind == fs.FileType.NotFound and len(absent) == len(files) else ""
+    )
     raise DataError(f"{at.shown}: {gone}{needed}. Absent: {', '.join(absent)}. {origin}")
 
 

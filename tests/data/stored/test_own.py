@@ -172,6 +172,14 @@ def test_truncated_and_missing_arrays_are_told(tmp_path):
         assert told(spec) == f"{path}: there is no such file"
 
 
+def test_of_a_relative_path_the_folder_is_told_that_it_starts_from(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in ("mine.npz", "below/mine.npz"):
+        said = told(Arrays(path=path, shape=(2, 3), class_count=3))
+        assert said.startswith(f"{path}: there is no such file in {tmp_path}")
+    assert str(tmp_path) in told(Idx(path="mnist"))
+
+
 def test_a_npy_file_called_npz_and_the_other_way_round_are_told(tmp_path):
     npz, npy = tmp_path / "a.npz", tmp_path / "b.npy"
     np.savez(tmp_path / "b.npz", inputs=np.ones((4, 2)), labels=[0, 1, 0, 1])
