@@ -4,10 +4,14 @@ import io
 import json
 import os
 
+from impray.cache import cache
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "true")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
+# Sweeps in processes with a home of their own compile nothing anew.
+os.environ.setdefault("IMPRAY_KERNELS", str(cache() / "kernels"))
 
 import polars as pl
 import pytest

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept: in a folder of the user's cache, one for each state of the kernels' sources.
+"""Where compiled kernels are kept: in the user's cache (or IMPRAY_KERNELS), a folder for each state of the kernels' sources.
 
 numba keeps what it compiled beside a function's source and looks at that file's time alone; a kernel inlines functions of other files,
 so the folder's name has a hash of them all, and of numba's version. numba's files are pickles: the folder is the user's alone
@@ -37,7 +37,8 @@ def compiled_before() -> bool:
 
 
 def _folder() -> Path:
-    return user_cache() / "kernels" / _state()
+    place = os.environ.get("IMPRAY_KERNELS")
+    return (Path(place).expanduser().absolute() if place else user_cache() / "kernels") / _state()
 
 
 @cache

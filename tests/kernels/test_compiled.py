@@ -25,7 +25,7 @@ print(before, kept.compiled_before(), sum(order.stats.cache_hits.values()), kept
 def run(cache):
     run = subprocess.run(
         [sys.executable, "-c", RUN],
-        env={**os.environ, "IMPRAY_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "IMPRAY_KERNELS": "", "IMPRAY_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
     )
