@@ -29,9 +29,9 @@ chance gives, or a Gaussian: the dotted line of figures.
 def page() -> str:
     columns = {column.name: column for column in schema.columns("rounds")}
     listed = sorted(QUANTITIES.values(), key=lambda quantity: quantity.name)
-    rows = ((code(q.name), _what(q, columns), prose(q.unit), q.better or "", _number(q.reference)) for q in listed)
+    rows = ((code(q.name), prose(q.unit), q.better or "", _number(q.reference), _what(q, columns)) for q in listed)
     return "\n".join(
-        [made_by("the catalogue of quantities"), HEAD, table(("quantity", "what", "unit", "better", "chance"), rows)]
+        [made_by("the catalogue of quantities"), HEAD, table(("quantity", "unit", "better", "chance", "what"), rows)]
     )
 
 
