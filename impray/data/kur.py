@@ -30,8 +30,6 @@ from impray.kernels import stimuli as kernels
 from impray.spec.data import Kur
 from impray.theory.stimuli import kur_scale
 
-_LARGEST = 80.0  # exponent: exp(80) has a square root's room left in single precision
-
 
 class KurProcess(Field):
     """A quantile function of a Gaussian field's normal score."""
@@ -52,7 +50,7 @@ class KurProcess(Field):
 
     def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
         t = z.abs().erfc_().neg_().log1p_().mul_(self._k).expm1_().neg_()
-        factor = t.log_().mul_(self._rate).clamp_(max=_LARGEST).exp_()
+        factor = t.log_().mul_(self._rate).clamp_(max=kernels.LARGEST).exp_()
         return z.erf_().mul_(factor)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import types
 
-from impray.kernels.vectors import _as, _of_one, _of_three, _of_two
+from impray.kernels.vectors import of_one, of_three, of_two, retyped
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 
@@ -17,13 +17,13 @@ def _every(part: Any, number: int) -> ir.Constant:
     return ir.Constant(part.type, [number] * part.type.count)
 
 
-widened = _of_one(lambda build, x: build.zext(x, _as(_I64, x)), types.uint64)
+widened = of_one(lambda build, x: build.zext(x, retyped(_I64, x)), types.uint64)
 """Whole numbers of 32 bits as such of 64."""
-low = _of_one(lambda build, x: build.trunc(x, _as(_I32, x)), types.uint32)
+low = of_one(lambda build, x: build.trunc(x, retyped(_I32, x)), types.uint32)
 """The lower 32 bits of 64."""
-shifted = _of_two(lambda build, x, y: build.ashr(x, y))
+shifted = of_two(lambda build, x, y: build.ashr(x, y))
 """A signed whole number shifted to the right: its sign stays."""
-where = _of_three(lambda build, x, y, bits: build.select(build.icmp_unsigned("!=", bits, _every(bits, 0)), x, y))
+where = of_three(lambda build, x, y, bits: build.select(build.icmp_unsigned("!=", bits, _every(bits, 0)), x, y))
 """x where `bits` has any, else y."""
-lesser = _of_two(lambda build, x, y: build.select(build.fcmp_ordered("<", x, y), x, y))
+lesser = of_two(lambda build, x, y: build.select(build.fcmp_ordered("<", x, y), x, y))
 """The lesser of two floats; y where one is no number."""

@@ -9,7 +9,8 @@ import numpy as np
 from impray.kernels.compiled import compiled
 from impray.kernels.functions import SIGN
 from impray.kernels.integers import shifted, where
-from impray.kernels.philox import LANES, four
+from impray.kernels.philox import LANES
+from impray.kernels.tiles import narrowed_rows, put_masks, put_words
 from impray.kernels.vectors import as_bits, as_float, element, load, splat, store
 
 
@@ -24,24 +25,14 @@ def spins(out, net, samples, steps, step, counters, labels, begins, into, thresh
         key, number = counters[2 * row], counters[2 * row + 1]
         for tile in range((samples + LANES - 1) // LANES):
             first = max(0, min(tile * LANES, samples - LANES))
-            for quad in range((bonds + 3) // 4):
-                a, b, c, d = four(first, quad, number, key)
-                at = 4 * quad * LANES
-                store(words, at, a)
-                store(words, at + LANES, b)
-                store(words, at + 2 * LANES, c)
-                store(words, at + 3 * LANES, d)
-            for lane in range(LANES):
-                own = labels[row * samples + min(first + lane, samples - 1)]
-                for label in range(1, classes):
-                    masks[label * LANES + lane] = SIGN if own == label else 0
+            put_words(words, bonds, first, number, key)
+            put_masks(masks, classes, labels, row * samples, samples, first)
             for entry in range(begins[group], begins[group + 1]):
                 begin = into[entry] * net
                 target, place, width = (out, begin + first, samples) if samples >= LANES else (few, 0, LANES)
                 amplitude = as_bits(splat(amplitudes[entry], LANES))
-                parity = load(
-                    words, (bonds - 1) * LANES, LANES
-                )  # the first spin: the sign of a number that no bond needs
+                # The first spin: the sign of a number that no bond needs.
+                parity = load(words, (bonds - 1) * LANES, LANES)
                 store(target, place, as_float(amplitude | (parity & SIGN)))
                 odd = splat(np.uint32(0), LANES)
                 for bond in range(bonds - 1):
@@ -56,6 +47,5 @@ def spins(out, net, samples, steps, step, counters, labels, begins, into, thresh
                     even, other = shifted(word - at_even, 31), shifted(word - at_odd, 31)  # all bits where less
                     odd = even ^ (odd & (even ^ other ^ 0xFFFFFFFF))
                     store(target, place + (bond + 1) * width, as_float(amplitude | ((parity ^ odd) & SIGN)))
-                for spin in range(bonds if samples < LANES else 0):
-                    for sample in range(samples):
-                        out[begin + spin * samples + sample] = few[spin * LANES + sample]
+                if samples < LANES:
+                    narrowed_rows(few, out, begin, bonds, samples)

@@ -20,27 +20,21 @@ from impray.kernels.compiled import compiled
 from impray.kernels.fourier import along
 from impray.kernels.functions import SIGN, complements, erf, erf_and_erfc, log_of, power
 from impray.kernels.integers import lesser, where
-from impray.kernels.philox import LANES, four, normal_pair
+from impray.kernels.philox import LANES, normal_pair
+from impray.kernels.tiles import narrowed_rows, put_masks, put_words, widened_rows
 from impray.kernels.vectors import as_bits, as_float, element, fma, load, splat, sqrt, store
 
 NLGP, KUR, SCALED, CLONE = range(4)
 _LOG2_E = 1.4426950408889634
-_LARGEST = 80 * _LOG2_E
-"""Of an exponent of 2: exp(80) has a square root's room left in single precision."""
+LARGEST = 80.0
+"""Of an exponent: exp(80) has a square root's room left in single precision."""
 
 
 @register_jitable
 def _white(words, noise, places, first, step, key):
     """Standard normals [place, lane] of the samples from `first` on; the places up to a multiple of 4 are written too."""
-    quads = (places + 3) // 4
-    for quad in range(quads):
-        a, b, c, d = four(first, quad, step, key)
-        at = 4 * quad * LANES
-        store(words, at, a)
-        store(words, at + LANES, b)
-        store(words, at + 2 * LANES, c)
-        store(words, at + 3 * LANES, d)
-    for pair in range(2 * quads):
+    put_words(words, places, first, step, key)
+    for pair in range(2 * ((places + 3) // 4)):
         at = 2 * pair * LANES
         a, b = normal_pair(load(words, at, LANES), load(words, at + LANES, LANES))
         store(noise, at, a)
@@ -59,11 +53,23 @@ def _coloured(noise, target, roots, first, places, classes, masks):
 
 
 @register_jitable
+def _field(modes, other, rows, cols, row, col):
+    """From modes to places, along both axes; in one of the two that are given, both of which are written."""
+    for line in range(rows):
+        along(modes, other, line * cols * LANES, LANES, cols, col)
+    if rows == 1:
+        return other
+    for line in range(cols):
+        along(other, modes, line * LANES, cols * LANES, rows, row)
+    return modes
+
+
+@register_jitable
 def _quantile(z, k, rate):
     """q(Phi(z sqrt 2)); k: times log2 e.  rate: log2 e / k."""
     u, rest = erf_and_erfc(as_float(as_bits(z) & (SIGN - 1)))
     t, remaining = complements(lesser(log_of(u, rest * -1.0) * (k * np.float32(-1)), np.float32(126)))
-    exponent = lesser(log_of(t, remaining * -1.0) * (rate * np.float32(-1)), np.float32(_LARGEST))
+    exponent = lesser(log_of(t, remaining * -1.0) * (rate * np.float32(-1)), np.float32(LARGEST * _LOG2_E))
     x = u * power(exponent * -1.0)
     return as_float(as_bits(x) | (as_bits(z) & SIGN))
 
@@ -96,11 +102,9 @@ def _prepared(kind, noise, places, masks, classes, labels, row, samples, first, 
 
     Instead of class 0, which needs none: the lanes that earlier tiles have not made, from sample `done` on.
     """
+    put_masks(masks, classes, labels, row, samples, first)
     for lane in range(LANES):
-        own = labels[row + min(first + lane, samples - 1)]
         masks[lane] = SIGN if first + lane >= done else 0
-        for label in range(1, classes):
-            masks[label * LANES + lane] = SIGN if own == label else 0
     if kind == SCALED:
         square = splat(np.float32(0), LANES)
         for place in range(places):
@@ -167,13 +171,7 @@ def sampled(
             for entry in range(begins[group], begins[group + 1]):
                 z = noise if entry + 1 == begins[group + 1] else other
                 _coloured(noise, z, roots, entry * classes * places, places, classes, masks)
-                for line in range(rows):
-                    along(z, some, line * cols * LANES, LANES, cols, col)
-                done = some
-                if rows > 1:
-                    for line in range(cols):
-                        along(some, z, line * LANES, cols * LANES, rows, row)
-                    done = z
+                done = _field(z, some, rows, cols, row, col)
                 if kind == SCALED:
                     at = (entry * steps + step) * samples
                     _factors(
@@ -184,10 +182,6 @@ def sampled(
                     _finished(kind, done, out, begin + first, samples, places, numbers, 4 * entry, factors, masks)
                 else:
                     if kind == CLONE:
-                        for place in range(places):
-                            for sample in range(samples):
-                                few[place * LANES + sample] = out[begin + place * samples + sample]
+                        widened_rows(few, out, begin, places, samples)
                     _finished(kind, done, few, 0, LANES, places, numbers, 4 * entry, factors, masks)
-                    for place in range(places):
-                        for sample in range(samples):
-                            out[begin + place * samples + sample] = few[place * LANES + sample]
+                    narrowed_rows(few, out, begin, places, samples)

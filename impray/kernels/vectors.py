@@ -109,7 +109,8 @@ def _lanewise(emit: Emit, scalar: types.Type | None = None) -> Callable[..., Any
     return typed
 
 
-def _of_one(emit: Emit, scalar: types.Type | None = None) -> Any:
+def of_one(emit: Emit, scalar: types.Type | None = None) -> Any:
+    """A function of one vector, part by part; see `_lanewise`."""
     typed = _lanewise(emit, scalar)
 
     @intrinsic
@@ -119,7 +120,8 @@ def _of_one(emit: Emit, scalar: types.Type | None = None) -> Any:
     return function
 
 
-def _of_two(emit: Emit, scalar: types.Type | None = None) -> Any:
+def of_two(emit: Emit, scalar: types.Type | None = None) -> Any:
+    """Of two."""
     typed = _lanewise(emit, scalar)
 
     @intrinsic
@@ -129,7 +131,8 @@ def _of_two(emit: Emit, scalar: types.Type | None = None) -> Any:
     return function
 
 
-def _of_three(emit: Emit, scalar: types.Type | None = None) -> Any:
+def of_three(emit: Emit, scalar: types.Type | None = None) -> Any:
+    """Of three."""
     typed = _lanewise(emit, scalar)
 
     @intrinsic
@@ -148,7 +151,7 @@ def _operator(op: Callable, floats: str | None, whole: str | None) -> None:
             raise TypeError(f"{op.__name__} of vectors of {x.type.element}")
         return getattr(build, name)(x, y)
 
-    function = _of_two(emit)
+    function = of_two(emit)
 
     @extending.overload(op, strict=False)  # strict: names alone, which annotations change
     def of(x: Any, y: Any) -> Any:
@@ -167,28 +170,29 @@ _operator(operator.or_, None, "or_")
 _operator(operator.lshift, None, "shl")
 _operator(operator.rshift, None, "lshr")
 
-fma = _of_three(lambda build, x, y, z: _call(build, "fma", x, y, z))
+fma = of_three(lambda build, x, y, z: _call(build, "fma", x, y, z))
 """x y + z, rounded once."""
-sqrt = _of_one(lambda build, x: _call(build, "sqrt", x))
+sqrt = of_one(lambda build, x: _call(build, "sqrt", x))
 
 
-def _as(element: Any, part: Any) -> Any:
+def retyped(element: Any, part: Any) -> Any:
+    """The type of as many lanes as `part` has, of another element."""
     return ir.VectorType(element, part.type.count)
 
 
-as_float = _of_one(lambda build, x: build.bitcast(x, _as(ir.FloatType(), x)), types.float32)
+as_float = of_one(lambda build, x: build.bitcast(x, retyped(ir.FloatType(), x)), types.float32)
 """The same 32 bits as a float."""
-as_bits = _of_one(lambda build, x: build.bitcast(x, _as(_I32, x)), types.uint32)
+as_bits = of_one(lambda build, x: build.bitcast(x, retyped(_I32, x)), types.uint32)
 """The bits of a float."""
-to_float = _of_one(lambda build, x: build.sitofp(x, _as(ir.FloatType(), x)), types.float32)
+to_float = of_one(lambda build, x: build.sitofp(x, retyped(ir.FloatType(), x)), types.float32)
 """The value of a signed whole number of 32 bits, rounded to nearest."""
 
 
 def _pick(build: Any, x: Any, y: Any) -> Any:
-    return build.sext(build.fcmp_ordered("<", x, y), _as(_I32, x))
+    return build.sext(build.fcmp_ordered("<", x, y), retyped(_I32, x))
 
 
-less = _of_two(_pick, types.uint32)
+less = of_two(_pick, types.uint32)
 """All bits where x < y, else none."""
 
 

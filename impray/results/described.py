@@ -35,9 +35,9 @@ def described_trials(
     for id, name in rows.drop_nulls("name").select("trial", "name").iter_rows():
         names.keep(name, trials[id].data)
     for _, trial in spec_axes.trials(sweep) if sweep else []:
-        # By the id of the version that wrote the rows.
-        written = next((id for id in trial.earlier_ids if id in wanted and id not in trials), trial.id)
-        trials.setdefault(written, trial)
+        ids = (trial.id, *trial.earlier_ids)
+        if not any(id in trials for id in ids):
+            trials[next((id for id in ids if id in wanted), trial.id)] = trial
     unknown = sorted(wanted - set(trials))
     if unknown:
         raise DataError(f"{place}: {len(unknown)} of its trials are described nowhere; {NO_SWEEP}")

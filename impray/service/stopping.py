@@ -61,9 +61,8 @@ class Stopping:
     def say(self, line: str) -> None:
         """From any thread; a live view puts the line above itself."""
         with suppress(Exception):
-            sys.stderr.write(
-                f"{line}\n"
-            )  # at once: what another thread prints must not come before the end of the line
+            # One write: what another thread prints must not come before the end of the line.
+            sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
 
     def within(self, seconds: float, code: int) -> None:

@@ -22,9 +22,9 @@ from impray.spec.prune import Prune
 from impray.spec.rules import RuleSpec
 from impray.spec.training import ClosedForm, Sgd, StepsSpec
 
-# What a training can need of data (`TrainingSpec.needs`), in words.
 ENGINE = 2
 """Which generation of the engine makes the numbers of trials that are trained by updates, or on stimuli."""
+# What a training can need of data (`TrainingSpec.needs`), in words.
 _NEEDED = {
     "batches": "batches drawn anew",
     "whole": "the whole of a finite training set",

@@ -2,7 +2,8 @@
 
 Everything is laid out [net, unit, sample], the inputs as a transposed view. The gradient is linear in the derivative of the loss by
 the outputs, so the optimizer's factor (with SGD -lr / batch) goes into that (small) tensor and every product then adds to its
-parameter's sink directly: with plain SGD to the weights themselves (baddbmm_). The loss is never computed.
+parameter's sink directly: with plain SGD to the weights themselves. The loss is never computed. How a layer's weights are held, and
+what multiplies with them: `impray.training.weights`.
 
 Bit for bit on one kind of CPU a net is trained as if alone. Batched products and sums allow it where every net begins on a cache
 line (`impray.nets.layout`); torch.sigmoid and products with one output column do not (`impray.nets.mlp`).

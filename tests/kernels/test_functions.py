@@ -20,40 +20,28 @@ def _log_of(u, less, out, _):
         store(out, first, functions.log_of(load(u, first, LANES), load(less, first, LANES)))
 
 
-@compiled
-def _sine_and_cosine(x, _, out, other):
-    for first in range(0, len(x), LANES):
-        angle = load(x, first, LANES)
-        store(out, first, functions.sine(angle))
-        store(other, first, functions.cosine(angle))
+def _of_all(function):
+    """A kernel that writes what a function of one vector gives."""
+
+    @compiled
+    def kernel(x, _, out, other):
+        for first in range(0, len(x), LANES):
+            store(out, first, function(load(x, first, LANES)))
+
+    return kernel
 
 
-@compiled
-def _power(x, _, out, other):
-    for first in range(0, len(x), LANES):
-        store(out, first, functions.power(load(x, first, LANES)))
+def _both_of_all(function):
+    """Of a function that gives two."""
 
+    @compiled
+    def kernel(x, _, out, other):
+        for first in range(0, len(x), LANES):
+            one, rest = function(load(x, first, LANES))
+            store(out, first, one)
+            store(other, first, rest)
 
-@compiled
-def _complements(x, _, out, other):
-    for first in range(0, len(x), LANES):
-        one, rest = functions.complements(load(x, first, LANES))
-        store(out, first, one)
-        store(other, first, rest)
-
-
-@compiled
-def _erf(x, _, out, other):
-    for first in range(0, len(x), LANES):
-        store(out, first, functions.erf(load(x, first, LANES)))
-
-
-@compiled
-def _erf_and_erfc(x, _, out, other):
-    for first in range(0, len(x), LANES):
-        one, rest = functions.erf_and_erfc(load(x, first, LANES))
-        store(out, first, one)
-        store(other, first, rest)
+    return kernel
 
 
 def of(kernel, x, more=None):
@@ -86,7 +74,7 @@ def test_logarithms_also_where_the_number_has_no_bits_left_for_what_it_lacks_of_
 def test_sine_and_cosine_of_an_eighth_of_a_turn():
     half = spread(1e-10, math.pi / 4)
     x = np.concatenate([half, -half])
-    sine, cosine = of(_sine_and_cosine, x)
+    sine, cosine = (of(_of_all(function), x)[0] for function in (functions.sine, functions.cosine))
     assert off(sine, np.sin(x.astype(float))) < 0.8e-7
     assert off(cosine, np.cos(x.astype(float))) < 0.8e-7
 
@@ -94,8 +82,8 @@ def test_sine_and_cosine_of_an_eighth_of_a_turn():
 def test_powers_of_two_and_their_complements():
     x = spread(1e-30, 126)
     both = np.concatenate([x, -x])
-    assert off(of(_power, both)[0], np.exp2(-both.astype(float))) < 0.9e-7
-    one, rest = of(_complements, x)
+    assert off(of(_of_all(functions.power), both)[0], np.exp2(-both.astype(float))) < 0.9e-7
+    one, rest = of(_both_of_all(functions.complements), x)
     assert off(rest, np.exp2(-x.astype(float))) < 0.9e-7
     assert off(one, -np.expm1(-x.astype(float) * math.log(2))) < 1.2e-7
 
@@ -103,19 +91,21 @@ def test_powers_of_two_and_their_complements():
 def test_the_error_function():
     half = spread(1e-30, 100)
     x = np.concatenate([half, -half])
-    found = of(_erf, x)[0]
+    erf = _of_all(functions.erf)
+    found = of(erf, x)[0]
     assert off(found, special.erf(x.astype(float))) < 2.1e-7
     assert np.abs(found).max() == 1
-    assert of(_erf, np.zeros(LANES, np.float32))[0].tolist() == [0.0] * LANES
+    assert of(erf, np.zeros(LANES, np.float32))[0].tolist() == [0.0] * LANES
 
 
 def test_the_error_function_and_what_it_lacks_of_1():
     """erfc = 2^-a: a few roundings of a, relative 2^-24 each, times ln 2."""
     x = spread(1e-30, 5.5)
-    one, rest = of(_erf_and_erfc, x)
+    erf_and_erfc = _both_of_all(functions.erf_and_erfc)
+    one, rest = of(erf_and_erfc, x)
     assert off(one, special.erf(x.astype(float))) < 3e-7
     a = -np.log2(special.erfc(x.astype(float)))
     error = np.abs(rest / special.erfc(x.astype(float)) - 1)
     assert (error < 3e-7 + 4 * 2.0**-24 * a).all()
     ends = np.full(LANES, 7, np.float32)
-    assert of(_erf_and_erfc, ends)[1] == pytest.approx(special.erfc(5.5), rel=1.2e-5)
+    assert of(erf_and_erfc, ends)[1] == pytest.approx(special.erfc(5.5), rel=1.2e-5)

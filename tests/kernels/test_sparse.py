@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
+from narrow_registers import digest_on_haswell
 
 from impray.kernels import sparse
 from impray.kernels.compiled import lacking
@@ -165,16 +163,7 @@ def digest():
 
 
 def test_narrow_registers_give_the_bits_of_wide_ones():
-    """haswell has AVX2 alone; what this CPU has is in the other run."""
-    # numba takes features away by name; an empty list leaves what the named CPU has.
-    narrow = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}
-    named = "from numba.core.registry import cpu_target as c; print(c.target_context.codegen().magic_tuple()[1])"
-    code = f"from kernels.test_sparse import digest; print(digest()); {named}"
-    path = os.pathsep.join(["tests", *sys.path])
-    run = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **narrow, "PYTHONPATH": path}, capture_output=True, text=True
-    )
-    assert run.stdout.split()[:2] == [digest(), "haswell"], run.stderr
+    assert digest_on_haswell("kernels.test_sparse") == digest()
 
 
 def test_lanes_are_a_constant_that_the_patterns_know():

@@ -66,6 +66,26 @@ def train(arch, specs, params, masks, data, steps, snapshots=(), **more):
     return TRAINERS[type(specs[0])](Task(arch, specs, params, masks, data, steps, tuple(snapshots), **more))
 
 
+def alone(arch, spec, params, masks, data, steps, net):
+    """One round of one net of a pack, as a pack of its own."""
+    own = slice(net, net + 1)
+    own_params, own_masks = ({k: v[own].clone() for k, v in given.items()} for given in (params, masks))
+    return train(arch, [spec], own_params, own_masks, data.of(own), steps)
+
+
+def unlike_alone(arch, specs, params, masks, data, steps):
+    """Nets whose numbers in a pack are not those of a pack of their own, bit for bit."""
+    together = train(arch, specs, params, masks, data, steps)
+    found = []
+    for net, spec in enumerate(specs):
+        own = alone(arch, spec, params, masks, data, steps, net)
+        for name in ("params", "stats"):
+            beside = {key: value[net : net + 1] for key, value in getattr(together, name).items()}
+            if not same(getattr(own, name), beside):
+                found.append((net, name))
+    return found
+
+
 def loss_of(kind, outputs, labels):
     """The loss of each net, written with torch's own functions."""
     if kind == "cross_entropy":

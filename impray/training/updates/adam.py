@@ -115,7 +115,7 @@ class _Moments(Parameter):
         self._emptied(self._decay)
 
     def _kernel(self, numbers: Sequence[Tensor]) -> Callable[[], None] | None:
-        """`impray.kernels.adam` where it can be used: the same bits."""
+        """`impray.kernels.adam` where it can be used."""
         held = [self.value, self._m, self._v, self.sink] + ([] if self._mask is None else [self._mask])
         known = self.value.device.type == "cpu" and self.value.dtype in (torch.float32, torch.float64)
         if not known or lacking() is not None or not all(x[:1].is_contiguous() for x in held):
