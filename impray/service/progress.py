@@ -14,6 +14,7 @@ from rich.text import Text
 
 from impray.results.axis_values import numbers_in_words, trials_in_words
 from impray.results.outcomes import share
+from impray.service import stopping
 from impray.service.listener import Listener, SweepStart, TrialEnd
 from impray.service.pool import Outcome
 from impray.service.trials import told, told_rounds
@@ -120,7 +121,9 @@ class Progress(Listener):
             self._best_value, self.best = value, f"{name}: {told(self.sweep, values)}"
 
     def line(self, text: str, always: bool = False) -> None:
-        """One plain line per event; on a terminal the live view shows it instead."""
+        """One plain line per event; on a terminal the live view shows it instead. None while the sweep stops, which has been said."""
+        if stopping.begun() and not always:
+            return
         if self.live is None:
             self.console.print(f"{time.strftime('%H:%M:%S')} {text}", highlight=False, markup=False, soft_wrap=True)
         elif always:
@@ -139,6 +142,8 @@ class Progress(Listener):
 
     def time_left(self) -> str:
         """`about 3 min left`, from the rounds that were run; before there is one, from what was expected; "" if nothing is known."""
+        if stopping.begun():
+            return "stopping"
         left = self.rounds_left - self.rounds_run
         if left <= 0:
             return "ending"

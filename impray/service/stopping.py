@@ -47,6 +47,11 @@ class Stopping:
         self._exit_code: int | None = None
 
     @property
+    def begun(self) -> bool:
+        """Whether a signal has come, be it that the main thread has not heard it yet."""
+        return self.by is not None or self._first is not None
+
+    @property
     def code(self) -> int:
         """The exit code, as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
         if self._exit_code is not None:
@@ -286,6 +291,11 @@ def hear(number: signal.Signals) -> None:
     """
     if _current is not None:
         _current.hear(number)
+
+
+def begun() -> bool:
+    """Whether this process is about to be asked to end, or has been: it may have been said already."""
+    return _current is not None and _current.begun
 
 
 @contextmanager

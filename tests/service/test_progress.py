@@ -56,6 +56,18 @@ def test_time_left_is_that_of_the_rounds_that_are_left(watched):
     assert "ending" in view.summary() and " 0 s" not in view.summary()
 
 
+def test_no_round_is_told_once_the_sweep_stops_but_a_failure_is(watched, monkeypatch):
+    view, (pack,) = watched(tiny_sweep(**SMALL), expected=80.0)
+    view.started(pack)
+    monkeypatch.setattr(progress.stopping, "begun", lambda: True)
+    before = view.console.file.getvalue()
+    view.finished_round(pack, 0)
+    assert view.console.file.getvalue() == before
+    assert "stopping" in view.summary() and "left" not in view.summary()
+    view.pack_ended(pack, "failed", "out of memory")
+    assert "out of memory" in view.console.file.getvalue().removeprefix(before)
+
+
 def test_nothing_is_said_of_a_time_that_is_not_known(watched):
     view, (pack,) = watched(tiny_sweep(**SMALL))
     view.started(pack)
