@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 
 import polars as pl
@@ -107,6 +109,41 @@ def test_the_script_may_run_and_no_other(quickstart):
     assert "default-src 'none'" in policy and "'unsafe-inline'" not in policy.split("script-src")[1]
     script = text.split("<script>")[1].split("</script>")[0]
     assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in policy
+
+
+def test_the_script_only_adds_to_a_page_that_is_whole(quickstart):
+    """Nothing waits for a click that only the script hears, and nothing is hidden until it shows it."""
+    text = (quickstart / "report.html").read_text()
+    page = Page(text)
+    assert page.all("section") and page.all("table") and page.all("img")
+    assert not [tag for tag, _ in page.elements if tag in ("button", "input", "noscript", "template", "dialog")]
+    assert not [attrs for _, attrs in page.elements if "hidden" in attrs or any(n.startswith("on") for n in attrs)]
+    everywhere = text.split("<style>")[1].split("@media")[0]
+    assert "display: none" not in everywhere and "visibility" not in everywhere
+
+
+def test_paper_loses_the_ways_around_the_page_alone(quickstart):
+    style = (quickstart / "report.html").read_text().split("<style>")[1].split("</style>")[0]
+    on_paper = style.split("@media print")[1]
+    hidden = [rule.split("{")[0].strip() for rule in re.findall(r"[^{}]+{[^}]*display: none[^}]*}", on_paper)]
+    assert hidden == ["nav, .find"]
+    assert ".wide { overflow: visible }" in on_paper, "paper does not scroll"
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+
+
+@pytest.mark.skipif(not BROWSER, reason="no Chromium on this machine")
+@pytest.mark.parametrize("scripted", [True, False], ids=["with script", "without"])
+def test_a_browser_prints_every_picture_with_and_without_the_script(quickstart, tmp_path, scripted):
+    """As many pictures in the PDF as on the page, or more: a picture with an alpha channel is two."""
+    text, printed = (quickstart / "report.html").read_text(), tmp_path / "report.pdf"
+    (tmp_path / "report.html").write_text(text if scripted else re.sub("(?s)<script>.*</script>", "", text))
+    words = (BROWSER, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}")
+    asked = (f"--print-to-pdf={printed}", f"file://{tmp_path / 'report.html'}")
+    subprocess.run([*words, *asked], check=True, capture_output=True, timeout=120)
+    pdf = printed.read_bytes()
+    assert pdf.startswith(b"%PDF-") and pdf.count(b"/Subtype /Image") >= len(page_of(quickstart).all("img"))
 
 
 @pytest.mark.parametrize("where", ["question", "caveat"])
