@@ -11,6 +11,8 @@ us: a dial that only its first step moves (then it is a switch), and settings wi
 not the data's). The unit is the seed: settings of one seed share their photographs and much of their masks.
 """
 
+import math
+
 import numpy as np
 import polars as pl
 from polars import col
@@ -144,10 +146,11 @@ def course(quantity):
         "At every step of the dial imp is more on the less Gaussian inputs (smallest step)": lambda line: (sign * np.diff(line)).min(),
         "Beyond its first step too the dial makes imp more": lambda line: sign * (line[-2] - line[0]),
     }  # fmt: skip
+    most = {says: 1.0 if says.endswith("(rank correlation)") else math.inf for says in numbers}
     return [
-        Gaps(frame=course_of(quantity, number), **claim_words(quantity, says, "dial"))
+        Gaps(frame=course_of(quantity, number), least=-most[says], most=most[says], **claim_words(quantity, says, "dial"))
         for says, number in numbers.items()
-    ]
+    ]  # fmt: skip
 
 
 def methods(quantity):

@@ -170,10 +170,10 @@ FIGURE = Figure(
     panels=panels,
     notes=notes,
     claims=[
-        Gaps(frame=conflict, sign=-1, what="trial", question="goals", optional=True,
+        Gaps(frame=conflict, sign=-1, least=-1, most=1, what="trial", question="goals", optional=True,
              says="The goals conflict: the better a trial is in one, the worse it is in the other (rank correlation)"),
-        *(Gaps(frame=of_axes(place), each="words", what="trial", question=f"goal {place}", optional=True,
-               says="{each} (size of the rank correlation)") for place in (1, 2)),
+        *(Gaps(frame=of_axes(place), each="words", least=-1, most=1, what="trial", question=f"goal {place}",
+               optional=True, says="{each} (size of the rank correlation)") for place in (1, 2)),
     ],
 )  # fmt: skip
 

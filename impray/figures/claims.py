@@ -15,6 +15,7 @@ that both have. Methods that share their masks are not compared there: all of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -195,9 +196,11 @@ class Trend(Claim):
                 spearman(part[along].to_numpy(), part["score"].to_numpy())
                 for _, part in points.group_by(self.over, maintain_order=True)
             ]
-            gaps = [rho - self.sign * self.beyond for rho in rhos if rho == rho]
+            threshold = self.sign * self.beyond
+            gaps = [rho - threshold for rho in rhos if rho == rho]
             lacking = "" if gaps else _no_trend(points, self.over, along)
-            samples.append(self._sample(gaps, says, sign=self.sign, lacking=lacking))
+            least, most = -1 - threshold, 1 - threshold
+            samples.append(self._sample(gaps, says, sign=self.sign, lacking=lacking, least=least, most=most))
         return samples
 
 
@@ -267,18 +270,20 @@ _SURE = 1 - 1e-12  # of a share that is held against chance: the largest below 1
 class Gaps(Claim):
     """A number per seed that the figure computes itself (columns `seed` and `gap`), claimed positive (sign 1), negative, or none (0).
 
-    A column `p`, alike in all rows, is the two-sided p of an exact test of their mean.
+    A column `p`, alike in all rows, is the two-sided p of an exact test of their mean. least, most: what that mean can be.
     """
 
     frame: Frame
     sign: int = 1
     unit: str = ""  # of the gap
+    least: float = -math.inf
+    most: float = math.inf
 
     def _samples(self, results: Results) -> list[Sample]:
         samples = []
         for says, rows in self._each(self.frame(results), pl.lit(True) if self.where is None else self.where):
             gaps = rows["gap"].drop_nulls().to_list()
-            more = {"lacking": "" if gaps else "was not measured"}
+            more = {"lacking": "" if gaps else "was not measured", "least": self.least, "most": self.most}
             more |= {"p_exact": rows["p"][0]} if gaps and "p" in rows.columns else {}
             samples.append(self._sample(gaps, says, sign=self.sign, unit=self.unit, **more))
         return samples

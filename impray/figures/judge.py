@@ -45,6 +45,7 @@ UNDECIDED = "undecided"
 NOT_MEASURED = "not measured"
 NO_CLAIMS = "No claims."
 ALPHA = 0.05
+ROUNDING = 1e-9  # of effects that end at `least` or `most`
 FEWEST = 2  # units: one has no spread
 
 
@@ -59,6 +60,7 @@ class Sample:
              chance: probability that one unit holds under no effect.  question: claims of one question are corrected together.
              what: the unit of replication.  unit: the effect's.  lacking: why there is nothing to judge (no gaps, no held).
              p_exact: two-sided p of the effect, where the figure has an exact test; else the t test's.
+             least, most: what an effect can be (-1 and 1: a correlation): its interval ends there.
              control: what the other claims lean on.  source: paper and figure.  against: what would count against the claim.
     Raises:  ValueError: fields that contradict each other; each is a mistake of the figure's author.
     """
@@ -77,6 +79,8 @@ class Sample:
     source: str = ""
     against: str = ""
     p_exact: float | None = None
+    least: float = -math.inf
+    most: float = math.inf
 
     def __post_init__(self) -> None:
         wrong = {
@@ -84,6 +88,9 @@ class Sample:
             "sign = 0 needs a margin": self.sign == 0 and self.margin is None,
             f"margin = {self.margin} must be above 0": self.margin is not None and not self.margin > 0,
             f"chance = {self.chance} must be in (0, 1)": not 0 < self.chance < 1,
+            "the mean gap must be in [least, most]": not all(
+                self.least - ROUNDING <= mean <= self.most + ROUNDING for mean in self._means()
+            ),
             "gaps and held must have a value for each unit": bool(
                 self.gaps and self.held is not None and len(self.gaps) != len(self.held)
             ),
@@ -91,6 +98,11 @@ class Sample:
         }
         if any(wrong.values()):
             raise ValueError(f"{self.says}: {'; '.join(text for text, is_so in wrong.items() if is_so)}")
+
+    def _means(self) -> list[float]:
+        """Of parts of one effect (products of ranks) the mean alone must be possible."""
+        known = [gap for gap in self.gaps if math.isfinite(gap)]
+        return [math.fsum(known) / len(known)] if known else []
 
 
 @dataclass(frozen=True)
@@ -135,7 +147,7 @@ class Finding:
 
 
 COUNT, STUDENT, SIGNS = "exact binomial", "t", "sign test"
-WORDS = [field.name for field in fields(Sample) if field.name not in ("gaps", "held", "p_exact")]
+WORDS = [field.name for field in fields(Sample) if field.name not in ("gaps", "held", "p_exact", "least", "most")]
 
 
 class Effect(NamedTuple):
@@ -189,9 +201,9 @@ def _effect(sample: Sample) -> Effect:
         return Effect(sum(held) / len(held), *_share(sum(held), len(held), sample.chance))
     estimate = against_zero(np.array(sample.gaps, dtype=float))
     p = float(estimate.p if sample.p_exact is None else sample.p_exact)
-    return Effect(
-        float(estimate.mean), float(estimate.low), float(estimate.high), SIGNS if estimate.alike else STUDENT, p
-    )
+    mean = float(estimate.mean)
+    low, high = max(float(estimate.low), min(sample.least, mean)), min(float(estimate.high), max(sample.most, mean))
+    return Effect(mean, low, high, SIGNS if estimate.alike else STUDENT, p)
 
 
 @lru_cache(maxsize=4096)

@@ -181,9 +181,31 @@ def test_the_mirror_of_a_claim_gets_the_mirrored_verdict():
         assert c.held == (a.held if a.interval != "exact binomial" else a.of - a.held)
 
 
+def test_an_interval_ends_where_effects_do():
+    """Of correlations: 0.79 with a t interval of 0.14 to 1.45 may be 1 and no more; nothing else changes."""
+    gaps = (0.5, 0.9, 0.97)
+    free, within = one(gaps), one(gaps, least=-1.0, most=1.0)
+    assert free.high > 1 > free.low and within.high == 1.0
+    assert replace(free, high=1.0) == within
+    mirrored = one([-gap for gap in gaps], sign=-1, least=-1.0, most=1.0)
+    assert (mirrored.low, mirrored.high) == (-1.0, -within.low)
+    parts = one((3.0, -1.5, 0.3), least=-1.0, most=1.0)  # of one correlation: products of standardised ranks
+    assert parts.effect == pytest.approx(0.6) and (parts.low, parts.high) == (-1.0, 1.0)
+
+
 @pytest.mark.parametrize(
     "fields",
-    [{"sign": 2}, {"sign": 0}, {"margin": 0.0}, {"margin": NAN}, {"chance": 0.0}, {"held": (True,)}, {"lacking": "x"}],
+    [
+        {"most": 1.0},
+        {"least": 1.6},
+        {"sign": 2},
+        {"sign": 0},
+        {"margin": 0.0},
+        {"margin": NAN},
+        {"chance": 0.0},
+        {"held": (True,)},
+        {"lacking": "x"},
+    ],
     ids=str,
 )
 def test_a_sample_that_contradicts_itself_is_refused(fields):
