@@ -9,8 +9,10 @@ Stated beforehand, m by m, all s together. At the largest budget: pursuit has a 
 higher one than iht (the paper's order turned round). At a smaller budget, where there is one: iht a higher one than imp, as the paper has
 it. iht, imp and pursuit above random. pursuit and imp keep more of the true weights than iht. Held-out PSNR within 1 dB of training PSNR
 for iht, imp and pursuit: 50,000 samples leave nothing to overfit.
-Counts against the paper: imp above iht. Counts against us: iht or imp above pursuit; imp below iht at the largest budget. Linear OMP with
-as many weights (and an intercept) is drawn beside, where it was measured, not judged: what it reaches needs no network.
+Counts against the paper: imp above iht. Counts against us: iht or imp above pursuit; imp below iht at the largest budget.
+
+Linear OMP with as many weights (and an intercept) is drawn beside, where it was measured: what it reaches needs no network. That iht, and
+imp at the largest budget, are above it was claimed after a look at its line, so for every (m, s) by itself.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from polars import col
 from impray.figures import Figure, Gaps, NotMeasured, Panel, Results, cells, dots
 from impray.results import quantities as q
 from impray.results.tidy import LAST
-from pilanci.those import SOURCE, gaps, is_fused, largest, numbers, those, with_line
+from pilanci.those import LINE, SOURCE, gaps, is_fused, largest, numbers, paired, those, with_line
 
 NEEDS = "planted networks and measures psnr and support, as sweeps/pilanci2025.yaml"
 ENDS = (0.0, q.EXACT_DB)
@@ -84,6 +86,23 @@ def claim(left: str, than: str, says: str, *, smaller: bool = False, quantity: q
     return Gaps(frame=frame, says=says + " ({each})", each="units", unit=quantity.unit, **more)
 
 
+def above_the_line(method: str) -> Gaps:
+    """Held-out PSNR minus that of linear OMP, each (m, s) by itself."""
+
+    def frame(results: Results) -> pl.DataFrame:
+        found = with_line(numbers(results, q.PSNR), results, q.PSNR_LINEAR, LAST)
+        found = found.filter(col("steps") == col("steps").max())
+        sides = [found.filter(col("method") == name) for name in (method, LINE)]
+        gap = paired(sides, ["trial", "seed", "m", "s"], ["seed", "m", "s"])
+        if gap.is_empty():
+            raise NotMeasured(f"needs the method {method} and the measure linear_omp")
+        return gap.with_columns(pl.format("m = {}, s = {}", "m", "s").alias("size"))
+
+    return Gaps(frame=frame, unit=q.PSNR.unit, each="size", question=f"{method} and a linear model", optional=True, source="ours",
+                says=f"{method} has a higher held-out PSNR than a linear model of as many weights ({{each}})",
+                against="a linear model does as well")  # fmt: skip
+
+
 def fit(method: str) -> Gaps:
     """Training minus held-out PSNR."""
 
@@ -122,6 +141,8 @@ FIGURE = Figure(
               optional=True),
         claim("pursuit", "iht", "pursuit keeps more true weights than iht", quantity=q.SUPPORT_RECALL, question="support", source="ours"),
         claim("imp", "iht", "imp keeps more true weights than iht", quantity=q.SUPPORT_RECALL, question="support", source="ours"),
+        above_the_line("iht"),
+        above_the_line("imp"),
         *(claim(name, "random", f"{name} has a higher held-out PSNR than random", question="random", control=True,
                 optional=name == "oneshot")
           for name in ("iht", "imp", "oneshot", "pursuit")),
@@ -129,5 +150,5 @@ FIGURE = Figure(
     ],
     notes=["PSNR above 100 dB is drawn and judged as 100 dB: only rounding is left there. Colours of PSNR run from 0 to 100 dB.",
            "Exactly s weights are kept, as many as the truth has: the share of true weights kept is precision and recall.",
-           "linear omp, where it was measured: a linear model of as many weights and an intercept."],
+           "linear omp, where it was measured: a linear model of as many weights and an intercept; claims on it were made after a look."],
 )  # fmt: skip

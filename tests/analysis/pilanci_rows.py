@@ -73,7 +73,7 @@ def recovered(put, levels=LEVELS, at_few_steps=LEVELS, train_above=0.0, line=Non
             else {"optimizer_bytes": 9000}
         )
         beside = (
-            {} if line is None else {"psnr_linear": line + 0.1 * seed, "psnr_train_linear": line + 1.0 + 0.1 * seed}
+            {} if line is None else {"psnr_linear": line + 0.05 * seed, "psnr_train_linear": line + 1.0 + 0.05 * seed}
         )
         return {"psnr": psnr} | own | facts | beside
 
