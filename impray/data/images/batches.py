@@ -9,10 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Ordered, Raw, distinct, gathered, select, selection
+from impray.data.base import Ordered, Raw, distinct, gathered, select, selection, view_selection
 from impray.data.images.blended import added_clone, blend_factors
 from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.data.images.kept import clone_key, natural_key, opened_images, training_key
+from impray.data.images.one_pass import OnePass, batch_of, in_one_pass
 from impray.data.images.samples import held_out
 from impray.spec.data import FileData
 
@@ -100,7 +101,15 @@ class ImagesPack(Ordered):
         self._parts = [self._part([recipes[place] for place in group]) for group in groups]
         made = [place for group in groups for place in group]
         self._places = [made.index(recipe) for recipe in recipe_of_net]
-        self._of_one_part = selection(self._places, len(made), device)
+        self._of_net = view_selection(self._places, len(made), device)
+        self._one_pass: list[tuple[int, OnePass]] | None = None
+        if in_one_pass(self.inputs, dtype, device):
+            self._one_pass = [self._recipe(*recipes[place]) for place in made]
+
+    def _recipe(self, order: int, key: FileData) -> tuple[int, OnePass]:
+        b = key.gaussian_blend
+        clone = self._clones[_of_all_blends(key)] if b > 0 else None
+        return order, OnePass(self._natural[natural_key(key)], clone, blend_factors(b))
 
     def _groups(self, recipes: Sequence[Recipe]) -> list[list[int]]:
         """On the CPU the recipes of one order: few enough for its cache. On CUDA all of a source: few launches."""
@@ -131,7 +140,7 @@ class ImagesPack(Ordered):
         own = [place for place, is_own in enumerate(blended) if is_own]
         keys = [recipes[place][1] for place in own]
         _, of_clone, of_mean = self._factors(keys)
-        asked = keys[0].model_copy(update={"gaussian_blend": 1.0})  # of all blends
+        asked = _of_all_blends(keys[0])
         if asked not in self._clones:
             self._clones[asked] = CloneImages(asked, source.units, self._device)
         return _Share(
@@ -146,13 +155,20 @@ class ImagesPack(Ordered):
         return factors.to(dtype=self._dtype, device=self._device).T[:, :, None, None]
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
-        parts = [part.read(raw["order"][:, step]) for part in self._parts]
+        order = raw["order"][:, step]
+        parts = [batch_of(self._one_pass, order, self.inputs)] if self._one_pass else self._read(order)
         if len(parts) == 1:
             x, labels = parts[0]
-            return select(x, self._of_one_part), select(labels, self._of_one_part)
+            return select(x, self._of_net), select(labels, self._of_net)
         read = [pair for x, labels in parts for pair in zip(x, labels, strict=True)]
         x, labels = (torch.stack(of_nets) for of_nets in zip(*(read[place] for place in self._places), strict=True))
         return x, labels
+
+    def _read(
+        self, order: Int[Tensor, "order sample"]
+    ) -> list[tuple[Float[Tensor, "recipe sample input"], Int[Tensor, "recipe sample"]]]:
+        """Each part's batches, in torch's passes."""
+        return [part.read(order) for part in self._parts]
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         spec = self._specs[net]
@@ -166,3 +182,8 @@ class ImagesPack(Ordered):
         spec = self._specs[net]
         alone = ImagesPack([spec], [0], batch=1, dtype=self._dtype, device=self._device)
         return gathered(alone, len(opened_images(spec).labels), self._device)
+
+
+def _of_all_blends(key: FileData) -> FileData:
+    """What a clone's share is known by, whatever the blend."""
+    return key.model_copy(update={"gaussian_blend": 1.0})

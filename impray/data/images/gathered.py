@@ -13,6 +13,7 @@ from impray.data.images.clones import clone_table
 from impray.data.images.kept import clone_key, files_key, kept_images, opened_images
 from impray.data.images.mapped import copied, shared_memory
 from impray.data.images.units import Units
+from impray.kernels import images as kernel
 from impray.spec.data import FileData
 
 
@@ -51,6 +52,12 @@ class NaturalImages:
         rows = places.flatten() if self._kept is None else self._kept.index_select(0, places.flatten())
         return self.units.rows(self._pixels.index_select(0, rows), labels.flatten()).view(*places.shape, -1)
 
+    def of_kernel(self) -> kernel.Natural:
+        """As `impray.kernels.images` reads them, on the CPU and in float32."""
+        m, s = self.units.in_numbers(self._pixels.shape[1])
+        kept = np.empty(0, np.int64) if self._kept is None else self._kept.numpy()
+        return kernel.Natural(self._labels.numpy(), kept, self._pixels.numpy(), m, s)
+
 
 class CloneImages:
     """The clones of a spec's training images."""
@@ -68,3 +75,8 @@ class CloneImages:
         stored = self._clones.index_select(0, self._rows.index_select(0, places.flatten()))
         clones, means = self._gaussian.clones(stored), self._gaussian.means(labels.flatten())
         return clones.view(*places.shape, -1), None if means is None else means.view(*places.shape, -1)
+
+    def of_kernel(self) -> kernel.Clone:
+        """As `NaturalImages.of_kernel`."""
+        lengths, means = self._gaussian.in_numbers()
+        return kernel.Clone(self._rows.numpy(), self._clones.numpy().view(np.uint16), lengths, means)
