@@ -11,6 +11,8 @@ from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.kernels import images as kernel
 from impray.nets import layout
 
+_LINE = layout.LINE_BYTES // 4
+
 
 def in_one_pass(inputs: int, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether `impray.kernels.images` makes batches of images of so many inputs."""
@@ -40,12 +42,12 @@ class OnePass:
 def batch_of(
     recipes: list[tuple[int, OnePass]], order: Int[Tensor, "order sample"], inputs: int
 ) -> tuple[Float[Tensor, "recipe sample input"], Int[Tensor, "recipe sample"]]:
-    """One step's batches; recipes: each with its order."""
+    """One step's batches, each on a cache line; recipes: each with its order."""
     places = order.numpy()
     samples = places.shape[1]
-    x = layout.empty(torch.empty(0), len(recipes), samples, inputs)
-    labels = torch.empty(len(recipes), samples, dtype=torch.int64)
-    out, of_recipes, room = layout.flat(x), labels.numpy(), x.stride(0)
+    room = -(-samples * inputs // _LINE) * _LINE
+    memory, labels = torch.empty(len(recipes) * room), torch.empty(len(recipes), samples, dtype=torch.int64)
+    out, of_recipes = memory.numpy(), labels.numpy()
     for place, (own, recipe) in enumerate(recipes):
         recipe.write(np.ascontiguousarray(places[own]), out, place * room, of_recipes[place])
-    return x, labels
+    return memory.as_strided((len(recipes), samples, inputs), (room, inputs, 1)), labels
