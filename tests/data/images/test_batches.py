@@ -139,10 +139,10 @@ def test_training_images_are_read_where_the_files_are_mapped(tmp_path):
     asked, kind, _ = cifar10(tmp_path)
     key = images.kept.files_key(kind(**asked))
     mapped = images.kept.kept_images(key).stored.train.inputs
-    assert images.gathered.pixels(key, CPU).data_ptr() == mapped.ctypes.data
+    assert images.gathered.pixels(key, CPU).rows.data_ptr() == mapped.ctypes.data
     blended = kind(**asked, gaussian_blend=0.5)
-    clones = images.gathered.clone_rows(images.kept.clone_key(blended), CPU)
+    clones = images.gathered.clone_rows(images.kept.clone_key(blended), CPU).rows
     assert clones.data_ptr() == clone_table(blended).train.ctypes.data and clones.dtype == torch.float16
-    assert images.gathered.pixels(images.kept.files_key(blended), CPU).data_ptr() == mapped.ctypes.data
+    assert images.gathered.pixels(images.kept.files_key(blended), CPU).rows.data_ptr() == mapped.ctypes.data
     other = images.mapped.copied(mapped, np.array([3, 1]), CPU)
     assert torch.equal(other, torch.from_numpy(mapped[[3, 1]])) and other.dtype == torch.uint8
