@@ -20,16 +20,18 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 import yaml
 from training.packs import alone, problem, same, train
 
-from impray.data import open_pack
+from impray.data import fused, open_pack, streams
+from impray.data.images import gathered, mapped
 from impray.nets.mlp import architecture, initial
 from impray.results.schema import PROVENANCE
 from impray.results.tables import scan
-from impray.spec.data import Nlgp
+from impray.spec.data import Arrays, Nlgp
 from impray.spec.nets import Mlp
 from impray.spec.training import Adam, Cosine, Sgd
 from impray.training import TRAINERS, Task, loop
@@ -140,6 +142,45 @@ def both_devices_draw_the_same_numbers() -> Answer:
     return f"inputs differ by {worst:.1e} at most", worst < 1e-4 and labels
 
 
+def words_are_made_by_one_kernel() -> Answer:
+    if not CUDA:
+        return "-", None
+    one = fused.mixed(streams._mixed, DEVICE) is not streams._mixed
+    return (
+        "one kernel, checked against torch's passes" if one else "torch's passes: the kernel is not to be had here",
+        None,
+    )
+
+
+def stored_images_are_the_same_on_either_device() -> Answer:
+    """Bytes and halves, as the files have them; copied to the device, and where they would not fit sent batch by batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, os.environ["IMPRAY_CACHE"] = os.environ.get("IMPRAY_CACHE"), f"{folder}/cache"
+        random = np.random.default_rng(0)
+        inputs, labels = random.integers(0, 256, (400, 3072), np.uint8), np.arange(400) % 4
+        np.savez(f"{folder}/set.npz", inputs=inputs, labels=labels)
+        asked = {"path": f"{folder}/set.npz", "shape": (3, 32, 32), "class_count": 4, "center": "class"}
+        specs = [Arrays(**asked, gaussian_blend=b) for b in (0, 0.3, 1)]
+        found, fits = [], mapped.fits
+        for device, room in ((torch.device("cpu"), True), (DEVICE, True), (DEVICE, False)):
+            mapped.fits = lambda size, device, room=room: room
+            for remembered in (gathered.pixels, gathered.clone_rows):
+                remembered.cache_clear()
+            try:
+                pack = open_pack(specs, [0, 0, 1], batch=40, dtype=torch.float32, device=device)
+                pack.start(0)
+                raw = pack.draw(3)
+                found.append(torch.stack([pack.batch(raw, step)[0].cpu() for step in range(3)]))
+            finally:
+                mapped.fits = fits
+        del os.environ["IMPRAY_CACHE"]
+        os.environ.update({} if before is None else {"IMPRAY_CACHE": before})
+    here, there, sent = found
+    return f"largest difference {float((here - there).abs().max()):.1e}", same({"x": there}, {"x": sent}) and bool(
+        torch.allclose(here, there, atol=1e-5)
+    )
+
+
 def speed(sizes: tuple, nets: int, steps: int, rounds: int = 1) -> tuple[list[float], list[tuple[int, int]]]:
     """Microseconds per step of a pack, and bytes held and reserved after it, round by round."""
     inputs, hidden, outputs, batch = sizes
@@ -247,6 +288,7 @@ def main() -> int:
     print(f"{name}, torch {torch.__version__}, {os.cpu_count()} cores\n", flush=True)
     laws = (a_pack_equals_nets_alone, the_device_agrees_with_the_cpu, graphs_equal_steps_one_by_one)
     laws += (a_step_does_not_wait_for_the_host, both_devices_draw_the_same_numbers, memory_does_not_grow)
+    laws += (words_are_made_by_one_kernel, stored_images_are_the_same_on_either_device)
     asked = [(law.__name__.replace("_", " "), law) for law in (*laws, a_killed_sweep_goes_on)]
     wrong = 0
     for question, ask in [*asked, *speeds(quick)]:
