@@ -126,13 +126,18 @@ class Blocks(Fresh, ABC):
         return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
 
 
-def gathered(pack: PackData, samples: int, device: torch.device) -> tuple[Float[Tensor, "sample input"], Targets]:
+def gathered(
+    pack: PackData,
+    samples: int,
+    device: torch.device,
+    raw: Callable[[Int[Tensor, "order step sample"]], Raw] = lambda places: {"order": places},
+) -> tuple[Float[Tensor, "sample input"], Targets]:
     """A pack of one net that chooses its batches by an `order`: all samples in turn, gathered as batches are.
 
-    In portions, so that a blend's parts never lie beside the whole set.
+    In portions, so that a blend's parts never lie beside the whole set. raw: what `batch` takes of these places.
     """
     places = torch.arange(samples, device=device).split(max(1, _GATHERED // pack.inputs))
-    parts = [pack.batch({"order": some[None, None]}, 0) for some in places]
+    parts = [pack.batch(raw(some[None, None]), 0) for some in places]
     return torch.cat([x[0] for x, _ in parts]), torch.cat([targets[0] for _, targets in parts])
 
 
@@ -152,10 +157,13 @@ class Ordered(Fresh):
 
     def draw(self, steps: int) -> Raw:
         """See `PackData.draw`."""
+        return {"order": self._chosen(steps, self._device)}
+
+    def _chosen(self, steps: int, device: torch.device) -> Int[Tensor, "order step sample"]:
         assert steps >= 1, steps
         window = Steps(self._next, steps, self._batch)
         self._next += steps
-        return {"order": whole_numbers(self._keys, window, [samples for _, samples in self._orders], self._device)}
+        return whole_numbers(self._keys, window, [samples for _, samples in self._orders], device)
 
 
 def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from impray.data.fused import mixed
 from impray.kernels import philox
 from impray.kernels.compiled import lacking
 
@@ -43,7 +44,7 @@ def words(keys: Sequence[int], steps: Steps, places: int, device: torch.device) 
 def _words(
     keys: Sequence[int], steps: Steps, places: int, device: torch.device
 ) -> Int[Tensor, "key step place sample"]:
-    """As `words`, in torch alone: products of 64 bits wrap around, shifts keep the sign, which the mask takes off."""
+    """As `words`, in torch alone."""
     quads = -(-places // 4)
     shape = len(keys), steps.length, quads, steps.samples
 
@@ -53,16 +54,21 @@ def _words(
         return values.to(device).view(view)
 
     step = torch.arange(steps.first, steps.first + steps.length)
-    a, b = spread(torch.arange(steps.samples), 3), spread(torch.arange(quads), 2)
-    c, d = spread(step & _WORD, 1), spread(step >> 32, 1)
-    key = torch.tensor(keys)
-    k, m = spread(key & _WORD, 0), spread(key >> 32, 0)
+    sample, place = spread(torch.arange(steps.samples), 3), spread(torch.arange(quads), 2)
+    mix = mixed(_mixed, device)
+    four = mix(sample, place, spread(step, 1), spread(torch.tensor(keys), 0))
+    return torch.stack([word.expand(shape) for word in four], dim=3).flatten(2, 3)[:, :, :places]
+
+
+def _mixed(sample: Tensor, place: Tensor, step: Tensor, key: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The four words: products of 64 bits wrap around, shifts keep the sign, which the mask takes off. (`impray.data.fused.Mix`)"""
+    a, b, c, d = sample, place, step & _WORD, step >> 32
+    k, m = key & _WORD, key >> 32
     for _ in range(philox.ROUNDS):
         p, q = a * philox.FACTORS[0], c * philox.FACTORS[1]
         a, b, c, d = (q >> 32 & _WORD) ^ b ^ k, q & _WORD, (p >> 32 & _WORD) ^ d ^ m, p & _WORD
         k, m = (k + philox.WEYL[0]) & _WORD, (m + philox.WEYL[1]) & _WORD
-    four = torch.stack([word.expand(shape) for word in (a, b, c, d)], dim=3)
-    return four.flatten(2, 3)[:, :, :places]
+    return a, b, c, d
 
 
 def normals(

@@ -15,6 +15,7 @@ from impray.nets import Params, network_of
 from impray.spec.pack import Pack, starts_anew
 from impray.spec.trial import Lineage, stream_seed
 from impray.training import Task, TrainingEnd, held, train_round
+from impray.training.blocks import Graphs
 
 
 class PackTraining:
@@ -27,6 +28,7 @@ class PackTraining:
         self.network = network_of(trial.net, trial.data.input_shape, trial.outputs)
         self.dtype = dtype or getattr(torch, trial.train.dtype)
         self.courses = Courses(pack, self.network)
+        self._graphs = Graphs()
         self._held: dict[tuple, int | None] = {}
 
     def run(
@@ -49,7 +51,18 @@ class PackTraining:
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
         noise = [stream_seed(lineage.seed, "noise", round) for lineage in lineages]
-        task = Task(self.network, specs, start, masks, data, until, tuple(snapshots), begin=begin, noise=noise)
+        task = Task(
+            self.network,
+            specs,
+            start,
+            masks,
+            data,
+            until,
+            tuple(snapshots),
+            begin=begin,
+            noise=noise,
+            graphs=self._graphs,
+        )
         if not observe or self.courses.every is None:
             return train_round(task)
         observer = self.courses.observer([self.held_out(lineage) for lineage in lineages])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from impray.results import provenance, tables
 from impray.results.mlflow.identity import identity
 from impray.results.paths import Paths, set_aside
 from impray.results.schema import TYPES
+from impray.results.store.base import File
 from impray.results.store.lease import RUNNING, Lease, lease
 from impray.service.plan import axis_types
 from impray.spec.base import canonical
@@ -69,6 +70,7 @@ def prepare(sweep: Sweep, name: str, paths: Paths, contents: Mapping[str, str]) 
     Raises:  SweepError: as `checked`.
     """
     axes = checked(sweep, paths, contents)
+    _forget_other_device(sweep, paths)
     return write(sweep, name, paths, {**axes, **axis_types(sweep)}, contents)
 
 
@@ -82,7 +84,12 @@ def checked(sweep: Sweep, paths: Paths, contents: Mapping[str, str]) -> Mapping[
     whole = provenance.wrong_with_provenance(paths) is None
     axes = tables.axes_of(paths) if whole else provenance.recovered_axes(paths)
     wrong = [*_other_question(sweep, paths), *_other_trial(sweep, paths, axes), *_other_types(sweep, axes)]
-    wrong += [*_other_contents(earlier, contents, paths), *_other_revisions(paths), *_other_versions(sweep, paths)]
+    wrong += [
+        *_other_device(sweep, paths),
+        *_other_contents(earlier, contents, paths),
+        *_other_revisions(paths),
+        *_other_versions(sweep, paths),
+    ]
     if wrong:
         raise SweepError(str(paths.folder), wrong)
     return axes
@@ -224,6 +231,7 @@ def _other_trial(sweep: Sweep, paths: Paths, axes_there: Mapping[str, str]) -> l
     axes = {*axes_there, *sweep.search.space}
     old, new = (dict(_fields(trial.model_dump(mode="json"))) for trial in (earlier, sweep.trial))
     # Where a published data set lies may change; what it is may not.
+    axes |= earlier.following  # `_other_device` tells of these
     axes |= {f"data.{name}" for name in sweep.trial.data.unidentifying & earlier.data.unidentifying}
     differing = [path for path in {**new, **old} if old.get(path) != new.get(path) and not _on(path, axes)]
     advice = "whose rows would be mixed with the new ones; choose another folder with --out"
@@ -246,11 +254,14 @@ def _earlier_trial(sweep: Sweep, paths: Paths) -> Trial | None:
 def _trials_there(paths: Paths) -> Iterator[tuple[str, Trial]]:
     """Id in the table `trials`, and trial, in the order of their numbers; those of other versions' vocabulary are left out."""
     # Not by `scan`, which asks provenance.json for the axes: it may be among what is broken.
-    whole = [file.read() for file in paths.row_files("trials") if tables.damage(file) is None]
+    whole = [file for file in paths.row_files("trials") if tables.damage(file) is None]
+    yield from _trials_in(whole)
+
+
+def _trials_in(row_files: Sequence[File]) -> Iterator[tuple[str, Trial]]:
     names = ["number", "trial", "description"]
-    rows = {
-        row for content in whole if content for row in pl.read_parquet(content, columns=names, glob=False).iter_rows()
-    }
+    contents = [content for file in row_files if (content := file.read())]
+    rows = {row for content in contents for row in pl.read_parquet(content, columns=names, glob=False).iter_rows()}
     for _, id, description in sorted(rows):
         try:
             yield id, Trial.model_validate_json(description)
@@ -269,6 +280,32 @@ def _other_revisions(paths: Paths) -> list[Problem]:
     fractions = dict.fromkeys(trial.prune.fraction for trial, by in old if by == "counts")
     right = f"kept other numbers of weights here (floats rounded them), {mixed}"
     return problems + [Problem("trial.prune.fraction", json.dumps(fraction), right) for fraction in fractions]
+
+
+def _other_device(sweep: Sweep, paths: Paths) -> list[Problem]:
+    """Trials of this folder whose numbers the other device made; those of earlier engines are told as such."""
+    devices = {trial.device for id, trial in _trials_there(paths) if id == trial.id}
+    if not paths.row_files("rounds") or devices <= {sweep.trial.device}:
+        return []
+    gpu = f"{sweep.resources.gpu:g}"
+    mixed = "whose samples and sums differ in their last bits: rows of both would be mixed"
+    if sweep.trial.device == "cpu":
+        right = (
+            f"runs on the CPU; this folder's rows were made on a GPU, {mixed}. Ask for one (--set resources.gpu=1), "
+        )
+    else:
+        right = f"runs on a GPU; this folder's rows were made on the CPU, or before 0.10.0, {mixed}. Set it to 0, "
+    return [Problem("resources.gpu", gpu, right + "or choose another folder with --out")]
+
+
+def _forget_other_device(sweep: Sweep, paths: Paths) -> None:
+    """Delete what a run for the other device wrote down as planned, and made no row of: there was no GPU, as a rule."""
+    if paths.row_files("rounds"):
+        return
+    for file in paths.row_files("trials"):
+        devices = {trial.device for _, trial in _trials_in([file])} if tables.damage(file) is None else set()
+        if devices and sweep.trial.device not in devices:
+            file.delete()
 
 
 def _on(path: str, axes: set[str]) -> bool:

@@ -40,6 +40,9 @@ class Spec(BaseModel):
     # nothing of them.
     unidentifying: ClassVar[frozenset[str]] = frozenset()
 
+    # Fields that follow from the rest of a sweep: descriptions have them, and nobody writes them.
+    following: ClassVar[frozenset[str]] = frozenset()
+
     # Whether this member of its family is meant where a description names none.
     implied: ClassVar[bool] = False
 
@@ -61,6 +64,11 @@ class Spec(BaseModel):
         if not isinstance(values, dict):
             return values
         return {name: _fit(value, _wants(cls, name)) for name, value in values.items()}
+
+
+def keys_of(spec: type[Spec]) -> tuple[str, ...]:
+    """The fields that a sweep's author may write."""
+    return tuple(name for name in spec.model_fields if name not in spec.following)
 
 
 @cache

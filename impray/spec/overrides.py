@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from impray.spec.base import keys_of
 from impray.spec.errors import Problem
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
@@ -44,11 +45,11 @@ def path_of(name: str, has_value: bool) -> tuple[tuple[str, ...], str | None]:
         return (*keys[:2], ".".join(keys[2:])), None
     if not all(keys):
         return (), "a path is keys with dots between them, such as data.gain"
-    if keys[0] in Trial.model_fields:
+    if keys[0] in keys_of(Trial):
         return ("trial", *keys), None
     if keys[0] in Sweep.model_fields:
         return tuple(keys), None
-    known = (*Trial.model_fields, *Sweep.model_fields)
+    known = (*keys_of(Trial), *Sweep.model_fields)
     return (), f"starts with none of {', '.join(known)}{_near_path(name, known)}"
 
 

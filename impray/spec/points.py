@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from impray.spec.base import Spec, canonical, plain_types
+from impray.spec.base import Spec, canonical, keys_of, plain_types
 from impray.spec.search import Axis, Range
 from impray.spec.sweep import Sweep
 from impray.spec.trial import Trial
@@ -63,7 +63,7 @@ def owner_of(trial: Trial, path: str) -> tuple[Spec | None, str]:
     here: Any = trial
     for key in parents:
         here = getattr(here, key, None) if isinstance(here, Spec) and key in type(here).model_fields else None
-    return (here, name) if isinstance(here, Spec) and name in type(here).model_fields else (None, name)
+    return (here, name) if isinstance(here, Spec) and name in keys_of(type(here)) else (None, name)
 
 
 def description_of(sweep: Sweep, values: Mapping[str, object]) -> dict[str, Any]:

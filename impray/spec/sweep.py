@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,7 +15,7 @@ from impray.spec.family import embeds
 from impray.spec.measure import Accuracy, Loss, measure_name
 from impray.spec.pack import Ending
 from impray.spec.search import Search
-from impray.spec.trial import Trial
+from impray.spec.trial import Device, ImpossibleTrial, Trial
 
 MOST_PROCESSORS = 100_000  # of one pack
 MOST_ROUNDS = 100_000
@@ -87,6 +87,24 @@ class Sweep(Spec):
     ] = ()
     resources: Annotated[Resources, Field(description="what each pack of lineages is given")] = Resources()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _trial_on_its_device(cls, values: Any) -> Any:
+        """With the device that the resources say as a part of the trial, which its ids then name."""
+        if not isinstance(values, dict):
+            return values
+        gpu, trial = _gpu_of(values.get("resources")), values.get("trial")
+        if gpu is None:
+            return values  # of which its own field tells
+        device: Device = "cuda" if gpu > 0 else "cpu"
+        if isinstance(trial, Trial):
+            return {**values, "trial": trial if trial.device == device else trial.on(device)}
+        if not isinstance(trial, dict):
+            return values
+        if trial.get("device", device) != device:
+            raise ImpossibleTrial([("trial.device", f"is {device} here: it follows from resources.gpu; leave it out")])
+        return {**values, "trial": {**trial, "device": device} if device != "cpu" else trial}
+
     @field_validator("seeds", mode="before")
     @classmethod
     def _count_or_list(cls, seeds: object) -> object:
@@ -142,6 +160,15 @@ class Sweep(Spec):
         return self
 
 
+def _gpu_of(resources: Any) -> float | None:
+    """How many GPUs are asked for; None where that is no number."""
+    gpu = resources.get("gpu", 0) if isinstance(resources, dict) else getattr(resources, "gpu", 0)
+    try:
+        return float(gpu)
+    except (TypeError, ValueError):
+        return None
+
+
 def _named(item: object) -> object:
     if isinstance(item, str):
         return {"name": item}
@@ -164,6 +191,7 @@ def written(sweep: Sweep) -> dict:
         # So that it can be loaded where the files are not; another kind on an axis might not know these fields.
         from_files = {name: getattr(sweep.trial.data, name) for name in sorted(sweep.trial.data.said_by_files)}
         document["trial"]["data"] |= canonical(from_files, whole=True)
+    document["trial"].pop("device", None)
     document["measures"] = [_by_name(measure) for measure in document.get("measures", canonical(sweep.measures))]
     return {name: document[name] for name in Sweep.model_fields if name in document}
 

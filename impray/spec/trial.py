@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from impray.spec import families
 from impray.spec.base import Spec, canonical
@@ -22,6 +23,7 @@ from impray.spec.prune import Prune
 from impray.spec.rules import RuleSpec
 from impray.spec.training import ClosedForm, Sgd, StepsSpec
 
+Device = Literal["cpu", "cuda"]
 ENGINE = 2
 """Which generation of the engine makes the numbers of trials that are trained by updates, or on stimuli."""
 # What a training can need of data (`TrainingSpec.needs`), in words.
@@ -50,6 +52,16 @@ class Trial(Spec):
     prune: Annotated[
         Prune, Field(description="how much goes in each round, of which layers, and where to the rest is rewound")
     ] = Prune()
+    device: SkipJsonSchema[Device] = "cpu"
+    """What makes its numbers: samples and sums of a GPU are not those of a CPU to the last bit. It follows from `resources.gpu`."""
+
+    following: ClassVar[frozenset[str]] = frozenset({"device"})
+
+    @model_serializer(mode="wrap")
+    def _said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the device where it is the CPU: as versions before 0.10.0 wrote trials, and read them."""
+        written = handler(self)
+        return written if self.device != "cpu" else {name: part for name, part in written.items() if name != "device"}
 
     @model_validator(mode="after")
     def _possible(self) -> Trial:
@@ -57,6 +69,11 @@ class Trial(Spec):
         if wrong:
             raise ImpossibleTrial(wrong)
         return self
+
+    def on(self, device: Device) -> Trial:
+        """This trial, whose numbers another device makes."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_construct(self.model_fields_set | {"device"}, **{**fields, "device": device})
 
     def impossible(self) -> list[tuple[str, str]]:
         """(path, what would be right) of every combination that cannot be."""
@@ -184,11 +201,18 @@ class Trial(Spec):
 
     @property
     def earlier_ids(self) -> dict[str, str]:
-        """Ids that earlier versions gave this trial, with what made its numbers otherwise then: `engine` or `counts`."""
+        """Ids that earlier versions gave this trial, with what made its numbers otherwise then: `engine`, `counts`, or `device` where
+        nothing but that their ids knew of none."""
         of_plugins = versions(self.data, self.net, self.train)
-        ids = {_digest({"trial": self.canonical, **of_plugins}): "counts" if self.counted else "engine"}
+        # Of no device: versions before 0.10.0 had one id for all.
+        plain = {name: part for name, part in self.canonical.items() if name != "device"}
+        ids = {
+            _digest({"trial": plain, **of_plugins}): "counts" if self.counted else "engine" if self.engine else "device"
+        }
         if self.engine:
-            ids[_digest({"trial": self.canonical, **self.counted, **of_plugins})] = "engine"
+            ids[_digest({"trial": plain, **self.counted, **of_plugins})] = "engine"
+        elif self.counted:
+            ids[_digest({"trial": plain, **self.counted, **of_plugins})] = "device"
         ids.pop(self.id, None)
         return ids
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from impray.spec.base import Spec
+from impray.spec.base import Spec, keys_of
 from impray.spec.errors import Problem
 from impray.spec.families import classes_in, family_of
 from impray.spec.family import until_changed
@@ -155,9 +155,9 @@ def vocabulary() -> dict[Path, tuple[type[Spec], ...]]:
 
 
 def _walk(spec: type[Spec], path: Path) -> Iterator[tuple[Path, type[Spec]]]:
-    for name, field in spec.model_fields.items():
+    for name in keys_of(spec):
         yield (*path, name), spec
-        for part in specs_in(field.annotation):
+        for part in specs_in(spec.model_fields[name].annotation):
             yield from _walk(part, (*path, name))
 
 
@@ -265,7 +265,7 @@ def _complaints(item: Any, root: type[Spec], document: object) -> list[_Complain
         return [_Complaint(path, noun="a mapping")]
     if kind in _MAPPINGS:
         specs = owners(root, document, path)[0]
-        keys = ", ".join(dict.fromkeys(name for spec in specs for name in spec.model_fields))
+        keys = ", ".join(dict.fromkeys(name for spec in specs for name in keys_of(spec)))
         return [_Complaint(path, noun=f"a mapping with the keys {keys}" if keys else "a mapping")]
     return [_Complaint(path, _limits(kind, context, owners(root, document, path)[1]) or item["msg"].lower())]
 
@@ -341,7 +341,7 @@ def _has_parameters(measure: dict) -> bool:
 def _unknown_key(path: Path, root: type[Spec], document: object) -> _Complaint:
     specs = owners(root, document, path[:-1])[0]
     key = str(path[-1])
-    fields = [name for spec in specs for name in spec.model_fields]
+    fields = [name for spec in specs for name in keys_of(spec)]
     below = _plain(path[:-1]) if root is Sweep else ("trial", *_plain(path[:-1]))
     homes = {home: kinds for home, kinds in vocabulary().items() if home[-1] == key and key not in TAGS}
     siblings = homes.pop((*below, key), ())

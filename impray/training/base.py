@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from impray.data.base import PackData
 from impray.nets.base import Network, Params
 from impray.spec.training import TrainingSpec
+from impray.training.blocks import Graphs
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Task:
         begin: progress made before this round: the rewind step with `after_rewind: remaining`, else 0. Schedules of the learning
             rate go on from there; `until`, `snapshots` and `observe` count from this round's start.
         noise: one per net, the seed of what training itself draws, such as dropout (stream `noise`); empty: 0 for all.
+        graphs: what the rounds of a pack on a GPU share; None: this one is alone.
     """
 
     network: Network
@@ -38,6 +40,7 @@ class Task:
     observe: tuple[int, Callable[[int, Params], None]] | None = None
     begin: int | float = 0
     noise: Sequence[int] = ()
+    graphs: Graphs | None = None
 
 
 @dataclass

@@ -5,13 +5,15 @@ are copied into buffers that stay, and a step must update its parameters in plac
 
 One graph of `STEPS` steps is recorded per round and replayed for the rest of it. Longer ones gain nothing (a launch is a few
 microseconds, a step of a small network some fifty launches), cost more to record, and are of no use between two steps at which
-parameters are asked for.
+parameters are asked for. A round makes its parameters, optimizer and data anew, so a graph of another round would write to memory that
+is no longer its own; what rounds of a pack share is the memory of what comes and goes within a step (`Graphs`).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -24,36 +26,58 @@ Run = Callable[[Raw, int, int], None]
 Do = Callable[[], None]
 
 
-def runner(steps: Run, device: torch.device) -> Run:
-    """`steps` itself on the CPU, its graphed form on a GPU; to be chosen once per round."""
-    return CapturedSteps(steps) if device.type == "cuda" else steps
+def runner(steps: Run, device: torch.device, graphs: Graphs | None = None) -> Run:
+    """`steps` itself on the CPU, its graphed form on a GPU; to be chosen once per round. graphs: of the rounds before."""
+    return CapturedSteps(steps, graphs) if device.type == "cuda" else steps
 
 
-def _on_a_side_stream(do: Do) -> None:
+def _on_a_side_stream(do: Do, side: Any = None) -> None:
     """Runs `do` on a stream of its own, as is asked for once before capturing; the main stream waits."""
-    side = torch.cuda.Stream()
+    side = torch.cuda.Stream() if side is None else side
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         do()
     torch.cuda.current_stream().wait_stream(side)
 
 
-def _captured(do: Do) -> Do:
-    """Records `do` without running it; the answer runs it.
+class Graphs:
+    """The graphs of a pack's rounds, one after the other in one pool of memory.
 
-    Not by `torch.cuda.graph`, which synchronises the device, collects garbage and empties the cache of memory each time.
+    A pool of its own for each would stay reserved when its graph is gone, until the device is full: memory that other processes of
+    that device lack. A pool lives as long as any of its graphs, and cannot be taken up again after: so the last graph, which nobody
+    replays any more, stays until the next one is recorded. What it held is free for that one: on one stream, they run one after the other.
     """
-    graph = torch.cuda.CUDAGraph()
 
-    def record() -> None:
-        graph.capture_begin()
+    def __init__(self) -> None:
+        self._pool: Any = None
+        self._side: Any = None  # a pool gives memory back to the stream that had it
+        self._last: Any = None
+
+    def captured(self, do: Do) -> Do:
+        """Records `do` without running it; the answer runs it.
+
+        Not by `torch.cuda.graph`, which synchronises the device, collects garbage and empties the cache of memory each time.
+        """
+        if self._pool is None:
+            self._pool = torch.cuda.graph_pool_handle()
+        if self._side is None:
+            self._side = torch.cuda.Stream()
+        graph = torch.cuda.CUDAGraph()
+
+        def record() -> None:
+            graph.capture_begin(pool=self._pool)
+            try:
+                do()
+            finally:
+                graph.capture_end()
+
         try:
-            do()
-        finally:
-            graph.capture_end()
-
-    _on_a_side_stream(record)
-    return graph.replay
+            _on_a_side_stream(record, self._side)
+        except BaseException:
+            self._pool = self._last = None  # nobody knows what a capture that failed left in it
+            raise
+        self._last = graph
+        return graph.replay
 
 
 class CapturedSteps:
@@ -66,11 +90,13 @@ class CapturedSteps:
     def __init__(
         self,
         steps: Run,
+        graphs: Graphs | None = None,
         length: int = STEPS,
         warm_up: Callable[[Do], None] = _on_a_side_stream,
-        capture: Callable[[Do], Do] = _captured,
+        capture: Callable[[Do], Do] | None = None,
     ) -> None:
-        self._steps, self._length, self._warm_up, self._capture = steps, length, warm_up, capture
+        self._steps, self._length, self._warm_up = steps, length, warm_up
+        self._capture = capture or (graphs or Graphs()).captured
         self._raw: Raw = {}
         self._replay: Do | None = None
         self._failed = False

@@ -59,7 +59,7 @@ def train(task: Task) -> TrainingEnd:
 
     keep(0)
     device = next(iter(task.start.values())).device
-    run = runner(run_steps, device) if task.network.packed else run_steps
+    run = runner(run_steps, device, task.graphs) if task.network.packed else run_steps
     for begin in range(0, steps, task.data.block):
         size = min(task.data.block, steps - begin)
         raw = task.data.draw(size)

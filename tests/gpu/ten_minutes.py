@@ -20,20 +20,22 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import torch
 import yaml
 from training.packs import alone, problem, same, train
 
-from impray.data import open_pack
+from impray.data import fused, open_pack, streams
+from impray.data.images import gathered, mapped
 from impray.nets.mlp import architecture, initial
 from impray.results.schema import PROVENANCE
 from impray.results.tables import scan
-from impray.spec.data import Nlgp
+from impray.spec.data import Arrays, Nlgp
 from impray.spec.nets import Mlp
 from impray.spec.training import Adam, Cosine, Sgd
 from impray.training import TRAINERS, Task, loop
-from impray.training.blocks import STEPS
+from impray.training.blocks import STEPS, Graphs
 from impray.training.engine import Groups
 from impray.training.mlp import MlpEngine
 
@@ -104,7 +106,7 @@ def graphs_equal_steps_one_by_one() -> Answer:
     for spec in SPECS:
         arch, params, masks, data = given(spec)
         graphs = train(arch, [spec] * 4, params, masks, data, spec.steps)
-        runner, loop.runner = loop.runner, lambda steps, device: steps
+        runner, loop.runner = loop.runner, lambda steps, *_: steps
         try:
             eager = train(arch, [spec] * 4, params, masks, data.again(), spec.steps)
         finally:
@@ -140,8 +142,47 @@ def both_devices_draw_the_same_numbers() -> Answer:
     return f"inputs differ by {worst:.1e} at most", worst < 1e-4 and labels
 
 
-def speed(sizes: tuple, nets: int, steps: int, rounds: int = 1) -> tuple[list[float], list[int]]:
-    """Microseconds per step of a pack, and bytes held after it, round by round."""
+def words_are_made_by_one_kernel() -> Answer:
+    if not CUDA:
+        return "-", None
+    one = fused.mixed(streams._mixed, DEVICE) is not streams._mixed
+    return (
+        "one kernel, checked against torch's passes" if one else "torch's passes: the kernel is not to be had here",
+        None,
+    )
+
+
+def stored_images_are_the_same_on_either_device() -> Answer:
+    """Bytes and halves, as the files have them; copied to the device, and where they would not fit sent batch by batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        before, os.environ["IMPRAY_CACHE"] = os.environ.get("IMPRAY_CACHE"), f"{folder}/cache"
+        random = np.random.default_rng(0)
+        inputs, labels = random.integers(0, 256, (400, 3072), np.uint8), np.arange(400) % 4
+        np.savez(f"{folder}/set.npz", inputs=inputs, labels=labels)
+        asked = {"path": f"{folder}/set.npz", "shape": (3, 32, 32), "class_count": 4, "center": "class"}
+        specs = [Arrays(**asked, gaussian_blend=b) for b in (0, 0.3, 1)]
+        found, fits = [], mapped.fits
+        for device, room in ((torch.device("cpu"), True), (DEVICE, True), (DEVICE, False)):
+            mapped.fits = lambda size, device, room=room: room
+            for remembered in (gathered.pixels, gathered.clone_rows):
+                remembered.cache_clear()
+            try:
+                pack = open_pack(specs, [0, 0, 1], batch=40, dtype=torch.float32, device=device)
+                pack.start(0)
+                raw = pack.draw(3)
+                found.append(torch.stack([pack.batch(raw, step)[0].cpu() for step in range(3)]))
+            finally:
+                mapped.fits = fits
+        del os.environ["IMPRAY_CACHE"]
+        os.environ.update({} if before is None else {"IMPRAY_CACHE": before})
+    here, there, sent = found
+    return f"largest difference {float((here - there).abs().max()):.1e}", same({"x": there}, {"x": sent}) and bool(
+        torch.allclose(here, there, atol=1e-5)
+    )
+
+
+def speed(sizes: tuple, nets: int, steps: int, rounds: int = 1) -> tuple[list[float], list[tuple[int, int]]]:
+    """Microseconds per step of a pack, and bytes held and reserved after it, round by round."""
     inputs, hidden, outputs, batch = sizes
     arch = architecture(Mlp(hidden=hidden), inputs, outputs)
     params = there(initial(Mlp(hidden=hidden), arch, range(nets), torch.float32, "cpu"))
@@ -152,14 +193,14 @@ def speed(sizes: tuple, nets: int, steps: int, rounds: int = 1) -> tuple[list[fl
     data.y = data.y.to(DEVICE).expand(nets, data.block, batch)
     data.draw = lambda steps: {"x": data.x[:, :steps], "y": data.y[:, :steps]}
     sgd = Sgd(batch=batch, steps=steps)
-    times, held = [], []
+    times, held, graphs = [], [], Graphs()
     for _ in range(rounds):
         begin = time.perf_counter()
-        TRAINERS[Sgd](Task(arch, [sgd] * nets, params, masks, data, steps))
+        TRAINERS[Sgd](Task(arch, [sgd] * nets, params, masks, data, steps, graphs=graphs))
         if CUDA:
             torch.cuda.synchronize()
         times.append(1e6 * (time.perf_counter() - begin) / steps)
-        held.append(torch.cuda.memory_allocated() if CUDA else 0)
+        held.append((torch.cuda.memory_allocated(), torch.cuda.memory_reserved()) if CUDA else (0, 0))
     return times, held
 
 
@@ -179,7 +220,9 @@ def memory_does_not_grow() -> Answer:
     if not CUDA:
         return "-", None
     _, held = speed(SIZES["144:32:2, batch 64"], 4, 10 * STEPS, 6)
-    return f"{held[1] / 2**20:.1f} MiB after round 1, {held[-1] / 2**20:.1f} after round 5", held[-1] <= held[1]
+    said = [f"{used / 2**20:.1f} MiB of {reserved / 2**20:.1f} reserved" for used, reserved in (held[1], held[-1])]
+    grew = any(after > before for before, after in zip(held[1], held[-1], strict=True))
+    return f"{said[0]} after round 1, {said[1]} after round 5", not grew
 
 
 def a_killed_sweep_goes_on() -> Answer:
@@ -245,6 +288,7 @@ def main() -> int:
     print(f"{name}, torch {torch.__version__}, {os.cpu_count()} cores\n", flush=True)
     laws = (a_pack_equals_nets_alone, the_device_agrees_with_the_cpu, graphs_equal_steps_one_by_one)
     laws += (a_step_does_not_wait_for_the_host, both_devices_draw_the_same_numbers, memory_does_not_grow)
+    laws += (words_are_made_by_one_kernel, stored_images_are_the_same_on_either_device)
     asked = [(law.__name__.replace("_", " "), law) for law in (*laws, a_killed_sweep_goes_on)]
     wrong = 0
     for question, ask in [*asked, *speeds(quick)]:

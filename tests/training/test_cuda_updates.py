@@ -55,7 +55,7 @@ def test_the_graph_equals_steps_launched_one_by_one(monkeypatch, specs, schedule
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a capture that fails warns
         graph = train(arch, specs, params, masks, data, STEPS_RUN, snapshots=[6, LATE])
-    monkeypatch.setattr(loop, "runner", lambda steps, device: steps)
+    monkeypatch.setattr(loop, "runner", lambda steps, *_: steps)
     eager = train(arch, specs, params, masks, data.again(), STEPS_RUN, snapshots=[6, LATE])
     for a, b in (
         (graph.params, eager.params),

@@ -81,7 +81,7 @@ def test_steps_run_from_static_buffers_equal_steps_run_one_by_one(monkeypatch, b
     arch, params, masks, data = problem(Mlp(hidden=(7,), batch_norm=True), steps=17, density=0.5)
     plain = train(arch, specs, params, masks, data, 17, snapshots=[6, 10])
     observer = Observer(able)
-    graphed = lambda steps, device: blocks.CapturedSteps(steps, 3, observer.warm_up, observer.capture)  # noqa: E731
+    graphed = lambda steps, *_: blocks.CapturedSteps(steps, None, 3, observer.warm_up, observer.capture)  # noqa: E731
     data.block = block
     monkeypatch.setattr(loop, "runner", graphed)
     with warnings.catch_warnings(record=True) as caught:
@@ -99,7 +99,7 @@ def test_a_full_memory_is_not_a_graph_that_cannot_be(monkeypatch):
     def capture(do):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    run = blocks.CapturedSteps(lambda raw, first, last: None, 2, lambda do: do(), capture)
+    run = blocks.CapturedSteps(lambda raw, first, last: None, None, 2, lambda do: do(), capture)
     with pytest.raises(torch.OutOfMemoryError):
         run({"x": torch.zeros(1, 4)}, 0, 4)
 

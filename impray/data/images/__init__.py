@@ -7,7 +7,8 @@
     x = mu' + sqrt(1 - b) (image' - mu') + sqrt(b) (clone' - mu')        ' : after (. - m) / s;  mu = mu_c
 
 mu_c is the mean of all training images of class c, also where held-out images are blended. Images stay in the
-type of the file (uint8) until they are in a batch, in memory that all processes of a machine share.
+type of the file (uint8) until they are in a batch, in memory that all processes of a machine share; a GPU has a copy of
+its own, of that type too, or is sent the rows of some steps where that would not fit (`mapped`).
 
 The Gaussian clone is a data set of its own, as ImageNet32-GP is: one clone per training image with the label
 of that image, and one per held-out image, both drawn from the Gaussian (`impray.data.blend`) of up to

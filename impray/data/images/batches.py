@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Ordered, Raw, distinct, gathered, select, selection
+from impray.data.base import Ordered, Raw, distinct, gathered, select, selection, view_selection
 from impray.data.images.blended import added_clone, blend_factors
 from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.data.images.kept import clone_key, natural_key, opened_images, training_key
+from impray.data.images.one_pass import OnePass, batch_of, in_one_pass
 from impray.data.images.samples import held_out
 from impray.spec.data import FileData
 
 _NUMBERS = 2**14  # places drawn per seed and call
 _LONGEST_BLOCK = 256
+_SENT_BYTES = 2**26  # of rows sent to a device at once; a step's, where these are more
 _HELD_OUT_BYTES = 2**30  # held-out inputs that a pack keeps; more are made again when asked for
 
 
@@ -35,8 +37,9 @@ class _Share:
         x: Float[Tensor, "recipe sample input"],
         places: Int[Tensor, "order sample"],
         labels: Int[Tensor, "order sample"],
+        sent: Tensor | None,
     ) -> None:
-        clones, means = self.source.rows(places, labels)
+        clones, means = self.source.rows(places, labels, sent)
         means = None if means is None else select(means, self.order)
         added = added_clone(select(clones, self.order), means, *self.factors)
         if self.recipes is None:
@@ -55,17 +58,27 @@ class _Part:
     factor: Float[Tensor, "recipe 1 1"]
     shares: tuple[_Share, ...]
 
+    @property
+    def sources(self) -> list[NaturalImages | CloneImages]:
+        return [self.source, *(share.source for share in self.shares)]
+
+    def sent(self, places: Int[Tensor, "all_orders step sample"]) -> Iterator[tuple[int, Tensor]]:
+        """Rows of the sources, by their places among `sources`, whose files stay on the host."""
+        for place, source in enumerate(self.sources):
+            if source.sent:
+                yield place, source.sent_rows(places.index_select(0, self.orders.cpu()))
+
     def read(
-        self, order: Int[Tensor, "all_orders sample"]
+        self, order: Int[Tensor, "all_orders sample"], sent: Mapping[int, Tensor]
     ) -> tuple[Float[Tensor, "recipe sample input"], Int[Tensor, "recipe sample"]]:
-        """See `added_clone`; where b = 0, x exactly as it was."""
+        """See `added_clone`; where b = 0, x exactly as it was. sent: of this step."""
         places = order.index_select(0, self.orders)
         labels = self.source.labels(places)
-        x = select(self.source.rows(places, labels), self.order)
+        x = select(self.source.rows(places, labels, sent.get(0)), self.order)
         if self.shares:
             x.mul_(self.factor)
-        for share in self.shares:
-            share.add_to(x, places, labels)
+        for place, share in enumerate(self.shares, start=1):
+            share.add_to(x, places, labels, sent.get(place))
         return x, select(labels, self.order)
 
 
@@ -100,7 +113,24 @@ class ImagesPack(Ordered):
         self._parts = [self._part([recipes[place] for place in group]) for group in groups]
         made = [place for group in groups for place in group]
         self._places = [made.index(recipe) for recipe in recipe_of_net]
-        self._of_one_part = selection(self._places, len(made), device)
+        self._of_net = view_selection(self._places, len(made), device)
+        sent = sum(
+            len(part.orders) * batch * source.bytes_of_row
+            for part in self._parts
+            for source in part.sources
+            if source.sent
+        )
+        self._sends = sent > 0
+        if self._sends:
+            self.block = max(1, min(self.block, _SENT_BYTES // sent))
+        self._one_pass: list[tuple[int, OnePass]] | None = None
+        if not self._sends and in_one_pass(self.inputs, dtype, device):
+            self._one_pass = [self._recipe(*recipes[place]) for place in made]
+
+    def _recipe(self, order: int, key: FileData) -> tuple[int, OnePass]:
+        b = key.gaussian_blend
+        clone = self._clones[_of_all_blends(key)] if b > 0 else None
+        return order, OnePass(self._natural[natural_key(key)], clone, blend_factors(b))
 
     def _groups(self, recipes: Sequence[Recipe]) -> list[list[int]]:
         """On the CPU the recipes of one order: few enough for its cache. On CUDA all of a source: few launches."""
@@ -131,7 +161,7 @@ class ImagesPack(Ordered):
         own = [place for place, is_own in enumerate(blended) if is_own]
         keys = [recipes[place][1] for place in own]
         _, of_clone, of_mean = self._factors(keys)
-        asked = keys[0].model_copy(update={"gaussian_blend": 1.0})  # of all blends
+        asked = _of_all_blends(keys[0])
         if asked not in self._clones:
             self._clones[asked] = CloneImages(asked, source.units, self._device)
         return _Share(
@@ -145,14 +175,41 @@ class ImagesPack(Ordered):
         factors = torch.tensor([blend_factors(key.gaussian_blend) for key in keys], dtype=torch.float64)
         return factors.to(dtype=self._dtype, device=self._device).T[:, :, None, None]
 
+    def draw(self, steps: int) -> Raw:
+        """See `PackData.draw`: the places and, where a table's rows stay on the host, those of these steps, as they are stored."""
+        return self._with_rows(self._chosen(steps, torch.device("cpu") if self._sends else self._device))
+
+    def _with_rows(self, places: Int[Tensor, "order step sample"]) -> Raw:
+        raw = {"order": places.to(self._device)}
+        if not self._sends:
+            return raw
+        places = places.cpu()
+        for number, part in enumerate(self._parts):
+            raw |= {_sent(number, place): rows for place, rows in part.sent(places)}
+        return raw
+
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
-        parts = [part.read(raw["order"][:, step]) for part in self._parts]
+        if self._one_pass:
+            parts = [batch_of(self._one_pass, raw["order"][:, step], self.inputs)]
+        else:
+            parts = self._read(raw, step)
         if len(parts) == 1:
             x, labels = parts[0]
-            return select(x, self._of_one_part), select(labels, self._of_one_part)
+            return select(x, self._of_net), select(labels, self._of_net)
         read = [pair for x, labels in parts for pair in zip(x, labels, strict=True)]
         x, labels = (torch.stack(of_nets) for of_nets in zip(*(read[place] for place in self._places), strict=True))
         return x, labels
+
+    def _read(
+        self, raw: Raw, step: int
+    ) -> list[tuple[Float[Tensor, "recipe sample input"], Int[Tensor, "recipe sample"]]]:
+        """Each part's batches, in torch's passes."""
+        read = []
+        for number, part in enumerate(self._parts):
+            names = {place: _sent(number, place) for place in range(len(part.sources))}
+            sent = {place: raw[name][:, step] for place, name in names.items() if name in raw}
+            read.append(part.read(raw["order"][:, step], sent))
+        return read
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         spec = self._specs[net]
@@ -165,4 +222,14 @@ class ImagesPack(Ordered):
     def whole(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         spec = self._specs[net]
         alone = ImagesPack([spec], [0], batch=1, dtype=self._dtype, device=self._device)
-        return gathered(alone, len(opened_images(spec).labels), self._device)
+        return gathered(alone, len(opened_images(spec).labels), self._device, alone._with_rows)
+
+
+def _of_all_blends(key: FileData) -> FileData:
+    """What a clone's share is known by, whatever the blend."""
+    return key.model_copy(update={"gaussian_blend": 1.0})
+
+
+def _sent(part: int, source: int) -> str:
+    """The name of rows that were sent, in `Raw`."""
+    return f"rows {part} {source}"

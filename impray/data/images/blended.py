@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from impray.data.images.kept import Images
@@ -29,6 +29,10 @@ class Gaussian:
     def means(self, labels: Int[Tensor, " sample"]) -> Float[Tensor, "sample input"] | None:
         """mu'; None: 0."""
         return None if self._means is None else self._means.index_select(0, labels)
+
+    def in_numbers(self) -> tuple[Float32[np.ndarray, " input"], Float32[np.ndarray, "class input"] | None]:
+        """The units of clones, and the means, on the CPU and in float32."""
+        return self._lengths.numpy(), None if self._means is None else self._means.numpy()
 
 
 def blend_factors(b: float) -> tuple[float, float, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Float32, Int, Shaped
 from torch import Tensor
 
 from impray.data.images.kept import Images
@@ -67,6 +67,11 @@ class Units:
 
     def lengths(self, given: Float[np.ndarray, " input"]) -> Float[Tensor, " input"]:
         return self._on_device(given / self._scale)
+
+    def in_numbers(self, inputs: int) -> tuple[Float32[np.ndarray, "group input"], np.float32]:
+        """m and s of `rows`, on the CPU and in float32."""
+        m = np.zeros((1, inputs), np.float32) if self._removed is None else self._removed.numpy()
+        return m, np.float32(self._scale)
 
     def _on_device(self, numbers: np.ndarray) -> Tensor:
         return torch.from_numpy(numbers).to(dtype=self.dtype, device=self._device)

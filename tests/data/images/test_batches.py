@@ -83,8 +83,8 @@ def test_a_double_pack_reads_the_same_images(tmp_path):
     assert double.dtype == torch.float64 and (single - double).abs().max() < 8 * 2.0**-24 * double.abs().max()
 
 
-def mixed(folder, **more):
-    asked, kind, _ = arrays(folder, np.uint8)
+def mixed(folder, shape=(2, 3, 4), **more):
+    asked, kind, _ = arrays(folder, np.uint8, shape)
     asked |= {"scale": "pixel", **more}
     specs = [
         kind(**asked, gaussian_blend=(0, 0.3, 1, 0, 0.6)[i % 5], clone=("channel", "joint")[i % 2]) for i in range(14)
@@ -94,16 +94,17 @@ def mixed(folder, **more):
 
 @pytest.mark.parametrize("center", ["image", "class"])
 @pytest.mark.parametrize("keep", [None, 2])
+@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 5, 7)], ids=["few inputs", "one pass"])
 @pytest.mark.parametrize("together", [False, True], ids=["by order", "by table"])
-def test_a_pack_of_16_equals_16_packs_of_one(center, keep, together, tmp_path, monkeypatch):
-    specs, seeds = mixed(tmp_path, center=center, keep_classes=keep)
+def test_a_pack_of_16_equals_16_packs_of_one(center, keep, shape, together, tmp_path, monkeypatch):
+    specs, seeds = mixed(tmp_path, shape, center=center, keep_classes=keep)
     if together:  # as on CUDA
         by_table = lambda _, all: [[i for i, r in enumerate(all) if r[1].draw == draw] for draw in (0, 1)]  # noqa: E731
         monkeypatch.setattr(images.batches.ImagesPack, "_groups", by_table)
     pack = open_(specs, seeds, round=2)
     x, y = pack.batch(pack.draw(2), 1)
     monkeypatch.undo()
-    assert x.shape == (16, 7, 24) and y.dtype == torch.int64
+    assert x.shape == (16, 7, specs[0].inputs) and y.dtype == torch.int64
     assert torch.equal(x[1], x[15])
     for net, (spec, seed) in enumerate(zip(specs, seeds, strict=True)):
         alone = open_([spec], [seed], round=2)
@@ -138,10 +139,10 @@ def test_training_images_are_read_where_the_files_are_mapped(tmp_path):
     asked, kind, _ = cifar10(tmp_path)
     key = images.kept.files_key(kind(**asked))
     mapped = images.kept.kept_images(key).stored.train.inputs
-    assert images.gathered.pixels(key, CPU).data_ptr() == mapped.ctypes.data
+    assert images.gathered.pixels(key, CPU).rows.data_ptr() == mapped.ctypes.data
     blended = kind(**asked, gaussian_blend=0.5)
-    clones = images.gathered.clone_rows(images.kept.clone_key(blended), CPU)
+    clones = images.gathered.clone_rows(images.kept.clone_key(blended), CPU).rows
     assert clones.data_ptr() == clone_table(blended).train.ctypes.data and clones.dtype == torch.float16
-    assert images.gathered.pixels(images.kept.files_key(blended), CPU).data_ptr() == mapped.ctypes.data
+    assert images.gathered.pixels(images.kept.files_key(blended), CPU).rows.data_ptr() == mapped.ctypes.data
     other = images.mapped.copied(mapped, np.array([3, 1]), CPU)
     assert torch.equal(other, torch.from_numpy(mapped[[3, 1]])) and other.dtype == torch.uint8
