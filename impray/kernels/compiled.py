@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numba
 from llvmlite.binding import get_host_cpu_features
+from numba import extending
 from numba.core import config as numbas
 
 from impray.kernels.kept import kept_in
@@ -36,3 +37,14 @@ def compiled(function: Function) -> Function:
         return make(error_model="numpy", boundscheck=False, fastmath=False, cache=folder is not None)(function)
     finally:
         config.CACHE_DIR = before
+
+
+def specialised(function: Function) -> Function:
+    """`function` as kernels call it: compiled anew for every number among its arguments that is known when it is compiled, as `lanes` must
+    be. (numba's own `register_jitable` forgets that it is.)"""
+
+    def of_types(*arguments: Any, **more: Any) -> Function:
+        return function
+
+    extending.overload(function, prefer_literal=True, strict=False)(of_types)
+    return function
