@@ -27,6 +27,12 @@ def lacking() -> str | None:
     return None if get_host_cpu_features().get("fma") else "this CPU has no fused multiply-add"
 
 
+@cache
+def wide_registers() -> bool:
+    """Whether a vector of 16 lanes is one register, of 32: a kernel may take larger blocks then, with the same bits."""
+    return bool(get_host_cpu_features().get("avx512f"))
+
+
 def compiled(function: Function) -> Function:
     """`function`, compiled when it is first called; kept on disk where that is safe (`impray.kernels.kept`)."""
     folder = kept_in()

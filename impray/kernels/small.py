@@ -1,0 +1,379 @@
+"""The gradients of small networks in one call: forward, the loss's slope, backward, and the gradients of all parameters, net by net.
+
+    z_l = W_l h_{l-1} + b_l        h_l = f(z_l)        outputs = z_L        (as `impray.nets.mlp`, without batch norm)
+
+Everything that lies between is in the caches next to the core, activations are taken while their sums are in registers, and nothing
+is made that no one reads: no derivative by the inputs, no unit that only pads. Of the first layer kept weights may lie alone, in one row
+(as in `impray.kernels.sparse`); other matrices are whole, and who updates them masks them.
+
+Nets of one unit above shared inputs pass over these together, four at a time: each number is summed up as if its net were alone. Samples
+are lanes, `lanes` at a time; a batch's last ones are made together with some before them, once more, and count once in sums over
+samples. Sums are of at most `CHAIN` products each, which then are added up.
+"""
+
+# ruff: noqa: ANN201  (numba infers the types of what it compiles)
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from impray.kernels.compiled import compiled, specialised
+from impray.kernels.functions import erf, exponential, sigmoid, tanh
+from impray.kernels.integers import greater, where
+from impray.kernels.sums import total, totals
+from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store
+
+CHAIN = 64
+LEAST_BATCH = WIDEST
+LINEAR, RELU, SIGMOID, TANH, ERF = range(5)
+ACTIVATIONS = {"linear": LINEAR, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "erf": ERF}
+_PORTION = CHAIN * WIDEST
+"""Samples whose products are added up lane by lane before lanes are."""
+_SLOPE_OF_ERF = 2 / math.sqrt(math.pi)
+
+
+@specialised
+def _put(z, place, value, f, slopes):
+    """Writes f(value); of erf, whose slope does not follow from it, that too."""
+    if f == RELU:
+        store(z, place, greater(0.0, value))
+    elif f == SIGMOID:
+        store(z, place, sigmoid(value))
+    elif f == TANH:
+        store(z, place, tanh(value))
+    elif f == ERF:
+        store(z, place, erf(value))
+        store(slopes, place, exponential(value * value * -1.0) * _SLOPE_OF_ERF)
+    else:
+        store(z, place, value)
+
+
+@specialised
+def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, lanes, f, slopes):
+    """out[r, s] = f(sum over i of w[r, i] x[i, s] + bias[r]).
+
+    Numbers of w lie `row` and `step` apart, those of x and out by sample, x's rows `batch` apart.
+    """
+    last = (batch - 1) // lanes * lanes
+    for edge in range(0, batch, lanes):
+        column = batch - lanes if edge == last else edge
+        here, r = x0 + column, 0
+        while r + 4 <= rows:
+            at = w0 + r * row
+            a = b = c = d = splat(np.float32(0), lanes)
+            if biased:
+                a = splat(element(bias, b0 + r * b_row), lanes)
+                b = splat(element(bias, b0 + (r + 1) * b_row), lanes)
+                c = splat(element(bias, b0 + (r + 2) * b_row), lanes)
+                d = splat(element(bias, b0 + (r + 3) * b_row), lanes)
+            for first in range(0, count, CHAIN):
+                p = q = s = t = splat(np.float32(0), lanes)
+                for i in range(first, min(first + CHAIN, count)):
+                    v, there = load(x, here + i * batch, lanes), at + i * step
+                    p = fma(element(w, there), v, p)
+                    q = fma(element(w, there + row), v, q)
+                    s = fma(element(w, there + 2 * row), v, s)
+                    t = fma(element(w, there + 3 * row), v, t)
+                a, b, c, d = a + p, b + q, c + s, d + t
+            place = o0 + r * o_row + column
+            _put(out, place, a, f, slopes)
+            _put(out, place + o_row, b, f, slopes)
+            _put(out, place + 2 * o_row, c, f, slopes)
+            _put(out, place + 3 * o_row, d, f, slopes)
+            r += 4
+        while r < rows:
+            at = w0 + r * row
+            a = splat(np.float32(0), lanes)
+            if biased:
+                a = splat(element(bias, b0 + r * b_row), lanes)
+            for first in range(0, count, CHAIN):
+                p = splat(np.float32(0), lanes)
+                for i in range(first, min(first + CHAIN, count)):
+                    p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
+                a = a + p
+            _put(out, o0 + r * o_row + column, a, f, slopes)
+            r += 1
+
+
+@specialised
+def _kept_product(w, w0, begins, places, x, x0, batch, bias, b0, biased, out, o0, rows, lanes, f, slopes):
+    """As `_product`, of the kept weights of a net: begins [row + 1], places: of the input's samples of each."""
+    last = (batch - 1) // lanes * lanes
+    for edge in range(0, batch, lanes):
+        column = batch - lanes if edge == last else edge
+        here = x0 + column
+        for r in range(rows):
+            a = splat(np.float32(0), lanes)
+            if biased:
+                a = splat(element(bias, b0 + r), lanes)
+            for first in range(begins[r], begins[r + 1], CHAIN):
+                end = min(first + CHAIN, begins[r + 1])
+                p = q = splat(np.float32(0), lanes)
+                for k in range(w0 + first, w0 + end - 1, 2):
+                    p = fma(element(w, k), load(x, here + element(places, k), lanes), p)
+                    q = fma(element(w, k + 1), load(x, here + element(places, k + 1), lanes), q)
+                if (end - first) % 2:
+                    k = w0 + end - 1
+                    p = fma(element(w, k), load(x, here + element(places, k), lanes), p)
+                a = a + (p + q)
+            _put(out, o0 + r * batch + column, a, f, slopes)
+
+
+@specialised
+def _slope(z, d, at, units, batch, factor, targets, t0, one_hot, softmax):
+    """d = (softmax(z) or z, minus the targets) factor; targets [sample] of labels that are one-hot, else [unit, sample]."""
+    last = (batch - 1) // WIDEST * WIDEST
+    zero, one = splat(np.float32(0), WIDEST), splat(np.float32(1), WIDEST)
+    for edge in range(0, batch, WIDEST):
+        column = batch - WIDEST if edge == last else edge
+        here = at + column
+        most, sums = load(z, here, WIDEST), zero
+        if softmax:
+            for unit in range(1, units):
+                most = greater(most, load(z, here + unit * batch, WIDEST))
+            for unit in range(units):
+                place = here + unit * batch
+                raised = exponential(load(z, place, WIDEST) - most)
+                sums = sums + raised
+                store(d, place, raised)
+        for unit in range(units):
+            place = here + unit * batch
+            if one_hot:
+                other = load(targets, t0 + column, WIDEST) - np.float32(unit)
+                target = where(zero, one, as_bits(other))
+            else:
+                target = load(targets, t0 + unit * batch + column, WIDEST)
+            value = load(d, place, WIDEST) / sums if softmax else load(z, place, WIDEST)
+            store(d, place, (value - target) * factor)
+
+
+@specialised
+def _sloped(h, d, at, numbers, batch, f, slopes):
+    """d times f'(z), from h = f(z) or, of erf, from what was put down. numbers: whole rows of `batch`."""
+    zero = splat(np.float32(0), WIDEST)
+    last = (batch - 1) // WIDEST * WIDEST
+    for row in range(at, at + numbers, batch):
+        overlap = load(d, row + batch - WIDEST, WIDEST)
+        for edge in range(0, batch, WIDEST):
+            place = row + (batch - WIDEST if edge == last else edge)
+            slope = overlap if edge == last else load(d, place, WIDEST)
+            if f == RELU:
+                slope = where(slope, zero, less(zero, load(h, place, WIDEST)))
+            elif f == SIGMOID:
+                value = load(h, place, WIDEST)
+                slope = slope * (value - value * value)
+            elif f == TANH:
+                value = load(h, place, WIDEST)
+                slope = slope * (1.0 - value * value)
+            elif f == ERF:
+                slope = slope * load(slopes, place, WIDEST)
+            store(d, place, slope)
+
+
+@specialised
+def _counted(d, place, first, end, batch, tail):
+    """d at samples from `first` on, 0 at those of the last vector that were counted before it; and where that vector begins."""
+    if first + WIDEST <= end:
+        return load(d, place + first, WIDEST), first
+    begin = batch - WIDEST
+    return where(splat(np.float32(0), WIDEST), load(d, place + begin, WIDEST), load(tail, 0, WIDEST)), begin
+
+
+@specialised
+def _row_sums(d, d0, rows, batch, tail, out, o0):
+    for r in range(rows):
+        place, found = d0 + r * batch, np.float32(0)
+        for first in range(0, batch, _PORTION):
+            end, a = min(first + _PORTION, batch), splat(np.float32(0), WIDEST)
+            for s in range(first, end, WIDEST):
+                v, _ = _counted(d, place, s, end, batch, tail)
+                a = a + v
+            found += total(a)
+        out[o0 + r] = found
+
+
+@specialised
+def _gradient(d, d0, d_row, rows, h, h0, count, batch, tail, g, g0, g_row, blocks):
+    """g[r, i] = sum over s of d[r, s] h[i, s]."""
+    zero = splat(np.float32(0), WIDEST)
+    for r in range(rows):
+        for i in range(count):
+            g[g0 + r * g_row + i] = 0
+    for first in range(0, batch, _PORTION):
+        end = min(first + _PORTION, batch)
+        r = 0
+        while blocks and r + 4 <= rows:
+            row, out = d0 + r * d_row, g0 + r * g_row
+            i = 0
+            while i + 4 <= count:
+                j = h0 + i * batch
+                a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = e0 = e1 = e2 = e3 = zero
+                for s in range(first, end, WIDEST):
+                    k, at = _counted(d, row, s, end, batch, tail)
+                    l, _ = _counted(d, row + d_row, s, end, batch, tail)
+                    m, _ = _counted(d, row + 2 * d_row, s, end, batch, tail)
+                    n, _ = _counted(d, row + 3 * d_row, s, end, batch, tail)
+                    v = load(h, j + at, WIDEST)
+                    a0, b0, c0, e0 = fma(k, v, a0), fma(l, v, b0), fma(m, v, c0), fma(n, v, e0)
+                    v = load(h, j + batch + at, WIDEST)
+                    a1, b1, c1, e1 = fma(k, v, a1), fma(l, v, b1), fma(m, v, c1), fma(n, v, e1)
+                    v = load(h, j + 2 * batch + at, WIDEST)
+                    a2, b2, c2, e2 = fma(k, v, a2), fma(l, v, b2), fma(m, v, c2), fma(n, v, e2)
+                    v = load(h, j + 3 * batch + at, WIDEST)
+                    a3, b3, c3, e3 = fma(k, v, a3), fma(l, v, b3), fma(m, v, c3), fma(n, v, e3)
+                place = out + i
+                store(g, place, load(g, place, 4) + totals(a0, a1, a2, a3))
+                store(g, place + g_row, load(g, place + g_row, 4) + totals(b0, b1, b2, b3))
+                store(g, place + 2 * g_row, load(g, place + 2 * g_row, 4) + totals(c0, c1, c2, c3))
+                store(g, place + 3 * g_row, load(g, place + 3 * g_row, 4) + totals(e0, e1, e2, e3))
+                i += 4
+            for q in range(4):
+                _gradients_of_row(d, row + q * d_row, h, h0, i, count, first, end, batch, tail, g, out + q * g_row)
+            r += 4
+        while r < rows:
+            _gradients_of_row(d, d0 + r * d_row, h, h0, 0, count, first, end, batch, tail, g, g0 + r * g_row)
+            r += 1
+
+
+@specialised
+def _gradients_of_row(d, row, h, h0, i, count, first, end, batch, tail, g, out):
+    """Adds to g at inputs from i to `count` the sums over samples from `first` to `end`."""
+    zero = splat(np.float32(0), WIDEST)
+    while i + 4 <= count:
+        j, a, b, c, e = h0 + i * batch, zero, zero, zero, zero
+        for s in range(first, end, WIDEST):
+            k, at = _counted(d, row, s, end, batch, tail)
+            a = fma(k, load(h, j + at, WIDEST), a)
+            b = fma(k, load(h, j + batch + at, WIDEST), b)
+            c = fma(k, load(h, j + 2 * batch + at, WIDEST), c)
+            e = fma(k, load(h, j + 3 * batch + at, WIDEST), e)
+        store(g, out + i, load(g, out + i, 4) + totals(a, b, c, e))
+        i += 4
+    while i < count:
+        a = zero
+        for s in range(first, end, WIDEST):
+            k, at = _counted(d, row, s, end, batch, tail)
+            a = fma(k, load(h, h0 + i * batch + at, WIDEST), a)
+        g[out + i] += total(a)
+        i += 1
+
+
+@specialised
+def _kept_gradient(d, d0, rows, h, h0, begins, places, w0, batch, tail, g, g0):
+    """As `_gradient`, at the kept weights of a net."""
+    zero = splat(np.float32(0), WIDEST)
+    for k in range(begins[0], begins[rows]):
+        g[g0 + k] = 0
+    for first in range(0, batch, _PORTION):
+        end = min(first + _PORTION, batch)
+        for r in range(rows):
+            row, k, last = d0 + r * batch, begins[r], begins[r + 1]
+            while k + 4 <= last:
+                i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
+                l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
+                a = b = c = e = zero
+                for s in range(first, end, WIDEST):
+                    v, at = _counted(d, row, s, end, batch, tail)
+                    a, b = fma(v, load(h, i + at, WIDEST), a), fma(v, load(h, j + at, WIDEST), b)
+                    c, e = fma(v, load(h, l + at, WIDEST), c), fma(v, load(h, m + at, WIDEST), e)
+                store(g, g0 + k, load(g, g0 + k, 4) + totals(a, b, c, e))
+                k += 4
+            while k < last:
+                a, i = zero, h0 + element(places, w0 + k)
+                for s in range(first, end, WIDEST):
+                    v, at = _counted(d, row, s, end, batch, tail)
+                    a = fma(v, load(h, i + at, WIDEST), a)
+                g[g0 + k] += total(a)
+                k += 1
+
+
+@specialised
+def _layer(w, w0, row, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, last, lanes, f, slopes):
+    """Forward; the last layer has no activation."""
+    if last:
+        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, LINEAR, slopes)
+    else:
+        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, f, slopes)
+
+
+@cache
+def gradients(
+    lanes: int, activation: int, *, softmax: bool, one_hot: bool, kept: bool, biased: bool, fixed: bool
+) -> Callable[..., Any]:
+    """The kernel for networks of a kind; all of its arrays are flat.
+
+    Args:    lanes: samples at a time: WIDEST, 2 WIDEST or 4 WIDEST, and no more than a batch has.
+             softmax: the slope of cross-entropy; else of squares. one_hot: targets are labels of several units.
+             kept: the first layer's kept weights lie alone. biased: there are biases.
+             fixed: the last layer has no gradients.
+    The kernel's:
+             x, x_net: [net, input, sample], and how far from one net to the next (0: one for all).
+             targets, t_net: as in `_slope`, [net, ...].  factor: [net].
+             sizes, w_at, b_at, z_at: [layer + 1]: units; where a layer's matrix, biases and samples begin in a net's.
+             weights, readout, biases: [net, ...], and how far apart; the last layer's matrix is in the second, at `r_at`.
+             begins, places: [net, unit + 1] and as the weights: of kept ones the first of a unit, and where the input's samples begin.
+             z, d, slopes: activations, derivatives by preactivations times the factor and, of erf, slopes: written.
+             g, g_biases: the gradients times the factor, as weights and biases: written.
+             tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
+    """
+
+    blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
+
+    @compiled
+    def step(
+        x, x_net, targets, t_net, factor, sizes, w_at, b_at, z_at, batch, weights, w_net, readout, r_net, r_at, biases,
+        b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail,
+    ):  # fmt: skip
+        depth, nets, units, first = len(sizes) - 1, len(factor), sizes[1], z_at[1]
+        together = not kept and x_net == 0 and units == 1
+        if together:
+            w, row = (readout, r_net) if depth == 1 else (weights, w_net)
+            _layer(w, 0, row, x, 0, sizes[0], batch, biases, 0, b_net, biased, z, first, z_net, nets, depth == 1, lanes,
+                   activation, slopes)  # fmt: skip
+        for net in range(nets):
+            w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, net * x_net, net * r_net + r_at
+            of_net = begins[net * (units + 1) : (net + 1) * (units + 1)]
+            if kept:
+                f0 = z0 + first
+                if depth == 1:
+                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, LINEAR, slopes)  # fmt: skip
+                else:
+                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, activation, slopes)  # fmt: skip
+            elif not together:
+                w, at = (readout, r0) if depth == 1 else (weights, w0)
+                _layer(w, at, sizes[0], x, x0, sizes[0], batch, biases, b0, 1, biased, z, z0 + first, batch, units,
+                       depth == 1, lanes, activation, slopes)  # fmt: skip
+            for layer in range(2, depth + 1):
+                rows, count, below, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer - 1], z0 + z_at[layer]
+                if layer == depth:
+                    _product(readout, r0, count, 1, z, below, count, batch, biases, b0 + b_at[layer], 1, biased,
+                             z, here, batch, rows, lanes, LINEAR, slopes)  # fmt: skip
+                else:
+                    _product(weights, w0 + w_at[layer], count, 1, z, below, count, batch, biases, b0 + b_at[layer], 1, biased,
+                             z, here, batch, rows, lanes, activation, slopes)  # fmt: skip
+            _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
+            for layer in range(depth, 1, -1):
+                rows, count, below, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer - 1], z0 + z_at[layer]
+                w, at = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
+                _product(w, at, 1, count, d, here, rows, batch, biases, 0, 0, False, d, below, batch, count, lanes,
+                         LINEAR, slopes)  # fmt: skip
+                _sloped(z, d, below, count * batch, batch, activation, slopes)
+                if layer < depth or not fixed:
+                    _gradient(d, here, batch, rows, z, below, count, batch, tail, g, w0 + w_at[layer], count, blocks)
+                    if biased:
+                        _row_sums(d, here, rows, batch, tail, g_biases, b0 + b_at[layer])
+            if biased and (depth > 1 or not fixed):
+                _row_sums(d, z0 + first, units, batch, tail, g_biases, b0)
+            if kept:
+                _kept_gradient(d, z0 + first, units, x, x0, of_net, places, w0, batch, tail, g, w0)
+            elif not together:
+                _gradient(d, z0 + first, batch, units, x, x0, sizes[0], batch, tail, g, w0, sizes[0], blocks)
+        if together:
+            _gradient(d, first, z_net, nets, x, 0, sizes[0], batch, tail, g, 0, w_net, blocks)
+
+    return step
