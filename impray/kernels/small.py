@@ -25,14 +25,14 @@ import numpy as np
 from impray.kernels.compiled import compiled, specialised
 from impray.kernels.functions import erf, exponential, sigmoid, tanh
 from impray.kernels.integers import greater, where
-from impray.kernels.sums import total, totals
+from impray.kernels.sums import dot, dots, total, totals
 from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store
 
 CHAIN = 64
 LEAST_BATCH = WIDEST
 LINEAR, RELU, SIGMOID, TANH, ERF = range(5)
 ACTIVATIONS = {"linear": LINEAR, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "erf": ERF}
-_PORTION = CHAIN * WIDEST
+PORTION = CHAIN * WIDEST
 """Samples whose products are added up lane by lane before lanes are."""
 _SLOPE_OF_ERF = 2 / math.sqrt(math.pi)
 
@@ -176,23 +176,22 @@ def _sloped(h, d, at, numbers, batch, f, slopes):
 
 
 @specialised
-def _counted(d, place, first, end, batch, tail):
-    """d at samples from `first` on, 0 at those of the last vector that were counted before it; and where that vector begins."""
-    if first + WIDEST <= end:
-        return load(d, place + first, WIDEST), first
-    begin = batch - WIDEST
-    return where(splat(np.float32(0), WIDEST), load(d, place + begin, WIDEST), load(tail, 0, WIDEST)), begin
+def _last(d, place, batch, tail):
+    """d at a batch's last vector, 0 at samples that the one before it has, too."""
+    value = load(d, place + batch - WIDEST, WIDEST)
+    return where(splat(np.float32(0), WIDEST), value, load(tail, 0, WIDEST))
 
 
 @specialised
 def _row_sums(d, d0, rows, batch, tail, out, o0):
     for r in range(rows):
         place, found = d0 + r * batch, np.float32(0)
-        for first in range(0, batch, _PORTION):
-            end, a = min(first + _PORTION, batch), splat(np.float32(0), WIDEST)
-            for s in range(first, end, WIDEST):
-                v, _ = _counted(d, place, s, end, batch, tail)
-                a = a + v
+        for first in range(0, batch, PORTION):
+            end, a = min(first + PORTION, batch), splat(np.float32(0), WIDEST)
+            for s in range(place + first, place + end - WIDEST + 1, WIDEST):
+                a = a + load(d, s, WIDEST)
+            if end % WIDEST:
+                a = a + _last(d, place, batch, tail)
             found += total(a)
         out[o0 + r] = found
 
@@ -204,20 +203,21 @@ def _gradient(d, d0, d_row, rows, h, h0, count, batch, tail, g, g0, g_row, block
     for r in range(rows):
         for i in range(count):
             g[g0 + r * g_row + i] = 0
-    for first in range(0, batch, _PORTION):
-        end = min(first + _PORTION, batch)
-        r = 0
+    for first in range(0, batch, PORTION):
+        end, r = min(first + PORTION, batch), 0
         while blocks and r + 4 <= rows:
-            row, out = d0 + r * d_row, g0 + r * g_row
-            i = 0
+            row, out, i = d0 + r * d_row, g0 + r * g_row, 0
             while i + 4 <= count:
                 j = h0 + i * batch
                 a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = e0 = e1 = e2 = e3 = zero
                 for s in range(first, end, WIDEST):
-                    k, at = _counted(d, row, s, end, batch, tail)
-                    l, _ = _counted(d, row + d_row, s, end, batch, tail)
-                    m, _ = _counted(d, row + 2 * d_row, s, end, batch, tail)
-                    n, _ = _counted(d, row + 3 * d_row, s, end, batch, tail)
+                    at = min(s, batch - WIDEST)
+                    if at == s:
+                        k, l = load(d, row + s, WIDEST), load(d, row + d_row + s, WIDEST)
+                        m, n = load(d, row + 2 * d_row + s, WIDEST), load(d, row + 3 * d_row + s, WIDEST)
+                    else:
+                        k, l = _last(d, row, batch, tail), _last(d, row + d_row, batch, tail)
+                        m, n = _last(d, row + 2 * d_row, batch, tail), _last(d, row + 3 * d_row, batch, tail)
                     v = load(h, j + at, WIDEST)
                     a0, b0, c0, e0 = fma(k, v, a0), fma(l, v, b0), fma(m, v, c0), fma(n, v, e0)
                     v = load(h, j + batch + at, WIDEST)
@@ -233,62 +233,80 @@ def _gradient(d, d0, d_row, rows, h, h0, count, batch, tail, g, g0, g_row, block
                 store(g, place + 3 * g_row, load(g, place + 3 * g_row, 4) + totals(e0, e1, e2, e3))
                 i += 4
             for q in range(4):
-                _gradients_of_row(d, row + q * d_row, h, h0, i, count, first, end, batch, tail, g, out + q * g_row)
+                _row_gradient(d, row + q * d_row, h, h0, i, count, first, end, batch, tail, g, out + q * g_row)
             r += 4
         while r < rows:
-            _gradients_of_row(d, d0 + r * d_row, h, h0, 0, count, first, end, batch, tail, g, g0 + r * g_row)
+            _row_gradient(d, d0 + r * d_row, h, h0, 0, count, first, end, batch, tail, g, g0 + r * g_row)
             r += 1
 
 
 @specialised
-def _gradients_of_row(d, row, h, h0, i, count, first, end, batch, tail, g, out):
+def _row_gradient(d, row, h, h0, i, count, first, end, batch, tail, g, out):
     """Adds to g at inputs from i to `count` the sums over samples from `first` to `end`."""
-    zero = splat(np.float32(0), WIDEST)
     while i + 4 <= count:
-        j, a, b, c, e = h0 + i * batch, zero, zero, zero, zero
-        for s in range(first, end, WIDEST):
-            k, at = _counted(d, row, s, end, batch, tail)
-            a = fma(k, load(h, j + at, WIDEST), a)
-            b = fma(k, load(h, j + batch + at, WIDEST), b)
-            c = fma(k, load(h, j + 2 * batch + at, WIDEST), c)
-            e = fma(k, load(h, j + 3 * batch + at, WIDEST), e)
-        store(g, out + i, load(g, out + i, 4) + totals(a, b, c, e))
+        j = h0 + i * batch
+        sums = _four_sums(d, row, h, j, j + batch, j + 2 * batch, j + 3 * batch, first, end, batch, tail)
+        store(g, out + i, load(g, out + i, 4) + sums)
         i += 4
     while i < count:
-        a = zero
-        for s in range(first, end, WIDEST):
-            k, at = _counted(d, row, s, end, batch, tail)
-            a = fma(k, load(h, h0 + i * batch + at, WIDEST), a)
-        g[out + i] += total(a)
+        g[out + i] += _one_sum(d, row, h, h0 + i * batch, first, end, batch, tail)
         i += 1
 
 
 @specialised
-def _kept_gradient(d, d0, rows, h, h0, begins, places, w0, batch, tail, g, g0):
-    """As `_gradient`, at the kept weights of a net."""
-    zero = splat(np.float32(0), WIDEST)
+def _four_sums(d, row, h, i, j, k, l, first, end, batch, tail):
+    """Of d and four rows of h."""
+    a = b = c = e = splat(np.float32(0), WIDEST)
+    for s in range(first, end - WIDEST + 1, WIDEST):
+        v = load(d, row + s, WIDEST)
+        a, b = fma(v, load(h, i + s, WIDEST), a), fma(v, load(h, j + s, WIDEST), b)
+        c, e = fma(v, load(h, k + s, WIDEST), c), fma(v, load(h, l + s, WIDEST), e)
+    if end % WIDEST:
+        v, s = _last(d, row, batch, tail), batch - WIDEST
+        a, b = fma(v, load(h, i + s, WIDEST), a), fma(v, load(h, j + s, WIDEST), b)
+        c, e = fma(v, load(h, k + s, WIDEST), c), fma(v, load(h, l + s, WIDEST), e)
+    return totals(a, b, c, e)
+
+
+@specialised
+def _one_sum(d, row, h, i, first, end, batch, tail):
+    a = splat(np.float32(0), WIDEST)
+    for s in range(first, end - WIDEST + 1, WIDEST):
+        a = fma(load(d, row + s, WIDEST), load(h, i + s, WIDEST), a)
+    if end % WIDEST:
+        a = fma(_last(d, row, batch, tail), load(h, i + batch - WIDEST, WIDEST), a)
+    return total(a)
+
+
+@specialised
+def _kept_gradient(d, d0, rows, h, h0, begins, places, w0, batch, tail, g, g0, lanes):
+    """As `_gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other."""
+    if batch == lanes:
+        for r in range(rows):
+            k, last, v = begins[r], begins[r + 1], load(d, d0 + r * batch, lanes)
+            while k + 4 <= last:
+                i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
+                l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
+                store(g, g0 + k, dots(v, load(h, i, lanes), load(h, j, lanes), load(h, l, lanes), load(h, m, lanes)))
+                k += 4
+            while k < last:
+                g[g0 + k] = dot(v, load(h, h0 + element(places, w0 + k), lanes))
+                k += 1
+        return
     for k in range(begins[0], begins[rows]):
         g[g0 + k] = 0
-    for first in range(0, batch, _PORTION):
-        end = min(first + _PORTION, batch)
+    for first in range(0, batch, PORTION):
+        end = min(first + PORTION, batch)
         for r in range(rows):
             row, k, last = d0 + r * batch, begins[r], begins[r + 1]
             while k + 4 <= last:
                 i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
                 l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
-                a = b = c = e = zero
-                for s in range(first, end, WIDEST):
-                    v, at = _counted(d, row, s, end, batch, tail)
-                    a, b = fma(v, load(h, i + at, WIDEST), a), fma(v, load(h, j + at, WIDEST), b)
-                    c, e = fma(v, load(h, l + at, WIDEST), c), fma(v, load(h, m + at, WIDEST), e)
-                store(g, g0 + k, load(g, g0 + k, 4) + totals(a, b, c, e))
+                sums = _four_sums(d, row, h, i, j, l, m, first, end, batch, tail)
+                store(g, g0 + k, load(g, g0 + k, 4) + sums)
                 k += 4
             while k < last:
-                a, i = zero, h0 + element(places, w0 + k)
-                for s in range(first, end, WIDEST):
-                    v, at = _counted(d, row, s, end, batch, tail)
-                    a = fma(v, load(h, i + at, WIDEST), a)
-                g[g0 + k] += total(a)
+                g[g0 + k] += _one_sum(d, row, h, h0 + element(places, w0 + k), first, end, batch, tail)
                 k += 1
 
 
@@ -370,7 +388,7 @@ def gradients(
             if biased and (depth > 1 or not fixed):
                 _row_sums(d, z0 + first, units, batch, tail, g_biases, b0)
             if kept:
-                _kept_gradient(d, z0 + first, units, x, x0, of_net, places, w0, batch, tail, g, w0)
+                _kept_gradient(d, z0 + first, units, x, x0, of_net, places, w0, batch, tail, g, w0, lanes)
             elif not together:
                 _gradient(d, z0 + first, batch, units, x, x0, sizes[0], batch, tail, g, w0, sizes[0], blocks)
         if together:
