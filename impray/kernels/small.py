@@ -26,35 +26,49 @@ from impray.kernels.compiled import compiled, specialised
 from impray.kernels.functions import erf, exponential, sigmoid, tanh
 from impray.kernels.integers import greater, where
 from impray.kernels.sums import dot, dots, total, totals
-from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store
+from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store, turn
 
 CHAIN = 64
 LEAST_BATCH = WIDEST
 LINEAR, RELU, SIGMOID, TANH, ERF = range(5)
+RELU_BACK, SIGMOID_BACK, TANH_BACK, ERF_BACK = range(5, 9)
+_BACK = {RELU: RELU_BACK, SIGMOID: SIGMOID_BACK, TANH: TANH_BACK, ERF: ERF_BACK, LINEAR: LINEAR}
 ACTIVATIONS = {"linear": LINEAR, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "erf": ERF}
 PORTION = CHAIN * WIDEST
 """Samples whose products are added up lane by lane before lanes are."""
+_TWO, _THREE = 2 * WIDEST, 3 * WIDEST
 _SLOPE_OF_ERF = 2 / math.sqrt(math.pi)
 
 
 @specialised
-def _put(z, place, value, f, slopes):
-    """Writes f(value); of erf, whose slope does not follow from it, that too."""
+def _put(out, place, value, f, z, slopes, lanes):
+    """Writes f(value), and of erf, whose slope does not follow from it, that too; or, going back, value times f' where z has f."""
     if f == RELU:
-        store(z, place, greater(0.0, value))
+        store(out, place, greater(0.0, value))
     elif f == SIGMOID:
-        store(z, place, sigmoid(value))
+        store(out, place, sigmoid(value))
     elif f == TANH:
-        store(z, place, tanh(value))
+        store(out, place, tanh(value))
     elif f == ERF:
-        store(z, place, erf(value))
+        store(out, place, erf(value))
         store(slopes, place, exponential(value * value * -1.0) * _SLOPE_OF_ERF)
+    elif f == RELU_BACK:
+        zero = splat(np.float32(0), lanes)
+        store(out, place, where(value, zero, less(zero, load(z, place, lanes))))
+    elif f == SIGMOID_BACK:
+        h = load(z, place, lanes)
+        store(out, place, value * (h - h * h))
+    elif f == TANH_BACK:
+        h = load(z, place, lanes)
+        store(out, place, value * (1.0 - h * h))
+    elif f == ERF_BACK:
+        store(out, place, value * load(slopes, place, lanes))
     else:
-        store(z, place, value)
+        store(out, place, value)
 
 
 @specialised
-def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, lanes, f, slopes):
+def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, lanes, f, z, slopes):
     """out[r, s] = f(sum over i of w[r, i] x[i, s] + bias[r]).
 
     Numbers of w lie `row` and `step` apart, those of x and out by sample, x's rows `batch` apart.
@@ -81,10 +95,10 @@ def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out
                     t = fma(element(w, there + 3 * row), v, t)
                 a, b, c, d = a + p, b + q, c + s, d + t
             place = o0 + r * o_row + column
-            _put(out, place, a, f, slopes)
-            _put(out, place + o_row, b, f, slopes)
-            _put(out, place + 2 * o_row, c, f, slopes)
-            _put(out, place + 3 * o_row, d, f, slopes)
+            _put(out, place, a, f, z, slopes, lanes)
+            _put(out, place + o_row, b, f, z, slopes, lanes)
+            _put(out, place + 2 * o_row, c, f, z, slopes, lanes)
+            _put(out, place + 3 * o_row, d, f, z, slopes, lanes)
             r += 4
         while r < rows:
             at = w0 + r * row
@@ -96,12 +110,12 @@ def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out
                 for i in range(first, min(first + CHAIN, count)):
                     p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
                 a = a + p
-            _put(out, o0 + r * o_row + column, a, f, slopes)
+            _put(out, o0 + r * o_row + column, a, f, z, slopes, lanes)
             r += 1
 
 
 @specialised
-def _kept_product(w, w0, begins, places, x, x0, batch, bias, b0, biased, out, o0, rows, lanes, f, slopes):
+def _kept_product(w, w0, begins, places, x, x0, batch, bias, b0, biased, out, o0, rows, lanes, f, z, slopes):
     """As `_product`, of the kept weights of a net: begins [row + 1], places: of the input's samples of each."""
     last = (batch - 1) // lanes * lanes
     for edge in range(0, batch, lanes):
@@ -121,7 +135,7 @@ def _kept_product(w, w0, begins, places, x, x0, batch, bias, b0, biased, out, o0
                     k = w0 + end - 1
                     p = fma(element(w, k), load(x, here + element(places, k), lanes), p)
                 a = a + (p + q)
-            _put(out, o0 + r * batch + column, a, f, slopes)
+            _put(out, o0 + r * batch + column, a, f, z, slopes, lanes)
 
 
 @specialised
@@ -153,29 +167,6 @@ def _slope(z, d, at, units, batch, factor, targets, t0, one_hot, softmax):
 
 
 @specialised
-def _sloped(h, d, at, numbers, batch, f, slopes):
-    """d times f'(z), from h = f(z) or, of erf, from what was put down. numbers: whole rows of `batch`."""
-    zero = splat(np.float32(0), WIDEST)
-    last = (batch - 1) // WIDEST * WIDEST
-    for row in range(at, at + numbers, batch):
-        overlap = load(d, row + batch - WIDEST, WIDEST)
-        for edge in range(0, batch, WIDEST):
-            place = row + (batch - WIDEST if edge == last else edge)
-            slope = overlap if edge == last else load(d, place, WIDEST)
-            if f == RELU:
-                slope = where(slope, zero, less(zero, load(h, place, WIDEST)))
-            elif f == SIGMOID:
-                value = load(h, place, WIDEST)
-                slope = slope * (value - value * value)
-            elif f == TANH:
-                value = load(h, place, WIDEST)
-                slope = slope * (1.0 - value * value)
-            elif f == ERF:
-                slope = slope * load(slopes, place, WIDEST)
-            store(d, place, slope)
-
-
-@specialised
 def _last(d, place, batch, tail):
     """d at a batch's last vector, 0 at samples that the one before it has, too."""
     value = load(d, place + batch - WIDEST, WIDEST)
@@ -183,17 +174,32 @@ def _last(d, place, batch, tail):
 
 
 @specialised
+def _lanes_of_row(d, place, first, end, batch, tail):
+    """The sums, lane by lane, over samples from `first` to `end`."""
+    a = splat(np.float32(0), WIDEST)
+    for s in range(place + first, place + end - WIDEST + 1, WIDEST):
+        a = a + load(d, s, WIDEST)
+    return a + _last(d, place, batch, tail) if end % WIDEST else a
+
+
+@specialised
 def _row_sums(d, d0, rows, batch, tail, out, o0):
+    """out[r] = sum over s of d[r, s]."""
     for r in range(rows):
-        place, found = d0 + r * batch, np.float32(0)
-        for first in range(0, batch, PORTION):
-            end, a = min(first + PORTION, batch), splat(np.float32(0), WIDEST)
-            for s in range(place + first, place + end - WIDEST + 1, WIDEST):
-                a = a + load(d, s, WIDEST)
-            if end % WIDEST:
-                a = a + _last(d, place, batch, tail)
-            found += total(a)
-        out[o0 + r] = found
+        out[o0 + r] = 0
+    for first in range(0, batch, PORTION):
+        end, r = min(first + PORTION, batch), 0
+        while r + 4 <= rows:
+            row = d0 + r * batch
+            a = _lanes_of_row(d, row, first, end, batch, tail)
+            b = _lanes_of_row(d, row + batch, first, end, batch, tail)
+            c = _lanes_of_row(d, row + 2 * batch, first, end, batch, tail)
+            e = _lanes_of_row(d, row + 3 * batch, first, end, batch, tail)
+            store(out, o0 + r, load(out, o0 + r, 4) + totals(a, b, c, e))
+            r += 4
+        while r < rows:
+            out[o0 + r] += total(_lanes_of_row(d, d0 + r * batch, first, end, batch, tail))
+            r += 1
 
 
 @specialised
@@ -279,6 +285,55 @@ def _one_sum(d, row, h, i, first, end, batch, tail):
 
 
 @specialised
+def _turn(h, h0, rows, batch, out):
+    """out [sample, row] = h [row, sample]; rows and samples are WIDEST or more."""
+    for corner in range(0, rows, WIDEST):
+        r = min(corner, rows - WIDEST)
+        for edge in range(0, batch, WIDEST):
+            s = min(edge, batch - WIDEST)
+            turn(h, h0 + r * batch + s, batch, out, s * rows + r, rows)
+
+
+@specialised
+def _turned_gradient(d, d0, rows, h, count, batch, g, g0, lanes):
+    """As `_gradient`, of four rows or more; h: [sample, input], at least `lanes` inputs, which are lanes."""
+    for corner in range(0, rows, 4):
+        r = min(corner, rows - 4)
+        row, out = d0 + r * batch, g0 + r * count
+        for edge in range(0, count, lanes):
+            i = min(edge, count - lanes)
+            a = b = c = e = splat(np.float32(0), lanes)
+            for first in range(0, batch, CHAIN):
+                p = q = t = u = splat(np.float32(0), lanes)
+                for s in range(first, min(first + CHAIN, batch)):
+                    v, at = load(h, s * count + i, lanes), row + s
+                    p, q = fma(element(d, at), v, p), fma(element(d, at + batch), v, q)
+                    t, u = fma(element(d, at + 2 * batch), v, t), fma(element(d, at + 3 * batch), v, u)
+                a, b, c, e = a + p, b + q, c + t, e + u
+            store(g, out + i, a)
+            store(g, out + count + i, b)
+            store(g, out + 2 * count + i, c)
+            store(g, out + 3 * count + i, e)
+
+
+@specialised
+def _whole_gradient(d, d0, rows, h, h0, count, batch, tail, g, g0, turned, ready, blocks):
+    """As `_gradient`, in the way that suits the matrix; turned: room for inputs by sample; ready: they are there."""
+    if rows < 4 or count < WIDEST:
+        _gradient(d, d0, batch, rows, h, h0, count, batch, tail, g, g0, count, blocks)
+        return
+    if not ready:
+        _turn(h, h0, count, batch, turned)
+    three, two = -(-count // _THREE) * _THREE, -(-count // _TWO) * _TWO  # numbers of a row that are made
+    if blocks and count >= _THREE and three <= two:
+        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _THREE)
+    elif blocks and count >= _TWO and two < count + WIDEST:
+        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _TWO)
+    else:
+        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, WIDEST)
+
+
+@specialised
 def _kept_gradient(d, d0, rows, h, h0, begins, places, w0, batch, tail, g, g0, lanes):
     """As `_gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other."""
     if batch == lanes:
@@ -314,9 +369,9 @@ def _kept_gradient(d, d0, rows, h, h0, begins, places, w0, batch, tail, g, g0, l
 def _layer(w, w0, row, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, last, lanes, f, slopes):
     """Forward; the last layer has no activation."""
     if last:
-        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, LINEAR, slopes)
+        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, LINEAR, z, slopes)
     else:
-        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, f, slopes)
+        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, f, z, slopes)
 
 
 @cache
@@ -340,6 +395,7 @@ def gradients(
              tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
     """
 
+    back = _BACK[activation]
     blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
 
     @compiled
@@ -353,15 +409,20 @@ def gradients(
             w, row = (readout, r_net) if depth == 1 else (weights, w_net)
             _layer(w, 0, row, x, 0, sizes[0], batch, biases, 0, b_net, biased, z, first, z_net, nets, depth == 1, lanes,
                    activation, slopes)  # fmt: skip
+        turned = np.empty(sizes[1:-1].max() * batch if depth > 1 else 1, np.float32)
+        turns = not kept and units >= 4 and sizes[0] >= WIDEST
+        turned_x = np.empty(sizes[0] * batch if turns else 1, np.float32)
+        if turns and x_net == 0:
+            _turn(x, 0, sizes[0], batch, turned_x)
         for net in range(nets):
             w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, net * x_net, net * r_net + r_at
             of_net = begins[net * (units + 1) : (net + 1) * (units + 1)]
             if kept:
                 f0 = z0 + first
                 if depth == 1:
-                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, LINEAR, slopes)  # fmt: skip
+                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, LINEAR, z, slopes)  # fmt: skip
                 else:
-                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, activation, slopes)  # fmt: skip
+                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, activation, z, slopes)  # fmt: skip
             elif not together:
                 w, at = (readout, r0) if depth == 1 else (weights, w0)
                 _layer(w, at, sizes[0], x, x0, sizes[0], batch, biases, b0, 1, biased, z, z0 + first, batch, units,
@@ -370,19 +431,18 @@ def gradients(
                 rows, count, below, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer - 1], z0 + z_at[layer]
                 if layer == depth:
                     _product(readout, r0, count, 1, z, below, count, batch, biases, b0 + b_at[layer], 1, biased,
-                             z, here, batch, rows, lanes, LINEAR, slopes)  # fmt: skip
+                             z, here, batch, rows, lanes, LINEAR, z, slopes)  # fmt: skip
                 else:
                     _product(weights, w0 + w_at[layer], count, 1, z, below, count, batch, biases, b0 + b_at[layer], 1, biased,
-                             z, here, batch, rows, lanes, activation, slopes)  # fmt: skip
+                             z, here, batch, rows, lanes, activation, z, slopes)  # fmt: skip
             _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
             for layer in range(depth, 1, -1):
                 rows, count, below, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer - 1], z0 + z_at[layer]
                 w, at = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
                 _product(w, at, 1, count, d, here, rows, batch, biases, 0, 0, False, d, below, batch, count, lanes,
-                         LINEAR, slopes)  # fmt: skip
-                _sloped(z, d, below, count * batch, batch, activation, slopes)
+                         back, z, slopes)  # fmt: skip
                 if layer < depth or not fixed:
-                    _gradient(d, here, batch, rows, z, below, count, batch, tail, g, w0 + w_at[layer], count, blocks)
+                    _whole_gradient(d, here, rows, z, below, count, batch, tail, g, w0 + w_at[layer], turned, False, blocks)
                     if biased:
                         _row_sums(d, here, rows, batch, tail, g_biases, b0 + b_at[layer])
             if biased and (depth > 1 or not fixed):
@@ -390,7 +450,7 @@ def gradients(
             if kept:
                 _kept_gradient(d, z0 + first, units, x, x0, of_net, places, w0, batch, tail, g, w0, lanes)
             elif not together:
-                _gradient(d, z0 + first, batch, units, x, x0, sizes[0], batch, tail, g, w0, sizes[0], blocks)
+                _whole_gradient(d, z0 + first, units, x, x0, sizes[0], batch, tail, g, w0, turned_x, x_net == 0, blocks)
         if together:
             _gradient(d, first, z_net, nets, x, 0, sizes[0], batch, tail, g, 0, w_net, blocks)
 
