@@ -33,24 +33,29 @@ def wide_registers() -> bool:
     return bool(get_host_cpu_features().get("avx512f"))
 
 
-def compiled(function: Function) -> Function:
-    """`function`, compiled when it is first called; kept on disk where that is safe (`impray.kernels.kept`)."""
+def compiled(function: Function, *, allocates: bool = True) -> Function:
+    """`function`, compiled when it is first called; kept on disk where that is safe (`impray.kernels.kept`).
+
+    allocates: whether it makes arrays. One that makes none need not count who refers to its arrays, which costs more than small loops do.
+    """
     folder = kept_in()
     # numba reads this when it is told to cache, below, and never again for this function.
     before, config.CACHE_DIR = config.CACHE_DIR, "" if folder is None else str(folder)
     make: Any = numba.njit
+    options = {"error_model": "numpy", "boundscheck": False, "fastmath": False, "_nrt": allocates}
     try:
-        return make(error_model="numpy", boundscheck=False, fastmath=False, cache=folder is not None)(function)
+        return make(**options, cache=folder is not None)(function)
     finally:
         config.CACHE_DIR = before
 
 
 def specialised(function: Function) -> Function:
-    """`function` as kernels call it: compiled anew for every number among its arguments that is known when it is compiled, as `lanes` must
-    be. (numba's own `register_jitable` forgets that it is.)"""
+    """`function` as kernels call it: a part of them, compiled anew for every number among its arguments that is known when it is compiled,
+    as `lanes` must be; it makes no arrays, and counts nothing. (numba's own `register_jitable` forgets numbers, and counts.)"""
 
     def of_types(*arguments: Any, **more: Any) -> Function:
         return function
 
-    extending.overload(function, prefer_literal=True, strict=False)(of_types)
+    options = {"forceinline": True, "_nrt": False}
+    extending.overload(function, jit_options=options, prefer_literal=True, strict=False)(of_types)
     return function

@@ -393,15 +393,15 @@ def gradients(
              z, d, slopes: activations, derivatives by preactivations times the factor and, of erf, slopes: written.
              g, g_biases: the gradients times the factor, as weights and biases: written.
              tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
+             turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
     """
 
     back = _BACK[activation]
     blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
 
-    @compiled
     def step(
         x, x_net, targets, t_net, factor, sizes, w_at, b_at, z_at, batch, weights, w_net, readout, r_net, r_at, biases,
-        b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail,
+        b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail, turned, turned_x,
     ):  # fmt: skip
         depth, nets, units, first = len(sizes) - 1, len(factor), sizes[1], z_at[1]
         together = not kept and x_net == 0 and units == 1
@@ -409,10 +409,7 @@ def gradients(
             w, row = (readout, r_net) if depth == 1 else (weights, w_net)
             _layer(w, 0, row, x, 0, sizes[0], batch, biases, 0, b_net, biased, z, first, z_net, nets, depth == 1, lanes,
                    activation, slopes)  # fmt: skip
-        turned = np.empty(sizes[1:-1].max() * batch if depth > 1 else 1, np.float32)
-        turns = not kept and units >= 4 and sizes[0] >= WIDEST
-        turned_x = np.empty(sizes[0] * batch if turns else 1, np.float32)
-        if turns and x_net == 0:
+        if x_net == 0 and not kept and units >= 4 and sizes[0] >= WIDEST:
             _turn(x, 0, sizes[0], batch, turned_x)
         for net in range(nets):
             w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, net * x_net, net * r_net + r_at
@@ -454,4 +451,4 @@ def gradients(
         if together:
             _gradient(d, first, z_net, nets, x, 0, sizes[0], batch, tail, g, 0, w_net, blocks)
 
-    return step
+    return compiled(step, allocates=False)

@@ -164,6 +164,7 @@ class SmallEngine:
         return (
             *(factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept),
             *(layout.flat(z), layout.flat(d), layout.flat(slopes), z.stride(0), *moves, *[nothing][: 2 - len(moves)], tail),
+            *(np.empty(size * batch, np.float32) for size in (max([1, *sizes[1:-1]]), sizes[0])),
         )
 
     def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
