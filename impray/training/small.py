@@ -7,7 +7,7 @@ held, follows from a net's own shape, mask and batch, by constants: never from i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,6 +86,25 @@ class _Kept:
         return whole.view(-1, units, inputs)
 
 
+class _Wanted:
+    """A batch's targets as float32, samples side by side, and the kernel that reads them.
+
+    Attributes: flat: their memory.
+    """
+
+    def __init__(self, room: Float[Tensor, "net ... sample"], kernel: Callable[..., None]) -> None:
+        self.flat, self.kernel = layout.flat(room), kernel
+        self._of_all, self._of_one = room, room[:1]
+
+    def put(self, values: Shaped[Tensor, "net ... sample"]) -> int:
+        """How far they lie from one net to the next; 0: all nets have the same."""
+        if values.stride(0) == 0:
+            self._of_one.copy_(values[:1])
+            return 0
+        self._of_all.copy_(values)
+        return self._of_all.stride(0)
+
+
 class SmallEngine:
     """Nets of one form that are updated by the same arithmetic (an `Engine`)."""
 
@@ -114,9 +133,24 @@ class SmallEngine:
             name = f"weight{network.depth}"
             self._readout = layout.copied(params[name]).mul_(masks.get(name, 1))
         self._laid = Laid(like, nets, batch, inputs)
-        self._labels, self._targets = layout.empty(like, nets, batch), layout.empty(like, nets, outputs, batch)
+        self._labels = _Wanted(layout.empty(like, nets, batch), self._kernel(one_hot=outputs > 1))
+        self._numbers = _Wanted(layout.empty(like, nets, outputs, batch), self._kernel(one_hot=False))
+        trained = [parameter for parameter in (self._weights, self._biases) if parameter is not None]
+        self._moves = [(parameter, layout.zeros(like, *parameter.value.shape)) for parameter in trained]
         factor = optimizer.factor(mean_of(self._loss, batch, outputs))
         self._arrays = self._held_by_kernels(like, layout.flat(factor))
+
+    def _kernel(self, *, one_hot: bool) -> Callable[..., None]:
+        most = 4 * WIDEST if wide_registers() else WIDEST
+        return small.gradients(
+            max(lanes for lanes in (WIDEST, 2 * WIDEST, 4 * WIDEST) if lanes <= min(most, self._shape[1])),
+            small.ACTIVATIONS[self._network.activation],
+            softmax=self._loss == "cross_entropy",
+            one_hot=one_hot,
+            kept=self._kept is not None,
+            biased=self._biases is not None,
+            fixed=self._fixed,
+        )
 
     def _joined(self, kind: str, params: Params, masks: Params) -> tuple[Parameter, dict[str, tuple[int, int]]]:
         """What is trained of a kind, a row per net; and where each tensor begins in it and ends."""
@@ -145,11 +179,11 @@ class SmallEngine:
             for kind, places in (("weight", self._places), ("bias", self._bias_places))
         )
         z_at = np.array([0, 0, *np.cumsum(sizes[1:-1] * batch)])
-        z, d = (layout.empty(like, nets, int(sizes[1:].sum()) * batch) for _ in range(2))
+        together = sizes[1] == 1 and self._kept is None  # nets of one unit may be passed over at once: each has its own room
+        z, d = (layout.empty(like, nets if together else 1, int(sizes[1:].sum()) * batch) for _ in range(2))
         slopes = layout.empty(like, *(z.shape if self._network.activation == "erf" else (1, 1)))
         weights, nothing = self._weights.value, np.zeros(1, np.float32)
         apart, whole = weights.stride(0), layout.flat(weights)
-        self._moves = [layout.zeros(like, *one.value.shape) for one in (self._weights, self._biases) if one is not None]
         if self._readout is None:
             readout = whole, apart, w_at[-1]
         else:
@@ -160,10 +194,10 @@ class SmallEngine:
             kept = self._kept.begins, self._kept.spread(apart)
         tail = np.zeros(WIDEST, np.uint32)
         tail[: -batch % WIDEST] = 1
-        moves = [layout.flat(move) for move in self._moves]
+        moves = [layout.flat(move) for _, move in self._moves]
         return (
             *(factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept),
-            *(layout.flat(z), layout.flat(d), layout.flat(slopes), z.stride(0), *moves, *[nothing][: 2 - len(moves)], tail),
+            *(layout.flat(z), layout.flat(d), layout.flat(slopes), z.stride(0) if together else 0, *moves, *[nothing][: 2 - len(moves)], tail),
             *(np.empty(size * batch, np.float32) for size in (max([1, *sizes[1:-1]]), sizes[0])),
         )
 
@@ -171,29 +205,11 @@ class SmallEngine:
         """As `Engine.step`."""
         if x.shape != self._shape:
             raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
-        real = targets.is_floating_point()
-        wanted = self._targets if real else self._labels
-        rows = 1 if targets.stride(0) == 0 else len(targets)
-        wanted[:rows].copy_(targets[:rows].mT if real else targets[:rows])
-        kernel = small.gradients(
-            self._lanes,
-            small.ACTIVATIONS[self._network.activation],
-            softmax=self._loss == "cross_entropy",
-            one_hot=not real and self._network.sizes[-1] > 1,
-            kept=self._kept is not None,
-            biased=self._biases is not None,
-            fixed=self._fixed,
-        )
-        apart = 0 if rows == 1 else wanted.stride(0)
-        kernel(*self._laid(x.mT), layout.flat(wanted), apart, *self._arrays)
-        for parameter, move in zip((self._weights, self._biases), self._moves, strict=False):
-            assert parameter is not None
+        wanted, values = (self._numbers, targets.mT) if targets.is_floating_point() else (self._labels, targets)
+        apart = wanted.put(values)
+        wanted.kernel(*self._laid(x.mT), wanted.flat, apart, *self._arrays)
+        for parameter, move in self._moves:
             parameter.add(move)
-
-    @property
-    def _lanes(self) -> int:
-        most = 4 * WIDEST if wide_registers() else WIDEST
-        return max(lanes for lanes in (WIDEST, 2 * WIDEST, 4 * WIDEST) if lanes <= min(most, self._shape[1]))
 
     def params(self) -> Params:
         """As `Engine.params`: views, but of kept weights that lie alone."""

@@ -141,7 +141,7 @@ class Sparse:
 
 
 def as_rows(x: Float[Tensor, "net row sample"]) -> Rows:
-    return Rows(layout.flat(x), 0 if len(x) == 1 else x.stride(0))
+    return Rows(layout.flat(x), 0 if x.shape[0] == 1 else x.stride(0))
 
 
 class Laid:
@@ -153,9 +153,9 @@ class Laid:
 
     def __call__(self, h: Float[Tensor, "net input sample"]) -> Rows:
         """As they are, or copied; once where all nets have the same."""
-        if h[0].is_contiguous():
-            return as_rows(h)
         nets, inputs, batch = h.shape
+        if h.stride()[1:] == (batch, 1):
+            return as_rows(h)
         given, out = h.mT, self._rows
         if h.stride(0) == 0 or nets == 1:
             given, out, nets = given[:1], Rows(out.numbers, 0), 1
