@@ -49,13 +49,21 @@ def compiled(function: Function, *, allocates: bool = True) -> Function:
         config.CACHE_DIR = before
 
 
-def specialised(function: Function) -> Function:
+def specialised(function: Function, *, inlined: bool = False) -> Function:
     """`function` as kernels call it: a part of them, compiled anew for every number among its arguments that is known when it is compiled,
-    as `lanes` must be; it makes no arrays, and counts nothing. (numba's own `register_jitable` forgets numbers, and counts.)"""
+    as `lanes` must be. It makes and returns no arrays, and counts nothing. (numba's own `register_jitable` forgets numbers, and counts.)
+
+    inlined: where a call would cost as much as what it does.
+    """
 
     def of_types(*arguments: Any, **more: Any) -> Function:
         return function
 
-    options = {"forceinline": True, "_nrt": False}
+    options = {"forceinline": inlined, "_nrt": False}
     extending.overload(function, jit_options=options, prefer_literal=True, strict=False)(of_types)
     return function
+
+
+def inlined(function: Function) -> Function:
+    """As `specialised`, a part of its callers."""
+    return specialised(function, inlined=True)

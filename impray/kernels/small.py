@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from impray.kernels.compiled import compiled, specialised
+from impray.kernels.compiled import compiled, inlined, specialised
 from impray.kernels.functions import erf, exponential, sigmoid, tanh
 from impray.kernels.integers import greater, where
 from impray.kernels.sums import dot, dots, total, totals
@@ -36,14 +36,19 @@ _BACK = {RELU: RELU_BACK, SIGMOID: SIGMOID_BACK, TANH: TANH_BACK, ERF: ERF_BACK,
 ACTIVATIONS = {"linear": LINEAR, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "erf": ERF}
 PORTION = CHAIN * WIDEST
 """Samples whose products are added up lane by lane before lanes are."""
-_TWO, _THREE = 2 * WIDEST, 3 * WIDEST
+_TWO = 2 * WIDEST
 _SLOPE_OF_ERF = 2 / math.sqrt(math.pi)
 
 
-@specialised
-def _put(out, place, value, f, z, slopes, lanes):
-    """Writes f(value), and of erf, whose slope does not follow from it, that too; or, going back, value times f' where z has f."""
-    if f == RELU:
+@inlined
+def _put(out, place, value, plain, f, z, slopes, lanes):
+    """Writes f(value), and of erf, whose slope does not follow from it, that too; or, going back, value times f' where z has f.
+
+    plain: f is the identity after all, as in the last layer.
+    """
+    if plain:
+        store(out, place, value)
+    elif f == RELU:
         store(out, place, greater(0.0, value))
     elif f == SIGMOID:
         store(out, place, sigmoid(value))
@@ -68,7 +73,7 @@ def _put(out, place, value, f, z, slopes, lanes):
 
 
 @specialised
-def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, lanes, f, z, slopes):
+def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, plain, lanes, f, z, slopes):
     """out[r, s] = f(sum over i of w[r, i] x[i, s] + bias[r]).
 
     Numbers of w lie `row` and `step` apart, those of x and out by sample, x's rows `batch` apart.
@@ -95,10 +100,10 @@ def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out
                     t = fma(element(w, there + 3 * row), v, t)
                 a, b, c, d = a + p, b + q, c + s, d + t
             place = o0 + r * o_row + column
-            _put(out, place, a, f, z, slopes, lanes)
-            _put(out, place + o_row, b, f, z, slopes, lanes)
-            _put(out, place + 2 * o_row, c, f, z, slopes, lanes)
-            _put(out, place + 3 * o_row, d, f, z, slopes, lanes)
+            _put(out, place, a, plain, f, z, slopes, lanes)
+            _put(out, place + o_row, b, plain, f, z, slopes, lanes)
+            _put(out, place + 2 * o_row, c, plain, f, z, slopes, lanes)
+            _put(out, place + 3 * o_row, d, plain, f, z, slopes, lanes)
             r += 4
         while r < rows:
             at = w0 + r * row
@@ -110,13 +115,13 @@ def _product(w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out
                 for i in range(first, min(first + CHAIN, count)):
                     p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
                 a = a + p
-            _put(out, o0 + r * o_row + column, a, f, z, slopes, lanes)
+            _put(out, o0 + r * o_row + column, a, plain, f, z, slopes, lanes)
             r += 1
 
 
 @specialised
-def _kept_product(w, w0, begins, places, x, x0, batch, bias, b0, biased, out, o0, rows, lanes, f, z, slopes):
-    """As `_product`, of the kept weights of a net: begins [row + 1], places: of the input's samples of each."""
+def _kept_product(w, w0, begins, b_first, places, x, x0, batch, bias, b0, biased, out, o0, rows, plain, lanes, f, z, slopes):
+    """As `_product`, of the kept weights of a net: begins [row + 1] from b_first on, places: of the input's samples of each."""
     last = (batch - 1) // lanes * lanes
     for edge in range(0, batch, lanes):
         column = batch - lanes if edge == last else edge
@@ -125,8 +130,8 @@ def _kept_product(w, w0, begins, places, x, x0, batch, bias, b0, biased, out, o0
             a = splat(np.float32(0), lanes)
             if biased:
                 a = splat(element(bias, b0 + r), lanes)
-            for first in range(begins[r], begins[r + 1], CHAIN):
-                end = min(first + CHAIN, begins[r + 1])
+            for first in range(element(begins, b_first + r), element(begins, b_first + r + 1), CHAIN):
+                end = min(first + CHAIN, element(begins, b_first + r + 1))
                 p = q = splat(np.float32(0), lanes)
                 for k in range(w0 + first, w0 + end - 1, 2):
                     p = fma(element(w, k), load(x, here + element(places, k), lanes), p)
@@ -135,7 +140,7 @@ def _kept_product(w, w0, begins, places, x, x0, batch, bias, b0, biased, out, o0
                     k = w0 + end - 1
                     p = fma(element(w, k), load(x, here + element(places, k), lanes), p)
                 a = a + (p + q)
-            _put(out, o0 + r * batch + column, a, f, z, slopes, lanes)
+            _put(out, o0 + r * batch + column, a, plain, f, z, slopes, lanes)
 
 
 @specialised
@@ -166,14 +171,14 @@ def _slope(z, d, at, units, batch, factor, targets, t0, one_hot, softmax):
             store(d, place, (value - target) * factor)
 
 
-@specialised
+@inlined
 def _last(d, place, batch, tail):
     """d at a batch's last vector, 0 at samples that the one before it has, too."""
     value = load(d, place + batch - WIDEST, WIDEST)
     return where(splat(np.float32(0), WIDEST), value, load(tail, 0, WIDEST))
 
 
-@specialised
+@inlined
 def _lanes_of_row(d, place, first, end, batch, tail):
     """The sums, lane by lane, over samples from `first` to `end`."""
     a = splat(np.float32(0), WIDEST)
@@ -259,7 +264,7 @@ def _row_gradient(d, row, h, h0, i, count, first, end, batch, tail, g, out):
         i += 1
 
 
-@specialised
+@inlined
 def _four_sums(d, row, h, i, j, k, l, first, end, batch, tail):
     """Of d and four rows of h."""
     a = b = c = e = splat(np.float32(0), WIDEST)
@@ -274,7 +279,7 @@ def _four_sums(d, row, h, i, j, k, l, first, end, batch, tail):
     return totals(a, b, c, e)
 
 
-@specialised
+@inlined
 def _one_sum(d, row, h, i, first, end, batch, tail):
     a = splat(np.float32(0), WIDEST)
     for s in range(first, end - WIDEST + 1, WIDEST):
@@ -324,69 +329,55 @@ def _whole_gradient(d, d0, rows, h, h0, count, batch, tail, g, g0, turned, ready
         return
     if not ready:
         _turn(h, h0, count, batch, turned)
-    three, two = -(-count // _THREE) * _THREE, -(-count // _TWO) * _TWO  # numbers of a row that are made
-    if blocks and count >= _THREE and three <= two:
-        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _THREE)
-    elif blocks and count >= _TWO and two < count + WIDEST:
+    if blocks and count >= _TWO:
         _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _TWO)
     else:
         _turned_gradient(d, d0, rows, turned, count, batch, g, g0, WIDEST)
 
 
 @specialised
-def _kept_gradient(d, d0, rows, h, h0, begins, places, w0, batch, tail, g, g0, lanes):
+def _kept_gradient(d, d0, rows, h, h0, begins, b_first, places, w0, batch, tail, g, lanes):
     """As `_gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other."""
     if batch == lanes:
         for r in range(rows):
-            k, last, v = begins[r], begins[r + 1], load(d, d0 + r * batch, lanes)
+            k, last, v = begins[b_first + r], begins[b_first + r + 1], load(d, d0 + r * batch, lanes)
             while k + 4 <= last:
                 i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
                 l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
-                store(g, g0 + k, dots(v, load(h, i, lanes), load(h, j, lanes), load(h, l, lanes), load(h, m, lanes)))
+                store(g, w0 + k, dots(v, load(h, i, lanes), load(h, j, lanes), load(h, l, lanes), load(h, m, lanes)))
                 k += 4
             while k < last:
-                g[g0 + k] = dot(v, load(h, h0 + element(places, w0 + k), lanes))
+                g[w0 + k] = dot(v, load(h, h0 + element(places, w0 + k), lanes))
                 k += 1
         return
-    for k in range(begins[0], begins[rows]):
-        g[g0 + k] = 0
+    for k in range(begins[b_first], begins[b_first + rows]):
+        g[w0 + k] = 0
     for first in range(0, batch, PORTION):
         end = min(first + PORTION, batch)
         for r in range(rows):
-            row, k, last = d0 + r * batch, begins[r], begins[r + 1]
+            row, k, last = d0 + r * batch, begins[b_first + r], begins[b_first + r + 1]
             while k + 4 <= last:
                 i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
                 l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
                 sums = _four_sums(d, row, h, i, j, l, m, first, end, batch, tail)
-                store(g, g0 + k, load(g, g0 + k, 4) + sums)
+                store(g, w0 + k, load(g, w0 + k, 4) + sums)
                 k += 4
             while k < last:
-                g[g0 + k] += _one_sum(d, row, h, h0 + element(places, w0 + k), first, end, batch, tail)
+                g[w0 + k] += _one_sum(d, row, h, h0 + element(places, w0 + k), first, end, batch, tail)
                 k += 1
 
 
-@specialised
-def _layer(w, w0, row, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, last, lanes, f, slopes):
-    """Forward; the last layer has no activation."""
-    if last:
-        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, LINEAR, z, slopes)
-    else:
-        _product(w, w0, row, 1, x, x0, count, batch, bias, b0, b_row, biased, z, z0, z_row, rows, lanes, f, z, slopes)
-
-
 @cache
-def gradients(
-    lanes: int, activation: int, *, softmax: bool, one_hot: bool, kept: bool, biased: bool, fixed: bool
-) -> Callable[..., Any]:
+def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
     """The kernel for networks of a kind; all of its arrays are flat.
 
     Args:    lanes: samples at a time: WIDEST, 2 WIDEST or 4 WIDEST, and no more than a batch has.
-             softmax: the slope of cross-entropy; else of squares. one_hot: targets are labels of several units.
-             kept: the first layer's kept weights lie alone. biased: there are biases.
-             fixed: the last layer has no gradients.
+             kept: the first layer's kept weights lie alone.
     The kernel's:
              x, x_net: [net, input, sample], and how far from one net to the next (0: one for all).
-             targets, t_net: as in `_slope`, [net, ...].  factor: [net].
+             targets, t_net: as in `_slope`, [net, ...].
+             softmax, one_hot: of `_slope`. biased: there are biases. fixed: the last layer has no gradients.
+             factor: [net].
              sizes, w_at, b_at, z_at: [layer + 1]: units; where a layer's matrix, biases and samples begin in a net's.
              weights, readout, biases: [net, ...], and how far apart; the last layer's matrix is in the second, at `r_at`.
              begins, places: [net, unit + 1] and as the weights: of kept ones the first of a unit, and where the input's samples begin.
@@ -395,60 +386,54 @@ def gradients(
              tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
              turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
     """
-
     back = _BACK[activation]
     blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
 
     def step(
-        x, x_net, targets, t_net, factor, sizes, w_at, b_at, z_at, batch, weights, w_net, readout, r_net, r_at, biases,
-        b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail, turned, turned_x,
+        x, x_net, targets, t_net, softmax, one_hot, biased, fixed, factor, sizes, w_at, b_at, z_at, batch, weights, w_net,
+        readout, r_net, r_at, biases, b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail, turned, turned_x,
     ):  # fmt: skip
-        depth, nets, units, first = len(sizes) - 1, len(factor), sizes[1], z_at[1]
+        depth, nets, units, inputs = len(sizes) - 1, len(factor), sizes[1], sizes[0]
+        none, one = np.int64(0), np.int64(1)  # not the numbers themselves, for which functions would be compiled anew
         together = not kept and x_net == 0 and units == 1
         if together:
             w, row = (readout, r_net) if depth == 1 else (weights, w_net)
-            _layer(w, 0, row, x, 0, sizes[0], batch, biases, 0, b_net, biased, z, first, z_net, nets, depth == 1, lanes,
-                   activation, slopes)  # fmt: skip
-        if x_net == 0 and not kept and units >= 4 and sizes[0] >= WIDEST:
-            _turn(x, 0, sizes[0], batch, turned_x)
+            _product(w, none, row, one, x, none, inputs, batch, biases, none, b_net, biased, z, none, z_net, nets,
+                     depth == 1, lanes, activation, z, slopes)  # fmt: skip
+        turns = not kept and units >= 4 and inputs >= WIDEST
+        if turns and x_net == 0:
+            _turn(x, none, inputs, batch, turned_x)
         for net in range(nets):
             w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, net * x_net, net * r_net + r_at
-            of_net = begins[net * (units + 1) : (net + 1) * (units + 1)]
-            if kept:
-                f0 = z0 + first
-                if depth == 1:
-                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, LINEAR, z, slopes)  # fmt: skip
-                else:
-                    _kept_product(weights, w0, of_net, places, x, x0, batch, biases, b0, biased, z, f0, units, lanes, activation, z, slopes)  # fmt: skip
-            elif not together:
-                w, at = (readout, r0) if depth == 1 else (weights, w0)
-                _layer(w, at, sizes[0], x, x0, sizes[0], batch, biases, b0, 1, biased, z, z0 + first, batch, units,
-                       depth == 1, lanes, activation, slopes)  # fmt: skip
-            for layer in range(2, depth + 1):
-                rows, count, below, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer - 1], z0 + z_at[layer]
-                if layer == depth:
-                    _product(readout, r0, count, 1, z, below, count, batch, biases, b0 + b_at[layer], 1, biased,
-                             z, here, batch, rows, lanes, LINEAR, z, slopes)  # fmt: skip
-                else:
-                    _product(weights, w0 + w_at[layer], count, 1, z, below, count, batch, biases, b0 + b_at[layer], 1, biased,
-                             z, here, batch, rows, lanes, activation, z, slopes)  # fmt: skip
-            _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
-            for layer in range(depth, 1, -1):
-                rows, count, below, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer - 1], z0 + z_at[layer]
+            of_net = net * (units + 1)
+            for layer in range(1, depth + 1):
+                rows, count, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer]
+                source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
                 w, at = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
-                _product(w, at, 1, count, d, here, rows, batch, biases, 0, 0, False, d, below, batch, count, lanes,
-                         back, z, slopes)  # fmt: skip
-                if layer < depth or not fixed:
-                    _whole_gradient(d, here, rows, z, below, count, batch, tail, g, w0 + w_at[layer], turned, False, blocks)
-                    if biased:
-                        _row_sums(d, here, rows, batch, tail, g_biases, b0 + b_at[layer])
-            if biased and (depth > 1 or not fixed):
-                _row_sums(d, z0 + first, units, batch, tail, g_biases, b0)
-            if kept:
-                _kept_gradient(d, z0 + first, units, x, x0, of_net, places, w0, batch, tail, g, w0, lanes)
-            elif not together:
-                _whole_gradient(d, z0 + first, units, x, x0, sizes[0], batch, tail, g, w0, turned_x, x_net == 0, blocks)
+                if layer == 1 and kept:
+                    _kept_product(weights, w0, begins, of_net, places, x, x0, batch, biases, b0, biased, z, here, rows,
+                                  depth == 1, lanes, activation, z, slopes)  # fmt: skip
+                elif layer > 1 or not together:
+                    _product(w, at, count, one, source, below, count, batch, biases, b0 + b_at[layer], one, biased, z, here,
+                             batch, rows, layer == depth, lanes, activation, z, slopes)  # fmt: skip
+            _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
+            for layer in range(depth, 0, -1):
+                rows, count, here, to = sizes[layer], sizes[layer - 1], z0 + z_at[layer], w0 + w_at[layer]
+                source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
+                if layer > 1:
+                    w, at = (readout, r0) if layer == depth else (weights, to)
+                    _product(w, at, one, count, d, here, rows, batch, biases, none, none, False, d, below, batch, count,
+                             False, lanes, back, z, slopes)  # fmt: skip
+                if layer == depth and fixed:
+                    continue
+                if biased:
+                    _row_sums(d, here, rows, batch, tail, g_biases, b0 + b_at[layer])
+                if layer == 1 and kept:
+                    _kept_gradient(d, here, rows, x, x0, begins, of_net, places, w0, batch, tail, g, lanes)
+                elif layer > 1 or not together:
+                    room, ready = (turned_x, x_net == 0) if layer == 1 else (turned, False)
+                    _whole_gradient(d, here, rows, source, below, count, batch, tail, g, to, room, ready, blocks)
         if together:
-            _gradient(d, first, z_net, nets, x, 0, sizes[0], batch, tail, g, 0, w_net, blocks)
+            _gradient(d, none, z_net, nets, x, none, inputs, batch, tail, g, none, w_net, blocks)
 
     return compiled(step, allocates=False)

@@ -18,6 +18,7 @@ from torch import Tensor
 from impray.data.base import Targets
 from impray.kernels import small
 from impray.kernels.compiled import lacking, wide_registers
+from impray.kernels.sparse import Rows
 from impray.kernels.vectors import WIDEST
 from impray.nets import layout
 from impray.nets.base import Network, Params
@@ -87,22 +88,19 @@ class _Kept:
 
 
 class _Wanted:
-    """A batch's targets as float32, samples side by side, and the kernel that reads them.
+    """A batch's targets as float32, samples side by side."""
 
-    Attributes: flat: their memory.
-    """
+    def __init__(self, like: Tensor, *shape: int) -> None:
+        self._of_all = layout.empty(like, *shape)
+        self._of_one, self._flat = self._of_all[:1], layout.flat(self._of_all)
 
-    def __init__(self, room: Float[Tensor, "net ... sample"], kernel: Callable[..., None]) -> None:
-        self.flat, self.kernel = layout.flat(room), kernel
-        self._of_all, self._of_one = room, room[:1]
-
-    def put(self, values: Shaped[Tensor, "net ... sample"]) -> int:
-        """How far they lie from one net to the next; 0: all nets have the same."""
+    def put(self, values: Shaped[Tensor, "net ... sample"]) -> Rows:
+        """As kernels read them; once where all nets have the same."""
         if values.stride(0) == 0:
             self._of_one.copy_(values[:1])
-            return 0
+            return Rows(self._flat, 0)
         self._of_all.copy_(values)
-        return self._of_all.stride(0)
+        return Rows(self._flat, self._of_all.stride(0))
 
 
 class SmallEngine:
@@ -118,8 +116,8 @@ class SmallEngine:
         form: str,
     ) -> None:
         """As `MakeEngine`; form: of all of the nets."""
-        outputs, self._loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch
-        if outputs == 1 and self._loss != "mse":
+        outputs, loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch
+        if outputs == 1 and loss != "mse":
             raise ShapeError("a single output takes the loss mse")
         self._network, self._optimizer, self._names = network, optimizer, list(params)
         self._shape = nets, batch, inputs = len(specs), batch, network.sizes[0]
@@ -133,24 +131,13 @@ class SmallEngine:
             name = f"weight{network.depth}"
             self._readout = layout.copied(params[name]).mul_(masks.get(name, 1))
         self._laid = Laid(like, nets, batch, inputs)
-        self._labels = _Wanted(layout.empty(like, nets, batch), self._kernel(one_hot=outputs > 1))
-        self._numbers = _Wanted(layout.empty(like, nets, outputs, batch), self._kernel(one_hot=False))
+        self._labels, self._numbers = _Wanted(like, nets, batch), _Wanted(like, nets, outputs, batch)
         trained = [parameter for parameter in (self._weights, self._biases) if parameter is not None]
         self._moves = [(parameter, layout.zeros(like, *parameter.value.shape)) for parameter in trained]
-        factor = optimizer.factor(mean_of(self._loss, batch, outputs))
+        factor = optimizer.factor(mean_of(loss, batch, outputs))
+        self._softmax = loss == "cross_entropy"
+        self._kernel = small.gradients(_lanes(batch), small.ACTIVATIONS[network.activation], self._kept is not None)
         self._arrays = self._held_by_kernels(like, layout.flat(factor))
-
-    def _kernel(self, *, one_hot: bool) -> Callable[..., None]:
-        most = 4 * WIDEST if wide_registers() else WIDEST
-        return small.gradients(
-            max(lanes for lanes in (WIDEST, 2 * WIDEST, 4 * WIDEST) if lanes <= min(most, self._shape[1])),
-            small.ACTIVATIONS[self._network.activation],
-            softmax=self._loss == "cross_entropy",
-            one_hot=one_hot,
-            kept=self._kept is not None,
-            biased=self._biases is not None,
-            fixed=self._fixed,
-        )
 
     def _joined(self, kind: str, params: Params, masks: Params) -> tuple[Parameter, dict[str, tuple[int, int]]]:
         """What is trained of a kind, a row per net; and where each tensor begins in it and ends."""
@@ -172,7 +159,7 @@ class SmallEngine:
         return self._optimizer.parameter(whole, mask, decays=kind == "weight"), places
 
     def _held_by_kernels(self, like: Tensor, factor: np.ndarray) -> tuple[Any, ...]:
-        """The kernel's arguments from `factor` on."""
+        """The kernel's arguments from `biased` on."""
         (nets, batch, _), sizes = self._shape, np.array(self._network.sizes)
         w_at, b_at = (
             np.array([0, *(places.get(f"{kind}{number}", (0, 0))[0] for number in range(1, len(sizes)))])
@@ -196,7 +183,7 @@ class SmallEngine:
         tail[: -batch % WIDEST] = 1
         moves = [layout.flat(move) for _, move in self._moves]
         return (
-            *(factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept),
+            *(self._biases is not None, self._fixed, factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept),
             *(layout.flat(z), layout.flat(d), layout.flat(slopes), z.stride(0) if together else 0, *moves, *[nothing][: 2 - len(moves)], tail),
             *(np.empty(size * batch, np.float32) for size in (max([1, *sizes[1:-1]]), sizes[0])),
         )
@@ -205,9 +192,10 @@ class SmallEngine:
         """As `Engine.step`."""
         if x.shape != self._shape:
             raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
-        wanted, values = (self._numbers, targets.mT) if targets.is_floating_point() else (self._labels, targets)
-        apart = wanted.put(values)
-        wanted.kernel(*self._laid(x.mT), wanted.flat, apart, *self._arrays)
+        real = targets.is_floating_point()
+        wanted = self._numbers.put(targets.mT) if real else self._labels.put(targets)
+        one_hot = not real and self._network.sizes[-1] > 1
+        self._kernel(*self._laid(x.mT), *wanted, self._softmax, one_hot, *self._arrays)
         for parameter, move in self._moves:
             parameter.add(move)
 
@@ -236,6 +224,11 @@ class SmallEngine:
     def held(self) -> int:
         """As `Engine.held`."""
         return bytes_of(self, self._optimizer)
+
+
+def _lanes(batch: int) -> int:
+    most = 4 * WIDEST if wide_registers() else WIDEST
+    return max(lanes for lanes in (WIDEST, 2 * WIDEST, 4 * WIDEST) if lanes <= min(most, batch))
 
 
 class Perceptrons:
