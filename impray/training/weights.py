@@ -154,8 +154,10 @@ class Laid:
     def __call__(self, h: Float[Tensor, "net input sample"]) -> Rows:
         """As they are, or copied; once where all nets have the same."""
         nets, inputs, batch = h.shape
-        if h.stride()[1:] == (batch, 1):
-            return as_rows(h)
+        apart, *inner = h.stride()
+        if inner == [batch, 1]:
+            span = (nets - 1) * apart + inputs * batch
+            return Rows(h.as_strided((span,), (1,)).numpy(), 0 if nets == 1 else apart)
         given, out = h.mT, self._rows
         if h.stride(0) == 0 or nets == 1:
             given, out, nets = given[:1], Rows(out.numbers, 0), 1
