@@ -7,7 +7,7 @@ held, follows from a net's own shape, mask and batch, by constants: never from i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,9 @@ class SmallEngine:
             for kind, places in (("weight", self._places), ("bias", self._bias_places))
         )
         z_at = np.array([0, 0, *np.cumsum(sizes[1:-1] * batch)])
-        together = sizes[1] == 1 and self._kept is None  # nets of one unit may be passed over at once: each has its own room
+        together = (
+            sizes[1] == 1 and self._kept is None
+        )  # nets of one unit may be passed over at once: each has its own room
         z, d = (layout.empty(like, nets if together else 1, int(sizes[1:].sum()) * batch) for _ in range(2))
         slopes = layout.empty(like, *(z.shape if self._network.activation == "erf" else (1, 1)))
         weights, nothing = self._weights.value, np.zeros(1, np.float32)
@@ -175,16 +177,32 @@ class SmallEngine:
             readout = whole, apart, w_at[-1]
         else:
             readout = layout.flat(self._readout), self._readout.stride(0), 0
-        biases = (nothing, 0) if self._biases is None else (layout.flat(self._biases.value), self._biases.value.stride(0))
+        biases = (
+            (nothing, 0) if self._biases is None else (layout.flat(self._biases.value), self._biases.value.stride(0))
+        )
         kept = (np.zeros(1, np.int64), np.zeros(1, np.uint32))
         if self._kept is not None:
             kept = self._kept.begins, self._kept.spread(apart)
         tail = np.zeros(WIDEST, np.uint32)
         tail[: -batch % WIDEST] = 1
-        moves = [layout.flat(move) for _, move in self._moves]
+        moves = [*(layout.flat(move) for _, move in self._moves), nothing][:2]
         return (
-            *(self._biases is not None, self._fixed, factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept),
-            *(layout.flat(z), layout.flat(d), layout.flat(slopes), z.stride(0) if together else 0, *moves, *[nothing][: 2 - len(moves)], tail),
+            *(
+                self._biases is not None,
+                self._fixed,
+                factor,
+                sizes,
+                w_at,
+                b_at,
+                z_at,
+                batch,
+                whole,
+                apart,
+                *readout,
+                *biases,
+                *kept,
+            ),
+            *(layout.flat(z), layout.flat(d), layout.flat(slopes), z.stride(0) if together else 0, *moves, tail),
             *(np.empty(size * batch, np.float32) for size in (max([1, *sizes[1:-1]]), sizes[0])),
         )
 
@@ -223,7 +241,7 @@ class SmallEngine:
 
     def held(self) -> int:
         """As `Engine.held`."""
-        return bytes_of(self, self._optimizer)
+        return bytes_of({**vars(self), "_kernel": None}, self._optimizer)  # code is no buffer
 
 
 def _lanes(batch: int) -> int:

@@ -71,7 +71,9 @@ def as_near(kernel, plain, exact):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("shape", SHAPES, ids=named)
 def test_every_shape_and_activation(shape, activation, density, monkeypatch):
-    _, masks, kernel, plain, exact = both(monkeypatch, Mlp(hidden=shape[0], activation=activation), shape, OPTIMIZERS["sgd"], density)
+    _, masks, kernel, plain, exact = both(
+        monkeypatch, Mlp(hidden=shape[0], activation=activation), shape, OPTIMIZERS["sgd"], density
+    )
     as_near(kernel, plain, exact)
     for name, mask in masks.items():
         assert not kernel.params[name][~mask].any()
