@@ -59,7 +59,7 @@ def specialised(function: Function, *, inlined: bool = False) -> Function:
     def of_types(*arguments: Any, **more: Any) -> Function:
         return function
 
-    options = {"forceinline": inlined, "_nrt": False}
+    options: Any = {"forceinline": inlined, "_nrt": False}
     extending.overload(function, jit_options=options, prefer_literal=True, strict=False)(of_types)
     return function
 

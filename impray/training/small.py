@@ -231,8 +231,8 @@ class SmallEngine:
                 values[name] = self._biases.value[:, slice(*self._bias_places[name])]
             else:
                 own = self._weights.value[:, slice(*self._places[name])]
-                alone = number == 1 and self._kept is not None
-                values[name] = self._kept.matrices(own, units, inputs) if alone else own.unflatten(1, (units, inputs))
+                kept = self._kept if number == 1 else None
+                values[name] = own.unflatten(1, (units, inputs)) if kept is None else kept.matrices(own, units, inputs)
         return values
 
     def stats(self) -> Params:
