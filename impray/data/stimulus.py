@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data import streams
-from impray.data.base import Fresh, Raw, select, selection, view_selection
+from impray.data.base import Fresh, Raw, select, view_selection
 from impray.data.fields import Clone
 from impray.data.process import Process, Sources
 from impray.data.streams import Steps
@@ -71,7 +71,7 @@ class StimulusPack(Fresh):
             _LABELS // batch if self._process.one_pass else self._process.numbers[device.type] // (batch * self.inputs)
         )
         self.block = max(1, min(_LONGEST_BLOCK, numbers))
-        self._labels_of_net = selection(
+        self._labels_of_net = view_selection(
             [self._sources.place[place] for place in places], len(self._sources.seeds), device
         )
         blended = [(spec, seed) for spec, seed in made if spec.gaussian_blend > 0]

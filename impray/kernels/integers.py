@@ -27,3 +27,5 @@ where = of_three(lambda build, x, y, bits: build.select(build.icmp_unsigned("!="
 """x where `bits` has any, else y."""
 lesser = of_two(lambda build, x, y: build.select(build.fcmp_ordered("<", x, y), x, y))
 """The lesser of two floats; y where one is no number."""
+greater = of_two(lambda build, x, y: build.select(build.fcmp_ordered(">", x, y), x, y))
+"""The greater; y where one is no number."""

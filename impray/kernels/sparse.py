@@ -20,7 +20,8 @@ import numpy as np
 from jaxtyping import Float32, Int64, Shaped, UInt32
 
 from impray.kernels.compiled import compiled
-from impray.kernels.vectors import dot, dots, element, fma, load, splat, store
+from impray.kernels.sums import dot, dots
+from impray.kernels.vectors import element, fma, load, splat, store
 
 LANES = 128
 """Samples at a time: 8 registers of 16 for each of two sums."""

@@ -59,7 +59,7 @@ def _spread(build: Any, number: Any, width: int) -> Any:
     return build.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_I32, width), [0] * width))
 
 
-def _parts(context: Any, build: Any, value: Any, kind: types.Type, like: Vector) -> list[Any]:
+def parts_of(context: Any, build: Any, value: Any, kind: types.Type, like: Vector) -> list[Any]:
     """The parts of a vector; those of a number are spread as those of `like`."""
     if isinstance(kind, Vector):
         return [build.extract_value(value, place) for place in range(len(widths(kind.lanes)))]
@@ -67,14 +67,14 @@ def _parts(context: Any, build: Any, value: Any, kind: types.Type, like: Vector)
     return [_spread(build, number, width) for width in widths(like.lanes)]
 
 
-def _whole(context: Any, build: Any, kind: Vector, parts: Sequence[Any]) -> Any:
+def whole_of(context: Any, build: Any, kind: Vector, parts: Sequence[Any]) -> Any:
     whole = ir.Constant(context.get_value_type(kind), ir.Undefined)
     for place, part in enumerate(parts):
         whole = build.insert_value(whole, part, place)
     return whole
 
 
-def _call(build: Any, name: str, *values: Any) -> Any:
+def call(build: Any, name: str, *values: Any) -> Any:
     """LLVM's own function of that name."""
     kind = values[0].type
     of = f"v{kind.count}{_SUFFIX[str(kind.element)]}"
@@ -101,8 +101,8 @@ def _lanewise(emit: Emit, scalar: types.Type | None = None) -> Callable[..., Any
 
         def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
             pairs = zip(values, signature.args, strict=True)
-            columns = zip(*(_parts(context, build, value, kind, like) for value, kind in pairs), strict=True)
-            return _whole(context, build, result, [emit(build, *column) for column in columns])
+            columns = zip(*(parts_of(context, build, value, kind, like) for value, kind in pairs), strict=True)
+            return whole_of(context, build, result, [emit(build, *column) for column in columns])
 
         return result(*arguments), generate
 
@@ -170,9 +170,9 @@ _operator(operator.or_, None, "or_")
 _operator(operator.lshift, None, "shl")
 _operator(operator.rshift, None, "lshr")
 
-fma = of_three(lambda build, x, y, z: _call(build, "fma", x, y, z))
+fma = of_three(lambda build, x, y, z: call(build, "fma", x, y, z))
 """x y + z, rounded once."""
-sqrt = of_one(lambda build, x: _call(build, "sqrt", x))
+sqrt = of_one(lambda build, x: call(build, "sqrt", x))
 
 
 def retyped(element: Any, part: Any) -> Any:
@@ -227,7 +227,7 @@ def load(typing: Any, array: Any, first: Any, lanes: Any) -> Any:
         parts = [build.load(place) for place in places]
         for part in parts:
             part.align = array.dtype.bitwidth // 8
-        return _whole(context, build, vector, parts)
+        return whole_of(context, build, vector, parts)
 
     return vector(array, first, lanes), generate
 
@@ -238,7 +238,7 @@ def store(typing: Any, array: Any, first: Any, vector: Any) -> Any:
 
     def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
         places = _places(context, build, array, values[0], values[1], signature.args[1], vector)
-        for place, part in zip(places, _parts(context, build, values[2], vector, vector), strict=True):
+        for place, part in zip(places, parts_of(context, build, values[2], vector, vector), strict=True):
             build.store(part, place).align = array.dtype.bitwidth // 8
         return context.get_dummy_value()
 
@@ -252,7 +252,7 @@ def splat(typing: Any, number: Any, lanes: Any) -> Any:
     vector = Vector(number, lanes.literal_value)
 
     def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
-        return _whole(context, build, vector, _parts(context, build, values[0], number, vector))
+        return whole_of(context, build, vector, parts_of(context, build, values[0], number, vector))
 
     return vector(number, lanes), generate
 
@@ -269,79 +269,14 @@ def count(typing: Any, first: Any, lanes: Any) -> Any:
             steps = ir.Constant(ir.VectorType(_I32, width), list(range(done, done + width)))
             parts.append(build.add(_spread(build, number, width), steps))
             done += width
-        return _whole(context, build, vector, parts)
+        return whole_of(context, build, vector, parts)
 
     return vector(kind, lanes), generate
 
 
-# Sums of lanes. The order, for any number of vectors at once: parts of one width are added by fma, then the upper half of the lanes is
-# added to the lower one, and a part of that width comes in by fma, until one lane is left.
-
-
-def _taken(build: Any, x: Any, y: Any, places: Sequence[int]) -> Any:
+def taken(build: Any, x: Any, y: Any, places: Sequence[int]) -> Any:
+    """Lanes of one part and then another, counted through both."""
     return build.shuffle_vector(x, y, ir.Constant(ir.VectorType(_I32, len(places)), list(places)))
-
-
-def _halved(build: Any, sums: list[Any], width: int) -> list[Any]:
-    """Vectors that each hold several sums of `width` lanes, with half the lanes each; pairs of vectors become one."""
-    half, halved = width // 2, []
-    for place in range(0, len(sums), 2):
-        x, y = (sums[place], sums[place + 1]) if len(sums) > 1 else (sums[place], sums[place])
-        lanes = x.type.count * (2 if len(sums) > 1 else 1)
-        low = [at for at in range(lanes) if at % width < half]
-        high = [at for at in range(lanes) if at % width >= half]
-        halved.append(build.fadd(_taken(build, x, y, low), _taken(build, x, y, high)))
-    return halved
-
-
-def _joined(build: Any, parts: list[Any]) -> Any:
-    """Parts side by side in one vector."""
-    while len(parts) > 1:
-        lanes = 2 * parts[0].type.count
-        parts = [_taken(build, x, y, range(lanes)) for x, y in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
-
-
-def _dots(build: Any, x: list[Any], of: list[list[Any]]) -> Any:
-    """Sums over lanes of the parts x times each of `of` (1, 2 or 4 vectors), side by side."""
-    sizes = [part.type.count for part in x]
-    width = sizes[0]
-    sums = [build.fmul(x[0], y[0]) for y in of]
-    for place in range(1, sizes.count(width)):
-        sums = [_call(build, "fma", x[place], y[place], total) for y, total in zip(of, sums, strict=True)]
-    rest = sizes.count(width)
-    while width > 1:
-        sums, width = _halved(build, sums, width), width // 2
-        if rest < len(sizes) and sizes[rest] == width:
-            each = len(of) // len(sums)
-            for place, total in enumerate(sums):
-                some = _joined(build, [y[rest] for y in of[place * each : (place + 1) * each]])
-                sums[place] = _call(build, "fma", _joined(build, [x[rest]] * each), some, total)
-            rest += 1
-    return _joined(build, sums)
-
-
-@intrinsic
-def dot(typing: Any, x: Any, y: Any) -> Any:
-    """The sum of x y over lanes."""
-
-    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
-        one, other = (_parts(context, build, value, x, x) for value in values)
-        return build.extract_element(_dots(build, one, [other]), _I32(0))
-
-    return x.scalar(x, y), generate
-
-
-@intrinsic
-def dots(typing: Any, x: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """The sums over lanes of x a, x b, x c and x d: a vector of four, with the bits of four calls of `dot`."""
-    four = Vector(x.scalar, 4)
-
-    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
-        one, *others = (_parts(context, build, value, x, x) for value in values)
-        return _whole(context, build, four, [_dots(build, one, others)])
-
-    return four(x, a, b, c, d), generate
 
 
 @intrinsic
@@ -372,7 +307,7 @@ def turn(typing: Any, source: Any, first: Any, apart: Any, target: Any, begin: A
             for at in range(WIDEST):
                 if at // width % 2 == 0:
                     x, y = rows[at], rows[at + width]
-                    rows[at], rows[at + width] = _taken(build, x, y, low), _taken(build, x, y, high)
+                    rows[at], rows[at + width] = taken(build, x, y, low), taken(build, x, y, high)
             width //= 2
         for place, one in zip(places(target, values[3], begin, spaced), rows, strict=True):
             build.store(one, place).align = source.dtype.bitwidth // 8

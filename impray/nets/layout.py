@@ -44,8 +44,9 @@ def zeros(like: Tensor, *shape: int) -> Shaped[Tensor, "net ..."]:
 
 def flat(x: Shaped[Tensor, "net ..."]) -> Shaped[np.ndarray, " number"]:
     """The memory of a CPU tensor as an array, gaps between nets included; each net's own numbers are contiguous."""
-    assert x[:1].is_contiguous()
-    span = (len(x) - 1) * x.stride(0) + math.prod(x.shape[1:])
+    assert x.select(0, 0).is_contiguous()
+    nets = x.shape[0]
+    span = (nets - 1) * x.stride(0) + x.numel() // nets
     return x.as_strided((span,), (1,)).numpy()
 
 

@@ -21,11 +21,11 @@ from impray.spec.training import StepsSpec
 from impray.training.base import Task, TrainingEnd
 from impray.training.blocks import runner
 from impray.training.engine import Groups, MakeEngine
-from impray.training.mlp import MlpEngine
 from impray.training.module import ModuleEngine
+from impray.training.small import Perceptrons
 
 ENGINES: dict[type[Network], MakeEngine] = {
-    Architecture: MlpEngine,
+    Architecture: Perceptrons(),
     ModuleNetwork: ModuleEngine,
 }
 

@@ -99,14 +99,14 @@ class Sparse:
         self._parameter = optimizer.parameter(kept, None, decays=True)
         self._weights, self._sink = layout.flat(self._parameter.value), layout.flat(self._parameter.sink)
         self._products = sparse.Products(patterns, (units, inputs), batch, room)
-        self._laid = layout.empty(value, nets, inputs, batch)
+        self._laid = Laid(value, nets, batch, inputs)
         self._views: dict[tuple[int, int], tuple[Tensor, Rows]] = {}
 
     def forward(
         self, h: Float[Tensor, "net input sample"], bias: Parameter | None, out: Float[Tensor, "net unit sample"]
     ) -> Tensor:
         """As `Dense.forward`."""
-        self._h = self._rows_of(h)
+        self._h = self._laid(h)
         start = None if bias is None else self._rows(bias.value)
         self._products.forward(self._weights, start, self._h, self._rows(out))
         return out
@@ -130,32 +130,41 @@ class Sparse:
             row[places] = kept[: len(places)]
         return whole.view(self.shape)
 
-    def _rows_of(self, h: Float[Tensor, "net input sample"]) -> Rows:
-        """Inputs with samples side by side: as they are, or copied; once where all nets have the same."""
-        if h[0].is_contiguous():
-            return _as_rows(h)  # not remembered: a batch's inputs lie elsewhere in every step
-        nets, inputs, batch = h.shape
-        given, laid = h.mT, self._laid
-        if h.stride(0) == 0 or nets == 1:
-            given, laid, nets = given[:1], laid[:1], 1
-        if not given[0].is_contiguous():
-            given = given.contiguous()
-        out = self._rows(laid)
-        turned(Rows(layout.flat(given), given.stride(0)), batch, inputs, out, nets)
-        return out
-
     def _rows(self, x: Float[Tensor, "net row sample"]) -> Rows:
         """What kernels read, remembered: all but a batch's inputs lie where they lay in the last step."""
         key = x.data_ptr(), x.stride(0)
         if key not in self._views:
             if len(self._views) == 8:
                 self._views.clear()
-            self._views[key] = x, _as_rows(x)
+            self._views[key] = x, as_rows(x)
         return self._views[key][1]
 
 
-def _as_rows(x: Float[Tensor, "net row sample"]) -> Rows:
-    return Rows(layout.flat(x), 0 if len(x) == 1 else x.stride(0))
+def as_rows(x: Float[Tensor, "net row sample"]) -> Rows:
+    return Rows(layout.flat(x), 0 if x.shape[0] == 1 else x.stride(0))
+
+
+class Laid:
+    """Batches with their samples side by side, [net, input, sample], as kernels read them."""
+
+    def __init__(self, like: Tensor, nets: int, batch: int, inputs: int) -> None:
+        self._laid = layout.empty(like, nets, inputs, batch)
+        self._rows = as_rows(self._laid)
+
+    def __call__(self, h: Float[Tensor, "net input sample"]) -> Rows:
+        """As they are, or copied; once where all nets have the same."""
+        nets, inputs, batch = h.shape
+        apart, *inner = h.stride()
+        if inner == [batch, 1]:
+            span = (nets - 1) * apart + inputs * batch
+            return Rows(h.as_strided((span,), (1,)).numpy(), 0 if nets == 1 else apart)
+        given, out = h.mT, self._rows
+        if h.stride(0) == 0 or nets == 1:
+            given, out, nets = given[:1], Rows(out.numbers, 0), 1
+        if not given[0].is_contiguous():
+            given = given.contiguous()
+        turned(Rows(layout.flat(given), given.stride(0)), batch, inputs, out, nets)
+        return out
 
 
 Weights = Dense | Sparse

@@ -109,3 +109,23 @@ def test_the_error_function_and_what_it_lacks_of_1():
     assert (error < 3e-7 + 4 * 2.0**-24 * a).all()
     ends = np.full(LANES, 7, np.float32)
     assert of(erf_and_erfc, ends)[1] == pytest.approx(special.erfc(5.5), rel=1.2e-5)
+
+
+def test_exponentials_and_what_is_made_of_them():
+    """exp over the range of normal numbers; the others where e^-|x| is one."""
+    half = spread(1e-30, 87)
+    both = np.concatenate([half, -half])
+    assert off(of(_of_all(functions.exponential), -half)[0], np.exp(-half.astype(float))) < 1.2e-7
+    assert off(of(_of_all(functions.sigmoid), both)[0], special.expit(both.astype(float))) < 2e-7
+    assert off(of(_of_all(functions.tanh), both)[0], np.tanh(both.astype(float))) < 3e-7
+
+
+def test_below_the_range_exponentials_stay_at_its_end():
+    far = np.array([-88, -1e3, -1e30, -np.inf] * 4, np.float32)
+    assert off(of(_of_all(functions.exponential), far)[0], np.full(LANES, np.exp(-87.0))) < 1.2e-7
+
+
+@pytest.mark.parametrize("name", ["exponential", "sigmoid", "tanh", "erf"])
+def test_what_is_no_number_stays_none(name):
+    nothing = np.full(LANES, np.nan, np.float32)
+    assert np.isnan(of(_of_all(getattr(functions, name)), nothing)[0]).all()

@@ -1,0 +1,217 @@
+"""Sums over the samples of a batch, of the slopes of units and of their products with inputs: gradients of small networks.
+
+Samples are lanes, a register of them at a time; of matrices of many units, which have inputs as lanes, one after the other. A batch's last
+samples lie in a vector together with some before them, which count once. No sum is of more than `CHAIN` numbers one after the other.
+"""
+
+# ruff: noqa: ANN201, E741  (numba infers the types of what it compiles)
+
+from __future__ import annotations
+
+import numpy as np
+
+from impray.kernels.compiled import inlined, specialised
+from impray.kernels.integers import where
+from impray.kernels.sums import dot, dots, total, totals
+from impray.kernels.vectors import WIDEST, element, fma, load, splat, store, turn
+
+CHAIN = 64
+PORTION = CHAIN * WIDEST
+"""Samples whose products are added up lane by lane before lanes are."""
+_TWO = 2 * WIDEST
+
+
+@inlined
+def _last(d, place, batch, tail):
+    """d at a batch's last vector, 0 at samples that the one before it has, too."""
+    value = load(d, place + batch - WIDEST, WIDEST)
+    return where(splat(np.float32(0), WIDEST), value, load(tail, 0, WIDEST))
+
+
+@inlined
+def _lanes_of_row(d, place, first, end, batch, tail):
+    """The sums, lane by lane, over samples from `first` to `end`."""
+    a = splat(np.float32(0), WIDEST)
+    for s in range(place + first, place + end - WIDEST + 1, WIDEST):
+        a = a + load(d, s, WIDEST)
+    return a + _last(d, place, batch, tail) if end % WIDEST else a
+
+
+@specialised
+def row_sums(d, d0, rows, batch, tail, out, o0):
+    """out[r] = sum over s of d[r, s]."""
+    for r in range(rows):
+        out[o0 + r] = 0
+    for first in range(0, batch, PORTION):
+        end, r = min(first + PORTION, batch), 0
+        while r + 4 <= rows:
+            row = d0 + r * batch
+            a = _lanes_of_row(d, row, first, end, batch, tail)
+            b = _lanes_of_row(d, row + batch, first, end, batch, tail)
+            c = _lanes_of_row(d, row + 2 * batch, first, end, batch, tail)
+            e = _lanes_of_row(d, row + 3 * batch, first, end, batch, tail)
+            store(out, o0 + r, load(out, o0 + r, 4) + totals(a, b, c, e))
+            r += 4
+        while r < rows:
+            out[o0 + r] += total(_lanes_of_row(d, d0 + r * batch, first, end, batch, tail))
+            r += 1
+
+
+@specialised
+def gradient(d, d0, d_row, rows, h, h0, count, batch, tail, g, g0, g_row, blocks):
+    """g[r, i] = sum over s of d[r, s] h[i, s]."""
+    zero = splat(np.float32(0), WIDEST)
+    for r in range(rows):
+        for i in range(count):
+            g[g0 + r * g_row + i] = 0
+    for first in range(0, batch, PORTION):
+        end, r = min(first + PORTION, batch), 0
+        while blocks and r + 4 <= rows:
+            row, out, i = d0 + r * d_row, g0 + r * g_row, 0
+            while i + 4 <= count:
+                j = h0 + i * batch
+                a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = e0 = e1 = e2 = e3 = zero
+                for s in range(first, end, WIDEST):
+                    at = min(s, batch - WIDEST)
+                    if at == s:
+                        k, l = load(d, row + s, WIDEST), load(d, row + d_row + s, WIDEST)
+                        m, n = load(d, row + 2 * d_row + s, WIDEST), load(d, row + 3 * d_row + s, WIDEST)
+                    else:
+                        k, l = _last(d, row, batch, tail), _last(d, row + d_row, batch, tail)
+                        m, n = _last(d, row + 2 * d_row, batch, tail), _last(d, row + 3 * d_row, batch, tail)
+                    v = load(h, j + at, WIDEST)
+                    a0, b0, c0, e0 = fma(k, v, a0), fma(l, v, b0), fma(m, v, c0), fma(n, v, e0)
+                    v = load(h, j + batch + at, WIDEST)
+                    a1, b1, c1, e1 = fma(k, v, a1), fma(l, v, b1), fma(m, v, c1), fma(n, v, e1)
+                    v = load(h, j + 2 * batch + at, WIDEST)
+                    a2, b2, c2, e2 = fma(k, v, a2), fma(l, v, b2), fma(m, v, c2), fma(n, v, e2)
+                    v = load(h, j + 3 * batch + at, WIDEST)
+                    a3, b3, c3, e3 = fma(k, v, a3), fma(l, v, b3), fma(m, v, c3), fma(n, v, e3)
+                place = out + i
+                store(g, place, load(g, place, 4) + totals(a0, a1, a2, a3))
+                store(g, place + g_row, load(g, place + g_row, 4) + totals(b0, b1, b2, b3))
+                store(g, place + 2 * g_row, load(g, place + 2 * g_row, 4) + totals(c0, c1, c2, c3))
+                store(g, place + 3 * g_row, load(g, place + 3 * g_row, 4) + totals(e0, e1, e2, e3))
+                i += 4
+            for q in range(4):
+                _row_gradient(d, row + q * d_row, h, h0, i, count, first, end, batch, tail, g, out + q * g_row)
+            r += 4
+        while r < rows:
+            _row_gradient(d, d0 + r * d_row, h, h0, 0, count, first, end, batch, tail, g, g0 + r * g_row)
+            r += 1
+
+
+@specialised
+def _row_gradient(d, row, h, h0, i, count, first, end, batch, tail, g, out):
+    """Adds to g at inputs from i to `count` the sums over samples from `first` to `end`."""
+    while i + 4 <= count:
+        j = h0 + i * batch
+        sums = _four_sums(d, row, h, j, j + batch, j + 2 * batch, j + 3 * batch, first, end, batch, tail)
+        store(g, out + i, load(g, out + i, 4) + sums)
+        i += 4
+    while i < count:
+        g[out + i] += _one_sum(d, row, h, h0 + i * batch, first, end, batch, tail)
+        i += 1
+
+
+@inlined
+def _four_sums(d, row, h, i, j, k, l, first, end, batch, tail):
+    """Of d and four rows of h."""
+    a = b = c = e = splat(np.float32(0), WIDEST)
+    for s in range(first, end - WIDEST + 1, WIDEST):
+        v = load(d, row + s, WIDEST)
+        a, b = fma(v, load(h, i + s, WIDEST), a), fma(v, load(h, j + s, WIDEST), b)
+        c, e = fma(v, load(h, k + s, WIDEST), c), fma(v, load(h, l + s, WIDEST), e)
+    if end % WIDEST:
+        v, s = _last(d, row, batch, tail), batch - WIDEST
+        a, b = fma(v, load(h, i + s, WIDEST), a), fma(v, load(h, j + s, WIDEST), b)
+        c, e = fma(v, load(h, k + s, WIDEST), c), fma(v, load(h, l + s, WIDEST), e)
+    return totals(a, b, c, e)
+
+
+@inlined
+def _one_sum(d, row, h, i, first, end, batch, tail):
+    a = splat(np.float32(0), WIDEST)
+    for s in range(first, end - WIDEST + 1, WIDEST):
+        a = fma(load(d, row + s, WIDEST), load(h, i + s, WIDEST), a)
+    if end % WIDEST:
+        a = fma(_last(d, row, batch, tail), load(h, i + batch - WIDEST, WIDEST), a)
+    return total(a)
+
+
+@specialised
+def turned_rows(h, h0, rows, batch, out):
+    """out [sample, row] = h [row, sample]; rows and samples are WIDEST or more."""
+    for corner in range(0, rows, WIDEST):
+        r = min(corner, rows - WIDEST)
+        for edge in range(0, batch, WIDEST):
+            s = min(edge, batch - WIDEST)
+            turn(h, h0 + r * batch + s, batch, out, s * rows + r, rows)
+
+
+@specialised
+def _turned_gradient(d, d0, rows, h, count, batch, g, g0, lanes):
+    """As `gradient`, of four rows or more; h: [sample, input], at least `lanes` inputs, which are lanes."""
+    for corner in range(0, rows, 4):
+        r = min(corner, rows - 4)
+        row, out = d0 + r * batch, g0 + r * count
+        for edge in range(0, count, lanes):
+            i = min(edge, count - lanes)
+            a = b = c = e = splat(np.float32(0), lanes)
+            for first in range(0, batch, CHAIN):
+                p = q = t = u = splat(np.float32(0), lanes)
+                for s in range(first, min(first + CHAIN, batch)):
+                    v, at = load(h, s * count + i, lanes), row + s
+                    p, q = fma(element(d, at), v, p), fma(element(d, at + batch), v, q)
+                    t, u = fma(element(d, at + 2 * batch), v, t), fma(element(d, at + 3 * batch), v, u)
+                a, b, c, e = a + p, b + q, c + t, e + u
+            store(g, out + i, a)
+            store(g, out + count + i, b)
+            store(g, out + 2 * count + i, c)
+            store(g, out + 3 * count + i, e)
+
+
+@specialised
+def whole_gradient(d, d0, rows, h, h0, count, batch, tail, g, g0, turned, ready, blocks):
+    """As `gradient`, in the way that suits the matrix; turned: room for inputs by sample; ready: they are there."""
+    if rows < 4 or count < WIDEST:
+        gradient(d, d0, batch, rows, h, h0, count, batch, tail, g, g0, count, blocks)
+        return
+    if not ready:
+        turned_rows(h, h0, count, batch, turned)
+    if blocks and count >= _TWO:
+        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _TWO)
+    else:
+        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, WIDEST)
+
+
+@specialised
+def kept_gradient(d, d0, rows, h, h0, begins, b_first, places, w0, batch, tail, g, lanes):
+    """As `gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other."""
+    if batch == lanes:
+        for r in range(rows):
+            k, last, v = begins[b_first + r], begins[b_first + r + 1], load(d, d0 + r * batch, lanes)
+            while k + 4 <= last:
+                i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
+                l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
+                store(g, w0 + k, dots(v, load(h, i, lanes), load(h, j, lanes), load(h, l, lanes), load(h, m, lanes)))
+                k += 4
+            while k < last:
+                g[w0 + k] = dot(v, load(h, h0 + element(places, w0 + k), lanes))
+                k += 1
+        return
+    for k in range(begins[b_first], begins[b_first + rows]):
+        g[w0 + k] = 0
+    for first in range(0, batch, PORTION):
+        end = min(first + PORTION, batch)
+        for r in range(rows):
+            row, k, last = d0 + r * batch, begins[b_first + r], begins[b_first + r + 1]
+            while k + 4 <= last:
+                i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
+                l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
+                sums = _four_sums(d, row, h, i, j, l, m, first, end, batch, tail)
+                store(g, w0 + k, load(g, w0 + k, 4) + sums)
+                k += 4
+            while k < last:
+                g[w0 + k] += _one_sum(d, row, h, h0 + element(places, w0 + k), first, end, batch, tail)
+                k += 1

@@ -1,0 +1,242 @@
+"""The gradients of small networks in one call: forward, the loss's slope, backward, and the gradients of all parameters, net by net.
+
+    z_l = W_l h_{l-1} + b_l        h_l = f(z_l)        outputs = z_L        (as `impray.nets.mlp`, without batch norm)
+
+Everything that lies between is in the caches next to the core, activations are taken while their sums are in registers, and nothing
+is made that no one reads: no derivative by the inputs, no unit that only pads. Of the first layer kept weights may lie alone, in one row
+(as in `impray.kernels.sparse`); other matrices are whole, and who updates them masks them.
+
+Nets of one unit above shared inputs pass over these together, four at a time: each number is summed up as if its net were alone. Samples
+are lanes, `lanes` at a time; a batch's last ones are made together with some before them, once more, and count once in sums over
+samples. Sums are of at most `CHAIN` products each, which then are added up.
+"""
+
+# ruff: noqa: ANN201  (numba infers the types of what it compiles)
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from impray.kernels.compiled import compiled, inlined, specialised
+from impray.kernels.functions import erf, exponential, sigmoid, tanh
+from impray.kernels.integers import greater, where
+from impray.kernels.over_samples import CHAIN, gradient, kept_gradient, row_sums, turned_rows, whole_gradient
+from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store
+
+LEAST_BATCH = WIDEST
+LINEAR, RELU, SIGMOID, TANH, ERF = range(5)
+RELU_BACK, SIGMOID_BACK, TANH_BACK, ERF_BACK = range(5, 9)
+_BACK = {RELU: RELU_BACK, SIGMOID: SIGMOID_BACK, TANH: TANH_BACK, ERF: ERF_BACK, LINEAR: LINEAR}
+ACTIVATIONS = {"linear": LINEAR, "relu": RELU, "sigmoid": SIGMOID, "tanh": TANH, "erf": ERF}
+_SLOPE_OF_ERF = 2 / math.sqrt(math.pi)
+
+
+@inlined
+def _put(out, place, value, plain, f, z, slopes, lanes):
+    """Writes f(value), and of erf, whose slope does not follow from it, that too; or, going back, value times f' where z has f.
+
+    plain: f is the identity after all, as in the last layer.
+    """
+    if plain:
+        store(out, place, value)
+    elif f == RELU:
+        store(out, place, greater(0.0, value))
+    elif f == SIGMOID:
+        store(out, place, sigmoid(value))
+    elif f == TANH:
+        store(out, place, tanh(value))
+    elif f == ERF:
+        store(out, place, erf(value))
+        store(slopes, place, exponential(value * value * -1.0) * _SLOPE_OF_ERF)
+    elif f == RELU_BACK:
+        zero = splat(np.float32(0), lanes)
+        store(out, place, where(value, zero, less(zero, load(z, place, lanes))))
+    elif f == SIGMOID_BACK:
+        h = load(z, place, lanes)
+        store(out, place, value * (h - h * h))
+    elif f == TANH_BACK:
+        h = load(z, place, lanes)
+        store(out, place, value * (1.0 - h * h))
+    elif f == ERF_BACK:
+        store(out, place, value * load(slopes, place, lanes))
+    else:
+        store(out, place, value)
+
+
+@specialised
+def _product(
+    w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, plain, lanes, f, z, slopes
+):
+    """out[r, s] = f(sum over i of w[r, i] x[i, s] + bias[r]).
+
+    Numbers of w lie `row` and `step` apart, those of x and out by sample, x's rows `batch` apart.
+    """
+    last = (batch - 1) // lanes * lanes
+    for edge in range(0, batch, lanes):
+        column = batch - lanes if edge == last else edge
+        here, r = x0 + column, 0
+        while r + 4 <= rows:
+            at = w0 + r * row
+            a = b = c = d = splat(np.float32(0), lanes)
+            if biased:
+                a = splat(element(bias, b0 + r * b_row), lanes)
+                b = splat(element(bias, b0 + (r + 1) * b_row), lanes)
+                c = splat(element(bias, b0 + (r + 2) * b_row), lanes)
+                d = splat(element(bias, b0 + (r + 3) * b_row), lanes)
+            for first in range(0, count, CHAIN):
+                p = q = s = t = splat(np.float32(0), lanes)
+                for i in range(first, min(first + CHAIN, count)):
+                    v, there = load(x, here + i * batch, lanes), at + i * step
+                    p = fma(element(w, there), v, p)
+                    q = fma(element(w, there + row), v, q)
+                    s = fma(element(w, there + 2 * row), v, s)
+                    t = fma(element(w, there + 3 * row), v, t)
+                a, b, c, d = a + p, b + q, c + s, d + t
+            place = o0 + r * o_row + column
+            _put(out, place, a, plain, f, z, slopes, lanes)
+            _put(out, place + o_row, b, plain, f, z, slopes, lanes)
+            _put(out, place + 2 * o_row, c, plain, f, z, slopes, lanes)
+            _put(out, place + 3 * o_row, d, plain, f, z, slopes, lanes)
+            r += 4
+        while r < rows:
+            at = w0 + r * row
+            a = splat(np.float32(0), lanes)
+            if biased:
+                a = splat(element(bias, b0 + r * b_row), lanes)
+            for first in range(0, count, CHAIN):
+                p = splat(np.float32(0), lanes)
+                for i in range(first, min(first + CHAIN, count)):
+                    p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
+                a = a + p
+            _put(out, o0 + r * o_row + column, a, plain, f, z, slopes, lanes)
+            r += 1
+
+
+@specialised
+def _kept_product(
+    w, w0, begins, b_first, places, x, x0, batch, bias, b0, biased, out, o0, rows, plain, lanes, f, z, slopes
+):
+    """As `_product`, of the kept weights of a net: begins [row + 1] from b_first on, places: of the input's samples of each."""
+    last = (batch - 1) // lanes * lanes
+    for edge in range(0, batch, lanes):
+        column = batch - lanes if edge == last else edge
+        here = x0 + column
+        for r in range(rows):
+            a = splat(np.float32(0), lanes)
+            if biased:
+                a = splat(element(bias, b0 + r), lanes)
+            for first in range(element(begins, b_first + r), element(begins, b_first + r + 1), CHAIN):
+                end = min(first + CHAIN, element(begins, b_first + r + 1))
+                p = q = splat(np.float32(0), lanes)
+                for k in range(w0 + first, w0 + end - 1, 2):
+                    p = fma(element(w, k), load(x, here + element(places, k), lanes), p)
+                    q = fma(element(w, k + 1), load(x, here + element(places, k + 1), lanes), q)
+                if (end - first) % 2:
+                    k = w0 + end - 1
+                    p = fma(element(w, k), load(x, here + element(places, k), lanes), p)
+                a = a + (p + q)
+            _put(out, o0 + r * batch + column, a, plain, f, z, slopes, lanes)
+
+
+@specialised
+def _slope(z, d, at, units, batch, factor, targets, t0, one_hot, softmax):
+    """d = (softmax(z) or z, minus the targets) factor; targets [sample] of labels that are one-hot, else [unit, sample]."""
+    last = (batch - 1) // WIDEST * WIDEST
+    zero, one = splat(np.float32(0), WIDEST), splat(np.float32(1), WIDEST)
+    for edge in range(0, batch, WIDEST):
+        column = batch - WIDEST if edge == last else edge
+        here = at + column
+        most, sums = load(z, here, WIDEST), zero
+        if softmax:
+            for unit in range(1, units):
+                most = greater(most, load(z, here + unit * batch, WIDEST))
+            for unit in range(units):
+                place = here + unit * batch
+                raised = exponential(load(z, place, WIDEST) - most)
+                sums = sums + raised
+                store(d, place, raised)
+        for unit in range(units):
+            place = here + unit * batch
+            if one_hot:
+                other = load(targets, t0 + column, WIDEST) - np.float32(unit)
+                target = where(zero, one, as_bits(other))
+            else:
+                target = load(targets, t0 + unit * batch + column, WIDEST)
+            value = load(d, place, WIDEST) / sums if softmax else load(z, place, WIDEST)
+            store(d, place, (value - target) * factor)
+
+
+@cache
+def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
+    """The kernel for networks of a kind; all of its arrays are flat.
+
+    Args:    lanes: samples at a time: WIDEST, 2 WIDEST or 4 WIDEST, and no more than a batch has.
+             kept: the first layer's kept weights lie alone.
+    The kernel's:
+             x, x_net: [net, input, sample], and how far from one net to the next (0: one for all).
+             targets, t_net: as in `_slope`, [net, ...].
+             softmax, one_hot: of `_slope`. biased: there are biases. fixed: the last layer has no gradients.
+             factor: [net].
+             sizes, w_at, b_at, z_at: [layer + 1]: units; where a layer's matrix, biases and samples begin in a net's.
+             weights, readout, biases: [net, ...], and how far apart; the last layer's matrix is in the second, at `r_at`.
+             begins, places: [net, unit + 1] and as the weights: of kept ones the first of a unit, and where the input's samples begin.
+             z, d, slopes: activations, derivatives by preactivations times the factor and, of erf, slopes: written.
+             g, g_biases: the gradients times the factor, as weights and biases: written.
+             tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
+             turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
+    """
+    back = _BACK[activation]
+    blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
+
+    def step(
+        x, x_net, targets, t_net, softmax, one_hot, biased, fixed, factor, sizes, w_at, b_at, z_at, batch, weights, w_net,
+        readout, r_net, r_at, biases, b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail, turned, turned_x,
+    ):  # fmt: skip
+        depth, nets, units, inputs = len(sizes) - 1, len(factor), sizes[1], sizes[0]
+        none, one = np.int64(0), np.int64(1)  # not the numbers themselves, for which functions would be compiled anew
+        together = not kept and x_net == 0 and units == 1
+        if together:
+            w, row = (readout, r_net) if depth == 1 else (weights, w_net)
+            _product(w, none, row, one, x, none, inputs, batch, biases, none, b_net, biased, z, none, z_net, nets,
+                     depth == 1, lanes, activation, z, slopes)  # fmt: skip
+        turns = not kept and units >= 4 and inputs >= WIDEST
+        if turns and x_net == 0:
+            turned_rows(x, none, inputs, batch, turned_x)
+        for net in range(nets):
+            w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, net * x_net, net * r_net + r_at
+            of_net = net * (units + 1)
+            for layer in range(1, depth + 1):
+                rows, count, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer]
+                source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
+                w, at = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
+                if layer == 1 and kept:
+                    _kept_product(weights, w0, begins, of_net, places, x, x0, batch, biases, b0, biased, z, here, rows,
+                                  depth == 1, lanes, activation, z, slopes)  # fmt: skip
+                elif layer > 1 or not together:
+                    _product(w, at, count, one, source, below, count, batch, biases, b0 + b_at[layer], one, biased, z, here,
+                             batch, rows, layer == depth, lanes, activation, z, slopes)  # fmt: skip
+            _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
+            for layer in range(depth, 0, -1):
+                rows, count, here, to = sizes[layer], sizes[layer - 1], z0 + z_at[layer], w0 + w_at[layer]
+                source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
+                if layer > 1:
+                    w, at = (readout, r0) if layer == depth else (weights, to)
+                    _product(w, at, one, count, d, here, rows, batch, biases, none, none, False, d, below, batch, count,
+                             False, lanes, back, z, slopes)  # fmt: skip
+                if layer == depth and fixed:
+                    continue
+                if biased:
+                    row_sums(d, here, rows, batch, tail, g_biases, b0 + b_at[layer])
+                if layer == 1 and kept:
+                    kept_gradient(d, here, rows, x, x0, begins, of_net, places, w0, batch, tail, g, lanes)
+                elif layer > 1 or not together:
+                    room, ready = (turned_x, x_net == 0) if layer == 1 else (turned, False)
+                    whole_gradient(d, here, rows, source, below, count, batch, tail, g, to, room, ready, blocks)
+        if together:
+            gradient(d, none, z_net, nets, x, none, inputs, batch, tail, g, none, w_net, blocks)
+
+    return compiled(step, allocates=False)

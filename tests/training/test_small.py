@@ -1,0 +1,201 @@
+"""Small networks, whose gradients are one kernel's: as torch's operations have them, and as if alone."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+import torch
+from narrow_registers import digest_on_haswell
+from training.packs import ACTIVATIONS, FixedData, problem, same, train, unlike_alone
+
+from impray.kernels.compiled import lacking, wide_registers
+from impray.spec.nets import Mlp
+from impray.spec.training import Adam, AdamW, Cosine, Sgd
+from impray.training import held, small
+from impray.training.mlp import MlpEngine
+
+pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
+
+OPTIMIZERS = {
+    "sgd": Sgd(lr=0.05),
+    "decay": Sgd(lr=0.05, weight_decay=0.1),
+    "momentum": Sgd(lr=0.05, momentum=0.9, weight_decay=0.1),
+    "nesterov": Sgd(lr=0.05, momentum=0.9, nesterov=True),
+    "adam": Adam(lr=0.01, weight_decay=0.1, eps=1e-3),
+    "adamw": AdamW(lr=0.01, weight_decay=0.1, eps=1e-3),
+}
+SHAPES = [  # hidden, inputs, outputs, batch: blocks of four and of lanes that fit and that do not
+    ((), 5, 3, 16),
+    ((), 40, 1, 100),
+    ((1,), 40, 1, 1000),
+    ((7,), 33, 3, 40),
+    ((32,), 144, 2, 64),
+    ((9, 7), 33, 1, 70),
+    ((4, 5, 1), 16, 4, 2100),  # sums over samples of more than one portion
+]
+
+
+def named(shape):
+    hidden, inputs, outputs, batch = shape
+    return f"{':'.join(map(str, (inputs, *hidden, outputs)))} {batch}"
+
+
+def both(monkeypatch, net, shape, spec, density, steps=6, nets=3, real=False):
+    """The same nets trained by the kernel, by torch's operations, and by these in float64."""
+    _, inputs, outputs, batch = shape
+    arch, params, masks, data = problem(net, inputs, outputs, nets, batch, steps, torch.float32, density)
+    if real:
+        data.y = torch.randn(nets, steps, batch, outputs, generator=torch.Generator().manual_seed(5))
+    loss = "mse" if real or outputs == 1 else spec.loss
+    spec = spec.model_copy(update={"batch": batch, "steps": steps, "loss": loss})
+    own, masked = ({name: value[0] for name, value in given.items()} for given in (params, masks))
+    assert small.form_of(arch, own, masked, batch) == (small.KEPT if density < 0.5 else small.WHOLE)
+    kernel = train(arch, [spec] * nets, params, masks, data, steps, snapshots=(0, steps))
+    monkeypatch.setattr(small, "form_of", lambda *given: None)
+    plain = train(arch, [spec] * nets, params, masks, data.again(), steps)
+    wide = {name: value.double() for name, value in params.items()}
+    y = data.y.double() if real else data.y
+    exact = train(arch, [spec] * nets, wide, masks, FixedData(data.x.double(), y), steps)
+    return params, masks, kernel, plain, exact
+
+
+def as_near(kernel, plain, exact):
+    """Not further from float64 than torch's float32, but for chance: 4 times its largest error, or 2 roundings of numbers near 1."""
+    for name, value in exact.params.items():
+        error = (plain.params[name] - value).abs().max()
+        assert (kernel.params[name] - value).abs().max() <= 4 * error + 2 * 2.0**-23, name
+
+
+@pytest.mark.parametrize("density", [0.3, 0.9])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("shape", SHAPES, ids=named)
+def test_every_shape_and_activation(shape, activation, density, monkeypatch):
+    _, masks, kernel, plain, exact = both(
+        monkeypatch, Mlp(hidden=shape[0], activation=activation), shape, OPTIMIZERS["sgd"], density
+    )
+    as_near(kernel, plain, exact)
+    for name, mask in masks.items():
+        assert not kernel.params[name][~mask].any()
+
+
+@pytest.mark.parametrize("density", [0.3, 0.9])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_update_rule(optimizer, density, monkeypatch):
+    spec = OPTIMIZERS[optimizer].model_copy(update={"schedule": Cosine(final=0.1)})
+    _, _, kernel, plain, exact = both(monkeypatch, Mlp(hidden=(9, 7)), SHAPES[3], spec, density)
+    as_near(kernel, plain, exact)
+
+
+@pytest.mark.parametrize("real", [False, True])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_squares_of_labels_and_of_real_targets(outputs, real, monkeypatch):
+    spec = OPTIMIZERS["momentum"].model_copy(update={"loss": "mse"})
+    as_near(*both(monkeypatch, Mlp(hidden=(7,)), ((7,), 33, outputs, 40), spec, 0.9, real=real)[2:])
+
+
+@pytest.mark.parametrize("readout", ["mean", "signed"])
+@pytest.mark.parametrize("density", [0.3, 0.9])
+@pytest.mark.parametrize("hidden", [(1,), (6,)])
+def test_fixed_readouts_stay(hidden, density, readout, monkeypatch):
+    net = Mlp(hidden=hidden, bias=False, outputs=1, readout=readout)
+    params, masks, kernel, plain, exact = both(monkeypatch, net, (hidden, 40, 1, 100), OPTIMIZERS["adam"], density)
+    as_near(kernel, plain, exact)
+    assert torch.equal(kernel.params["weight2"], params["weight2"] * masks["weight2"])
+
+
+def test_parameters_at_the_start_are_those_given(monkeypatch):
+    for density in (0.3, 0.9):
+        params, masks, kernel, _, _ = both(monkeypatch, Mlp(hidden=(9, 7)), SHAPES[5], OPTIMIZERS["sgd"], density)
+        monkeypatch.undo()
+        assert same(kernel.snapshots[0], {name: value * masks.get(name, 1) for name, value in params.items()})
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("optimizer", ["decay", "adamw"])
+@pytest.mark.parametrize("shape", SHAPES[:-1], ids=named)
+def test_a_pack_of_16_equals_16_packs_of_one(shape, optimizer, shared):
+    """Nets of all densities and both forms beside one another; where they share samples, those of one unit pass over these together."""
+    hidden, inputs, outputs, batch = shape
+    arch, params, masks, data = problem(Mlp(hidden=hidden), inputs, outputs, 16, batch, 3, torch.float32, 1.0)
+    draw = torch.Generator().manual_seed(3)
+    densities = torch.tensor([1.0, 0.9, 1.0, 0.5, 0.1, 1.0, 0.7, 0.0] * 2).view(-1, 1, 1)
+    for name in (name for name in params if name.startswith("weight")):
+        masks[name] = torch.rand(params[name].shape, generator=draw) < densities
+    if shared:
+        data = FixedData(data.x[:1].expand_as(data.x), data.y[:1].expand_as(data.y))
+    loss = "mse" if outputs == 1 else "cross_entropy"
+    more = {"batch": batch, "steps": 3, "loss": loss}
+    specs = [OPTIMIZERS[optimizer].model_copy(update={**more, "lr": lr}) for lr in (0.05, 0.02) * 8]
+    assert unlike_alone(arch, specs, params, masks, data, 3) == []
+
+
+def test_how_inputs_lie_in_memory_does_not_show():
+    arch, params, masks, data = problem(Mlp(hidden=(7,)), 33, 3, 3, 40, 3, torch.float32, 0.9)
+    spec = Sgd(batch=40, steps=3)
+    rows = train(arch, [spec] * 3, params, masks, data, 3)
+    columns = FixedData(data.x.mT.contiguous().mT, data.y)
+    assert same(rows.params, train(arch, [spec] * 3, params, masks, columns, 3).params)
+
+
+def test_a_net_that_diverges_shows_it_and_does_not_touch_its_neighbours():
+    for activation in ACTIVATIONS:
+        net = Mlp(hidden=(7,), activation=activation)
+        arch, params, masks, data = problem(net, 33, 3, 3, 40, 3, torch.float32, 0.9)
+        healthy = train(arch, [Sgd(batch=40)] * 3, params, masks, data, 3)
+        params["weight1"][1] = torch.nan
+        ill = train(arch, [Sgd(batch=40)] * 3, params, masks, data.again(), 3)
+        assert ill.params["weight2"][1].isnan().any() and ill.params["weight1"][1].isnan().any()
+        for name, value in healthy.params.items():
+            assert torch.equal(value[[0, 2]], ill.params[name][[0, 2]])
+
+
+def digest():
+    """Of what nets of many kinds are after some steps."""
+    found = hashlib.sha256()
+    for hidden, inputs, outputs, batch in SHAPES:
+        for activation, density in (("relu", 0.3), ("relu", 0.9), ("tanh", 0.9), ("erf", 0.3), ("sigmoid", 0.9)):
+            net = Mlp(hidden=hidden, activation=activation)
+            arch, params, masks, data = problem(net, inputs, outputs, 5, batch, 3, torch.float32, density)
+            shared = FixedData(data.x[:1].expand_as(data.x), data.y)
+            spec = Sgd(batch=batch, lr=0.05, loss="mse" if outputs == 1 else "cross_entropy")
+            for some in (data, shared):
+                for value in train(arch, [spec] * 5, params, masks, some, 3).params.values():
+                    found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def test_registers_of_any_width_give_the_same_bits():
+    assert digest_on_haswell("training.test_small") == digest()
+
+
+def test_smaller_blocks_give_the_same_bits(monkeypatch):
+    """As are taken where registers are narrow."""
+    whole = digest()
+    monkeypatch.setattr(small, "wide_registers", lambda: not wide_registers())
+    assert digest() == whole
+
+
+def test_which_nets_are_small_follows_from_their_own_shape_mask_and_batch():
+    arch, params, masks, _ = problem(Mlp(hidden=(32,)), 144, 2, 1, 64, 1, torch.float32, 0.3)
+    own, masked = ({name: value[0] for name, value in given.items()} for given in (params, masks))
+    of = small.Perceptrons.form_of
+    assert of(arch, own, masked, Sgd(batch=64)) == small.KEPT
+    assert of(arch, own, {}, Sgd(batch=64)) == small.WHOLE
+    assert of(arch, own, masked, Sgd(batch=8)) == (False, False)
+    double = {name: value.double() for name, value in own.items()}
+    assert of(arch, double, masked, Sgd(batch=64)) == (False, False)
+    for net, inputs in ((Mlp(hidden=(32,), batch_norm=True), 144), (Mlp(hidden=(128,)), 128)):
+        arch, params, _, _ = problem(net, inputs, 2, 1, 64, 1, torch.float32)
+        own = {name: value[0] for name, value in params.items()}
+        assert of(arch, own, {}, Sgd(batch=64)) == MlpEngine.form_of(arch, own, {}, Sgd(batch=64))
+
+
+def test_what_is_held_is_counted():
+    arch, params, masks, _ = problem(Mlp(hidden=(32,)), 144, 2, 1, 64, 1, torch.float32, 0.3)
+    kept = int(masks["weight1"].sum())
+    least = held(arch, Adam(batch=64, steps=1), params, masks, 0, 1)
+    # Of a kept weight: itself, m, v, gradient, step and mask (as of weight2), its place (8 bytes), where its samples begin (4, twice);
+    # samples of inputs (two ways), activations, derivatives and turned activations. Little else: begins of units, numbers of layers.
+    count = 4 * (6 * (kept + 64 + 34) + 64 * (2 * 144 + 2 * 34 + 32)) + 16 * kept
+    assert count <= least <= count + 5_000
