@@ -165,6 +165,7 @@ def digest():
     return found.hexdigest()
 
 
+@pytest.mark.slow  # compiles all of it twice
 def test_registers_of_any_width_give_the_same_bits():
     assert digest_on_haswell("training.test_small") == digest()
 
