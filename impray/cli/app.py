@@ -120,7 +120,7 @@ def main() -> None:
                 raise SystemExit(ending.code) from None
             raise
         except (KeyboardInterrupt, Exception) as error:
-            if ending.by is not None:
+            if ending.expected(error):
                 raise SystemExit(ending.code) from None
             if isinstance(error, KeyboardInterrupt):
                 raise
@@ -141,8 +141,8 @@ def answered(again: Callable[[], str] = str) -> Iterator[None]:
                 yield
         except typer.Exit:
             raise
-        except Exception:
-            if ending.by is None:
+        except Exception as error:
+            if not ending.expected(error):
                 raise
             ended(ending, again)  # what a library made of it
         except KeyboardInterrupt:

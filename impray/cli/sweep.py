@@ -132,8 +132,8 @@ def _run(request: Request, pool: Pool, mlflow: str | None, drawing: Mapping[str,
             _run_to_its_end(request, pool, mlflow, drawing, again)
         except typer.Exit:
             raise
-        except (KeyboardInterrupt, Exception):
-            if not ending.by:
+        except (KeyboardInterrupt, Exception) as error:
+            if not ending.expected(error):
                 raise
             ending.told()
             with suppress(Exception):  # the folder may be what does not answer

@@ -11,6 +11,7 @@ What was ignored when the command started (`nohup`, `&` in a script) stays ignor
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -24,7 +25,7 @@ from types import FrameType
 WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 WAKER = signal.SIGURG  # means nothing to anyone, and is ignored where nobody hears it
 # Slurm, Kubernetes and systemd wait 30 s or more before they kill.
-PATIENCE_S, AGAIN_S = 20.0, 3.0
+PATIENCE_S, AGAIN_S, HANG_UP_S = 20.0, 3.0, 1.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -69,6 +70,20 @@ class Stopping:
             # One write: what another thread prints must not come before the end of the line.
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
+
+    def expected(self, error: BaseException) -> bool:
+        """Whether this error is of a command that was asked to end. Of a terminal that closes the words fail first, and its SIGHUP comes a
+        moment later.
+        """
+        if self.by is None and isinstance(error, OSError) and error.errno == errno.EIO:
+            before, self.soft = self.soft, True
+            try:
+                until = time.monotonic() + HANG_UP_S
+                while self.by is None and time.monotonic() < until:
+                    time.sleep(0.01)
+            finally:
+                self.soft = before
+        return self.by is not None
 
     def within(self, seconds: float, code: int) -> None:
         """End this process with this code if it has not ended by itself by then, where no signal has asked for it."""

@@ -1,10 +1,12 @@
 """A command that is asked to end does, in time, says so at once, and with the exit code that shells expect."""
 
+import errno
 import os
 import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -12,6 +14,8 @@ import yaml
 from cli.said import impray
 from conftest import assert_same_tables, sweep_into, tiny, tiny_sweep
 from service.launched import HEARING, PROGRAM, Launched, alive, within
+
+from impray.service import stopping
 
 AT_ONCE_S = 2.0  # milliseconds, on a machine that is not busy
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -163,6 +167,20 @@ def test_the_exit_codes_are_in_the_help():
     for words in ((), ("sweep",)):
         said = impray(*words, "--help").out
         assert all(f"{code}" in said for code in (0, 1, 2, *CODES.values())), said
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+def test_words_that_fail_as_a_terminal_closes_are_its_hang_up_and_no_error(hangs_up, monkeypatch):
+    """The words fail first, SIGHUP comes a moment later; where none comes, a disk has failed."""
+    monkeypatch.setattr(stopping, "HANG_UP_S", 10.0 if hangs_up else 0.2)
+    failed, full = OSError(errno.EIO, "failed"), OSError(errno.ENOSPC, "full")
+    with stopping.heard() as ending:
+        assert not ending.expected(full)
+        later = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGHUP))
+        if hangs_up:
+            later.start()
+        assert ending.expected(failed) == hangs_up
+        assert ending.code == (129 if hangs_up else 130)
 
 
 # -- sweeps in this process -------------------------------------------------------------------------------------------
