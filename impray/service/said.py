@@ -57,7 +57,8 @@ def found(file: str) -> Path:
     path = Path(file)  # asked through os.path: a name that no system takes is no file
     listed = {p.stem: p for folder in (shipped("sweeps"), Path("sweeps")) for p in sorted(folder.glob("*.yaml"))}
     bare = file.removeprefix("sweeps/").removesuffix(".yaml")
-    path = path if os.path.exists(path) else listed.get(bare, path)
+    # In a folder of results each sweep's own is called as the sweep is.
+    path = path if os.path.exists(path) and not os.path.isdir(path) else listed.get(bare, path)
     if not os.path.exists(path) and path.parent == Path("."):
         options = [*listed, *(str(other) for other in Path(".").glob("*.y*ml"))]
         right = f"there is no such file; sweeps/ has {', '.join(listed) or 'none'}{near(file, options)}"

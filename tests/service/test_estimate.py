@@ -11,7 +11,7 @@ from impray.results.files import locked
 from impray.results.paths import Paths
 from impray.service import cost, estimate, probe
 from impray.service.cost import Cost, PackSeconds
-from impray.service.said import load_sweep
+from impray.service.said import found, load_sweep
 from impray.service.trials import Trials
 from impray.spec.errors import SweepError
 from impray.spec.pack import Pack
@@ -25,6 +25,17 @@ def plan(folder, sweep):
 
 def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_of_results_does_not_hide_the_sweep_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "mine").mkdir()
+    assert found("quickstart").is_file() and found("sweeps/quickstart.yaml") == found("quickstart")
+    with pytest.raises(SweepError, match="this is a folder"):
+        load_sweep("mine", [])
+    (tmp_path / "quickstart.yaml").write_text("question: x\n")
+    assert found("quickstart.yaml").resolve() == tmp_path / "quickstart.yaml"
 
 
 # -- the folder -------------------------------------------------------------------------------------------------------
