@@ -76,13 +76,10 @@ class Stopping:
         moment later.
         """
         if self.by is None and isinstance(error, OSError) and error.errno == errno.EIO:
-            before, self.soft = self.soft, True
-            try:
-                until = time.monotonic() + HANG_UP_S
+            until = time.monotonic() + HANG_UP_S
+            with softly():
                 while self.by is None and time.monotonic() < until:
                     time.sleep(0.01)
-            finally:
-                self.soft = before
         return self.by is not None
 
     def within(self, seconds: float, code: int) -> None:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from impray.data.base import Targets
 from impray.nets import layout
+from impray.spec.errors import ShapeError
 
 _PORTION = 4096  # samples whose outputs are taken in float64 at once
 
@@ -54,7 +55,12 @@ class Slope:
 
 
 def mean_of(loss: str, batch: int, outputs: int) -> float:
-    """What softmax - target or output - target is multiplied by in the slope of the mean loss."""
+    """What softmax - target or output - target is multiplied by in the slope of the mean loss.
+
+    Raises:  ShapeError: a single output, of which there is no softmax.
+    """
+    if outputs == 1 and loss != "mse":
+        raise ShapeError("a single output takes the loss mse")
     return {"cross_entropy": 1 / batch, "mse": 2 / (batch * outputs)}[loss]
 
 

@@ -48,8 +48,6 @@ class MlpEngine:
         assert isinstance(network, Architecture)
         self._optimizer = optimizer
         outputs, loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch
-        if outputs == 1 and loss != "mse":
-            raise ShapeError("a single output takes the loss mse")
         wide_params, wide = padded(params, network)
         wide_masks = _wide_masks(network, wide, params, masks)
         self._network = network

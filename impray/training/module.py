@@ -38,8 +38,6 @@ class ModuleEngine:
     ) -> None:
         assert isinstance(network, ModuleNetwork)
         nets, outputs, loss, batch = len(specs), network.recipe.outputs, specs[0].loss, specs[0].batch
-        if outputs == 1 and loss != "mse":
-            raise ShapeError("a single output takes the loss mse")
         self._network, self._shape = network, (nets, batch, math.prod(network.recipe.input_shape))
         own = {name: layout.copied(value) for name, value in params.items()}
         self._parameters = {

@@ -29,7 +29,7 @@ from impray.training.losses import mean_of
 from impray.training.memory import bytes_of
 from impray.training.mlp import MlpEngine
 from impray.training.updates import Optimizer, Parameter
-from impray.training.weights import Laid
+from impray.training.weights import KeptRows, Laid
 
 MOST_NUMBERS = 2**14
 """Of a matrix: from here on products are the library's, or those of kept weights in tiles."""
@@ -37,7 +37,6 @@ KEPT_BELOW = 0.6
 """Of the first layer's weights: about where both cost the same."""
 WHOLE, KEPT = "small", "small, kept"
 """What `form_of` says of such a net."""
-_LINE = layout.LINE_BYTES // 4
 
 
 def form_of(network: Architecture, params: Params, masks: Params, batch: int) -> str | None:
@@ -54,37 +53,25 @@ def form_of(network: Architecture, params: Params, masks: Params, batch: int) ->
     return KEPT if kept else WHOLE
 
 
-class _Kept:
-    """The first layer's kept weights of each net, unit by unit, and then nothing up to `room`."""
+class _Kept(KeptRows):
+    """The first layer's kept weights, unit by unit.
+
+    Attributes: begins: [net, unit + 1], flat: the first of each unit's, and the end of the last's.
+    """
 
     def __init__(self, masks: Shaped[Tensor, "net unit input"], batch: int) -> None:
-        nets, units, inputs = masks.shape
+        units, inputs = masks.shape[1:]
         kept = [np.flatnonzero(mask.numpy()) for mask in masks]
-        self.room = -(-max(map(len, kept)) // _LINE) * _LINE or _LINE
-        self.flat = [torch.from_numpy(places) for places in kept]
+        super().__init__(kept)
         self.begins = np.concatenate([np.searchsorted(places, inputs * np.arange(units + 1)) for places in kept])
-        self._places = [(places % inputs * batch).astype(np.uint32) for places in kept]
+        self._samples = [(places % inputs * batch).astype(np.uint32) for places in kept]
 
     def spread(self, apart: int) -> UInt32[np.ndarray, " place"]:
         """Where the input's samples of each kept weight begin, `apart` from one net to the next."""
-        spread = np.zeros(len(self._places) * apart, np.uint32)
-        for net, places in enumerate(self._places):
-            spread[net * apart : net * apart + len(places)] = places
+        spread = np.zeros(len(self._samples) * apart, np.uint32)
+        for net, begins in enumerate(self._samples):
+            spread[net * apart : net * apart + len(begins)] = begins
         return spread
-
-    def taken(self, value: Shaped[Tensor, "net unit input"]) -> Shaped[Tensor, "net room"]:
-        """Kept numbers of matrices."""
-        rows = value.new_zeros(len(value), self.room)
-        for row, of_net, places in zip(rows, value, self.flat, strict=True):
-            row[: len(places)] = of_net.reshape(-1)[places]
-        return rows
-
-    def matrices(self, rows: Float[Tensor, "net room"], units: int, inputs: int) -> Float[Tensor, "net unit input"]:
-        """The other way; pruned weights are 0."""
-        whole = rows.new_zeros(len(rows), units * inputs)
-        for matrix, row, places in zip(whole, rows, self.flat, strict=True):
-            matrix[places] = row[: len(places)]
-        return whole.view(-1, units, inputs)
 
 
 class _Wanted:
@@ -117,8 +104,6 @@ class SmallEngine:
     ) -> None:
         """As `MakeEngine`; form: of all of the nets."""
         outputs, loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch
-        if outputs == 1 and loss != "mse":
-            raise ShapeError("a single output takes the loss mse")
         self._network, self._optimizer, self._names = network, optimizer, list(params)
         self._shape = nets, batch, inputs = len(specs), batch, network.sizes[0]
         like = params["weight1"]
@@ -166,9 +151,8 @@ class SmallEngine:
             for kind, places in (("weight", self._places), ("bias", self._bias_places))
         )
         z_at = np.array([0, 0, *np.cumsum(sizes[1:-1] * batch)])
-        together = (
-            sizes[1] == 1 and self._kept is None
-        )  # nets of one unit may be passed over at once: each has its own room
+        # Nets of one unit may be passed over at once: each has its own room.
+        together = sizes[1] == 1 and self._kept is None
         z, d = (layout.empty(like, nets if together else 1, int(sizes[1:].sum()) * batch) for _ in range(2))
         slopes = layout.empty(like, *(z.shape if self._network.activation == "erf" else (1, 1)))
         weights, nothing = self._weights.value, np.zeros(1, np.float32)
@@ -186,25 +170,11 @@ class SmallEngine:
         tail = np.zeros(WIDEST, np.uint32)
         tail[: -batch % WIDEST] = 1
         moves = [*(layout.flat(move) for _, move in self._moves), nothing][:2]
+        turned, turned_x = (np.empty(size * batch, np.float32) for size in (max([1, *sizes[1:-1]]), sizes[0]))
         return (
-            *(
-                self._biases is not None,
-                self._fixed,
-                factor,
-                sizes,
-                w_at,
-                b_at,
-                z_at,
-                batch,
-                whole,
-                apart,
-                *readout,
-                *biases,
-                *kept,
-            ),
-            *(layout.flat(z), layout.flat(d), layout.flat(slopes), z.stride(0) if together else 0, *moves, tail),
-            *(np.empty(size * batch, np.float32) for size in (max([1, *sizes[1:-1]]), sizes[0])),
-        )
+            self._biases is not None, self._fixed, factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept,
+            *map(layout.flat, (z, d, slopes)), z.stride(0) if together else 0, *moves, tail, turned, turned_x,
+        )  # fmt: skip
 
     def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
         """As `Engine.step`."""

@@ -7,9 +7,11 @@ by the constants below: never from its neighbours, and never from timing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from impray.kernels import sparse
@@ -34,6 +36,32 @@ def is_sparse(mask: Tensor | None, like: Tensor, batch: int) -> bool:
     if batch < LEAST_BATCH or mask.numel() < LEAST_NUMBERS or lacking() is not None:
         return False
     return int(np.count_nonzero(mask.numpy())) < SPARSE_BELOW * mask.numel()
+
+
+class KeptRows:
+    """Kept weights of each net in one row, in the order of the places given; then zeros up to a whole cache line.
+
+    Attributes: room: numbers in a row.
+    """
+
+    def __init__(self, kept: Sequence[Shaped[np.ndarray, " _"]]) -> None:
+        """kept: of each net, where its kept weights lie in its matrix."""
+        self.room = -(-max(1, *map(len, kept)) // _LINE) * _LINE
+        self._places = [torch.from_numpy(places) for places in kept]
+
+    def taken(self, value: Shaped[Tensor, "net unit input"]) -> Shaped[Tensor, "net room"]:
+        """The kept numbers of matrices, each net's on a cache line."""
+        rows = layout.zeros(value, len(value), self.room)
+        for row, of_net, places in zip(rows, value, self._places, strict=True):
+            row[: len(places)] = of_net.reshape(-1)[places]
+        return rows
+
+    def matrices(self, rows: Float[Tensor, "net room"], units: int, inputs: int) -> Float[Tensor, "net unit input"]:
+        """The other way; pruned weights are 0."""
+        whole = rows.new_zeros(len(rows), units * inputs)
+        for matrix, row, places in zip(whole, rows, self._places, strict=True):
+            matrix[places] = row[: len(places)]
+        return whole.view(-1, units, inputs)
 
 
 class Dense:
@@ -75,7 +103,7 @@ class Dense:
 
 
 class Sparse:
-    """Kept weights, each net's in the order of its `impray.kernels.sparse.Pattern`; then zeros up to a whole cache line."""
+    """Kept weights (`KeptRows`), each net's in the order of its `impray.kernels.sparse.Pattern`."""
 
     inputs_first = True
 
@@ -89,16 +117,11 @@ class Sparse:
         nets, units, inputs = self.shape = tuple(value.shape)
         self.like = value.new_empty(0)
         patterns = [sparse.pattern(of_net.numpy(), batch) for of_net in mask]
-        most = max(len(one.inputs) for one in patterns)
-        room = -(-max(most, 1) // _LINE) * _LINE
-        self._places = [torch.from_numpy(one.flat) for one in patterns]
-        kept = layout.zeros(value, nets, room)
-        for row, of_net, places in zip(kept, value, self._places, strict=True):
-            row[: len(places)] = of_net.reshape(-1)[places]
+        self._kept = KeptRows([one.flat for one in patterns])
         # The kernels read the rows where they lie: what a parameter holds stays there.
-        self._parameter = optimizer.parameter(kept, None, decays=True)
+        self._parameter = optimizer.parameter(self._kept.taken(value), None, decays=True)
         self._weights, self._sink = layout.flat(self._parameter.value), layout.flat(self._parameter.sink)
-        self._products = sparse.Products(patterns, (units, inputs), batch, room)
+        self._products = sparse.Products(patterns, (units, inputs), batch, self._kept.room)
         self._laid = Laid(value, nets, batch, inputs)
         self._views: dict[tuple[int, int], tuple[Tensor, Rows]] = {}
 
@@ -124,11 +147,7 @@ class Sparse:
 
     def value(self) -> Float[Tensor, "net unit input"]:
         """The matrices, pruned weights 0; made anew."""
-        nets, units, inputs = self.shape
-        whole = self._parameter.value.new_zeros(nets, units * inputs)
-        for row, kept, places in zip(whole, self._parameter.value, self._places, strict=True):
-            row[places] = kept[: len(places)]
-        return whole.view(self.shape)
+        return self._kept.matrices(self._parameter.value, *self.shape[1:])
 
     def _rows(self, x: Float[Tensor, "net row sample"]) -> Rows:
         """What kernels read, remembered: all but a batch's inputs lie where they lay in the last step."""

@@ -309,8 +309,8 @@ def test_a_sweep_on_ray_ends_cleanly_whatever_asks_for_it(tmp_path, signals, whe
         assert running.process.returncode == CODES[signals[0]], said
         # What it was going to run may come after the signal, and one line that was being written as it came. No more.
         words = [line for line in said.splitlines() if not line.startswith("trials: ")]
-        assert "go on with: impray sweep x.yaml" in said and len(words) <= 4, said
-        assert sum(" done; " in line for line in words) <= 1, said
+        rounds = [line for line in words if " done; " in line]
+        assert "go on with: impray sweep x.yaml" in said and len(words) - len(rounds) <= 3 and len(rounds) <= 1, said
         from impray.service.ray import warden
 
         within(30, lambda: not warden.marked(running.mark))

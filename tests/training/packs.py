@@ -10,6 +10,14 @@ from impray.spec.training import Adam, AdamW, Sgd
 from impray.training import TRAINERS, Task
 
 ACTIVATIONS = ["relu", "sigmoid", "erf", "tanh", "linear"]
+OPTIMIZERS = {
+    "sgd": Sgd(lr=0.05),
+    "decay": Sgd(lr=0.05, weight_decay=0.1),
+    "momentum": Sgd(lr=0.05, momentum=0.9, weight_decay=0.1),
+    "nesterov": Sgd(lr=0.05, momentum=0.9, nesterov=True),
+    "adam": Adam(lr=0.01, weight_decay=0.1, eps=1e-3),
+    "adamw": AdamW(lr=0.01, weight_decay=0.1, eps=1e-3),
+}
 
 
 class FixedData:

@@ -7,24 +7,16 @@ import hashlib
 import pytest
 import torch
 from narrow_registers import digest_on_haswell
-from training.packs import ACTIVATIONS, FixedData, problem, same, train, unlike_alone
+from training.packs import ACTIVATIONS, OPTIMIZERS, FixedData, problem, same, train, unlike_alone
 
 from impray.kernels.compiled import lacking, wide_registers
 from impray.spec.nets import Mlp
-from impray.spec.training import Adam, AdamW, Cosine, Sgd
+from impray.spec.training import Adam, Cosine, Sgd
 from impray.training import held, small
 from impray.training.mlp import MlpEngine
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 
-OPTIMIZERS = {
-    "sgd": Sgd(lr=0.05),
-    "decay": Sgd(lr=0.05, weight_decay=0.1),
-    "momentum": Sgd(lr=0.05, momentum=0.9, weight_decay=0.1),
-    "nesterov": Sgd(lr=0.05, momentum=0.9, nesterov=True),
-    "adam": Adam(lr=0.01, weight_decay=0.1, eps=1e-3),
-    "adamw": AdamW(lr=0.01, weight_decay=0.1, eps=1e-3),
-}
 SHAPES = [  # hidden, inputs, outputs, batch: blocks of four and of lanes that fit and that do not
     ((), 5, 3, 16),
     ((), 40, 1, 100),

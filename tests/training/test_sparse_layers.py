@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from training.packs import ACTIVATIONS, FixedData, problem, same, train, unlike_alone
+from training.packs import ACTIVATIONS, OPTIMIZERS, FixedData, problem, same, train, unlike_alone
 
 from impray.kernels.compiled import lacking
 from impray.spec.nets import Mlp
-from impray.spec.training import Adam, AdamW, Cosine, Sgd
+from impray.spec.training import Adam, Cosine, Sgd
 from impray.training import held, weights
 from impray.training.engine import Groups
 from impray.training.mlp import MlpEngine
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 
-OPTIMIZERS = {
-    "sgd": Sgd(lr=0.05),
-    "decay": Sgd(lr=0.05, weight_decay=0.1),
-    "momentum": Sgd(lr=0.05, momentum=0.9, weight_decay=0.1),
-    "nesterov": Sgd(lr=0.05, momentum=0.9, nesterov=True),
-    "adam": Adam(lr=0.01, weight_decay=0.1, eps=1e-3),
-    "adamw": AdamW(lr=0.01, weight_decay=0.1, eps=1e-3),
-}
 NET = Mlp(hidden=(150, 120))
 
 
