@@ -23,6 +23,7 @@ KNOWN = REQUIRED | {
     "url",
     "repository-code",
     "date-released",
+    "references",
 }
 
 
@@ -32,6 +33,13 @@ def test_the_citation_is_of_this_version_and_says_what_the_project_says():
     assert CITATION["version"] == impray.__version__ and isinstance(CITATION["version"], str)
     assert CITATION["keywords"] == PROJECT["keywords"] and CITATION["type"] == "software"
     assert [author["name"] for author in CITATION["authors"]] == [author["name"] for author in PROJECT["authors"]]
+
+
+def test_each_paper_that_is_cited_says_what_it_is_and_whose():
+    assert CITATION["references"]
+    for paper in CITATION["references"]:
+        assert {"type", "title", "year", "authors"} <= set(paper) and isinstance(paper["year"], int)
+        assert all({"given-names", "family-names"} == set(author) for author in paper["authors"])
 
 
 def test_annotations_are_for_type_checkers_of_others_too():
