@@ -18,7 +18,7 @@ from impray.kernels.vectors import WIDEST, element, fma, load, splat, store, tur
 CHAIN = 64
 PORTION = CHAIN * WIDEST
 """Samples whose products are added up lane by lane before lanes are."""
-_TWO = 2 * WIDEST
+_TWO, _FOUR = 2 * WIDEST, 4 * WIDEST
 
 
 @inlined
@@ -152,11 +152,12 @@ def turned_rows(h, h0, rows, batch, out):
 @specialised
 def _turned_gradient(d, d0, rows, h, count, batch, g, g0, lanes):
     """As `gradient`, of four rows or more; h: [sample, input], at least `lanes` inputs, which are lanes."""
-    for corner in range(0, rows, 4):
-        r = min(corner, rows - 4)
-        row, out = d0 + r * batch, g0 + r * count
-        for edge in range(0, count, lanes):
-            i = min(edge, count - lanes)
+    # Inputs outside: those of a block stay in the first-level cache while all units pass over them.
+    for edge in range(0, count, lanes):
+        i = min(edge, count - lanes)
+        for corner in range(0, rows, 4):
+            r = min(corner, rows - 4)
+            row, out = d0 + r * batch, g0 + r * count
             a = b = c = e = splat(np.float32(0), lanes)
             for first in range(0, batch, CHAIN):
                 p = q = t = u = splat(np.float32(0), lanes)
@@ -179,7 +180,9 @@ def whole_gradient(d, d0, rows, h, h0, count, batch, tail, g, g0, turned, ready,
         return
     if not ready:
         turned_rows(h, h0, count, batch, turned)
-    if blocks and count >= _TWO:
+    if blocks and count >= _FOUR:
+        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _FOUR)
+    elif blocks and count >= _TWO:
         _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _TWO)
     else:
         _turned_gradient(d, d0, rows, turned, count, batch, g, g0, WIDEST)

@@ -28,6 +28,7 @@ from impray.kernels.over_samples import CHAIN, gradient, kept_gradient, row_sums
 from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store
 
 LEAST_BATCH = WIDEST
+_TILE, _CACHED = 2 * CHAIN, 12288
 LINEAR, RELU, SIGMOID, TANH, ERF = range(5)
 RELU_BACK, SIGMOID_BACK, TANH_BACK, ERF_BACK = range(5, 9)
 _BACK = {RELU: RELU_BACK, SIGMOID: SIGMOID_BACK, TANH: TANH_BACK, ERF: ERF_BACK, LINEAR: LINEAR}
@@ -76,44 +77,60 @@ def _product(
     Numbers of w lie `row` and `step` apart, those of x and out by sample, x's rows `batch` apart.
     """
     last = (batch - 1) // lanes * lanes
+    tile = count if count * lanes <= _CACHED else _TILE
     for edge in range(0, batch, lanes):
         column = batch - lanes if edge == last else edge
-        here, r = x0 + column, 0
-        while r + 4 <= rows:
-            at = w0 + r * row
-            a = b = c = d = splat(np.float32(0), lanes)
-            if biased:
-                a = splat(element(bias, b0 + r * b_row), lanes)
-                b = splat(element(bias, b0 + (r + 1) * b_row), lanes)
-                c = splat(element(bias, b0 + (r + 2) * b_row), lanes)
-                d = splat(element(bias, b0 + (r + 3) * b_row), lanes)
-            for first in range(0, count, CHAIN):
-                p = q = s = t = splat(np.float32(0), lanes)
-                for i in range(first, min(first + CHAIN, count)):
-                    v, there = load(x, here + i * batch, lanes), at + i * step
-                    p = fma(element(w, there), v, p)
-                    q = fma(element(w, there + row), v, q)
-                    s = fma(element(w, there + 2 * row), v, s)
-                    t = fma(element(w, there + 3 * row), v, t)
-                a, b, c, d = a + p, b + q, c + s, d + t
-            place = o0 + r * o_row + column
-            _put(out, place, a, plain, f, z, slopes, lanes)
-            _put(out, place + o_row, b, plain, f, z, slopes, lanes)
-            _put(out, place + 2 * o_row, c, plain, f, z, slopes, lanes)
-            _put(out, place + 3 * o_row, d, plain, f, z, slopes, lanes)
-            r += 4
-        while r < rows:
-            at = w0 + r * row
-            a = splat(np.float32(0), lanes)
-            if biased:
-                a = splat(element(bias, b0 + r * b_row), lanes)
-            for first in range(0, count, CHAIN):
-                p = splat(np.float32(0), lanes)
-                for i in range(first, min(first + CHAIN, count)):
-                    p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
-                a = a + p
-            _put(out, o0 + r * o_row + column, a, plain, f, z, slopes, lanes)
-            r += 1
+        here = x0 + column
+        for begin in range(0, max(count, 1), tile):
+            end, r = min(begin + tile, count), 0
+            while r + 4 <= rows:
+                at, place = w0 + r * row, o0 + r * o_row + column
+                a = b = c = d = splat(np.float32(0), lanes)
+                if begin > 0:
+                    a, b = load(out, place, lanes), load(out, place + o_row, lanes)
+                    c, d = load(out, place + 2 * o_row, lanes), load(out, place + 3 * o_row, lanes)
+                elif biased:
+                    a = splat(element(bias, b0 + r * b_row), lanes)
+                    b = splat(element(bias, b0 + (r + 1) * b_row), lanes)
+                    c = splat(element(bias, b0 + (r + 2) * b_row), lanes)
+                    d = splat(element(bias, b0 + (r + 3) * b_row), lanes)
+                for first in range(begin, end, CHAIN):
+                    p = q = s = t = splat(np.float32(0), lanes)
+                    for i in range(first, min(first + CHAIN, end)):
+                        v, there = load(x, here + i * batch, lanes), at + i * step
+                        p = fma(element(w, there), v, p)
+                        q = fma(element(w, there + row), v, q)
+                        s = fma(element(w, there + 2 * row), v, s)
+                        t = fma(element(w, there + 3 * row), v, t)
+                    a, b, c, d = a + p, b + q, c + s, d + t
+                if end < count:
+                    store(out, place, a)
+                    store(out, place + o_row, b)
+                    store(out, place + 2 * o_row, c)
+                    store(out, place + 3 * o_row, d)
+                else:
+                    _put(out, place, a, plain, f, z, slopes, lanes)
+                    _put(out, place + o_row, b, plain, f, z, slopes, lanes)
+                    _put(out, place + 2 * o_row, c, plain, f, z, slopes, lanes)
+                    _put(out, place + 3 * o_row, d, plain, f, z, slopes, lanes)
+                r += 4
+            while r < rows:
+                at, place = w0 + r * row, o0 + r * o_row + column
+                a = splat(np.float32(0), lanes)
+                if begin > 0:
+                    a = load(out, place, lanes)
+                elif biased:
+                    a = splat(element(bias, b0 + r * b_row), lanes)
+                for first in range(begin, end, CHAIN):
+                    p = splat(np.float32(0), lanes)
+                    for i in range(first, min(first + CHAIN, end)):
+                        p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
+                    a = a + p
+                if end < count:
+                    store(out, place, a)
+                else:
+                    _put(out, place, a, plain, f, z, slopes, lanes)
+                r += 1
 
 
 @specialised

@@ -31,7 +31,7 @@ from impray.training.mlp import MlpEngine
 from impray.training.updates import Optimizer, Parameter
 from impray.training.weights import KeptRows, Laid
 
-MOST_NUMBERS = 2**14
+MOST_NUMBERS = 2**15
 """Of a matrix: from here on products are the library's, or those of kept weights in tiles."""
 KEPT_BELOW = 0.6
 """Of the first layer's weights: about where both cost the same."""
@@ -170,7 +170,9 @@ class SmallEngine:
         tail = np.zeros(WIDEST, np.uint32)
         tail[: -batch % WIDEST] = 1
         moves = [*(layout.flat(move) for _, move in self._moves), nothing][:2]
-        turned, turned_x = (np.empty(size * batch, np.float32) for size in (max([1, *sizes[1:-1]]), sizes[0]))
+        turned, turned_x = (
+            layout.flat(layout.empty(like, 1, size * batch)) for size in (max([1, *sizes[1:-1].tolist()]), int(sizes[0]))
+        )
         return (
             self._biases is not None, self._fixed, factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept,
             *map(layout.flat, (z, d, slopes)), z.stride(0) if together else 0, *moves, tail, turned, turned_x,
