@@ -31,10 +31,18 @@ from impray.training.mlp import MlpEngine
 from impray.training.updates import Optimizer, Parameter
 from impray.training.weights import KeptRows, Laid
 
-MOST_NUMBERS = 2**15
-"""Of a matrix: from here on products are the library's, or those of kept weights in tiles."""
-KEPT_BELOW = 0.6
-"""Of the first layer's weights: about where both cost the same."""
+MOST_OF_FIRST, MOST_OF_OTHERS = 2**16, 2**14
+"""Numbers of a matrix: of larger ones products are the library's, or those of kept weights in tiles. Of the first kept weights may lie
+alone here too; the others are whole, and cost as much when most is pruned."""
+_WHOLE_VECTORS = 16, 32, 64
+"""Batches whose samples stay in registers while the gradients of kept weights are summed up."""
+
+
+def kept_below(batch: int) -> float:
+    """The share of the first layer's weights below which kept ones are held alone: about where both cost the same."""
+    return 0.6 if batch in _WHOLE_VECTORS else 0.35
+
+
 WHOLE, KEPT = "small", "small, kept"
 """What `form_of` says of such a net."""
 
@@ -46,10 +54,11 @@ def form_of(network: Architecture, params: Params, masks: Params, batch: int) ->
         return None
     if batch < small.LEAST_BATCH or network.batch_norm or (network.depth == 1 and network.readout != "trained"):
         return None
-    if any(below * units >= MOST_NUMBERS for below, units in zip(network.sizes, network.sizes[1:], strict=False)):
+    first, *others = (below * units for below, units in zip(network.sizes, network.sizes[1:], strict=False))
+    if first > MOST_OF_FIRST or any(numbers > MOST_OF_OTHERS for numbers in others):
         return None
     mask = masks.get("weight1")
-    kept = mask is not None and int(np.count_nonzero(mask.numpy())) < KEPT_BELOW * mask.numel()
+    kept = mask is not None and int(np.count_nonzero(mask.numpy())) < kept_below(batch) * mask.numel()
     return KEPT if kept else WHOLE
 
 
