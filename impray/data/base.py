@@ -23,6 +23,8 @@ from impray.spec.trial import stream_seed
 Raw = dict[str, Tensor]
 Targets = Int[Tensor, "*net sample"] | Float[Tensor, "*net sample output"]
 """Labels, int64 from 0 to classes - 1; or numbers, where the spec says `targets: real`."""
+Selection = Int[Tensor, " place"] | int | None
+"""What `select` selects by."""
 Item = TypeVar("Item")
 Function = TypeVar("Function", bound=Callable[..., Any])
 _GATHERED = 2**24  # inputs gathered at once
@@ -75,6 +77,20 @@ class PackData(Protocol):
 
     def truth(self, net: int) -> Mapping[str, Tensor]:
         """The weights that made the net's targets, by the names of the network's parameters; where the spec offers `truth`."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """What a pack's data may offer beside: each stream of samples once, where several nets have it.
+
+    Attributes: stream_of_net: as `view_selection` has it: which of the streams is each net's.
+    """
+
+    stream_of_net: Selection
+
+    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Targets]:
+        """As `PackData.batch`, inputs [stream, ...]: `select(x, stream_of_net)` is those of each net. Targets are of each net."""
         ...
 
 
@@ -171,9 +187,6 @@ def distinct(items: Sequence[Item]) -> tuple[list[Item], list[int]]:
     place: dict[Item, int] = {}
     places = [place.setdefault(item, len(place)) for item in items]
     return list(place), places
-
-
-Selection = Int[Tensor, " place"] | int | None
 
 
 def selection(places: Sequence[int], among: int, device: torch.device) -> Int[Tensor, " place"] | None:

@@ -64,7 +64,7 @@ class StimulusPack(Fresh):
         of_net = list(zip(alike, self._seeds, strict=True))
         made = sorted(dict.fromkeys(of_net), key=lambda stream: stream[0].gaussian_blend > 0)
         places = [made.index(stream) for stream in of_net]
-        self._stream_of_net = view_selection(places, len(made), device)
+        self.stream_of_net = view_selection(places, len(made), device)
         self._sources = Sources([seed for _, seed in made], device)
         self._process = self.process([spec for spec, _ in made], self._sources, dtype, device)
         numbers = (
@@ -101,10 +101,15 @@ class StimulusPack(Fresh):
         return raw
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+        x, labels = self.streams(raw, step)
+        return selected(x.mT, self.stream_of_net).mT, labels
+
+    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Int[Tensor, "net sample"]]:
+        """See `impray.data.base.Streams`."""
         x = self._process.samples(raw, step)
         if self._clone is not None:
             self._clone.add_to(x[self._plain :], raw, step)
-        return selected(x, self._stream_of_net).mT, select(raw["labels"][:, step], self._labels_of_net)
+        return x.mT, select(raw["labels"][:, step], self._labels_of_net)
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         key = self._specs[net], self._seeds[net]

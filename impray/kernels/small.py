@@ -6,9 +6,10 @@ Everything that lies between is in the caches next to the core, activations are 
 is made that no one reads: no derivative by the inputs, no unit that only pads. Of the first layer kept weights may lie alone, in one row
 (as in `impray.kernels.sparse`); other matrices are whole, and who updates them masks them.
 
-Nets of one unit above shared inputs pass over these together, four at a time: each number is summed up as if its net were alone. Samples
-are lanes, `lanes` at a time; a batch's last ones are made together with some before them, once more, and count once in sums over
-samples. Sums are of at most `CHAIN` products each, which then are added up.
+Nets that have one stream of samples read it where it lies, one after the other. Nets of one unit above one stream pass over it together,
+four at a time: each number is summed up as if its net were alone. Samples are lanes, `lanes` at a time; a batch's last ones are made
+together with some before them, once more, and count once in sums over samples. Sums are of at most `CHAIN` products each, which then are
+added up.
 """
 
 # ruff: noqa: ANN201  (numba infers the types of what it compiles)
@@ -24,7 +25,7 @@ import numpy as np
 from impray.kernels.compiled import compiled, inlined, specialised
 from impray.kernels.functions import erf, exponential, sigmoid, tanh
 from impray.kernels.integers import greater, where
-from impray.kernels.over_samples import CHAIN, gradient, kept_gradient, row_sums, turned_rows, whole_gradient
+from impray.kernels.over_samples import CHAIN, gradient, kept_gradient, row_sums, whole_gradient
 from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store
 
 LEAST_BATCH = WIDEST
@@ -194,7 +195,8 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
     Args:    lanes: samples at a time: WIDEST, 2 WIDEST or 4 WIDEST, and no more than a batch has.
              kept: the first layer's kept weights lie alone.
     The kernel's:
-             x, x_net: [net, input, sample], and how far from one net to the next (0: one for all).
+             x, x_at: [stream, input, sample], and where each net's begins. order: nets, those of a stream one after the other.
+             alike: all nets have one stream.
              targets, t_net: as in `_slope`, [net, ...].
              softmax, one_hot: of `_slope`. biased: there are biases. fixed: the last layer has no gradients.
              factor: [net].
@@ -210,21 +212,19 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
     blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
 
     def step(
-        x, x_net, targets, t_net, softmax, one_hot, biased, fixed, factor, sizes, w_at, b_at, z_at, batch, weights, w_net,
+        x, x_at, order, alike, targets, t_net, softmax, one_hot, biased, fixed, factor, sizes, w_at, b_at, z_at, batch, weights, w_net,
         readout, r_net, r_at, biases, b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail, turned, turned_x,
     ):  # fmt: skip
         depth, nets, units, inputs = len(sizes) - 1, len(factor), sizes[1], sizes[0]
         none, one = np.int64(0), np.int64(1)  # not the numbers themselves, for which functions would be compiled anew
-        together = not kept and x_net == 0 and units == 1
+        together = not kept and alike and units == 1
         if together:
             w, row = (readout, r_net) if depth == 1 else (weights, w_net)
-            _product(w, none, row, one, x, none, inputs, batch, biases, none, b_net, biased, z, none, z_net, nets,
+            _product(w, none, row, one, x, x_at[0], inputs, batch, biases, none, b_net, biased, z, none, z_net, nets,
                      depth == 1, lanes, activation, z, slopes)  # fmt: skip
-        turns = not kept and units >= 4 and inputs >= WIDEST
-        if turns and x_net == 0:
-            turned_rows(x, none, inputs, batch, turned_x)
-        for net in range(nets):
-            w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, net * x_net, net * r_net + r_at
+        turned_of = -one  # whose samples are in turned_x
+        for net in order:
+            w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, x_at[net], net * r_net + r_at
             of_net = net * (units + 1)
             for layer in range(1, depth + 1):
                 rows, count, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer]
@@ -251,9 +251,11 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
                 if layer == 1 and kept:
                     kept_gradient(d, here, rows, x, x0, begins, of_net, places, w0, batch, tail, g, lanes)
                 elif layer > 1 or not together:
-                    room, ready = (turned_x, x_net == 0) if layer == 1 else (turned, False)
+                    room, ready = (turned_x, turned_of == x0) if layer == 1 else (turned, False)
                     whole_gradient(d, here, rows, source, below, count, batch, tail, g, to, room, ready, blocks)
+                    if layer == 1:
+                        turned_of = x0
         if together:
-            gradient(d, none, z_net, nets, x, none, inputs, batch, tail, g, none, w_net, blocks)
+            gradient(d, none, z_net, nets, x, x_at[0], inputs, batch, tail, g, none, w_net, blocks)
 
     return compiled(step, allocates=False)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Targets
+from impray.data.base import Selection, Targets
 from impray.nets.base import Network, Params
 from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
@@ -36,6 +37,15 @@ class Engine(Protocol):
 
     def stats(self) -> Params:
         """Evaluation statistics, where the network has any; may be views."""
+        ...
+
+
+@runtime_checkable
+class Sharing(Protocol):
+    """An engine that reads the samples of a stream where they lie, for all of its nets that have them."""
+
+    def share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
+        """From now on batches are [stream, sample, input], of so many streams, each net's one of them; targets stay those of each net."""
         ...
 
 
@@ -68,7 +78,7 @@ class Groups:
             raise ShapeError(f"{len(specs)} training specs for {len(like)} nets")
         if len({(training.batch, training.loss) for training in specs}) != 1:
             raise ShapeError("the nets of a pack share batch and loss; theirs differ")
-        self._nets = len(like)
+        self._nets, self._shared = len(like), False
         self._pace = pace(specs, begin, updates, like.device)
         given = {name: mask.to(params[name].dtype) for name, mask in (masks or {}).items() if mask is not None}
         noise = noise or [0] * len(specs)
@@ -82,6 +92,23 @@ class Groups:
             self._groups.append(
                 (index, optimizer, make(network, some, optimizer, own, masked, [noise[net] for net in chosen], *form))
             )
+
+    def share(self, streams: Selection) -> bool:
+        """Tells engines which stream of samples each net has (see `impray.data.base.view_selection`).
+
+        Returns: whether all of them read streams: then batches are [stream, sample, input] from now on.
+        """
+        if not all(isinstance(engine, Sharing) for _, _, engine in self._groups):
+            return False
+        if isinstance(streams, int):
+            of_net = np.zeros(self._nets, np.int64)
+        else:
+            of_net = np.arange(self._nets) if streams is None else streams.numpy()
+        for index, _, engine in self._groups:
+            assert isinstance(engine, Sharing)
+            engine.share(of_net[index.numpy()], int(of_net.max()) + 1)
+        self._shared = True
+        return True
 
     @staticmethod
     def _alike(
@@ -101,7 +128,7 @@ class Groups:
         return groups
 
     def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
-        """One update of every net."""
+        """One update of every net; x: of each net or, where engines `share`, of each stream."""
         if self._pace is not None:
             self._pace.advance()
         for index, optimizer, engine in self._groups:
@@ -109,7 +136,7 @@ class Groups:
             if len(self._groups) == 1:
                 engine.step(x, targets)
             else:
-                engine.step(x.index_select(0, index), targets.index_select(0, index))
+                engine.step(x if self._shared else x.index_select(0, index), targets.index_select(0, index))
 
     def params(self) -> Params:
         """A copy."""

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import torch
 
-from impray.data.base import Raw
+from impray.data.base import Raw, Streams
 from impray.nets.base import Network, Params
 from impray.nets.mlp import Architecture
 from impray.nets.module import ModuleNetwork
@@ -53,9 +53,13 @@ def train(task: Task) -> TrainingEnd:
         if task.observe is not None and step in observed:
             task.observe[1](step, pack.params())
 
+    data = task.data
+    shared = isinstance(data, Streams) and pack.share(data.stream_of_net)
+    batch = data.streams if isinstance(data, Streams) and shared else data.batch
+
     def run_steps(raw: Raw, first: int, last: int) -> None:
         for step in range(first, last):
-            pack.step(*task.data.batch(raw, step))
+            pack.step(*batch(raw, step))
 
     keep(0)
     device = next(iter(task.start.values())).device

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped, UInt32
+from jaxtyping import Float, Int, Shaped, UInt32
 from torch import Tensor
 
 from impray.data.base import Targets
@@ -114,7 +114,8 @@ class SmallEngine:
         """As `MakeEngine`; form: of all of the nets."""
         outputs, loss, batch = network.sizes[-1], specs[0].loss, specs[0].batch
         self._network, self._optimizer, self._names = network, optimizer, list(params)
-        self._shape = nets, batch, inputs = len(specs), batch, network.sizes[0]
+        self._shape = nets, batch, inputs = len(specs), batch, network.sizes[0]  # of a batch's inputs
+        self._share(np.arange(nets), nets)
         like = params["weight1"]
         self._fixed = network.readout != "trained"
         self._kept = _Kept(masks["weight1"], batch) if form == KEPT else None
@@ -180,21 +181,40 @@ class SmallEngine:
         tail[: -batch % WIDEST] = 1
         moves = [*(layout.flat(move) for _, move in self._moves), nothing][:2]
         turned, turned_x = (
-            layout.flat(layout.empty(like, 1, size * batch)) for size in (max([1, *sizes[1:-1].tolist()]), int(sizes[0]))
+            layout.flat(layout.empty(like, 1, size * batch))
+            for size in (max([1, *sizes[1:-1].tolist()]), int(sizes[0]))
         )
         return (
             self._biases is not None, self._fixed, factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept,
             *map(layout.flat, (z, d, slopes)), z.stride(0) if together else 0, *moves, tail, turned, turned_x,
         )  # fmt: skip
 
-    def step(self, x: Float[Tensor, "net sample input"], targets: Targets) -> None:
-        """As `Engine.step`."""
+    def share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
+        """As `Sharing.share`."""
+        self._share(stream_of_net, streams)
+        if streams > len(stream_of_net):
+            self._laid = Laid(self._weights.value, *self._shape)
+
+    def _share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
+        self._stream, self._order = stream_of_net, np.argsort(stream_of_net, kind="stable")
+        self._shape, self._apart = (streams, *self._shape[1:]), -1
+
+    def _read(self, apart: int) -> None:
+        """Where each net's samples begin, and whether that is one place for all."""
+        self._apart, self._begins = apart, self._stream * apart
+        self._alike = bool((self._begins == self._begins[0]).all())
+
+    def step(self, x: Float[Tensor, "stream sample input"], targets: Targets) -> None:
+        """As `Engine.step`; x: of each net, or of each stream that they share."""
         if x.shape != self._shape:
             raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
+        numbers, apart = self._laid(x.mT)
+        if apart != self._apart:
+            self._read(apart)
         real = targets.is_floating_point()
         wanted = self._numbers.put(targets.mT) if real else self._labels.put(targets)
         one_hot = not real and self._network.sizes[-1] > 1
-        self._kernel(*self._laid(x.mT), *wanted, self._softmax, one_hot, *self._arrays)
+        self._kernel(*(numbers, self._begins, self._order, self._alike, *wanted, self._softmax, one_hot), *self._arrays)
         for parameter, move in self._moves:
             parameter.add(move)
 
