@@ -51,6 +51,9 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from impray.kernels import widths as kernel
+from impray.kernels.compiled import lacking
+from impray.kernels.widths import Bounds
 from impray.measures.autocorrelation import Colours, Shape, as_images, half_planes, kept_inputs
 
 # A spike at d = 0: exp(-1 / (2 * 0.2^2)) = 4e-6 of it is left a pixel away, less than a single pair ever is.
@@ -131,10 +134,15 @@ class _Axis(NamedTuple):
     sums: Float[Tensor, "3 unit"]  # their sums
 
 
+def _squares(lags: int, padded: int, device: torch.device | str) -> Float[Tensor, " lag"]:
+    """d^2, in the padding so large that g is 0 there."""
+    square = torch.arange(padded, dtype=torch.float64, device=device).square()
+    square[lags:] = 2000 * (WIDEST_SIDES * lags) ** 2
+    return square
+
+
 def _axis(log_width: Float[Tensor, " unit"], lags: int, padded: int, offset: bool) -> _Axis:
-    square = torch.arange(padded, dtype=torch.float64, device=log_width.device).square()
-    square[lags:] = 2000 * (WIDEST_SIDES * lags) ** 2  # exp(-1000) is 0: in the padding, all three are 0
-    t = square * torch.exp(-2 * log_width)[:, None]
+    t = _squares(lags, padded, log_width.device) * torch.exp(-2 * log_width)[:, None]
     factors = t.new_empty((len(t), 3, padded))
     g = torch.exp(-0.5 * t)
     factors[:, 0] = g
@@ -212,14 +220,8 @@ def _eliminate(s: list[Tensor], g: list[Tensor], gauss_newton: tuple[Tensor, Ten
     )
 
 
-class _Bounds(NamedTuple):
-    low: float
-    high_x: float
-    high_y: float
-
-
 def _start(
-    quadrant: _Quadrant, bounds: _Bounds
+    quadrant: _Quadrant, bounds: Bounds
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Bool[Tensor, " unit"]]:
     """Log widths from the second moments of S without S(0), and whether there is a pair at d != 0."""
     by_row, by_col = quadrant.total.sum(2), quadrant.total.sum(1)
@@ -234,7 +236,7 @@ def _start(
 
 
 def _move(
-    sums: _Sums, x: Tensor, y: Tensor, damping: Float[Tensor, " unit"], bounds: _Bounds
+    sums: _Sums, x: Tensor, y: Tensor, damping: Float[Tensor, " unit"], bounds: Bounds
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"]]:
     """Log widths after a damped step of the reduced normal equations, by at most a factor 1.6 and within bounds."""
     # A width at its bound that wants beyond it is held, and the other one moves alone.
@@ -255,7 +257,7 @@ def _move(
 
 
 def _levenberg_marquardt(
-    quadrant: _Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: _Bounds
+    quadrant: _Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: Bounds
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Float[Tensor, " unit"]]:
     """Log widths of the least squares, from a start, and what they explain. Each unit has its own damping."""
     final = torch.empty((3, len(x)), dtype=x.dtype, device=x.device)
@@ -293,24 +295,48 @@ def _padded(units: Int[Tensor, " some"]) -> Int[Tensor, " more"]:
     return torch.cat([units, units[:1].expand(-len(units) % _LANES)])
 
 
+def _minima(
+    quadrant: _Quadrant, x: Float[Tensor, "start unit"], y: Float[Tensor, "start unit"], bounds: Bounds
+) -> list[Float[Tensor, "3 unit"]]:
+    """Log widths of the least squares below each start, and what they explain: on a CPU fit by fit, elsewhere many at once."""
+    if x.device.type != "cpu" or lacking() is not None:
+        return [torch.stack(_levenberg_marquardt(quadrant, *start, bounds)) for start in zip(x, y, strict=True)]
+    (row, col), (_, rows, cols) = quadrant.shape, quadrant.total.shape
+    squares = _squares(col, cols, "cpu").numpy(), _squares(row, rows, "cpu").numpy()
+    found = kernel.fits(
+        quadrant.total.numpy(),
+        quadrant.mean.numpy(),
+        squares,
+        row,
+        quadrant.points,
+        quadrant.include_zero,
+        quadrant.offset,
+        bounds,
+        _MAX_STEPS,
+        torch.stack([x.flatten(), y.flatten()]).numpy(),
+    )
+    return list(torch.from_numpy(found).view(3, *x.shape).unbind(1))
+
+
 def _deepest(
-    quadrant: _Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: _Bounds, others: Sequence[float]
-) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Float[Tensor, " unit"]]:
+    quadrant: _Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: Bounds, others: Sequence[float]
+) -> Float[Tensor, "3 unit"]:
     """The best of the minima below the start (x, y) and below the widths `others`, in px; of equals, the first."""
-    best_x, best_y, most = _levenberg_marquardt(quadrant, x, y, bounds)
-    for width in others:
-        start = torch.full_like(x, math.log(width))
-        minimum = _levenberg_marquardt(quadrant, start.clamp_max(bounds.high_x), start.clamp_max(bounds.high_y), bounds)
-        better = minimum[2] > most * (1 + 1e-12)  # the same minimum from another start differs by rounding only
-        best_x, best_y, most = (torch.where(better, a, b) for a, b in zip(minimum, (best_x, best_y, most), strict=True))
-    return best_x, best_y, most
+    widths = [torch.full_like(x, math.log(width)) for width in others]
+    start_x = torch.stack([x, *(width.clamp_max(bounds.high_x) for width in widths)])
+    start_y = torch.stack([y, *(width.clamp_max(bounds.high_y) for width in widths)])
+    best, *minima = _minima(quadrant, start_x, start_y, bounds)
+    for minimum in minima:
+        better = minimum[2] > best[2] * (1 + 1e-12)  # the same minimum from another start differs by rounding only
+        best = torch.where(better, minimum, best)
+    return best
 
 
 def _fit(quadrant: _Quadrant, others: Sequence[float]) -> Float[Tensor, "3 unit"]:
     """sx, sy (px), mean squared residual; NaN where nothing can be fitted, and the width of a one-pixel side."""
     row, col = quadrant.shape
     high_x, high_y = math.log(WIDEST_SIDES * col), math.log(WIDEST_SIDES * row)
-    bounds = _Bounds(math.log(NARROWEST_PX), high_x, high_y)
+    bounds = Bounds(math.log(NARROWEST_PX), high_x, high_y)
     start_x, start_y, pairs = _start(quadrant, bounds)
     x, y, explained = _deepest(quadrant, start_x, start_y, bounds, others)
     # Rounding can leave less than 0 where the fit is perfect.
