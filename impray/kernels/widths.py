@@ -76,10 +76,11 @@ _X, _Y, _S, _FACTORS = 0, 8, 16, 24
 
 @inlined
 def _axis(log_width, square, lags, work, sums, f):
-    """g, g t and g (t^2 - 2 t) at every lag go to work[f], [f + lags], [f + 2 lags]; their sums over lags of both signs to work[sums]."""
+    """g, g t and g (t^2 - 2 t) at every lag go to work[f], [f + lags], [f + 2 lags]; their sums over lags of both signs but 0 to work[sums]."""
     zero = splat(0.0, LANES)
     per = _exp(splat(-2 * log_width, LANES))
-    g0 = g1 = g2 = t1 = a0 = a1 = a2 = zero
+    g1 = g2 = t1 = a1 = a2 = zero
+    g0 = a0 = load(square, lags, LANES)  # -1 at d = 0, where g is 1: nothing is left of it
     for d in range(0, lags, LANES):
         t = load(square, d, LANES) * per
         g = _exp(t * -0.5)
@@ -90,11 +91,8 @@ def _axis(log_width, square, lags, work, sums, f):
         store(work, f + 2 * lags + d, gtt)
         g0, g1, g2, t1 = fma(g, g, g0), fma(g, gt, g1), fma(g, gtt, g2), fma(gt, gt, t1)
         a0, a1, a2 = a0 + g, a1 + gt, a2 + gtt
-    # Twice the sum over d >= 0, less what d = 0 gives: 1 for g g and for g, else 0.
     store(work, sums, totals(g0, g1, g2, t1) * 2.0)
     store(work, sums + 4, totals(a0, a1, a2, zero) * 2.0)
-    work[sums] -= 1
-    work[sums + 4] -= 1
 
 
 @inlined
@@ -115,27 +113,33 @@ def _with_s(total, first, rows, lags_x, lags_y, work):
     store(work, _S + 4, totals(s11, s20, zero, zero))
 
 
+@inlined
+def _over_plane(work, x, y, zero):
+    """As `rf_width._over_plane`; zero: 1 where d = 0 is in, else 0."""
+    whole_x, whole_y = 1 + work[x], 1 + work[y]
+    of_g = work[x] + work[y] + work[x] * work[y] + zero
+    return (
+        of_g,
+        whole_y * work[x + 1],
+        work[y + 1] * whole_x,
+        whole_y * work[x + 2],
+        work[y + 1] * work[x + 1],
+        work[y + 2] * whole_x,
+    )
+
+
 @specialised
-def _sums(total, first, mean, rows, points, without_zero, offset, square_x, square_y, lags_x, lags_y, x, y, work):
+def _sums(total, first, mean, rows, points, zero, offset, square_x, square_y, lags_x, lags_y, x, y, work):
     """As `rf_width._sums`: explained, slopes by x and y, curvatures xx, xy, yy, and whether these are exact."""
     _axis(x, square_x, lags_x, work, _X, _FACTORS)
     _axis(y, square_y, lags_y, work, _Y, _FACTORS + 3 * lags_x)
     _with_s(total, first, rows, lags_x, lags_y, work)
     s0, s1, s2, s3, s4, s5 = work[_S], work[_S + 1], work[_S + 2], work[_S + 3], work[_S + 4], work[_S + 5]
-    x0, x1, x2, y0, y1, y2 = work[_X], work[_X + 1], work[_X + 2], work[_Y], work[_Y + 1], work[_Y + 2]
-    g0, g1, g2 = y0 * x0 - without_zero, y0 * x1, y1 * x0
-    g3, g4, g5 = y0 * x2, y1 * x1, y2 * x0
-    xx, xy, yy = work[_X + 3] * y0, x1 * y1, x0 * work[_Y + 3]
+    g0, g1, g2, g3, g4, g5 = _over_plane(work, _X, _Y, zero)
+    xx, yy = work[_X + 3] * (1 + work[_Y]), (1 + work[_X]) * work[_Y + 3]
+    xy = work[_X + 1] * work[_Y + 1]
     if offset:  # the best B centres all functions
-        x0, x1, x2, y0, y1, y2 = (
-            work[_X + 4],
-            work[_X + 5],
-            work[_X + 6],
-            work[_Y + 4],
-            work[_Y + 5],
-            work[_Y + 6],
-        )
-        a0, a1, a2, a3, a4, a5 = y0 * x0 - without_zero, y0 * x1, y1 * x0, y0 * x2, y1 * x1, y2 * x0
+        a0, a1, a2, a3, a4, a5 = _over_plane(work, _X + 4, _Y + 4, zero)
         mean_g, mean_x, mean_y = a0 / points, a1 / points, a2 / points
         s0, s1, s2, s3, s4, s5 = (
             s0 - mean * a0,
@@ -182,16 +186,16 @@ def _move(slope_x, slope_y, xx, xy, yy, x, y, damping, low, high_x, high_y):
 @cache
 def _fits() -> Callable[..., None]:
     @partial(compiled, allocates=False)
-    def fits(total, mean, rows, points, without_zero, offset, squares, limits, steps, starts, out, work):
+    def fits(total, mean, rows, points, zero, offset, squares, limits, steps, starts, out, work):
         square_x, square_y = squares
         low, high_x, high_y = limits
-        lags_x, lags_y, units = len(square_x), len(square_y), len(mean)
+        lags_x, lags_y, units = len(square_x) - LANES, len(square_y) - LANES, len(mean)
         for at in range(starts.shape[1]):
             unit = at % units
             first, m = unit * lags_x * lags_y, mean[unit]
             x, y, damping = starts[0, at], starts[1, at], 1e-3
             explained, slope_x, slope_y, xx, xy, yy, exact = _sums(
-                total, first, m, rows, points, without_zero, offset, square_x, square_y, lags_x, lags_y, x, y, work
+                total, first, m, rows, points, zero, offset, square_x, square_y, lags_x, lags_y, x, y, work
             )
             for _ in range(steps if explained > 0 else 0):
                 new_x, new_y = _move(slope_x, slope_y, xx, xy, yy, x, y, damping, low, high_x, high_y)
@@ -206,7 +210,7 @@ def _fits() -> Callable[..., None]:
                     m,
                     rows,
                     points,
-                    without_zero,
+                    zero,
                     offset,
                     square_x,
                     square_y,
@@ -255,15 +259,15 @@ def fits(
     """
     out = np.empty((3, starts.shape[1]))
     work = np.empty(_FACTORS + 3 * (len(squares[0]) + len(squares[1])))
-    zero = 0.0 if include_zero else 1.0
+    edged = tuple(np.concatenate([square, [-1.0], np.zeros(LANES - 1)]) for square in squares)
     _fits()(
         total.reshape(-1),
         mean,
         rows,
         float(points),
-        zero,
+        float(include_zero),
         offset,
-        squares,
+        edged,
         tuple(map(float, bounds)),
         steps,
         starts,

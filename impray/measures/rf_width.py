@@ -130,8 +130,10 @@ class _Axis(NamedTuple):
     """A factor g(d) = exp(-t/2), t = d^2 / s^2, on d = 0 .. n - 1, and its first two derivatives by log s."""
 
     factors: Float[Tensor, "unit 3 lag"]  # g, g t, g (t^2 - 2 t)
-    products: Float[Tensor, "3 3 unit"]  # their inner products over d = -(n - 1) .. n - 1
-    sums: Float[Tensor, "3 unit"]  # their sums
+    products: Float[
+        Tensor, "3 3 unit"
+    ]  # their inner products over d = -(n - 1) .. n - 1 but 0, where they are 1, 0 and 0
+    sums: Float[Tensor, "3 unit"]  # their sums, without d = 0 too
 
 
 def _squares(lags: int, padded: int, device: torch.device | str) -> Float[Tensor, " lag"]:
@@ -148,13 +150,29 @@ def _axis(log_width: Float[Tensor, " unit"], lags: int, padded: int, offset: boo
     factors[:, 0] = g
     factors[:, 1] = g.mul_(t)
     torch.mul(g, t.sub_(2), out=factors[:, 2])
-    # Twice the sum over d >= 0, less what d = 0 gives: 1 for g g and for g, else 0.
-    products = 2 * torch.bmm(factors, factors.mT).permute(1, 2, 0)
-    products[0, 0] -= 1
-    sums = 2 * factors.sum(2).T if offset else products[0]
-    if offset:
-        sums[0] -= 1
-    return _Axis(factors, products, sums)
+    positive = factors.clone()
+    positive[:, 0, 0] = 0
+    products = 2 * torch.bmm(positive, positive.mT).permute(1, 2, 0)
+    return _Axis(factors, products, 2 * positive.sum(2).T if offset else products[0])
+
+
+def _over_plane(
+    x: Float[Tensor, "_ unit"], y: Float[Tensor, "_ unit"], include_zero: bool
+) -> list[Float[Tensor, " unit"]]:
+    """Sums over the plane, in the order of `_DERIVATIVES`, of products of factors whose sums over an axis but its 0 are given.
+
+    Where d = 0 is left out, that of G is never made with it: of a narrow Gaussian rounding errors would be left.
+    """
+    whole_x, whole_y = 1 + x[0], 1 + y[0]
+    of_g = x[0] + y[0] + x[0] * y[0]
+    return [
+        of_g + 1 if include_zero else of_g,
+        whole_y * x[1],
+        y[1] * whole_x,
+        whole_y * x[2],
+        y[1] * x[1],
+        y[2] * whole_x,
+    ]
 
 
 class _Sums(NamedTuple):
@@ -178,14 +196,12 @@ def _sums(quadrant: _Quadrant, log_x: Float[Tensor, " unit"], log_y: Float[Tenso
     x, y = _axis(log_x, col, cols, quadrant.offset), _axis(log_y, row, rows, quadrant.offset)
     with_s = torch.bmm(torch.bmm(y.factors, quadrant.total), x.factors.mT).permute(1, 2, 0).contiguous()
     s = [with_s[i, j] for i, j in _DERIVATIVES]  # S.G, S.G_x ...
-    g = [y.products[0, i] * x.products[0, j] for i, j in _DERIVATIVES]  # G.G, G.G_x ...
-    g[0] -= float(not quadrant.include_zero)  # at d = 0, G = 1 and its derivatives are 0
-    xx = x.products[1, 1] * y.products[0, 0]  # G_x.G_x, G_x.G_y, G_y.G_y
+    g = _over_plane(x.products[0], y.products[0], quadrant.include_zero)  # G.G, G.G_x ...
+    xx = x.products[1, 1] * (1 + y.products[0, 0])  # G_x.G_x, G_x.G_y, G_y.G_y
     xy = x.products[0, 1] * y.products[0, 1]
-    yy = x.products[0, 0] * y.products[1, 1]
+    yy = (1 + x.products[0, 0]) * y.products[1, 1]
     if quadrant.offset:  # the best B centres all functions
-        sums = [y.sums[i] * x.sums[j] for i, j in _DERIVATIVES]
-        sums[0] -= float(not quadrant.include_zero)
+        sums = _over_plane(x.sums, y.sums, quadrant.include_zero)
         mean_g, mean_x, mean_y = (total / quadrant.points for total in sums[:3])
         s = [product - quadrant.mean * total for product, total in zip(s, sums, strict=True)]
         g = [product - mean_g * total for product, total in zip(g, sums, strict=True)]
