@@ -19,7 +19,8 @@ from llvmlite import ir
 from numba.core import types
 
 from impray.kernels.compiled import compiled, specialised
-from impray.kernels.vectors import WIDEST, call, fma, load, of_one, of_two, retyped, splat, store
+from impray.kernels.integers import greater
+from impray.kernels.vectors import WIDEST, call, fma, load, of_one, retyped, splat, store
 
 CHAIN = 128
 LARGEST, MEAN, SUMS = 0, 1, 2
@@ -31,12 +32,7 @@ def _as_double(build, x):  # noqa: ANN001
     return x if str(x.type.element) == "double" else build.fpext(x, retyped(ir.DoubleType(), x))
 
 
-def _larger(build, x, y):  # noqa: ANN001
-    return build.select(build.fcmp_ordered(">", x, y), x, y)
-
-
 _double = of_one(_as_double, types.float64)
-_greater = of_two(_larger)
 _size = of_one(lambda build, x: call(build, "fabs", x))
 
 
@@ -50,7 +46,7 @@ def _column(x, apart, first, order, begin, end, out, o, step, lanes):
         for at in range(low, min(low + CHAIN, end)):
             value = _double(load(x, order[at] * apart + first, lanes))
             some = some + value
-            largest = _greater(_size(value), largest)
+            largest = greater(_size(value), largest)
         total = total + some
     mean = total / np.float64(max(end - begin, 1))
     s1 = s2 = s3 = s4 = zero

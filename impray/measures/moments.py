@@ -57,32 +57,52 @@ def kurtoses(values: Float[Tensor, "sample unit"], of: Classes | None = None) ->
     """Of all samples, and within each class; None: no classes."""
     if of is None:
         of = Classes(torch.zeros(len(values), dtype=torch.int64), torch.empty(0, dtype=torch.int64))
+    if not _summable(values):
+        within = [_of_all(values[of.labels == label]) for label in of.classes]
+        return Kurtoses(_of_all(values), _stacked(within, values))
     found = _summed(values, of)
     if found is not None:
         return found
-    within = [_of_all(values[of.labels == label]) for label in of.classes]
-    nothing = values.new_empty((0, values.shape[1]), dtype=torch.float64)
-    return Kurtoses(_of_all(values), torch.stack(within) if within else nothing)
+    # Numbers whose fourth powers leave float64: by powers of two near 1, in each class by its own.
+    pooled = _summed(scaled(values, 0)[0], of, near_1=True)
+    assert pooled is not None, "near 1"
+    return Kurtoses(pooled.pooled, _stacked([_of_class(values, of.labels == label) for label in of.classes], values))
+
+
+def _stacked(rows: list[Tensor], like: Float[Tensor, "sample unit"]) -> Float[Tensor, "row unit"]:
+    return torch.stack(rows) if rows else like.new_empty((0, like.shape[1]), dtype=torch.float64)
 
 
 def _floor(values: Tensor) -> float:
     return _CONSTANT_DOUBLE if values.dtype == torch.float64 else _CONSTANT
 
 
-def _summed(values: Float[Tensor, "sample unit"], of: Classes) -> Kurtoses | None:
-    """By the kernel; None where it cannot: another device or type, or numbers whose fourth powers leave float64."""
-    known = values.device.type == "cpu" and values.dtype in (torch.float32, torch.float64) and lacking() is None
-    if not known or values.numel() == 0:
-        return None
+def _summable(values: Tensor) -> bool:
+    """Whether the kernel can read them."""
+    types = (torch.float32, torch.float64)
+    return values.device.type == "cpu" and values.dtype in types and values.numel() > 0 and lacking() is None
+
+
+def _of_class(values: Float[Tensor, "sample unit"], chosen: Tensor) -> Float[Tensor, " unit"]:
+    some, zeros = scaled(values[chosen], 0)[0], torch.zeros(int(chosen.sum()), dtype=torch.int64)
+    if len(some) == 0:
+        return some.new_full(some.shape[1:], torch.nan)
+    found = _summed(some, Classes(zeros, torch.zeros(1, dtype=torch.int64)), near_1=True)
+    assert found is not None, "near 1"
+    return found.within[0]
+
+
+def _summed(values: Float[Tensor, "sample unit"], of: Classes, *, near_1: bool = False) -> Kurtoses | None:
+    """By the kernel. None: some class's numbers are too large or small, unless they are known to be `near_1`."""
     x = values.detach()
     rows, units = x.shape
     x = x if x.stride(1) == 1 and x.stride(0) >= units else x.contiguous()
-    apart = x.stride(0)
+    apart = x.stride(0) if rows > 1 else units
     flat = x.as_strided(((rows - 1) * apart + units,), (1,)).numpy()
     order, ends = of.in_order
     found = torch.from_numpy(kernel.sums(flat, apart, units, order, ends))
     largest, centre, sums = found[:, kernel.LARGEST], found[:, kernel.MEAN], found[:, kernel.SUMS :]
-    if values.dtype == torch.float64 and bool((power_of_two(largest) != 1).any()):
+    if values.dtype == torch.float64 and not near_1 and bool((power_of_two(largest) != 1).any()):
         return None
     counts = torch.from_numpy(np.diff(ends, prepend=0)).double()[:, None]
     within = _standardised(sums[:-1].unbind(1), counts[:-1], largest[:-1], _floor(values))
