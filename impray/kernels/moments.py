@@ -1,4 +1,4 @@
-"""Sums of powers of columns within groups of rows, in float64, read where they lie: sixteen columns at a time, twice, while they are in cache.
+"""Sums of powers of columns within groups of rows, in float64, read where they lie: sixteen columns at a time, twice, while in cache.
 
     c = mean of x        s_k = sum of (x - c)^k, k = 1 .. 4
 

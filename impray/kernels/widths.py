@@ -1,4 +1,4 @@
-"""Gaussians fitted to correlations, one start of one unit after the other: the kernel of `impray.measures.rf_width`, which has the formulas.
+"""Gaussians fitted to correlations, one start of one unit after the other: the kernel of `impray.measures.rf_width`, whose head says how.
 
     explained(sx, sy) = (S.G)^2 / G.G        G = g_x g_y, g(d) = exp(-t/2), t = d^2 / s^2
 
@@ -76,7 +76,8 @@ _X, _Y, _S, _FACTORS = 0, 8, 16, 24
 
 @inlined
 def _axis(log_width, square, lags, work, sums, f):
-    """g, g t and g (t^2 - 2 t) at every lag go to work[f], [f + lags], [f + 2 lags]; their sums over lags of both signs but 0 to work[sums]."""
+    """g, g t and g (t^2 - 2 t) at every lag go to work[f], [f + lags], [f + 2 lags], their sums over lags of both signs but 0 to work[sums]
+    (`_X`)."""
     zero = splat(0.0, LANES)
     per = _exp(splat(-2 * log_width, LANES))
     g1 = g2 = t1 = a1 = a2 = zero
@@ -255,7 +256,7 @@ def fits(
 
     Args:    total: S summed over signs, float64 [unit, row, col], contiguous, lags padded to a multiple of `LANES`; mean: of S [unit].
              squares: d^2 at the padded lags of columns and of rows, huge in the padding. rows: without the padding. points: fitted.
-             steps: at most. starts: logarithms of sx and sy, float64 [2, start of every unit, unit], one start of all units after the other.
+             steps: at most. starts: logarithms of sx and sy, float64 [2, start], one of every unit after another of every unit.
     """
     out = np.empty((3, starts.shape[1]))
     work = np.empty(_FACTORS + 3 * (len(squares[0]) + len(squares[1])))

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from itertools import product
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -80,10 +81,7 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
         classes = labels[frequent(inputs, labels, fresh=state.fresh(nets[0]))].unique()
         of = Classes(labels, classes)
         for net, at in product(nets, asked.at):
-            params, stats = state.one(net, at)
-            if asked.batch_norm == "affine":
-                stats = state.network.affine(params)
-            of_layer = preactivations(state.network, params, inputs, stats, layers)
+            of_layer = _of_layers(asked, state, net, at, inputs, layers)
             for layer, values in zip(layers, of_layer, strict=True):
                 found = kurtoses(values, of)
                 within = found.within if len(values) else found.pooled[None]
@@ -95,6 +93,17 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
                     listed[f"kurtosis_by_class{_SUFFIX[at]}"][net] = by_label(means, classes, labels)  # type: ignore[index]
     units = {layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in by_layer.items()}
     return Readings(units=units, lineage=listed)
+
+
+def _of_layers(
+    asked: spec.Kurtosis, state: RoundState, net: int, at: Literal["start", "end"], inputs: Tensor, layers: list[int]
+) -> list[Float[Tensor, "sample unit"]]:
+    if asked.samples is None:
+        return state.passes.read(state, net, layers, "held_out", at, asked.batch_norm)
+    params, stats = state.one(net, at)
+    if asked.batch_norm == "affine":
+        stats = state.network.affine(params)
+    return preactivations(state.network, params, inputs, stats, layers)
 
 
 _SUFFIX = {"start": "", "end": "_end"}
