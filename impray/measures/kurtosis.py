@@ -23,18 +23,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.measures.forward import first_of_each_class, frequent, preactivations
-from impray.measures.moments import Classes, kurtoses
+from impray.measures.moments import Classes, kurtoses, kurtosis
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
-
-
-def kurtosis(values: Float[Tensor, "sample unit"]) -> Float[Tensor, " unit"]:
-    """Fourth standardised moment over samples, in float64, at least 1; scale and offset do not matter.
-
-    NaN for a constant, for one sample and none, and for numbers that are not finite. Constant is what varies by less than 1e-6 of
-    its largest magnitude, values given in float64 by less than 1e-12.
-    """
-    return kurtoses(values).pooled
 
 
 def by_class(

@@ -46,6 +46,10 @@ class Classes:
         return np.concatenate(places), np.cumsum([len(some) for some in places])
 
 
+def _one_class(values: Float[Tensor, "sample unit"]) -> Classes:
+    return Classes(values.new_zeros(len(values), dtype=torch.int64), values.new_zeros(1, dtype=torch.int64))
+
+
 class Kurtoses(NamedTuple):
     """Float64, at least 1; NaN where undefined."""
 
@@ -53,10 +57,17 @@ class Kurtoses(NamedTuple):
     within: Float[Tensor, "class unit"]
 
 
-def kurtoses(values: Float[Tensor, "sample unit"], of: Classes | None = None) -> Kurtoses:
-    """Of all samples, and within each class; None: no classes."""
-    if of is None:
-        of = Classes(torch.zeros(len(values), dtype=torch.int64), torch.empty(0, dtype=torch.int64))
+def kurtosis(values: Float[Tensor, "sample unit"]) -> Float[Tensor, " unit"]:
+    """Fourth standardised moment over samples, in float64, at least 1; scale and offset do not matter.
+
+    NaN for a constant, for one sample and none, and for numbers that are not finite. Constant is what varies by less than 1e-6 of
+    its largest magnitude, values given in float64 by less than 1e-12.
+    """
+    return kurtoses(values, _one_class(values)).within[0]
+
+
+def kurtoses(values: Float[Tensor, "sample unit"], of: Classes) -> Kurtoses:
+    """Of all samples, and within each class; see `kurtosis`, whose bits a class has that is asked for alone."""
     if not _summable(values):
         within = [_of_all(values[of.labels == label]) for label in of.classes]
         return Kurtoses(_of_all(values), _stacked(within, values))
@@ -84,10 +95,10 @@ def _summable(values: Tensor) -> bool:
 
 
 def _of_class(values: Float[Tensor, "sample unit"], chosen: Tensor) -> Float[Tensor, " unit"]:
-    some, zeros = scaled(values[chosen], 0)[0], torch.zeros(int(chosen.sum()), dtype=torch.int64)
+    some = scaled(values[chosen], 0)[0]
     if len(some) == 0:
         return some.new_full(some.shape[1:], torch.nan)
-    found = _summed(some, Classes(zeros, torch.zeros(1, dtype=torch.int64)), near_1=True)
+    found = _summed(some, _one_class(some), near_1=True)
     assert found is not None, "near 1"
     return found.within[0]
 
@@ -107,7 +118,7 @@ def _summed(values: Float[Tensor, "sample unit"], of: Classes, *, near_1: bool =
     counts = torch.from_numpy(np.diff(ends, prepend=0)).double()[:, None]
     within = _standardised(sums[:-1].unbind(1), counts[:-1], largest[:-1], _floor(values))
     # (x - c)^k about another centre, of every group: they can be added.
-    whole = (centre * counts).sum(dim=0) / counts.sum()
+    whole = _added(centre * counts) / len(order)
     off = centre - whole
     s1, s2, s3, s4 = sums.unbind(1)
     moved = (
@@ -116,8 +127,13 @@ def _summed(values: Float[Tensor, "sample unit"], of: Classes, *, near_1: bool =
         s3 + off * (3 * s2 + off * (3 * s1 + counts * off)),
         s4 + off * (4 * s3 + off * (6 * s2 + off * (4 * s1 + counts * off))),
     )
-    pooled = [part.sum(dim=0) for part in moved]
+    pooled = [_added(part) for part in moved]
     return Kurtoses(_standardised(pooled, counts.sum(), largest.amax(dim=0), _floor(values)), within)
+
+
+def _added(parts: Float[Tensor, "group unit"]) -> Float[Tensor, " unit"]:
+    """Over groups, one after the other: torch's own sum goes by how many units there are."""
+    return parts.cumsum(dim=0)[-1]
 
 
 def _standardised(
