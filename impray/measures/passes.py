@@ -35,7 +35,7 @@ class Passes:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[int, _Group], dict[int, Tensor]] = {}
-        self._to_come: dict[tuple[int, _Group], int] = {}  # measures that have not read them
+        self._read: Counter[tuple[int, _Group]] = Counter()  # how many measures have
         self._bytes = 0
         self._plain: bool | None = None
 
@@ -57,25 +57,24 @@ class Passes:
         Args:    batch_norm: affine: gamma x + beta alone; network: at its end the statistics of evaluation, else those of the inputs.
         """
         group = self._same(state, _Group(inputs, at, batch_norm))
-        key = net, group
+        key, (readers, wanted) = (net, group), self._readers(state, group)
+        self._read[key] += 1
+        others = self._read[key] < readers  # are still to come
         if key in self._kept and self._kept[key].keys() >= set(layers):
             found = [self._kept[key][layer] for layer in layers]
-            self._to_come[key] -= 1
-            if self._to_come[key] == 0:
+            if not others:
                 self._drop(key)
             return found
-        readers, wanted = self._readers(state, group)
         params, stats = state.one(net, at)
         if group.batch_norm == "affine":
             stats = state.network.affine(params)
         x = _inputs(state, net, inputs)
         width = sum(state.layers[layer - 1].units for layer in wanted)
         size = len(x) * width * x.element_size()
-        shared = readers > 1 and set(layers) <= wanted and key not in self._kept and self._bytes + size <= SHARED_BYTES
-        if not shared:
+        if not others or not set(layers) <= wanted or key in self._kept or self._bytes + size > SHARED_BYTES:
             return preactivations(state.network, params, x, stats, layers)
         made = dict(zip(sorted(wanted), preactivations(state.network, params, x, stats, sorted(wanted)), strict=True))
-        self._kept[key], self._to_come[key] = made, readers - 1
+        self._kept[key] = made
         self._bytes += size
         return [made[layer] for layer in layers]
 
