@@ -32,8 +32,8 @@ _LOG2_E = 1 / math.log(2)
 _LN_2_FIRST, _LN_2_REST = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 """ln 2 to 33 bits, and the rest."""
 _LEAST_EXPONENT = -700.0
-_LAST_STEP = 1e-5  # in the logarithm of a width; the error after such a step is about its square
-_NO_STEP = 1e-7  # the same, where convergence is slower
+LAST_STEP = 1e-5  # in the logarithm of a width; the error after such a step is about its square
+NO_STEP = 1e-7  # the same, where convergence is slower
 _TINY = 1e-200
 
 
@@ -116,7 +116,7 @@ def _with_s(total, first, rows, lags_x, lags_y, work):
 
 @inlined
 def _over_plane(work, x, y, zero):
-    """As `rf_width._over_plane`; zero: 1 where d = 0 is in, else 0."""
+    """As `impray.measures.widths_at_once._over_plane`; zero: 1 where d = 0 is in, else 0."""
     whole_x, whole_y = 1 + work[x], 1 + work[y]
     of_g = work[x] + work[y] + work[x] * work[y] + zero
     return (
@@ -130,8 +130,9 @@ def _over_plane(work, x, y, zero):
 
 
 @specialised
-def _sums(total, first, mean, rows, points, zero, offset, square_x, square_y, lags_x, lags_y, x, y, work):
-    """As `rf_width._sums`: explained, slopes by x and y, curvatures xx, xy, yy, and whether these are exact."""
+def _sums(total, first, mean, given, x, y, work):
+    """As `impray.measures.widths_at_once._sums`: explained, slopes by x and y, curvatures xx, xy, yy, and whether these are exact."""
+    rows, points, zero, offset, square_x, square_y, lags_x, lags_y = given
     _axis(x, square_x, lags_x, work, _X, _FACTORS)
     _axis(y, square_y, lags_y, work, _Y, _FACTORS + 3 * lags_x)
     _with_s(total, first, rows, lags_x, lags_y, work)
@@ -170,7 +171,7 @@ def _sums(total, first, mean, rows, points, zero, offset, square_x, square_y, la
 
 @specialised
 def _move(slope_x, slope_y, xx, xy, yy, x, y, damping, low, high_x, high_y):
-    """As `rf_width._move`."""
+    """As `impray.measures.widths_at_once._move`."""
     if (x <= low and slope_x < 0) or (x >= high_x and slope_x > 0):
         slope_x = xy = 0.0
     if (y <= low and slope_y < 0) or (y >= high_y and slope_y > 0):
@@ -191,36 +192,20 @@ def _fits() -> Callable[..., None]:
         square_x, square_y = squares
         low, high_x, high_y = limits
         lags_x, lags_y, units = len(square_x) - LANES, len(square_y) - LANES, len(mean)
+        given = rows, points, zero, offset, square_x, square_y, lags_x, lags_y
         for at in range(starts.shape[1]):
             unit = at % units
             first, m = unit * lags_x * lags_y, mean[unit]
             x, y, damping = starts[0, at], starts[1, at], 1e-3
-            explained, slope_x, slope_y, xx, xy, yy, exact = _sums(
-                total, first, m, rows, points, zero, offset, square_x, square_y, lags_x, lags_y, x, y, work
-            )
+            explained, slope_x, slope_y, xx, xy, yy, exact = _sums(total, first, m, given, x, y, work)
             for _ in range(steps if explained > 0 else 0):
                 new_x, new_y = _move(slope_x, slope_y, xx, xy, yy, x, y, damping, low, high_x, high_y)
                 step = max(abs(new_x - x), abs(new_y - y))
                 # The last step is taken without looking back: after a step of Newton's the error is the step's square.
-                if step < (_LAST_STEP if exact and damping <= 1e-3 else _NO_STEP):
+                if step < (LAST_STEP if exact and damping <= 1e-3 else NO_STEP):
                     x, y = new_x, new_y
                     break
-                new = _sums(
-                    total,
-                    first,
-                    m,
-                    rows,
-                    points,
-                    zero,
-                    offset,
-                    square_x,
-                    square_y,
-                    lags_x,
-                    lags_y,
-                    new_x,
-                    new_y,
-                    work,
-                )
+                new = _sums(total, first, m, given, new_x, new_y, work)
                 # Near the end two values differ by rounding only: some units in the last place count as no worse.
                 if new[0] >= explained * (1 - 1e-15):
                     x, y, damping = new_x, new_y, max(damping * 0.1, 1e-9)

@@ -63,7 +63,7 @@ def kurtosis(values: Float[Tensor, "sample unit"]) -> Float[Tensor, " unit"]:
     NaN for a constant, for one sample and none, and for numbers that are not finite. Constant is what varies by less than 1e-6 of
     its largest magnitude, values given in float64 by less than 1e-12.
     """
-    return kurtoses(values, _one_class(values)).within[0]
+    return kurtoses(values, _one_class(values)).within[0] if _summable(values) else _of_all(values)
 
 
 def kurtoses(values: Float[Tensor, "sample unit"], of: Classes) -> Kurtoses:
