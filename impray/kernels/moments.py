@@ -3,7 +3,7 @@
     c = mean of x        s_k = sum of (x - c)^k, k = 1 .. 4
 
 s_1 is what c was rounded by; whoever takes moments of these corrects for it, so that a large offset does no harm. No sum is of more than
-`CHAIN` numbers one after the other, or of more than as many such sums as there are; each column has its own lane, so its numbers do not
+`CHAIN` numbers one after the other, then of as many such sums, then of those; each column has its own lane, so its numbers do not
 depend on its neighbours, and every product is fused or stands alone: the same bits on every CPU.
 """
 
@@ -18,11 +18,11 @@ import numpy as np
 from llvmlite import ir
 from numba.core import types
 
-from impray.kernels.compiled import compiled, specialised
+from impray.kernels.compiled import compiled, inlined, specialised
 from impray.kernels.integers import greater
 from impray.kernels.vectors import WIDEST, call, fma, load, of_one, retyped, splat, store
 
-CHAIN = 128
+CHAIN = 32
 LARGEST, MEAN, SUMS = 0, 1, 2
 """Where a group's numbers lie: largest |x|, c, and s_1 to s_4."""
 NUMBERS = 6
@@ -36,28 +36,47 @@ _double = of_one(_as_double, types.float64)
 _size = of_one(lambda build, x: call(build, "fabs", x))
 
 
+@inlined
+def _first(x, apart, first, order, low, high, lanes):
+    """The sum of a chain of rows, and the largest magnitude."""
+    total = largest = splat(0.0, lanes)
+    for at in range(low, high):
+        value = _double(load(x, order[at] * apart + first, lanes))
+        total, largest = total + value, greater(_size(value), largest)
+    return total, largest
+
+
+@inlined
+def _powers(x, apart, first, order, low, high, mean, lanes):
+    """The sums of powers of a chain of rows."""
+    s1 = s2 = s3 = s4 = splat(0.0, lanes)
+    for at in range(low, high):
+        d = _double(load(x, order[at] * apart + first, lanes)) - mean
+        square = d * d
+        s1, s2, s3, s4 = s1 + d, s2 + square, fma(square, d, s3), fma(square, square, s4)
+    return s1, s2, s3, s4
+
+
 @specialised
 def _column(x, apart, first, order, begin, end, out, o, step, lanes):
     """Numbers of `lanes` columns from `first` on, of the rows order[begin:end]; they go to out[o], out[o + step] and so on."""
     zero = splat(0.0, lanes)
     total = largest = zero
-    for low in range(begin, end, CHAIN):
-        some = zero
-        for at in range(low, min(low + CHAIN, end)):
-            value = _double(load(x, order[at] * apart + first, lanes))
-            some = some + value
-            largest = greater(_size(value), largest)
+    for block in range(begin, end, CHAIN * CHAIN):
+        some, stop = zero, min(block + CHAIN * CHAIN, end)
+        for low in range(block, stop, CHAIN):
+            a, most = _first(x, apart, first, order, low, min(low + CHAIN, stop), lanes)
+            some, largest = some + a, greater(most, largest)
         total = total + some
     mean = total / np.float64(max(end - begin, 1))
     s1 = s2 = s3 = s4 = zero
-    for low in range(begin, end, CHAIN):
-        a1 = a2 = a3 = a4 = zero
-        for at in range(low, min(low + CHAIN, end)):
-            d = _double(load(x, order[at] * apart + first, lanes)) - mean
-            square = d * d
-            a1, a2 = a1 + d, a2 + square
-            a3, a4 = fma(square, d, a3), fma(square, square, a4)
-        s1, s2, s3, s4 = s1 + a1, s2 + a2, s3 + a3, s4 + a4
+    for block in range(begin, end, CHAIN * CHAIN):
+        t1 = t2 = t3 = t4 = zero
+        stop = min(block + CHAIN * CHAIN, end)
+        for low in range(block, stop, CHAIN):
+            a1, a2, a3, a4 = _powers(x, apart, first, order, low, min(low + CHAIN, stop), mean, lanes)
+            t1, t2, t3, t4 = t1 + a1, t2 + a2, t3 + a3, t4 + a4
+        s1, s2, s3, s4 = s1 + t1, s2 + t2, s3 + t3, s4 + t4
     store(out, o, largest)
     store(out, o + step, mean)
     store(out, o + 2 * step, s1)
