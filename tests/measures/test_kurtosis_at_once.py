@@ -39,7 +39,7 @@ def test_all_are_those_of_extended_precision(dtype, offset):
     values, labels = drawn(dtype, offset)
     classes = torch.tensor([4, 0, 2])  # the others count where all do
     found = kurtoses(values, Classes(labels, classes))
-    # Sums of 900 numbers in 29 chains of 32 at most: some 70 roundings of 2^-53 in the fourth power, twice as many in the variance's square.
+    # Sums of 900 numbers in 29 chains of 32 at most: some 70 roundings of 2^-53 in the fourth power, and twice in the variance's square.
     tolerance = 3 * 70 * 2**-53
     np.testing.assert_allclose(found.pooled, oracle(values), rtol=tolerance)
     slow = np.stack([oracle(values[labels == label]) for label in (4, 0, 2)])
