@@ -89,6 +89,7 @@ class Rounds:
             return []
         start = time.perf_counter()
         readings = [readings_of(measure, finished.state) for measure in self._pack.measures]
+        finished.state.passes.clear()
         finished.share(time.perf_counter() - start)
         for measure, reading in zip(self._pack.measures, readings, strict=True):
             self._save_scores(measure, finished, reading)
@@ -182,7 +183,7 @@ class Rounds:
         state = None
         if healthy:
             of_round = [lineages[i] for i in healthy], [records[i] for i in healthy]
-            state = states.state_of(self._training, self._records, *of_round, round, self._of_data)
+            state = states.state_of(self._training, self._records, *of_round, round, self._of_data, self._pack.measures)
         return FinishedRound(
             round=round,
             lineages=lineages,

@@ -152,6 +152,7 @@ class SolvedRounds:
         last = any(self._pack.rows_of(lineage)[-1] == finished.round for lineage in finished.well)
         measures = [measure for measure in self._pack.measures if last or not measure.removal_columns]
         readings = [readings_of(measure, finished.state) for measure in measures]
+        finished.state.passes.clear()
         finished.share(time.perf_counter() - start)
         return readings
 
@@ -261,6 +262,7 @@ class SolvedRounds:
             orders=[path.order(round) for path in paths],
             facts=[path.facts(round) for path in paths],
             of_data=self._of_data,
+            measures=self._pack.measures,
             problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
         )
 

@@ -11,6 +11,7 @@ from impray.lineage.records import Records
 from impray.lineage.training import PackTraining
 from impray.measures import RoundState
 from impray.nets import Params
+from impray.spec.measure import MeasureSpec
 from impray.spec.trial import Lineage
 
 
@@ -37,10 +38,11 @@ def state_of(
     of_round: Sequence[Record],
     round: int,
     of_data: dict,
+    measures: Sequence[MeasureSpec] = (),
 ) -> RoundState:
     """What is measured of a round: `of_round` are the records of `lineages`, which have not diverged.
 
-    of_data: as of `RoundState`, the same one for all rounds of a pack.
+    of_data, measures: as of `RoundState`; the former is the same one for all rounds of a pack.
     """
     stack = training.stack
     ends = [record.end for record in of_round if record.end is not None]
@@ -64,6 +66,7 @@ def state_of(
         pruned=_pruned(training, records, lineages, of_round, round),
         problems=[(lineage.trial.id, lineage.seed) for lineage in lineages],
         of_data=of_data,
+        measures=measures,
         course=_course(training, records, lineages, of_round, round),
     )
 

@@ -7,7 +7,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from impray.measures.forward import preactivations
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
 from impray.training.losses import of_net
@@ -27,10 +26,8 @@ def _per_net(state: RoundState, function) -> Tensor:  # noqa: ANN001
     """One net at a time: its number then cannot depend on its neighbours, and memory stays small."""
     values = []
     for net in range(state.nets):
-        inputs, labels = state.held_out(net)
-        params, stats = state.one(net, "end")
-        outputs = preactivations(state.network, params, inputs, stats, [len(state.layers)])[0]
-        values.append(function(outputs, labels).double())
+        outputs = state.passes.read(state, net, [len(state.layers)])[0]
+        values.append(function(outputs, state.held_out(net)[1]).double())
     return torch.stack(values).cpu()
 
 

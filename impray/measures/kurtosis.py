@@ -15,54 +15,24 @@ others 2 to 6; their mean is 7.5, their median 3.8. So the median over classes s
 from __future__ import annotations
 
 import math
+from itertools import product
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.measures.forward import first_of_each_class, frequent, preactivations
-from impray.measures.scale import scaled
+from impray.measures.moments import Classes, kurtoses, kurtosis
 from impray.measures.state import Readings, RoundState
 from impray.spec import measure as spec
-
-_UNITS = 128  # at a time: in double precision, 50,000 samples of 1,024 units would be 0.4 GB, several times
-# A unit without inputs is constant up to rounding: its kurtosis is undefined, not the kurtosis of rounding errors. What varies less
-# than this share of its largest magnitude is constant.
-_CONSTANT = 1e-6
-_CONSTANT_DOUBLE = 1e-12
-
-
-def kurtosis(values: Float[Tensor, "sample unit"]) -> Float[Tensor, " unit"]:
-    """Fourth standardised moment over samples, in float64, at least 1; scale and offset do not matter.
-
-    NaN for a constant, for one sample and none, and for numbers that are not finite. Constant is what varies by less than 1e-6 of
-    its largest magnitude, values given in float64 by less than 1e-12.
-    """
-    floor = _CONSTANT_DOUBLE if values.dtype == torch.float64 else _CONSTANT
-    return torch.cat([_kurtosis(some.double(), floor) for some in values.split(_UNITS, dim=1)])
-
-
-def _kurtosis(values: Float[Tensor, "sample unit"], floor: float) -> Float[Tensor, " unit"]:
-    if len(values) == 0:
-        return values.new_full(values.shape[1:], torch.nan)
-    values, _ = scaled(values, 0)
-    centred = values - values.mean(dim=0)
-    variance = centred.square().mean(dim=0)
-    largest = values.abs().amax(dim=0)
-    # Beside a huge offset the mean's own rounding would count as spread.
-    offset = variance <= (_CONSTANT * largest).square()
-    if floor < _CONSTANT and bool(offset.any()):
-        centred = torch.where(offset, centred - centred.mean(dim=0), centred)
-        variance = torch.where(offset, centred.square().mean(dim=0), variance)
-    fourth = centred.square().square().mean(dim=0)
-    return torch.where(variance > (floor * largest).square(), fourth / variance.square(), torch.nan)
 
 
 def by_class(
     values: Float[Tensor, "sample unit"], labels: Int[Tensor, " sample"], classes: Int[Tensor, " class"]
 ) -> Float[Tensor, "class unit"]:
     """The kurtosis within each of these classes; NaN where it is undefined."""
-    return torch.stack([kurtosis(values[labels == label]) for label in classes])
+    return kurtoses(values, Classes(labels, classes)).within
 
 
 def per_class(
@@ -96,32 +66,43 @@ def measure(asked: spec.Kurtosis, state: RoundState) -> Readings:
     layers = [layer.number for layer in state.hidden if layer.dense]
     by_layer: dict[int, dict[str, list[Tensor]]] = {layer: {} for layer in layers}
     named = [f"kurtosis_by_class{_SUFFIX[at]}" for at in asked.at if 1 in layers]
-    listed: dict[str, Tensor | list] = {name: [] for name in named}
-    for net in range(state.nets):
-        inputs, labels = first_of_each_class(*state.held_out(net), asked.samples)
-        classes = labels[frequent(inputs, labels, fresh=state.fresh(net))].unique()
-        for at in asked.at:
-            params, stats = state.one(net, at)
-            if asked.batch_norm == "affine":
-                stats = state.network.affine(params)
-            of_layer = preactivations(state.network, params, inputs, stats, layers)
+    listed: dict[str, Tensor | list] = {name: [[]] * state.nets for name in named}
+    for nets in state.by_problem():
+        inputs, labels = first_of_each_class(*state.held_out(nets[0]), asked.samples)
+        classes = labels[frequent(inputs, labels, fresh=state.fresh(nets[0]))].unique()
+        of = Classes(labels, classes)
+        for net, at in product(nets, asked.at):
+            of_layer = _of_layers(asked, state, net, at, inputs, layers)
             for layer, values in zip(layers, of_layer, strict=True):
-                within = by_class(values, labels, classes) if len(values) else kurtosis(values)[None]
-                for column, of_units in _columns(values, within).items():
-                    by_layer[layer].setdefault(column + _SUFFIX[at], []).append(of_units)
+                found = kurtoses(values, of)
+                within = found.within if len(values) else found.pooled[None]
+                for column, of_units in _columns(found.pooled, within).items():
+                    of_nets = by_layer[layer].setdefault(column + _SUFFIX[at], [of_units] * state.nets)
+                    of_nets[net] = of_units
                 if layer == 1:
                     means = within.nanmean(dim=1) if len(values) else within.new_empty(0)
-                    listed[f"kurtosis_by_class{_SUFFIX[at]}"].append(by_label(means, classes, labels))  # type: ignore[union-attr]
+                    listed[f"kurtosis_by_class{_SUFFIX[at]}"][net] = by_label(means, classes, labels)  # type: ignore[index]
     units = {layer: {c: torch.stack(v) for c, v in columns.items()} for layer, columns in by_layer.items()}
     return Readings(units=units, lineage=listed)
+
+
+def _of_layers(
+    asked: spec.Kurtosis, state: RoundState, net: int, at: Literal["start", "end"], inputs: Tensor, layers: list[int]
+) -> list[Float[Tensor, "sample unit"]]:
+    if asked.samples is None:
+        return state.passes.read(state, net, layers, "held_out", at, asked.batch_norm)
+    params, stats = state.one(net, at)
+    if asked.batch_norm == "affine":
+        stats = state.network.affine(params)
+    return preactivations(state.network, params, inputs, stats, layers)
 
 
 _SUFFIX = {"start": "", "end": "_end"}
 
 
-def _columns(values: Float[Tensor, "sample unit"], within: Float[Tensor, "class unit"]) -> dict[str, Tensor]:
+def _columns(pooled: Float[Tensor, " unit"], within: Float[Tensor, "class unit"]) -> dict[str, Tensor]:
     return {
-        "kurtosis": kurtosis(values),
+        "kurtosis": pooled,
         "kurtosis_per_class": within.mean(dim=0),
         "kurtosis_class_median": median(within),
     }

@@ -28,9 +28,10 @@ def pruned(asked: spec.Pruned, state: RoundState) -> Readings:
     if state.pruned is None:
         return Readings()
     params, stats = state.pruned()
-    network = replace(state, end=params, end_stats=stats)
+    parts = asked.parts(state.trials)
+    network = replace(state, end=params, end_stats=stats, measures=parts)
     columns = {}
-    for part in asked.parts(state.trials):
+    for part in parts:
         readings = _PARTS[type(part)](part, network)
         columns |= {f"{name}_pruned": values for name, values in readings.lineage.items()}
     return Readings(lineage=columns)

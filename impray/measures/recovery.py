@@ -15,6 +15,7 @@ Blind spot: psnr's peak is one sample's; where targets have heavy tails it says 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,10 +24,12 @@ from torch import Tensor
 
 from impray.data.coordinates import division, picture
 from impray.measures.accuracy import share_right
-from impray.measures.forward import PORTION, preactivations
+from impray.measures.forward import PORTION
 from impray.measures.state import Readings, RoundState, image
 from impray.spec import measure as spec
 from impray.spec.data import ImageCoordinates
+
+_Inputs = Literal["held_out", "whole"]
 
 
 def psnr(asked: spec.Psnr, state: RoundState) -> Readings:
@@ -36,8 +39,8 @@ def psnr(asked: spec.Psnr, state: RoundState) -> Readings:
         assert state.whole is not None, "checked before a sweep runs"
         training = state.whole(net)
         peak = _peak(training[1])
-        columns["psnr"].append(decibels(peak, _mean_square_error(state, net, *state.held_out(net))))
-        columns["psnr_train"].append(decibels(peak, _mean_square_error(state, net, *training)))
+        columns["psnr"].append(decibels(peak, _mean_square_error(state, net, "held_out", state.held_out(net)[1])))
+        columns["psnr_train"].append(decibels(peak, _mean_square_error(state, net, "whole", training[1])))
     return Readings(lineage={**columns})
 
 
@@ -48,10 +51,10 @@ def reconstruction(asked: spec.Reconstruction, state: RoundState) -> Readings:
         data = state.trials[net].data
         assert state.whole is not None and isinstance(data, ImageCoordinates), "checked before a sweep runs"
         aside, original = division(data), picture(data)
-        (inputs, levels), (held_out, _) = state.whole(net), state.held_out(net)
+        levels = state.whole(net)[1]
         shown = np.empty(original.size)
-        shown[~aside] = _numbers(_outputs(state, net, inputs, len(state.layers)))[:, 0]
-        shown[aside] = _numbers(_outputs(state, net, held_out, len(state.layers)))[:, 0]
+        shown[~aside] = _numbers(_outputs(state, net, "whole", len(state.layers)))[:, 0]
+        shown[aside] = _numbers(_outputs(state, net, "held_out", len(state.layers)))[:, 0]
         with np.errstate(over="ignore"):  # of a network that diverges: infinite
             error = float(np.mean(np.square(shown - original.ravel())))
         images.append(
@@ -78,7 +81,7 @@ def decibels(peak: float, error: float) -> float:
     return 20 * math.log10(peak) - 10 * math.log10(error)
 
 
-def _mean_square_error(state: RoundState, net: int, inputs: Tensor, targets: Tensor) -> float:
+def _mean_square_error(state: RoundState, net: int, inputs: _Inputs, targets: Tensor) -> float:
     outputs = _numbers(_outputs(state, net, inputs, len(state.layers)))
     with np.errstate(over="ignore"):  # of a network that diverges: infinite
         return float(np.mean(np.square(outputs - _numbers(targets)))) if len(outputs) else math.nan
@@ -89,9 +92,8 @@ def _numbers(values: Tensor) -> Float[np.ndarray, "sample output"]:
     return values.reshape(len(values), -1).detach().cpu().double().numpy()
 
 
-def _outputs(state: RoundState, net: int, inputs: Tensor, layer: int) -> Float[Tensor, "sample unit"]:
-    params, stats = state.one(net, "end")
-    return preactivations(state.network, params, inputs, stats, [layer])[0]
+def _outputs(state: RoundState, net: int, inputs: _Inputs, layer: int) -> Float[Tensor, "sample unit"]:
+    return state.passes.read(state, net, [layer], inputs)[0]
 
 
 def training_accuracy(asked: spec.TrainingAccuracy, state: RoundState) -> Readings:
@@ -99,8 +101,7 @@ def training_accuracy(asked: spec.TrainingAccuracy, state: RoundState) -> Readin
     shares = []
     for net in range(state.nets):
         assert state.whole is not None, "checked before a sweep runs"
-        inputs, labels = state.whole(net)
-        shares.append(float(share_right(_outputs(state, net, inputs, len(state.layers)), labels)))
+        shares.append(float(share_right(_outputs(state, net, "whole", len(state.layers)), state.whole(net)[1])))
     return Readings(lineage={"accuracy_train": shares})
 
 
@@ -110,7 +111,7 @@ def gates(asked: spec.Gates, state: RoundState) -> Readings:
     alive = _alive(state, 1)
     for net in range(state.nets):
         assert state.whole is not None, "checked before a sweep runs"
-        open_ = _outputs(state, net, state.whole(net)[0], 1)[:, alive[net]] > 0
+        open_ = _outputs(state, net, "whole", 1)[:, alive[net]] > 0
         hamming, trace = shares(open_)
         pairs = hamming[np.triu_indices(len(trace), 1)]
         columns["hamming_min"].append(float(pairs.min()) if len(pairs) else math.nan)

@@ -35,56 +35,36 @@ How it is fitted. The Gaussian is even in dx and in dy, so S enters only through
 one quadrant is enough. A >= 0 (and B) are linear and eliminated in closed form, so that of the 3 or 4 normal
 equations 2 remain: Levenberg-Marquardt moves the logarithms of sx and sy, with exact second derivatives
 (Gauss-Newton's where those are not positive definite). The Gaussian is a product of a row and a column
-factor: all sums are products of small matrices, one set per unit. A unit stands still once it has converged,
-and on the CPU its numbers are bit for bit the same in any batch (units and lags are padded, so that no kernel
-meets a remainder).
+factor: all sums are products of small matrices, one set per unit. Where S(0) is left out so is G(0), which is
+never added and taken off again: of a narrow Gaussian rounding alone would be left. On the CPU fits are made one
+by one (`impray.kernels.widths`); elsewhere many at once, and a unit stands still once it has converged. On the
+CPU a unit's numbers are bit for bit the same in any batch (without the kernel, too: units and lags are padded,
+so that no matrix product meets a remainder).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
+from impray.kernels import widths as kernel
+from impray.kernels.compiled import lacking
+from impray.kernels.widths import Bounds
 from impray.measures.autocorrelation import Colours, Shape, as_images, half_planes, kept_inputs
+from impray.measures.widths_at_once import LANES, MAX_STEPS, WIDEST_SIDES, Quadrant, levenberg_marquardt, squares
 
 # A spike at d = 0: exp(-1 / (2 * 0.2^2)) = 4e-6 of it is left a pixel away, less than a single pair ever is.
-# Narrower still, and with d = 0 left out, all that is left of the Gaussian would be rounding.
+# With d = 0 left out nothing but the nearest lags counts, and narrower still changes nothing.
 NARROWEST_PX = 0.2
-WIDEST_SIDES = 4.0  # in image sides: with an offset, all that is wider is the same parabola
 # Starts beside the second moments where S(0) is left out: the least squares have several minima then.
 _STARTS_PX = (0.8, 2.0, 4.0, 8.0)
-_LANES = 64  # units are padded to a multiple: no CPU vector is part full (a tail may round differently)
 _ALIGNED = 8  # lags are padded to a multiple: every unit's matrices start on a cache line
 # Units at a time: many, as the arithmetic is on a few numbers per unit (few where it is on images, see `autocorrelation`).
 _MANY = {"cpu": 1024, "cuda": 8192}
-_LAST_STEP = 1e-5  # in the logarithm of a width; the error after such a step is about its square
-_NO_STEP = 1e-7  # the same, where convergence is slower
-_MAX_STEPS = 200  # some 10 are usual; a unit that needs more is returned where it stands
-
-
-@dataclass(frozen=True)
-class _Quadrant:
-    """One least-squares problem per unit."""
-
-    total: Float[Tensor, "unit row col"]  # S summed over the signs of dy and dx; 0 at d = 0 if left out; padded
-    mean: Float[Tensor, " unit"]  # of S over all displacements fitted
-    square: Float[Tensor, " unit"]  # sum of S^2 over these, about the mean with an offset
-    shape: tuple[int, int]  # row, col, without the padding
-    include_zero: bool
-    offset: bool
-
-    @property
-    def points(self) -> int:
-        return (2 * self.shape[0] - 1) * (2 * self.shape[1] - 1) - (not self.include_zero)
-
-    def take(self, units: Int[Tensor, " some"]) -> _Quadrant:
-        return replace(self, total=self.total.index_select(0, units), mean=self.mean[units], square=self.square[units])
 
 
 def _quadrant(
@@ -93,11 +73,11 @@ def _quadrant(
     shape: tuple[int, int],
     include_zero: bool,
     offset: bool,
-) -> _Quadrant:
+) -> Quadrant:
     """Fold the half planes of as many units as `like` has, on its device; units and lags are padded with zeros."""
     (row, col), count = shape, len(like)
     units, rows, cols = (
-        -(-count // _LANES) * _LANES,
+        -(-count // LANES) * LANES,
         -(-row // _ALIGNED) * _ALIGNED,
         -(-col // _ALIGNED) * _ALIGNED,
     )
@@ -120,106 +100,11 @@ def _quadrant(
     mean = total.sum((1, 2)) / points
     if offset:
         square -= mean * mean * points
-    return _Quadrant(total, mean, square, shape, include_zero, offset)
-
-
-class _Axis(NamedTuple):
-    """A factor g(d) = exp(-t/2), t = d^2 / s^2, on d = 0 .. n - 1, and its first two derivatives by log s."""
-
-    factors: Float[Tensor, "unit 3 lag"]  # g, g t, g (t^2 - 2 t)
-    products: Float[Tensor, "3 3 unit"]  # their inner products over d = -(n - 1) .. n - 1
-    sums: Float[Tensor, "3 unit"]  # their sums
-
-
-def _axis(log_width: Float[Tensor, " unit"], lags: int, padded: int, offset: bool) -> _Axis:
-    square = torch.arange(padded, dtype=torch.float64, device=log_width.device).square()
-    square[lags:] = 2000 * (WIDEST_SIDES * lags) ** 2  # exp(-1000) is 0: in the padding, all three are 0
-    t = square * torch.exp(-2 * log_width)[:, None]
-    factors = t.new_empty((len(t), 3, padded))
-    g = torch.exp(-0.5 * t)
-    factors[:, 0] = g
-    factors[:, 1] = g.mul_(t)
-    torch.mul(g, t.sub_(2), out=factors[:, 2])
-    # Twice the sum over d >= 0, less what d = 0 gives: 1 for g g and for g, else 0.
-    products = 2 * torch.bmm(factors, factors.mT).permute(1, 2, 0)
-    products[0, 0] -= 1
-    sums = 2 * factors.sum(2).T if offset else products[0]
-    if offset:
-        sums[0] -= 1
-    return _Axis(factors, products, sums)
-
-
-class _Sums(NamedTuple):
-    """What a step needs at given widths, the best A (and B) put in. G = g_x g_y, derived by the log widths."""
-
-    explained: Float[Tensor, " unit"]  # (S.G)^2 / G.G: what A G takes off the sum of squares
-    slope_x: Float[Tensor, " unit"]  # derivatives of explained / (2 A^2) at fixed A
-    slope_y: Float[Tensor, " unit"]
-    xx: Float[Tensor, " unit"]  # minus its second derivatives, or Gauss-Newton's: positive definite
-    xy: Float[Tensor, " unit"]
-    yy: Float[Tensor, " unit"]
-    exact: Bool[Tensor, " unit"]  # which of the two
-
-
-# Orders by y and by x of G, G_x, G_y, G_xx, G_xy, G_yy.
-_DERIVATIVES = ((0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0))
-
-
-def _sums(quadrant: _Quadrant, log_x: Float[Tensor, " unit"], log_y: Float[Tensor, " unit"]) -> _Sums:
-    (row, col), (_, rows, cols) = quadrant.shape, quadrant.total.shape
-    x, y = _axis(log_x, col, cols, quadrant.offset), _axis(log_y, row, rows, quadrant.offset)
-    with_s = torch.bmm(torch.bmm(y.factors, quadrant.total), x.factors.mT).permute(1, 2, 0).contiguous()
-    s = [with_s[i, j] for i, j in _DERIVATIVES]  # S.G, S.G_x ...
-    g = [y.products[0, i] * x.products[0, j] for i, j in _DERIVATIVES]  # G.G, G.G_x ...
-    g[0] -= float(not quadrant.include_zero)  # at d = 0, G = 1 and its derivatives are 0
-    xx = x.products[1, 1] * y.products[0, 0]  # G_x.G_x, G_x.G_y, G_y.G_y
-    xy = x.products[0, 1] * y.products[0, 1]
-    yy = x.products[0, 0] * y.products[1, 1]
-    if quadrant.offset:  # the best B centres all functions
-        sums = [y.sums[i] * x.sums[j] for i, j in _DERIVATIVES]
-        sums[0] -= float(not quadrant.include_zero)
-        mean_g, mean_x, mean_y = (total / quadrant.points for total in sums[:3])
-        s = [product - quadrant.mean * total for product, total in zip(s, sums, strict=True)]
-        g = [product - mean_g * total for product, total in zip(g, sums, strict=True)]
-        xx, xy, yy = xx - mean_x * sums[1], xy - mean_x * sums[2], yy - mean_y * sums[2]
-    return _eliminate(s, g, (xx, xy, yy))
-
-
-def _eliminate(s: list[Tensor], g: list[Tensor], gauss_newton: tuple[Tensor, Tensor, Tensor]) -> _Sums:
-    """The sums with A = S.G / G.G put in. With h = (S.G)^2 / (2 G.G): h_u / A^2 = S.G_u / A - G.G_u,
-
-    h_uv / A^2 = (S.G_u / A - 2 G.G_u)(S.G_v / A - 2 G.G_v) / G.G + S.G_uv / A - G_u.G_v - G.G_uv.
-    """
-    norm = g[0].clamp_min(1e-200)  # 0 only for a spike at a d = 0 that is left out
-    s_g = s[0].clamp_min(0)
-    amplitude = s_g / norm
-    per = 1 / torch.where(amplitude > 0, amplitude, 1.0)
-    slope_x, slope_y = s[1] * per - g[1], s[2] * per - g[2]
-    left_x, left_y = slope_x - g[1], slope_y - g[2]
-    xx, xy, yy = gauss_newton
-    exact_xx = xx + g[3] - s[3] * per - left_x * left_x / norm
-    exact_xy = xy + g[4] - s[4] * per - left_x * left_y / norm
-    exact_yy = yy + g[5] - s[5] * per - left_y * left_y / norm
-    definite = (exact_xx >= 0) & (exact_yy >= 0) & (exact_xy * exact_xy <= 0.98 * exact_xx * exact_yy)
-    return _Sums(
-        amplitude * s_g,
-        slope_x,
-        slope_y,
-        torch.where(definite, exact_xx, xx - g[1] * g[1] / norm),
-        torch.where(definite, exact_xy, xy - g[1] * g[2] / norm),
-        torch.where(definite, exact_yy, yy - g[2] * g[2] / norm),
-        definite,
-    )
-
-
-class _Bounds(NamedTuple):
-    low: float
-    high_x: float
-    high_y: float
+    return Quadrant(total, mean, square, shape, include_zero, offset)
 
 
 def _start(
-    quadrant: _Quadrant, bounds: _Bounds
+    quadrant: Quadrant, bounds: Bounds
 ) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Bool[Tensor, " unit"]]:
     """Log widths from the second moments of S without S(0), and whether there is a pair at d != 0."""
     by_row, by_col = quadrant.total.sum(2), quadrant.total.sum(1)
@@ -233,84 +118,47 @@ def _start(
     return log_width(by_col, bounds.high_x), log_width(by_row, bounds.high_y), pairs > 0
 
 
-def _move(
-    sums: _Sums, x: Tensor, y: Tensor, damping: Float[Tensor, " unit"], bounds: _Bounds
-) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"]]:
-    """Log widths after a damped step of the reduced normal equations, by at most a factor 1.6 and within bounds."""
-    # A width at its bound that wants beyond it is held, and the other one moves alone.
-    held_x = ((x <= bounds.low) & (sums.slope_x < 0)) | ((x >= bounds.high_x) & (sums.slope_x > 0))
-    held_y = ((y <= bounds.low) & (sums.slope_y < 0)) | ((y >= bounds.high_y) & (sums.slope_y > 0))
-    slope_x, slope_y = torch.where(held_x, 0.0, sums.slope_x), torch.where(held_y, 0.0, sums.slope_y)
-    xy = torch.where(held_x | held_y, 0.0, sums.xy)
-    # A side of one pixel has no width, and only zeros here.
-    xx, yy = (sums.xx * (1 + damping)).clamp_min(1e-200), (sums.yy * (1 + damping)).clamp_min(1e-200)
-    # Solved with a unit diagonal: at narrow widths the curvatures are tiny and their product tinier.
-    root_x, root_y = xx.sqrt(), yy.sqrt()
-    cross = xy / root_x / root_y
-    slope_x, slope_y = slope_x / root_x, slope_y / root_y
-    determinant = (1 - cross * cross).clamp_min(1e-12)
-    by_x = ((slope_x - cross * slope_y) / determinant / root_x).clamp(-0.5, 0.5)
-    by_y = ((slope_y - cross * slope_x) / determinant / root_y).clamp(-0.5, 0.5)
-    return (x + by_x).clamp(bounds.low, bounds.high_x), (y + by_y).clamp(bounds.low, bounds.high_y)
-
-
-def _levenberg_marquardt(
-    quadrant: _Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: _Bounds
-) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Float[Tensor, " unit"]]:
-    """Log widths of the least squares, from a start, and what they explain. Each unit has its own damping."""
-    final = torch.empty((3, len(x)), dtype=x.dtype, device=x.device)
-    sums, damping = _sums(quadrant, x, y), torch.full_like(x, 1e-3)
-    moving = sums.explained > 0
-    units = torch.arange(len(x), device=x.device)
-    for _ in range(_MAX_STEPS):
-        new_x, new_y = _move(sums, x, y, damping, bounds)
-        # The last step is taken without looking back: after a step of Newton's the error is the step's
-        # square.
-        step = torch.maximum((new_x - x).abs(), (new_y - y).abs())
-        last = moving & (step < torch.where(sums.exact & (damping <= 1e-3), _LAST_STEP, _NO_STEP))
-        x, y = torch.where(last, new_x, x), torch.where(last, new_y, y)
-        moving &= ~last
-        busy = int(moving.sum())
-        if busy == 0:
-            break
-        if -(-busy // _LANES) * _LANES <= 0.5 * len(x):  # go on with the moving units only
-            final[:, units] = torch.stack([x, y, sums.explained])
-            keep = _padded(moving.nonzero()[:, 0])
-            units, x, y, new_x, new_y, damping, moving = (v[keep] for v in (units, x, y, new_x, new_y, damping, moving))
-            sums, quadrant = _Sums(*(value[keep] for value in sums)), quadrant.take(keep)
-        new = _sums(quadrant, new_x, new_y)
-        # Near the end two values differ by rounding only: some units in the last place count as no worse.
-        accept = moving & (new.explained >= sums.explained * (1 - 1e-15))
-        x, y = torch.where(accept, new_x, x), torch.where(accept, new_y, y)
-        sums = _Sums(*(torch.where(accept, a, b) for a, b in zip(new, sums, strict=True)))
-        damping = torch.where(accept, (damping * 0.1).clamp_min(1e-9), (damping * 10).clamp_min(1e-3))
-    final[:, units] = torch.stack([x, y, sums.explained])
-    return final[0], final[1], final[2]
-
-
-def _padded(units: Int[Tensor, " some"]) -> Int[Tensor, " more"]:
-    """Fill up to whole vectors by repeating the first unit: its copies do what it does."""
-    return torch.cat([units, units[:1].expand(-len(units) % _LANES)])
+def _minima(
+    quadrant: Quadrant, x: Float[Tensor, "start unit"], y: Float[Tensor, "start unit"], bounds: Bounds
+) -> list[Float[Tensor, "3 unit"]]:
+    """Log widths of the least squares below each start, and what they explain: on a CPU fit by fit, elsewhere many at once."""
+    if x.device.type != "cpu" or lacking() is not None:
+        return [torch.stack(levenberg_marquardt(quadrant, *start, bounds)) for start in zip(x, y, strict=True)]
+    (row, col), (_, rows, cols) = quadrant.shape, quadrant.total.shape
+    found = kernel.fits(
+        quadrant.total.numpy(),
+        quadrant.mean.numpy(),
+        (squares(col, cols, "cpu").numpy(), squares(row, rows, "cpu").numpy()),
+        row,
+        quadrant.points,
+        quadrant.include_zero,
+        quadrant.offset,
+        bounds,
+        MAX_STEPS,
+        torch.stack([x.flatten(), y.flatten()]).numpy(),
+    )
+    return list(torch.from_numpy(found).view(3, *x.shape).unbind(1))
 
 
 def _deepest(
-    quadrant: _Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: _Bounds, others: Sequence[float]
-) -> tuple[Float[Tensor, " unit"], Float[Tensor, " unit"], Float[Tensor, " unit"]]:
+    quadrant: Quadrant, x: Float[Tensor, " unit"], y: Float[Tensor, " unit"], bounds: Bounds, others: Sequence[float]
+) -> Float[Tensor, "3 unit"]:
     """The best of the minima below the start (x, y) and below the widths `others`, in px; of equals, the first."""
-    best_x, best_y, most = _levenberg_marquardt(quadrant, x, y, bounds)
-    for width in others:
-        start = torch.full_like(x, math.log(width))
-        minimum = _levenberg_marquardt(quadrant, start.clamp_max(bounds.high_x), start.clamp_max(bounds.high_y), bounds)
-        better = minimum[2] > most * (1 + 1e-12)  # the same minimum from another start differs by rounding only
-        best_x, best_y, most = (torch.where(better, a, b) for a, b in zip(minimum, (best_x, best_y, most), strict=True))
-    return best_x, best_y, most
+    widths = [torch.full_like(x, math.log(width)) for width in others]
+    start_x = torch.stack([x, *(width.clamp_max(bounds.high_x) for width in widths)])
+    start_y = torch.stack([y, *(width.clamp_max(bounds.high_y) for width in widths)])
+    best, *minima = _minima(quadrant, start_x, start_y, bounds)
+    for minimum in minima:
+        better = minimum[2] > best[2] * (1 + 1e-12)  # the same minimum from another start differs by rounding only
+        best = torch.where(better, minimum, best)
+    return best
 
 
-def _fit(quadrant: _Quadrant, others: Sequence[float]) -> Float[Tensor, "3 unit"]:
+def _fit(quadrant: Quadrant, others: Sequence[float]) -> Float[Tensor, "3 unit"]:
     """sx, sy (px), mean squared residual; NaN where nothing can be fitted, and the width of a one-pixel side."""
     row, col = quadrant.shape
     high_x, high_y = math.log(WIDEST_SIDES * col), math.log(WIDEST_SIDES * row)
-    bounds = _Bounds(math.log(NARROWEST_PX), high_x, high_y)
+    bounds = Bounds(math.log(NARROWEST_PX), high_x, high_y)
     start_x, start_y, pairs = _start(quadrant, bounds)
     x, y, explained = _deepest(quadrant, start_x, start_y, bounds, others)
     # Rounding can leave less than 0 where the fit is perfect.

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from impray.measures.passes import Passes
 from impray.nets.base import Layer, Network, Params
 from impray.spec.data import Stimulus
-from impray.spec.measure import Course
+from impray.spec.measure import Course, MeasureSpec
 from impray.spec.trial import Trial
 
 
@@ -67,6 +68,10 @@ class RoundState:
     of_data: dict = field(
         default_factory=dict
     )  # what measures made of problems' data alone; one for all rounds of a pack
+    measures: Sequence[MeasureSpec] = ()  # that are to read it: what several of them need is made once
+    passes: Passes = field(
+        default_factory=Passes, init=False
+    )  # of `start` and `end` as they are: another state has its own
 
     def by_problem(self) -> Iterator[list[int]]:
         """The nets of each problem: those with the same data, so that what depends on these alone is made once."""

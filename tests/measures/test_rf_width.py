@@ -236,3 +236,32 @@ def test_a_wrong_shape_is_an_error(shape):
         rf_width(torch.ones(2, 16), shape)
     with pytest.raises(ShapeError):
         autocorrelation(torch.ones(2, 16), shape)
+
+
+@variants
+def test_the_kernel_finds_what_torch_does(variant, monkeypatch):
+    """On other processors, and on GPUs, torch fits many units at once."""
+    masks = torch.cat([bumps(40, 16, 18, 40, seed=9), random_masks(40, 288, 0.1, seed=10)])
+    found = torch.stack(rf_width(masks, (16, 18), **variant))
+    monkeypatch.setattr(module, "lacking", lambda: "another processor")
+    slow = torch.stack(rf_width(masks, (16, 18), **variant))
+    # A last step is below 1e-5 and quadratic, or below 1e-7: where a step falls on one side of these for one and on the other for the
+    # other, widths differ by so much. The sum of squares is flat there.
+    torch.testing.assert_close(found[:2], slow[:2], rtol=1e-6, atol=0, equal_nan=True)
+    torch.testing.assert_close(found[2], slow[2], rtol=1e-11, atol=0, equal_nan=True)
+    median = ((found - slow) / slow)[:2].abs().nanmedian()
+    assert median <= 1e-14  # rounding is all that most differ by
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+@pytest.mark.parametrize("offset", [False, True])
+def test_a_spike_without_its_middle_is_at_the_bound(kernel, offset, monkeypatch):
+    """Only neighbours correlate, alike in x and y: the narrower, the better the fit, down to 0.2 px, where G is 4e-6 of its middle."""
+    if not kernel:
+        monkeypatch.setattr(module, "lacking", lambda: "another processor")
+    correlation = torch.zeros(1, 31, 31, dtype=torch.float64)
+    for y, x in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+        correlation[0, 15 + y, 15 + x] = 3.0
+    width_x, width_y, error = fit_to(correlation, include_zero=False, offset=offset)
+    assert width_x.item() == pytest.approx(module.NARROWEST_PX, rel=1e-15) == width_y.item()
+    assert error.item() <= 36 * 1e-10  # diagonal lags alone, whose G is the square of the neighbours'

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from impray.spec.base import Spec
 from impray.spec.errors import Problem
@@ -32,6 +32,15 @@ class Column:
     def is_quantity(self) -> bool:
         """Whether means of it mean something: numbers with a unit, rather than the number of an image, say."""
         return self.type in ("float", "int") and self.unit != ""
+
+
+class Pass(NamedTuple):
+    """A layer's preactivations on all inputs of a set: what several measures of a round may read, and is made once for them."""
+
+    layer: int
+    inputs: Literal["held_out", "whole"] = "held_out"
+    at: Literal["start", "end"] = "end"
+    batch_norm: Literal["affine", "network"] = "network"
 
 
 class MeasureSpec(Spec):
@@ -68,6 +77,10 @@ class MeasureSpec(Spec):
     def needs(self) -> frozenset[str]:
         """What this measure, with its parameters, reads."""
         return self.reads
+
+    def passes(self, layers: int) -> frozenset[Pass]:
+        """The preactivations that it reads of a network of `layers` weight matrices, as far as others could read them too."""
+        return frozenset()
 
     @property
     def unit_layers(self) -> tuple[int, ...] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from impray.spec.errors import Problem
-from impray.spec.measures.base import Column, MeasureSpec
+from impray.spec.measures.base import Column, MeasureSpec, Pass
 
 if TYPE_CHECKING:
     from impray.spec.trial import Trial
@@ -70,6 +70,12 @@ class Kurtosis(MeasureSpec):
     @property
     def needs(self) -> frozenset[str]:
         return frozenset({"mask", "held_out", *self.at})
+
+    def passes(self, layers: int) -> frozenset[Pass]:
+        if self.samples is not None:
+            return frozenset()
+        hidden = range(1, self.last_layer(layers) + 1)
+        return frozenset(Pass(layer, "held_out", at, self.batch_norm) for layer in hidden for at in self.at)
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         yield from super().problems(trials)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from impray.spec.errors import Problem
-from impray.spec.measures.base import Column, MeasureSpec
+from impray.spec.measures.base import Column, MeasureSpec, Pass
 from impray.spec.training import StepsSpec
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ class Accuracy(MeasureSpec):
     limits = "It saturates: two networks that are both nearly right cannot be told apart. It says nothing of what a mask looks like."
     name: Literal["accuracy"] = "accuracy"
 
+    def passes(self, layers: int) -> frozenset[Pass]:
+        return frozenset({Pass(layers)})
+
 
 class Loss(MeasureSpec):
     """The training loss on held-out data."""
@@ -38,6 +41,9 @@ class Loss(MeasureSpec):
     )
     limits = "Comparable only within one kind of loss. A few confidently wrong samples can decide a cross-entropy."
     name: Literal["loss"] = "loss"
+
+    def passes(self, layers: int) -> frozenset[Pass]:
+        return frozenset({Pass(layers)})
 
 
 class Density(MeasureSpec):

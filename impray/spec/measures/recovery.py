@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from impray.spec.data.coordinates import ImageCoordinates
 from impray.spec.errors import Problem
-from impray.spec.measures.base import IMAGE_COLUMNS, Column, MeasureSpec, measure_name
+from impray.spec.measures.base import IMAGE_COLUMNS, Column, MeasureSpec, Pass, measure_name
 from impray.spec.nets.mlp import Mlp
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ class Psnr(OfTrainingSet):
     )
     name: Literal["psnr"] = "psnr"
 
+    def passes(self, layers: int) -> frozenset[Pass]:
+        return frozenset({Pass(layers), Pass(layers, "whole")})
+
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         yield from super().problems(trials)
         if any(trial.data.targets == "classes" and trial.outputs > 1 for trial in trials):
@@ -63,6 +66,9 @@ class Reconstruction(MeasureSpec):
     limits = "Pixels that were held out and pixels that were trained on are in one picture and one number."
     name: Literal["reconstruction"] = "reconstruction"
 
+    def passes(self, layers: int) -> frozenset[Pass]:
+        return frozenset({Pass(layers), Pass(layers, "whole")})
+
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         yield from super().problems(trials)
         if not all(isinstance(trial.data, ImageCoordinates) for trial in trials):
@@ -81,6 +87,9 @@ class TrainingAccuracy(OfTrainingSet):
     limits = "As accuracy. High here and low there is a network that has learnt its samples by heart."
     name: Literal["training_accuracy"] = "training_accuracy"
 
+    def passes(self, layers: int) -> frozenset[Pass]:
+        return frozenset({Pass(layers, "whole")})
+
 
 class Gates(OfTrainingSet):
     """The activation patterns of layer 1, 1[z_j > 0] over the training inputs: how far apart two of them are, and how full.
@@ -96,6 +105,9 @@ class Gates(OfTrainingSet):
     )
     limits = "The smallest of all pairs, or of all units: one pair, or one unit, decides it."
     name: Literal["gates"] = "gates"
+
+    def passes(self, layers: int) -> frozenset[Pass]:
+        return frozenset({Pass(1, "whole")})
 
     def problems(self, trials: Sequence[Trial]) -> Iterator[Problem]:
         yield from super().problems(trials)
