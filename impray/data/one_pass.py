@@ -24,7 +24,8 @@ def in_one_pass(inputs: int, dtype: torch.dtype, device: torch.device) -> bool:
 class Stream(NamedTuple):
     """What one stream reads: a table's rows at an order's places and, where it is blended, a second table's.
 
-    means: of classes with as many rows each, sorted, where they are added too. factors: of row, second row and mean.
+    means: of classes with as many rows each, sorted, where they are added too. factors: of row, second row and mean. first: where in the
+    table its places are counted from.
     """
 
     order: int
@@ -32,6 +33,7 @@ class Stream(NamedTuple):
     other: Float[Tensor, "row input"] | None = None
     means: Float[Tensor, "class input"] | None = None
     factors: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    first: int = 0
 
 
 class OnePass:
@@ -46,7 +48,7 @@ class OnePass:
         self._calls = []
         for call in range(len(known)):
             own = [stream for stream, place in enumerate(call_of) if place == call]
-            own.sort(key=lambda stream: streams[stream].order)
+            own.sort(key=lambda stream: _read_by(streams[stream]))
             self._calls.append((_streams_of(own, streams), _tables_of(read[own[0]])))
 
     def batch(self, places: Int[Tensor, "order step sample"], step: int) -> Float[Tensor, "stream input sample"]:
@@ -63,12 +65,19 @@ def _place(table: Tensor | None) -> int | None:
     return None if table is None else table.data_ptr()
 
 
+def _read_by(stream: Stream) -> tuple[int, int]:
+    """Streams of one call in which this is the same read the same rows."""
+    return stream.order, stream.first
+
+
 def _streams_of(own: Sequence[int], streams: Sequence[Stream]) -> kernel.Streams:
-    """own: of one call, sorted by their orders."""
-    orders, group_of = distinct([streams[stream].order for stream in own])
+    """own: of one call, sorted by the rows that they read."""
+    groups, group_of = distinct([_read_by(streams[stream]) for stream in own])
+    orders, firsts = np.array(groups).T.copy()
     return kernel.Streams(
-        np.array(orders),
-        np.searchsorted(group_of, np.arange(len(orders) + 1)),
+        orders,
+        firsts,
+        np.searchsorted(group_of, np.arange(len(groups) + 1)),
         np.array(own),
         np.array([streams[stream].factors for stream in own], np.float32),
     )

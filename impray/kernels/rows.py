@@ -35,9 +35,10 @@ class Tables(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """What is made: order `orders[g]` is read by the streams from begins[g] to begins[g + 1]; stream s is written into slot slots[s]."""
+    """What is made. Streams from begins[g] to begins[g + 1] read rows firsts[g] + the places of order orders[g]; slots: where each goes."""
 
     orders: Int64[np.ndarray, " group"]
+    firsts: Int64[np.ndarray, " group"]
     begins: Int64[np.ndarray, " group_or_end"]
     slots: Int64[np.ndarray, " stream"]
     factors: Float32[np.ndarray, "stream 3"]  # f, c and d
@@ -64,7 +65,7 @@ def _made(blended: bool, shifted: bool) -> Callable[..., Any]:
     block = WIDEST
 
     @compiled
-    def make(places, steps, step, samples, orders, begins, slots, factors, row, other, means, out, apart):
+    def make(places, steps, step, samples, orders, firsts, begins, slots, factors, row, other, means, out, apart):
         inputs, per_class = row.shape[1], row.shape[0] // means.shape[0]
         rows, others, middles, weights = row.reshape(-1), other.reshape(-1), means.reshape(-1), factors.reshape(-1)
         square, chosen = np.empty(block * block, np.float32), np.empty(block, np.int64)
@@ -74,15 +75,12 @@ def _made(blended: bool, shifted: bool) -> Callable[..., Any]:
                 # The last block lies over the one before where blocks do not fit.
                 begin = max(0, min(edge, samples - block))
                 for sample in range(block):
-                    chosen[sample] = element(places, order + min(begin + sample, samples - 1))
+                    chosen[sample] = firsts[group] + element(places, order + min(begin + sample, samples - 1))
                 for corner in range(0, inputs, block):
                     first = min(corner, inputs - block)
                     for stream in range(begins[group], begins[group + 1]):
-                        f, c, d = (
-                            element(weights, 3 * stream),
-                            element(weights, 3 * stream + 1),
-                            element(weights, 3 * stream + 2),
-                        )
+                        f, c = element(weights, 3 * stream), element(weights, 3 * stream + 1)
+                        d = element(weights, 3 * stream + 2)
                         for sample in range(block):
                             place = element(chosen, sample)
                             x = load(rows, place * inputs + first, block)
