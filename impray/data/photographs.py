@@ -264,12 +264,12 @@ class PhotographsPack(Ordered):
         self._of_net = view_selection(stream_of_net, len(made), device)
         orders = [order for order, _ in made]
         self._order_of_stream = selection(orders, len(self._orders), device)
-        self._keys = [key for _, key in made]
-        self._natural = self._sources([(_natural_key(s), "natural") for s in self._keys])
+        self._recipes = [key for _, key in made]
+        self._natural = self._sources([(_natural_key(s), "natural") for s in self._recipes])
         readers = [source.streams for source in self._natural if source.streams is not None]
         self._place = torch.cat(readers).argsort() if readers else None
-        self._clones = self._sources([_clone_of(s) for s in self._keys])
-        factors = torch.tensor([weights(s.gaussian_blend) for s in self._keys], dtype=torch.float64)
+        self._clones = self._sources([_clone_of(s) for s in self._recipes])
+        factors = torch.tensor([weights(s.gaussian_blend) for s in self._recipes], dtype=torch.float64)
         self._factors = factors.to(dtype=dtype, device=device).T[:, :, None, None]
         self._means = self._mean_images() if self._clones and specs[0].center == "global" else None
         self._one_pass = None
@@ -295,7 +295,7 @@ class PhotographsPack(Ordered):
 
     def _mean_images(self) -> Float[Tensor, "stream class input"]:
         """Only for `center: global`: else the class means are 0, and so is their share in a blend."""
-        means = torch.stack([_natural(_natural_key(key)).mean.flatten(1) for key in self._keys])
+        means = torch.stack([_natural(_natural_key(key)).mean.flatten(1) for key in self._recipes])
         return means.to(dtype=self._dtype, device=self._device) * self._factors[2]
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
