@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, generator, select, selection
+from impray.data.base import Blocks, Raw, distinct, generator, select, view_selection
 from impray.data.streams import Steps, whole_numbers
 from impray.spec import families
 from impray.spec.data import DataSpec
@@ -65,7 +65,7 @@ class DrawnPack(Blocks):
         self._draw, self._specs, self._seeds = draw, specs, seeds
         self._batch, self._dtype, self._device = batch, dtype, device
         self._streams, places = distinct(list(zip(specs, seeds, strict=True)))
-        self._of_net = selection(places, len(self._streams), device)
+        self._of_net = view_selection(places, len(self._streams), device)
 
     def start(self, round: int) -> None:
         self._forget()

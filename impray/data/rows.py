@@ -1,38 +1,50 @@
 """Packs of data whose training sets are finite and fit into memory: batches are their rows, drawn with replacement. Stream: `order`.
 
-Nets that have the same inputs, or the same targets, share one table of them.
+Nets that have the same inputs, or the same targets, share one table of them, and where they have one order too, what is gathered.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from impray.data.base import Ordered, Raw, Selection, Targets, distinct, select, selection
+from impray.data.base import Ordered, Raw, Targets, distinct, select, selection, view_selection
+from impray.data.one_pass import OnePass, Stream, in_one_pass
+from impray.data.stimulus import selected
 
 _NUMBERS, _LONGEST_BLOCK = 2**14, 256  # places drawn per seed and call, and the most steps that they are for
 
 
-class _Table(NamedTuple):
-    """Rows of several training sets below one another, and where each net's begin."""
+class _Table:
+    """Rows of several training sets below one another; nets of one set and one order read the same ones, gathered once."""
 
-    rows: Tensor
-    first: Int[Tensor, "net 1"]
-    firsts: Sequence[int]  # the same, on the host
+    def __init__(self, rows: Tensor, firsts: Sequence[int], orders: Sequence[int], among: int) -> None:
+        """firsts, orders: where each net's rows begin, and which of `among` orders it has."""
+        self.rows, self._firsts = rows, firsts
+        streams, stream_of_net = distinct(list(zip(orders, firsts, strict=True)))
+        self._of_net = view_selection(stream_of_net, len(streams), rows.device)
+        self._order = selection([order for order, _ in streams], among, rows.device)
+        self._first = torch.tensor([[first] for _, first in streams], device=rows.device)
+        self._one_pass = None
+        if rows.ndim == 2 and in_one_pass(rows.shape[1], rows.dtype, rows.device):
+            self._one_pass = OnePass([Stream(order, rows, first=first) for order, first in streams])
 
     def of(self, net: int, samples: int) -> Tensor:
         """A copy of one net's rows."""
-        return self.rows[self.firsts[net] : self.firsts[net] + samples].clone()
+        return self.rows[self._firsts[net] : self._firsts[net] + samples].clone()
 
-    def at(self, places: Int[Tensor, "net sample"]) -> Tensor:
-        chosen = (places + self.first).flatten()
-        return self.rows.index_select(0, chosen).view(*places.shape, *self.rows.shape[1:])
+    def at(self, order: Int[Tensor, "order step sample"], step: int) -> Shaped[Tensor, "net sample *"]:
+        """Each net's rows of a step."""
+        if self._one_pass is not None:
+            return selected(self._one_pass.batch(order, step), self._of_net).mT
+        places = select(order[:, step], self._order) + self._first
+        rows = self.rows.index_select(0, places.flatten())
+        return select(rows.view(*places.shape, *self.rows.shape[1:]), self._of_net)
 
 
 class RowsPack(Ordered):
@@ -55,8 +67,7 @@ class RowsPack(Ordered):
         self.nets, self.inputs, self.classes = len(samples), inputs, classes
         self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS // batch))
         self._samples, self._batch, self._dtype, self._device = samples, batch, dtype, device
-        self._orders, places = distinct(list(zip(streams, samples, strict=True)))
-        self._of_net: Selection = selection(places, len(self._orders), device)
+        self._orders, self._order_of_net = distinct(list(zip(streams, samples, strict=True)))
         self._tables: tuple[_Table, _Table] | None = None
 
     @abstractmethod
@@ -101,15 +112,13 @@ class RowsPack(Ordered):
             table = rows.new_empty(int(ends[-1]), *rows.shape[1:]) if table is None else table
             table[first:end] = rows
         assert table is not None, "a pack has nets"
-        firsts = ends[place_of]
-        return _Table(table, torch.from_numpy(firsts).to(self._device)[:, None], firsts.tolist())
+        return _Table(table, ends[place_of].tolist(), self._order_of_net, len(self._orders))
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
         """See `PackData.batch`."""
         assert self._tables is not None, "call `start` first"
-        places = select(raw["order"][:, step], self._of_net)
         inputs, targets = self._tables
-        return inputs.at(places), targets.at(places)
+        return inputs.at(raw["order"], step), targets.at(raw["order"], step)
 
     def _tensor(self, numbers: np.ndarray) -> Tensor:
         """A copy, in the pack's dtype."""
