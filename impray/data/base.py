@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from impray.data.streams import Steps, whole_numbers
@@ -92,6 +92,21 @@ class Streams(Protocol):
     def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Targets]:
         """As `PackData.batch`, inputs [stream, ...]: `select(x, stream_of_net)` is those of each net. Targets are of each net."""
         ...
+
+
+class OfStreams(ABC):
+    """Data of streams, as the nets' (both `PackData` and `Streams`)."""
+
+    stream_of_net: Selection
+
+    @abstractmethod
+    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Targets]:
+        """See `Streams`."""
+
+    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
+        """See `PackData.batch`."""
+        x, targets = self.streams(raw, step)
+        return selected(x, self.stream_of_net), targets
 
 
 class Fresh:
@@ -206,6 +221,15 @@ def select(x: Tensor, places: Selection) -> Tensor:
     if isinstance(places, int):
         return x.expand(places, *x.shape[1:])
     return x if places is None else x.index_select(0, places)
+
+
+def selected(x: Shaped[Tensor, "stream sample *"], places: Selection) -> Shaped[Tensor, "net sample *"]:
+    """As `select`; where samples lie side by side in memory (`impray.data.process.stacked`), they do so again."""
+    if not isinstance(places, Tensor) or x.ndim != 3 or x.stride(1) != 1 or x.stride(2) != x.shape[1]:
+        return select(x, places)
+    streams, room = x.shape[0], x.stride(0)
+    whole = x.as_strided((streams, room), (room, 1)).index_select(0, places)
+    return whole.as_strided((len(places), *x.shape[1:]), x.stride())
 
 
 def remembered(size: int) -> Callable[[Function], Function]:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, distinct, generator, select, view_selection
+from impray.data.base import Blocks, OfStreams, Raw, distinct, generator, select, view_selection
 from impray.data.streams import Steps, whole_numbers
 from impray.spec import families
 from impray.spec.data import DataSpec
@@ -47,7 +47,7 @@ def drawn(
     return inputs.reshape(len(labels), spec.inputs)
 
 
-class DrawnPack(Blocks):
+class DrawnPack(OfStreams, Blocks):
     """The data of a pack, as `PackData`: fresh samples in every step."""
 
     def __init__(
@@ -65,7 +65,7 @@ class DrawnPack(Blocks):
         self._draw, self._specs, self._seeds = draw, specs, seeds
         self._batch, self._dtype, self._device = batch, dtype, device
         self._streams, places = distinct(list(zip(specs, seeds, strict=True)))
-        self._of_net = view_selection(places, len(self._streams), device)
+        self.stream_of_net = view_selection(places, len(self._streams), device)
 
     def start(self, round: int) -> None:
         self._forget()
@@ -87,8 +87,8 @@ class DrawnPack(Blocks):
         inputs = drawn(self._draw, spec, labels.flatten(), noise).to(self._device, self._dtype)
         return inputs.view(self.block, self._batch, self.inputs)
 
-    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
-        return select(raw["inputs"][:, step], self._of_net), select(raw["labels"][:, step], self._of_net)
+    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Int[Tensor, "net sample"]]:
+        return raw["inputs"][:, step], select(raw["labels"][:, step], self.stream_of_net)
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         spec = self._specs[net]

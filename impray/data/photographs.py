@@ -34,6 +34,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data.base import (
+    OfStreams,
     Ordered,
     Raw,
     distinct,
@@ -46,7 +47,6 @@ from impray.data.base import (
 )
 from impray.data.blend import blend, gaussian_clone, weights
 from impray.data.one_pass import OnePass, Stream, in_one_pass
-from impray.data.stimulus import selected
 from impray.spec.data import Photographs
 from impray.spec.errors import DataError
 from impray.spec.trial import stream_seed
@@ -235,7 +235,7 @@ class _Source:
         return self.table.index_select(0, read.flatten()).view(*read.shape, -1)
 
 
-class PhotographsPack(Ordered):
+class PhotographsPack(OfStreams, Ordered):
     """Batches drawn with replacement from a fixed set of crops. Stream: `order`.
 
     Nets of one seed and blend have the same batches, made once. Crops and clones are blended as they are gathered: as fast as gathering
@@ -261,7 +261,7 @@ class PhotographsPack(Ordered):
         self._labels_of_net = view_selection(order_of_net, len(self._orders), device)
         self._crops = torch.tensor([[samples // self.classes] for _, samples in self._orders], device=device)
         made, stream_of_net = distinct(list(zip(order_of_net, map(_training_key, specs), strict=True)))
-        self._of_net = view_selection(stream_of_net, len(made), device)
+        self.stream_of_net = view_selection(stream_of_net, len(made), device)
         orders = [order for order, _ in made]
         self._order_of_stream = selection(orders, len(self._orders), device)
         self._recipes = [key for _, key in made]
@@ -298,13 +298,13 @@ class PhotographsPack(Ordered):
         means = torch.stack([_natural(_natural_key(key)).mean.flatten(1) for key in self._recipes])
         return means.to(dtype=self._dtype, device=self._device) * self._factors[2]
 
-    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Int[Tensor, "net sample"]]:
         labels = raw["order"][:, step] // self._crops
         of_nets = select(labels, self._labels_of_net)
         if self._one_pass is not None:
-            return selected(self._one_pass.batch(raw["order"], step), self._of_net).mT, of_nets
+            return self._one_pass.batch(raw["order"], step).mT, of_nets
         places, labels = (select(of_order, self._order_of_stream) for of_order in (raw["order"][:, step], labels))
-        return select(self._gathered(places, labels), self._of_net), of_nets
+        return self._gathered(places, labels), of_nets
 
     def _gathered(
         self, places: Int[Tensor, "stream sample"], labels: Int[Tensor, "stream sample"]

@@ -13,9 +13,18 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from impray.data.base import Ordered, Raw, Targets, distinct, select, selection, view_selection
+from impray.data.base import (
+    OfStreams,
+    Ordered,
+    Raw,
+    Targets,
+    distinct,
+    select,
+    selected,
+    selection,
+    view_selection,
+)
 from impray.data.one_pass import OnePass, Stream, in_one_pass
-from impray.data.stimulus import selected
 
 _NUMBERS, _LONGEST_BLOCK = 2**14, 256  # places drawn per seed and call, and the most steps that they are for
 
@@ -27,7 +36,7 @@ class _Table:
         """firsts, orders: where each net's rows begin, and which of `among` orders it has."""
         self.rows, self._firsts = rows, firsts
         streams, stream_of_net = distinct(list(zip(orders, firsts, strict=True)))
-        self._of_net = view_selection(stream_of_net, len(streams), rows.device)
+        self.of_net = view_selection(stream_of_net, len(streams), rows.device)
         self._order = selection([order for order, _ in streams], among, rows.device)
         self._first = torch.tensor([[first] for _, first in streams], device=rows.device)
         self._one_pass = None
@@ -38,16 +47,16 @@ class _Table:
         """A copy of one net's rows."""
         return self.rows[self._firsts[net] : self._firsts[net] + samples].clone()
 
-    def at(self, order: Int[Tensor, "order step sample"], step: int) -> Shaped[Tensor, "net sample *"]:
-        """Each net's rows of a step."""
+    def at(self, order: Int[Tensor, "order step sample"], step: int) -> Shaped[Tensor, "stream sample *"]:
+        """The rows of a step, once for nets that read the same."""
         if self._one_pass is not None:
-            return selected(self._one_pass.batch(order, step), self._of_net).mT
+            return self._one_pass.batch(order, step).mT
         places = select(order[:, step], self._order) + self._first
         rows = self.rows.index_select(0, places.flatten())
-        return select(rows.view(*places.shape, *self.rows.shape[1:]), self._of_net)
+        return rows.view(*places.shape, *self.rows.shape[1:])
 
 
-class RowsPack(Ordered):
+class RowsPack(OfStreams, Ordered):
     """The data of a pack, as `PackData`; a subclass says what `training`, `held_out` and where it has one `truth` are.
 
     Args:    samples: of each net's training set. streams: what seeds each net's order of rows; nets with equal ones see the same places.
@@ -100,6 +109,7 @@ class RowsPack(Ordered):
                 inputs,
                 self._table([of_targets for _, of_targets in keys], lambda net: self.training(net)[1]),
             )
+            self.stream_of_net = inputs.of_net
 
     def _table(self, keys: Sequence[Hashable], rows_of: Callable[[int], Tensor]) -> _Table:
         sets, place_of = distinct(keys)
@@ -114,11 +124,11 @@ class RowsPack(Ordered):
         assert table is not None, "a pack has nets"
         return _Table(table, ends[place_of].tolist(), self._order_of_net, len(self._orders))
 
-    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
-        """See `PackData.batch`."""
+    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Targets]:
+        """See `impray.data.base.Streams`."""
         assert self._tables is not None, "call `start` first"
         inputs, targets = self._tables
-        return inputs.at(raw["order"], step), targets.at(raw["order"], step)
+        return inputs.at(raw["order"], step), selected(targets.at(raw["order"], step), targets.of_net)
 
     def _tensor(self, numbers: np.ndarray) -> Tensor:
         """A copy, in the pack's dtype."""

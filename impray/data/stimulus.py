@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data import streams
-from impray.data.base import Fresh, Raw, select, view_selection
+from impray.data.base import Fresh, OfStreams, Raw, select, view_selection
 from impray.data.fields import Clone
 from impray.data.process import Process, Sources
 from impray.data.streams import Steps
@@ -40,7 +40,7 @@ _LONGEST_BLOCK = 64
 _STREAMS = {"noise": "data"}  # names of streams that are not those of what is drawn
 
 
-class StimulusPack(Fresh):
+class StimulusPack(OfStreams, Fresh):
     """Fresh samples every step. Streams: `data` (noise), `order` (labels), `clone` (its noise), and what the process has."""
 
     process: type[Process]
@@ -100,10 +100,6 @@ class StimulusPack(Fresh):
             raw["clone"] = self._clone.draw(self._clone_keys, window, labels)["noise"]
         return raw
 
-    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
-        x, labels = self.streams(raw, step)
-        return selected(x.mT, self.stream_of_net).mT, labels
-
     def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Int[Tensor, "net sample"]]:
         """See `impray.data.base.Streams`."""
         x = self._process.samples(raw, step)
@@ -118,20 +114,6 @@ class StimulusPack(Fresh):
             drawn = draw_samples(self.process, spec, spec.held_out, seed, "held_out", self._dtype, self._device)
             self._held_out[key] = drawn
         return self._held_out[key]
-
-
-def selected(
-    x: Float[Tensor, "stream input sample"], places: Int[Tensor, " net"] | int | None
-) -> Float[Tensor, "net input sample"]:
-    """As `select`, of what is `stacked`, and so again."""
-    if not isinstance(places, Tensor):
-        return select(x, places)
-    room = x.stride(0)
-    return (
-        x.as_strided((len(x), room), (room, 1))
-        .index_select(0, places)
-        .as_strided((len(places), *x.shape[1:]), x.stride())
-    )
 
 
 def draw_samples(

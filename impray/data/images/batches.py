@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Ordered, Raw, distinct, gathered, select, selection, view_selection
+from impray.data.base import OfStreams, Ordered, Raw, distinct, gathered, select, selection, view_selection
 from impray.data.images.blended import added_clone, blend_factors
 from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.data.images.kept import clone_key, natural_key, opened_images, training_key
@@ -86,7 +86,7 @@ Recipe = tuple[int, FileData]
 """An order and a training key: nets that share both have the same batches, made once."""
 
 
-class ImagesPack(Ordered):
+class ImagesPack(OfStreams, Ordered):
     """Batches drawn with replacement from the training images of the classes kept. Stream: `order`."""
 
     def __init__(
@@ -113,7 +113,7 @@ class ImagesPack(Ordered):
         self._parts = [self._part([recipes[place] for place in group]) for group in groups]
         made = [place for group in groups for place in group]
         self._places = [made.index(recipe) for recipe in recipe_of_net]
-        self._of_net = view_selection(self._places, len(made), device)
+        self.stream_of_net = view_selection(self._places, len(made), device)
         sent = sum(
             len(part.orders) * batch * source.bytes_of_row
             for part in self._parts
@@ -188,15 +188,18 @@ class ImagesPack(Ordered):
             raw |= {_sent(number, place): rows for place, rows in part.sent(places)}
         return raw
 
-    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "recipe sample input"], Int[Tensor, "net sample"]]:
         if self._one_pass:
-            parts = [batch_of(self._one_pass, raw["order"][:, step], self.inputs)]
+            x, labels = batch_of(self._one_pass, raw["order"][:, step], self.inputs)
         else:
-            parts = self._read(raw, step)
-        if len(parts) == 1:
-            x, labels = parts[0]
-            return select(x, self._of_net), select(labels, self._of_net)
-        read = [pair for x, labels in parts for pair in zip(x, labels, strict=True)]
+            x, labels = (torch.cat(parts) for parts in zip(*self._read(raw, step), strict=True))
+        return x, select(labels, self.stream_of_net)
+
+    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+        if self._one_pass or len(self._parts) == 1:
+            return super().batch(raw, step)
+        # Each net's at once, not by way of all recipes.
+        read = [pair for x, labels in self._read(raw, step) for pair in zip(x, labels, strict=True)]
         x, labels = (torch.stack(of_nets) for of_nets in zip(*(read[place] for place in self._places), strict=True))
         return x, labels
 
