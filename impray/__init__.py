@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from impray.api import Frames, TrialsFailed, load, run, scan
     from impray.spec.errors import DataError, ImprayError, SweepError
 
-__version__ = "0.10.0"
+__version__ = "0.11.0"
 __all__ = ["DataError", "Frames", "ImprayError", "SweepError", "TrialsFailed", "load", "run", "scan"]
 
 _HOME = {"DataError": "impray.spec.errors", "ImprayError": "impray.spec.errors", "SweepError": "impray.spec.errors"}

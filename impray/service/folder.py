@@ -270,13 +270,13 @@ def _trials_in(row_files: Sequence[File]) -> Iterator[tuple[str, Trial]]:
 
 
 def _other_revisions(paths: Paths) -> list[Problem]:
-    """What made this folder's rows otherwise: the engine of versions before 0.10.0; before 0.4.0, fractions counted in floats."""
+    """What made this folder's rows otherwise: the engine of versions before 0.11.0; before 0.4.0, fractions counted in floats."""
     old = [(trial, trial.earlier_ids[id]) for id, trial in _trials_there(paths) if id in trial.earlier_ids]
     mixed = "which would be mixed with new ones; choose another folder with --out (report, figures, top and export read this one as ever)"
     problems = []
     if any(by == "engine" for _, by in old):
-        right = f"drew other random numbers, and added in another order, than this one: its rows are here, {mixed}"
-        problems.append(Problem("", "the engine of impray before 0.10.0", right))
+        right = f"added in another order than this one, and before 0.10.0 drew other random numbers: its rows are here, {mixed}"
+        problems.append(Problem("", "the engine of impray before 0.11.0", right))
     fractions = dict.fromkeys(trial.prune.fraction for trial, by in old if by == "counts")
     right = f"kept other numbers of weights here (floats rounded them), {mixed}"
     return problems + [Problem("trial.prune.fraction", json.dumps(fraction), right) for fraction in fractions]

@@ -24,8 +24,8 @@ from impray.spec.rules import RuleSpec
 from impray.spec.training import ClosedForm, Sgd, StepsSpec
 
 Device = Literal["cpu", "cuda"]
-ENGINE = 2
-"""Which generation of the engine makes the numbers of trials that are trained by updates, or on stimuli."""
+ENGINE, DRAWS = 3, 2
+"""Which generation of the engine makes the numbers of trials that are trained by updates; and of others, on stimuli."""
 # What a training can need of data (`TrainingSpec.needs`), in words.
 _NEEDED = {
     "batches": "batches drawn anew",
@@ -211,6 +211,7 @@ class Trial(Spec):
         }
         if self.engine:
             ids[_digest({"trial": plain, **self.counted, **of_plugins})] = "engine"
+            ids[_digest({"trial": self.canonical, **self.counted, "engine": DRAWS, **of_plugins})] = "engine"
         elif self.counted:
             ids[_digest({"trial": plain, **self.counted, **of_plugins})] = "device"
         ids.pop(self.id, None)
@@ -236,8 +237,11 @@ class Trial(Spec):
 
     @property
     def engine(self) -> dict[str, int]:
-        """Of the engine that makes a trial's numbers: since 0.10.0 another one draws stimuli, and multiplies by sparse weights."""
-        return {"engine": ENGINE} if isinstance(self.train, StepsSpec) or isinstance(self.data, Stimulus) else {}
+        """Of the engine that makes a trial's numbers: since 0.10.0 another one draws stimuli, and multiplies by sparse weights, and since
+        0.11.0 small networks are those of up to 65,536 weights in their first layer."""
+        if isinstance(self.train, StepsSpec):
+            return {"engine": ENGINE}
+        return {"engine": DRAWS} if isinstance(self.data, Stimulus) else {}
 
     @cached_property
     def counted(self) -> dict[str, str]:

@@ -262,14 +262,15 @@ def test_a_folder_of_another_base_trial_is_refused(tmp_path):
     assert rows_of(tmp_path / "s", "rounds").height == 2 * before.height
 
 
-def test_a_folder_of_an_earlier_engine_is_read_but_not_gone_on_with(tmp_path, monkeypatch):
+@pytest.mark.parametrize("engine", [{}, {"engine": 2}], ids=["1", "2"])
+def test_a_folder_of_an_earlier_engine_is_read_but_not_gone_on_with(engine, tmp_path, monkeypatch):
     from impray.spec.trial import Trial
 
     with monkeypatch.context() as earlier:
-        earlier.setattr(Trial, "engine", {})
+        earlier.setattr(Trial, "engine", engine)
         sweep_into(tmp_path / "s", tiny_sweep())
     before = rows_of(tmp_path / "s", "rounds")
-    with pytest.raises(SweepError, match=r"engine of impray before 0\.10\.0.*--out"):
+    with pytest.raises(SweepError, match=r"engine of impray before 0\.11\.0.*--out"):
         sweep_into(tmp_path / "s", tiny_sweep())
     assert before.height and rows_of(tmp_path / "s", "rounds").equals(before, null_equal=True)
     # Read, a trial is called as its rows call it.
