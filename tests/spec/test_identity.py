@@ -1,5 +1,5 @@
-"""Ids name what decides a lineage's numbers only. Pinned ids are released: changing one orphans results (as engines 2, of 0.10.0, and 3, of 0.11.0,
-did)."""
+"""Ids name what decides a lineage's numbers only. Pinned ids are released: changing one orphans results (as engines 2
+and 3 did, of 0.10.0 and 0.11.0)."""
 
 from pathlib import Path
 
