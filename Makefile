@@ -30,8 +30,9 @@ sweep: install
 	$(BIN)/impray sweep
 
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
+# One by one to whoever is free: some of their files take many minutes.
 # The heavier ones that `make test` leaves out: sweeps that are killed in the middle, on schedulers, buckets and clusters.
 slow-test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow

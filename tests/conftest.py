@@ -13,6 +13,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 # Sweeps in processes with a home of their own compile nothing anew.
 os.environ.setdefault("IMPRAY_KERNELS", str(cache() / "kernels"))
 
+import jaxtyping
 import polars as pl
 import pytest
 import torch
@@ -60,17 +61,87 @@ TINY = {
 }
 
 
-def pytest_collection_modifyitems(items):
-    """For several workers (`make test`): a file is one group; those that start a Ray are two groups, which come first.
+# What takes longest, first: nothing long is left to one worker at the end. `test_small` compiles kernels that others load then.
+LONGEST = (
+    "training/test_small.py",
+    "test_damage.py",
+    "test_tutorial.py",
+    "lineage/test_run_pack.py",
+    "service",
+    "results/store",  # waits, while others compute
+    "lineage",
+    "training",
+    "cli",
+    "kernels",
+    "data",
+    "results",
+)
+# Where shapes are checked at each call. Whole sweeps do without it, which would double what they take: their parts are tested here.
+CHECKED = (
+    "test_families.py",
+    *(f"lineage/test_{name}.py" for name in ("fates", "followers", "mixed_pack", "module_pack", "pruned", "solved")),
+    "training",
+    "kernels",
+    "data",
+    "measures",
+    "masks",
+    "nets",
+    "theory",
+    "gpu",
+)
 
-    A worker runs a group whole: fixtures of a file are made once, and not more than two Rays of these tests are up at once.
+
+# Files whose tests share the local Ray, and files that start Rays of their own: one after the other.
+TOGETHER = (
+    ("service/test_sweep.py", "service/test_packing.py", "service/doctor/test_here.py", "plugins/test_installed.py"),
+    ("service/test_local_sweep.py", "service/test_warden.py", "service/doctor/test_command.py"),
+)
+
+
+def below(file: str, places) -> int:
+    """The number of the first of these files and folders, of `tests`, that is this file or has it; their count if none is."""
+    place = file.removeprefix("tests/")
+    return next((n for n, one in enumerate(places) if f"{place}/".startswith(f"{one}/")), len(places))
+
+
+def pytest_collection_modifyitems(items):
+    """Those that start a Ray come first."""
+    ray = [file for files in TOGETHER for file in files]
+    items.sort(key=lambda item: (below(file_of(item), ray) == len(ray), below(file_of(item), LONGEST)))
+
+
+def file_of(item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
+def group_of(id: str) -> str:
+    """What one worker runs whole, by a test's id: its file, or the first of those that share a Ray with it."""
+    file = id.partition("::")[0]
+    return next((files[0] for files in TOGETHER if below(file, files) < len(files)), file)
+
+
+@pytest.hookimpl(optionalhook=True)  # where xdist is there
+def pytest_xdist_make_scheduler(config, log):
+    """For `--dist loadfile` (`make test`): a worker runs a file whole, so its fixtures are made once, and files of one Ray, too.
+
+    By names alone: xdist's own groups travel in the ids of tests, which pytest 9.2 no longer lets it change.
     """
-    items.sort(key=lambda item: item.get_closest_marker("ray") is None)
-    for item in items:
-        ray = item.get_closest_marker("ray") and (
-            "ray of the service" if "service" in item.path.parts else "ray of jobs"
-        )
-        item.add_marker(pytest.mark.xdist_group(ray or str(item.path)))
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Files(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    unchecked = below(file_of(item), CHECKED) == len(CHECKED) or item.get_closest_marker("unchecked_shapes") is not None
+    jaxtyping.config.update("jaxtyping_disable", unchecked)
+    return (yield)
 
 
 def changed(document, changes):

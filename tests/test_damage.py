@@ -30,8 +30,9 @@ SMALL = {
 RUN = ("--where", "here", "--mlflow", "off")
 
 
-def run(*words):
-    return CliRunner().invoke(app, ["sweep", *map(str, words), *RUN])
+def run(*words, figures=False):
+    """A sweep; where figures are drawn, in a process of their own, each run takes seconds more."""
+    return CliRunner().invoke(app, ["sweep", *map(str, words), *RUN, *(() if figures else ("--no-figures",))])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def finished(tmp_path_factory):
     file.write_text(yaml.safe_dump(tiny(**SMALL)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "compact", lambda *_: None)
-        assert run(file, "--out", top / "many").exit_code == 0
+        assert run(file, "--out", top / "many", figures=True).exit_code == 0
     shutil.copytree(top / "many", top / "merged")
     tables.compact(top / "merged" / "small")
     return file, {"many": top / "many", "merged": top / "merged"}
@@ -123,7 +124,8 @@ def _again(finished, tmp_path, form, damage):
             shutil.rmtree(out)
             continue  # a lock: nothing is in it
         damage(out / path)
-        told = run(file, "--out", out)
+        drawn = path.parts[1] not in ("tables", "checkpoints")  # there what is damaged is no reason to draw anew
+        told = run(file, "--out", out, figures=drawn)
         if told.exit_code == 0:
             assert_same_tables(whole / "small", out / "small")
             assert (
@@ -132,7 +134,7 @@ def _again(finished, tmp_path, form, damage):
                 .equals(rows_of(whole / "small", "trials").drop("number"), null_equal=True)
             ), path
             if damage is gone:  # what was mended once stays so
-                again = run(file, "--out", out)
+                again = run(file, "--out", out, figures=drawn)
                 assert again.exit_code == 0 and "nothing to do" in again.stdout, (path, again.output)
         else:
             hidden += 1

@@ -33,6 +33,7 @@ def environment(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     return {
         **kept,
+        "IMPRAY_KERNELS": os.environ["IMPRAY_KERNELS"],  # nothing is compiled anew
         "HOME": str(home),
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": path,
@@ -183,9 +184,9 @@ def test_what_cannot_be_meant_is_told_before_anything(environment, tmp_path, wor
 
 def test_ray_address_is_respected_and_said(environment, tmp_path):
     address = f"http://127.0.0.1:{free_port()}"
-    code, output = called({**environment, "RAY_ADDRESS": address}, written(tmp_path), "--out", tmp_path / "out")
+    file = written(tmp_path, seeds=1, rounds=1, methods=["imp"], measures=["accuracy"])
+    words, there = (file, "--no-figures", "--out", tmp_path / "out"), {**environment, "RAY_ADDRESS": address}
+    code, output = called(there, *words)
     assert code == 2 and f"Ray at {address} (RAY_ADDRESS" in output and "nobody answers" in output, output
-    code, output = called(
-        {**environment, "RAY_ADDRESS": address}, written(tmp_path), "--out", tmp_path / "out", "--where", "here"
-    )
+    code, output = called(there, *words, "--where", "here")
     assert code == 0 and "RAY_ADDRESS" not in output, output

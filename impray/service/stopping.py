@@ -24,8 +24,8 @@ from types import FrameType
 
 WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 WAKER = signal.SIGURG  # means nothing to anyone, and is ignored where nobody hears it
-# Slurm, Kubernetes and systemd wait 30 s or more before they kill.
-PATIENCE_S, AGAIN_S, HANG_UP_S = 20.0, 3.0, 1.0
+# Slurm, Kubernetes and systemd wait 30 s or more before they kill. A terminal's SIGHUP comes by way of its shell, late on a busy machine.
+PATIENCE_S, AGAIN_S, HANG_UP_S = 20.0, 3.0, 5.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -73,9 +73,9 @@ class Stopping:
 
     def expected(self, error: BaseException) -> bool:
         """Whether this error is of a command that was asked to end. Of a terminal that closes the words fail first, and its SIGHUP comes a
-        moment later.
+        moment later. There is none to wait for where our terminals are open (then a disk has failed), or where SIGHUP is ignored.
         """
-        if self.by is None and isinstance(error, OSError) and error.errno == errno.EIO:
+        if self.by is None and isinstance(error, OSError) and error.errno == errno.EIO and _hung_up():
             until = time.monotonic() + HANG_UP_S
             with softly():
                 while self.by is None and time.monotonic() < until:
@@ -333,12 +333,25 @@ def _write(text: str) -> None:
         os.write(2, f"{text}\n".encode())
 
 
+def _hung_up() -> bool:
+    """Whether a terminal of ours has closed and its SIGHUP is heard."""
+    return bool(_dead_terminals()) and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+
 def _let_go_of_dead_terminals() -> None:
     """A terminal that has closed takes no word any more, and the last ones would fail."""
+    for number in _dead_terminals():
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def _dead_terminals() -> list[int]:
+    """Those of stdout and stderr that have closed, be they terminals or pipes."""
+    dead = []
     for number in (1, 2):
         poll = select.poll()
         poll.register(number, 0)
         if any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0)):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, number)
-            os.close(nowhere)
+            dead.append(number)
+    return dead

@@ -46,6 +46,7 @@ def run(pack, folder):
         list(run_pack(pack, folder))
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(
     "name, changes",
     [

@@ -81,6 +81,7 @@ def test_it_is_the_end_of_the_round_before_under_this_rounds_mask(tmp_path):
         assert pairs.height == 3 and pairs[pruned].equals(pairs[trained].alias(pruned))
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("rows_at", ["all", [1, 3]])
 def test_a_pack_equals_packs_of_one(tmp_path, rows_at):
     """Also where the round before has no row: it trains for this one all the same."""

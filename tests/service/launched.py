@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -111,3 +112,8 @@ def within(seconds: float, true, launched: Launched | None = None):
             raise AssertionError(f"ended with {launched.process.returncode}: {launched.process.stdout.read()}")
         time.sleep(0.2)
     raise AssertionError(f"not within {seconds} s")
+
+
+def modes(token: Path) -> tuple[int, int]:
+    """Permissions of a token's folder and file."""
+    return stat.S_IMODE(token.parent.stat().st_mode), stat.S_IMODE(token.stat().st_mode)

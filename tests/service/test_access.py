@@ -1,69 +1,13 @@
-"""Who reaches a local Ray: this machine only, with a token that only its owner reads."""
+"""The token of a local Ray, which only its owner reads, and the word for it where one joins another."""
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
-from service.launched import command, sweep, within
+from service.launched import modes
 
-from impray.service.ray import access, warden
+from impray.service.ray import access
 from impray.spec.errors import SweepError
-
-# What of a local sweep listens on all interfaces, because Ray has no option for it. Nothing, in 2.60.
-ON_ALL_INTERFACES: set[str] = set()
-LISTENS = "0A"
-
-
-def listening(ids: list[int]) -> dict[tuple[str, int], str]:
-    """(address, port) of what these processes listen at -> the process's name. IPv4 in hexadecimal, as /proc has it."""
-    owners = {}
-    for id in ids:
-        for place in Path(f"/proc/{id}/fd").iterdir():
-            try:
-                owners[os.readlink(place)] = Path(command(id)[0]).name
-            except OSError:
-                continue
-    found = {}
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            words = line.split()
-            owner = owners.get(f"socket:[{words[9]}]")
-            if words[3] == LISTENS and owner is not None:
-                address, port = words[1].split(":")
-                found[address, int(port, 16)] = owner
-    return found
-
-
-def is_loopback(address: str) -> bool:
-    """127.x.x.x, ::1, or 127.x.x.x as an IPv6 address; the words of /proc are in this machine's byte order (little-endian)."""
-    return (
-        address[-2:] == "7F"
-        if len(address) == 8
-        else address in ("0" * 24 + "01000000",) or (address.startswith("0" * 16 + "FFFF0000") and address[-2:] == "7F")
-    )
-
-
-@pytest.mark.ray
-def test_a_local_sweep_is_for_this_machine_and_this_user(tmp_path):
-    with sweep(tmp_path / "home") as running:
-        within(60, running.warden, running)
-        within(120, running.actors, running)
-        ids = [running.process.pid, *warden.marked(running.mark)]
-        names = {Path(command(id)[0]).name for id in ids}
-        assert {"gcs_server", "raylet", "ray::DashboardAgent", "ray::RuntimeEnvAgent"} <= names, names
-        found = listening(ids)
-        owners = set(found.values())
-        assert {"gcs_server", "raylet", "ray::DashboardAgent", "ray::RuntimeEnvAgent"} <= owners and len(found) >= 7
-        assert {found[place] for place in found if not is_loopback(place[0])} == ON_ALL_INTERFACES, found
-        raylet = next(id for id in ids if command(id)[0].endswith("/raylet"))
-        assert b"RAY_AUTH_MODE=token" in Path(f"/proc/{raylet}/environ").read_bytes().split(b"\0")
-        token = running.home / ".ray" / "auth_token"
-        assert modes(token) == (0o700, 0o600) and len(token.read_text()) == 64
-
-
-def modes(token: Path) -> tuple[int, int]:
-    return stat.S_IMODE(token.parent.stat().st_mode), stat.S_IMODE(token.stat().st_mode)
 
 
 @pytest.fixture

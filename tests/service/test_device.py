@@ -11,7 +11,8 @@ from impray.spec import axes
 from impray.spec.errors import SweepError
 
 GPU = {"resources": {"gpu": 1}}
-LONGER = {"rounds": 3}
+SHORT = {"rounds": 1, "seeds": 1, "methods": ["imp"], "measures": ["accuracy"]}
+LONGER = {**SHORT, "rounds": 2}
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def files(folder):
 @pytest.mark.parametrize("lost", [None, "sweep.yaml", "provenance.json"])
 def test_rows_of_one_device_do_not_go_on_under_the_other(made, asked, lost, a_gpu, tmp_path):
     folder = tmp_path / "s"
-    sweep_into(folder, tiny_sweep(**made))
+    sweep_into(folder, tiny_sweep(**made, **SHORT))
     if lost:
         (folder / lost).unlink()
     before = files(folder)
@@ -39,7 +40,7 @@ def test_rows_of_one_device_do_not_go_on_under_the_other(made, asked, lost, a_gp
     assert files(folder) == before
     report, _ = sweep_into(folder, tiny_sweep(**made, **LONGER))
     assert report.count("done") == 2 and rows_of(folder, "rounds")["trial"].n_unique() == 2
-    sweep_into(tmp_path / "t", tiny_sweep(**asked))
+    sweep_into(tmp_path / "t", tiny_sweep(**asked, **SHORT))
     one, other = (rows_of(place, "rounds") for place in (folder, tmp_path / "t"))
     for name in ("trial", "lineage", "trunk"):
         assert not set(one[name]) & set(other[name])
@@ -47,7 +48,7 @@ def test_rows_of_one_device_do_not_go_on_under_the_other(made, asked, lost, a_gp
 
 @pytest.mark.parametrize("changes", [{}, GPU], ids=["cpu", "gpu"])
 def test_a_folder_tells_its_trials_again(changes, a_gpu, tmp_path):
-    sweep = tiny_sweep(**changes)
+    sweep = tiny_sweep(**changes, **SHORT)
     sweep_into(tmp_path / "s", sweep)
     wanted = {trial.id: trial for _, trial in axes.trials(sweep)}
     assert described_trials(opened(tmp_path / "s"), None, set(wanted))[0] == wanted
@@ -57,8 +58,10 @@ def test_a_folder_tells_its_trials_again(changes, a_gpu, tmp_path):
 def test_a_gpu_that_is_not_there_leaves_nothing_behind(tmp_path):
     """It is told, as before devices were in ids; and the CPU's trials are then all that the folder knows of."""
     with pytest.raises(SweepError) as caught:
-        sweep_into(tmp_path / "s", tiny_sweep(**GPU))
+        sweep_into(tmp_path / "s", tiny_sweep(**GPU, **SHORT))
     assert [(problem.path, problem.value) for problem in caught.value.problems] == [("resources.gpu", "1")]
-    report, _ = sweep_into(tmp_path / "s", tiny_sweep())
+    report, _ = sweep_into(tmp_path / "s", tiny_sweep(**SHORT))
     assert report.count("done") == 2
-    assert set(rows_of(tmp_path / "s", "trials")["trial"]) == {trial.id for _, trial in axes.trials(tiny_sweep())}
+    assert set(rows_of(tmp_path / "s", "trials")["trial"]) == {
+        trial.id for _, trial in axes.trials(tiny_sweep(**SHORT))
+    }

@@ -22,6 +22,7 @@ AXES = {
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_here_and_on_ray_give_the_same_tables(tmp_path, keep_ray):
     sweep = linear_sweep(**AXES)
     assert check(sweep) == []

@@ -6,7 +6,6 @@ import pty
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
@@ -14,8 +13,6 @@ import yaml
 from cli.said import impray
 from conftest import assert_same_tables, sweep_into, tiny, tiny_sweep
 from service.launched import HEARING, PROGRAM, Launched, alive, within
-
-from impray.service import stopping
 
 AT_ONCE_S = 2.0  # milliseconds, on a machine that is not busy
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
@@ -169,18 +166,55 @@ def test_the_exit_codes_are_in_the_help():
         assert all(f"{code}" in said for code in (0, 1, 2, *CODES.values())), said
 
 
-@pytest.mark.parametrize("hangs_up", [True, False])
-def test_words_that_fail_as_a_terminal_closes_are_its_hang_up_and_no_error(hangs_up, monkeypatch):
-    """The words fail first, SIGHUP comes a moment later; where none comes, a disk has failed."""
-    monkeypatch.setattr(stopping, "HANG_UP_S", 10.0 if hangs_up else 0.2)
-    failed, full = OSError(errno.EIO, "failed"), OSError(errno.ENOSPC, "full")
-    with stopping.heard() as ending:
-        assert not ending.expected(full)
-        later = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGHUP))
+WORDS_FAIL = """
+import os, signal, sys
+from impray.service import stopping
+if {ignored}: signal.signal(signal.SIGHUP, signal.SIG_IGN)
+stopping.HANG_UP_S = {patience}
+with stopping.heard(to_the_end=True) as ending:
+    sys.stdin.readline()
+    try:
+        raise OSError({disk}, "of a disk") if {disk} else OSError(os.write(1, b"words"))
+    except OSError as error:
+        os.write(2, b"failed\\n")
+        os.write(2, f"{{error.errno}} {{ending.expected(error)}} {{ending.code}}\\n".encode())
+"""
+LONGER_THAN_ANY_LOAD_S, SOON_S = 600.0, 0.1
+
+
+@pytest.mark.parametrize(
+    ("closes", "hangs_up", "ignored", "disk", "patience", "told"),
+    [
+        (True, True, False, 0, LONGER_THAN_ANY_LOAD_S, f"{errno.EIO} True 129"),
+        (True, False, False, 0, SOON_S, f"{errno.EIO} False 130"),
+        (True, True, True, 0, LONGER_THAN_ANY_LOAD_S, f"{errno.EIO} False 130"),
+        (False, False, False, errno.EIO, LONGER_THAN_ANY_LOAD_S, f"{errno.EIO} False 130"),
+        (True, False, False, errno.ENOSPC, LONGER_THAN_ANY_LOAD_S, f"{errno.ENOSPC} False 130"),
+    ],
+    ids=["hang-up", "none comes", "ignored", "broken disk", "full disk"],
+)
+def test_words_that_fail_as_a_terminal_closes_are_its_hang_up_and_no_error(
+    closes, hangs_up, ignored, disk, patience, told
+):
+    """The words fail first, SIGHUP comes later; where none comes, or none can, a disk has failed, and that is known at once."""
+    outside, terminal = pty.openpty()  # nobody's: closing it sends no signal
+    script = WORDS_FAIL.format(ignored=ignored, disk=disk, patience=patience)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [*HEARING, sys.executable, "-c", script], stdin=pipe, stdout=terminal, stderr=pipe, text=True
+    ) as process:
+        os.close(terminal)
+        if closes:
+            os.close(outside)
+        process.stdin.write("now\n")
+        process.stdin.flush()
+        assert process.stderr.readline() == "failed\n"
         if hangs_up:
-            later.start()
-        assert ending.expected(failed) == hangs_up
-        assert ending.code == (129 if hangs_up else 130)
+            process.send_signal(signal.SIGHUP)
+        *_, last = process.stderr.read().splitlines()  # after what is said of the signal
+    if not closes:
+        os.close(outside)
+    assert last == told
 
 
 # -- sweeps in this process -------------------------------------------------------------------------------------------
@@ -248,7 +282,7 @@ def test_a_terminal_that_closes_ends_its_sweep(tmp_path):
     id, terminal = pty.fork()
     if id == 0:
         os.chdir(tmp_path)
-        os.execve(sys.executable, [*PROGRAM, "sweep", "x.yaml", *HERE], {**os.environ, "TERM": "xterm"})
+        os.execvpe(HEARING[0], [*HEARING, *PROGRAM, "sweep", "x.yaml", *HERE], {**os.environ, "TERM": "xterm"})
     rounds = tmp_path / "runs/x/tables/rounds"
     os.set_blocking(terminal, False)
 

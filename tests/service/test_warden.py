@@ -1,4 +1,4 @@
-"""What a killed driver leaves: nothing that runs and no scratch folder after a minute, and others' processes are let alone."""
+"""The warden in small, and on a cluster: nothing that runs and no scratch folder after a minute, and others' processes are let alone."""
 
 import subprocess
 import sys
@@ -71,31 +71,6 @@ def test_after_a_goodbye_the_warden_goes(tmp_path):
         within(MINUTE, lambda: not alive(int(keeper)))
         assert alive(int(other)) and driver.process.poll() is None
         subprocess.run(["kill", other], check=True)
-
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    """Another user's sweep on the same machine, as it were."""
-    with sweep(tmp_path_factory.mktemp("other")) as running:
-        within(MINUTE, running.warden, running)
-        within(2 * MINUTE, running.actors, running)
-        yield running
-
-
-@pytest.mark.ray
-@pytest.mark.parametrize("when", ["starting", "running"])
-def test_a_killed_driver_leaves_nothing_and_another_ray_goes_on(tmp_path, other, when):
-    with sweep(tmp_path) as killed:
-        keeper, scratch = within(MINUTE, killed.warden, killed)
-        if when == "running":
-            within(2 * MINUTE, lambda: killed.actors() and scratch.is_dir(), killed)
-        within(2 * MINUTE, lambda: warden.marked(killed.mark), killed)
-        untouched = set(warden.marked(other.mark))
-        killed.kill()
-        within(MINUTE, lambda: not alive(keeper) and not warden.marked(killed.mark))
-        assert not scratch.exists() and not list(Path("/tmp/ray").glob(f"session_*_{killed.process.pid}"))
-        assert untouched <= set(warden.marked(other.mark)) and other.process.poll() is None
-        assert other.warden()[1].is_dir()
 
 
 CLUSTER = """

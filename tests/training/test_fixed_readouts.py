@@ -53,6 +53,7 @@ def test_a_fixed_readout_does_not_decay_and_no_optimizer_moves_it(spec, readout)
     assert not torch.equal(end.params["weight1"], params["weight1"])
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("hidden", [(1,), (7,), (6, 5, 3)])
 @pytest.mark.parametrize("readout", ["sum", "signed"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

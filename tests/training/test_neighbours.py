@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import random
 
-import jaxtyping
 import pytest
 import torch
 from training.packs import ACTIVATIONS, problem, train, unlike_alone
@@ -55,22 +54,15 @@ def test_the_cases_meet_every_pair():
             assert any((case[i], case[j]) == pair for case in CASES), pair
 
 
-@pytest.fixture
-def without_shape_checks():
-    """The laws of equality make many small calls, of shapes that the other tests check."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
 def named(case):
     (hidden, inputs, outputs, batch), activation, optimizer, schedule, loss, batch_norm, dtype = case
     sizes = ":".join(map(str, (inputs, *hidden, outputs)))
     return f"{sizes} {activation} {optimizer} {schedule.kind} {loss}{' bn' * batch_norm} {str(dtype)[6:]} {batch}"
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("case", CASES, ids=named)
-def test_a_pack_of_16_equals_16_packs_of_one(case, without_shape_checks):
+def test_a_pack_of_16_equals_16_packs_of_one(case):
     (hidden, inputs, outputs, batch), activation, optimizer, schedule, loss, batch_norm, dtype = case
     loss = "mse" if outputs == 1 else loss
     net = Mlp(hidden=hidden, activation=activation, batch_norm=batch_norm, init=Init(scale=1.5))

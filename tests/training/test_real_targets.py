@@ -68,6 +68,7 @@ def test_a_pruned_linear_model_converges_to_least_squares_on_what_is_left():
     torch.testing.assert_close(params["weight1"][0], truth, rtol=0, atol=1e-6)
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())
 def test_16_nets_at_once_are_16_times_one_bit_for_bit(net):
     training = TRAININGS["sgd"]

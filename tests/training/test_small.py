@@ -127,6 +127,7 @@ def test_nets_that_share_streams_equal_nets_alone(shape, streams):
     assert unlike_alone(arch, [spec] * 16, params, masks, shared, 3) == []
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("optimizer", ["decay", "adamw"])
 @pytest.mark.parametrize("shape", SHAPES[:-1], ids=named)

@@ -60,6 +60,7 @@ def test_parameters_at_the_start_are_those_given():
     assert same(end.snapshots[0], {name: value * masks.get(name, 1) for name, value in params.items()})
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -27,6 +27,7 @@ def assert_same(one, other, place=0, places=slice(None)):
 COUNTED = ("iht", "omp", "lasso")  # whatever the training
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(
     ("method", "train"),
     [(method, train) for method in METHODS for train in TRAINS if train == "infinite" or method not in COUNTED],
