@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable
 from importlib import import_module
 
@@ -14,7 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-# name -> functions that give {name, ours, reference, ratio, unit, note}, as module:function; or None, where they lack what they need
+# name -> functions, as module:function, that give {name, ours, reference, ratio, unit, note} and, where it is known, gflops; or None, where they
+# lack what they need
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "pack": (
         "impray.bench.pack:compare",
@@ -26,6 +28,9 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.sparse:compare_last",
         "impray.bench.sparse:compare_lenet",
         "impray.bench.sparse:compare_density",
+        "impray.bench.sparse:compare_layer",
+        "impray.bench.sparse:compare_layer_later",
+        "impray.bench.sparse:compare_layer_last",
     ),
     "rf_width": ("impray.bench.rf_width:compare",),
     "cavity": ("impray.bench.cavity:compare", "impray.bench.cavity:compare_full"),
@@ -57,6 +62,7 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     "overhead": ("impray.bench.overhead:compare",),
 }
 
+_SIDE = 2048  # of the matrices whose product says what a core can do
 REQUIRES = {"jax": "it needs JAX (pip install 'impray[bench-jax]')"}
 
 
@@ -80,15 +86,43 @@ def show(only: list[str] | None, console: Console) -> None:
                 break
             rows.append(row)
     table = Table(title=machine(), title_justify="left")
-    for column in ("what", "ours", "reference", "ratio"):
+    most = peak() if any("gflops" in row for row in rows) else 0.0
+    for column in ("what", "ours", "reference", "ratio", "of the peak"):
         table.add_column(column, justify="left" if column == "what" else "right", overflow="fold")
     for row in rows:
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.1f}x"
         reference = "" if row["reference"] is None else f"{row['reference']:.4g}"
-        table.add_row(f"{row['name']} [{row['unit']}]", f"{row['ours']:.4g}", reference, ratio)
+        share = f"{row['gflops'] / most:.0%}" if "gflops" in row else ""
+        table.add_row(f"{row['name']} [{row['unit']}]", f"{row['ours']:.4g}", reference, ratio, share)
     console.print(table)
+    if most:
+        told = f"of the peak: products with kept weights alone, as a share of {most:.0f} GFLOP/s, which the library's product of two matrices"
+        console.print(
+            f"{told} of {_SIDE} x {_SIDE} numbers reaches here on one core",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     for row in rows:
         console.print(f"{row['name']}: {row['note']}", markup=False, highlight=False, soft_wrap=True)
+
+
+def peak() -> float:
+    """GFLOP/s of the library's product of two large matrices, float32, on one core: the best of ten."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        x = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
+        out, seconds = torch.empty_like(x), []
+        for _ in range(10):
+            begin = time.perf_counter()
+            torch.mm(x, x, out=out)
+            seconds.append(time.perf_counter() - begin)
+    finally:
+        torch.set_num_threads(threads)
+    return 2 * _SIDE**3 / min(seconds) / 1e9
 
 
 def machine() -> str:

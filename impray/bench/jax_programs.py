@@ -76,6 +76,7 @@ def _compare(kind: str, name: str, shared: bool) -> Row | None:
         "reference": jax,
         "ratio": ours / jax,
         "unit": "lineage-steps/s",
+        "gflops": ours * (pack if kind == "pack" else neuron).flops() / 1e9,
         "note": f"{pack.NETS} as in the rows of `{kind}`, {what}, sampling included, one core, median of {RUNS} runs",
     }
 

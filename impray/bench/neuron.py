@@ -96,9 +96,15 @@ def _compare(name: str, specs: Sequence[Nlgp], seeds: Sequence[int], steps: int,
         "reference": slow,
         "ratio": fast / slow,
         "unit": "lineage-steps/s",
+        "gflops": fast * flops() / 1e9,
         "note": f"{NEURONS} neurons of {SPEC.inputs} inputs, relu, batch {BATCH}, NLGP at gain 100, sampling included, one thread, "
         f"median of {RUNS} runs; {what}; against a torch loop of one neuron that draws its own",
     }
+
+
+def flops() -> float:
+    """Of an update's products, forward and gradient; sampling not counted."""
+    return 4 * BATCH * SPEC.inputs
 
 
 def open_neurons(specs: Sequence[Nlgp], seeds: Sequence[int], batch: int) -> Callable[[int], Tensor]:

@@ -84,9 +84,15 @@ def _compare(name: str, specs: Sequence[Nlgp], seeds: Sequence[int], what: str) 
         "reference": slow,
         "ratio": fast / slow,
         "unit": "lineage-steps/s",
+        "gflops": fast * flops() / 1e9,
         "note": f"{NETS} networks {SIDE * SIDE}:32:2, batch {BATCH}, NLGP {SIDE} x {SIDE}, sampling included, one thread, median of "
         f"{RUNS} runs; {what}; against a torch loop per network that draws its own",
     }
+
+
+def flops() -> float:
+    """Of an update's products with kept weights: forward, gradients, and slopes of the hidden layer; sampling not counted."""
+    return BATCH * (4 * 32 * SIDE * SIDE * DENSITY + 6 * 2 * 32)
 
 
 def masks() -> Tensor:

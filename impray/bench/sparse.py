@@ -21,6 +21,8 @@ from impray.spec.nets import Mlp
 from impray.spec.training import Sgd
 from impray.training.engine import Groups
 from impray.training.mlp import MlpEngine
+from impray.training.updates import optimizer_of
+from impray.training.weights import Dense, Sparse, Weights
 
 ROUNDS, KEPT = 11, 0.7
 PAPER = (3072, (1024, 1024), 1000), 40
@@ -49,6 +51,62 @@ def compare_lenet() -> Row:
 def compare_density() -> Row:
     """At a third of its weights."""
     return _compare(f"LeNet-300-100 at {DENSITY}", *LENET, LENETS, 40, [DENSITY])
+
+
+def compare_layer() -> Row:
+    """One layer of the paper's network, at a third of its weights."""
+    return _compare_layer(0.34)
+
+
+def compare_layer_later() -> Row:
+    """In the middle of a lineage."""
+    return _compare_layer(0.12)
+
+
+def compare_layer_last() -> Row:
+    """In its last round."""
+    return _compare_layer(0.028)
+
+
+def _compare_layer(density: float) -> Row:
+    """Forward, the slope by the inputs, and the update of kept weights; of the reference the whole matrices, masked after the update."""
+    units, inputs, batch = 1024, 3072, PAPER[1]
+    draw = torch.Generator().manual_seed(0)
+    kept = (torch.rand(1, units, inputs, generator=draw) < density).float()
+    value, h, g = (
+        torch.randn(1, *shape, generator=draw) for shape in ((units, inputs), (inputs, batch), (units, batch))
+    )
+    spec = Sgd(lr=0.01, batch=batch, steps=10)
+    z, d = torch.empty(1, units, batch), torch.empty(1, inputs, batch)
+
+    def layer(kind: Callable[..., Weights], *more: int) -> Callable[[], None]:
+        held = kind(value.clone(), kept, optimizer_of(spec)([spec], None, value.new_empty(0)), *more)
+
+        def step() -> None:
+            held.forward(h, None, z)
+            held.backward(g, d)
+            held.move(g)
+
+        return step
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        both = [(layer(Sparse, batch), layer(Dense))]
+        times = [_times(both, 10, 1) for _ in range(3 * RUNS + 1)][1:]
+    finally:
+        torch.set_num_threads(threads)
+    ours, reference = (statistics.median(side) for side in zip(*times, strict=True))
+    return {
+        "name": f"layer {units} x {inputs} at {density}",
+        "ours": ours,
+        "reference": reference,
+        "ratio": reference / ours,
+        "unit": "ms",
+        "gflops": 6 * batch * float(kept.sum()) / ours / 1e6,
+        "note": f"batch {batch}, forward, slopes of inputs, update of kept weights, one thread, median of {3 * RUNS} runs; against the "
+        "library's products of whole matrices and a mask",
+    }
 
 
 def _densities() -> list[float]:
@@ -82,8 +140,9 @@ def _compare(name: str, sizes: tuple, batch: int, nets: int, steps: int, densiti
         "reference": reference,
         "ratio": reference / ours,
         "unit": "ms per update",
-        "note": f"{chain}, batch {batch}, pack of {nets}, density {kept}, one thread, median of {RUNS} runs; kept weights alone are "
-        f"{flops / len(densities) / ours / 1e6:.0f} GFLOP/s; against a torch loop over dense layers with masks",
+        "gflops": flops / len(densities) / ours / 1e6,
+        "note": f"{chain}, batch {batch}, pack of {nets}, density {kept}, one thread, median of {RUNS} runs; "
+        "against a torch loop over dense layers with masks",
     }
 
 

@@ -247,6 +247,7 @@ def test_a_sweep_that_was_killed_before_its_trials_were_told(tmp_path):
 
 def test_one_driver_at_a_time(tmp_path):
     from impray.results.files import locked
+
     with locked(tmp_path / "s" / "running.lock"), pytest.raises(SweepError, match="another impray sweep"):
         sweep_into(tmp_path / "s", tiny_sweep())
 
