@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-# name -> functions, as module:function, that give {name, ours, reference, ratio, unit, note} and, where it is known, gflops; or None, where they
-# lack what they need
+# name -> functions, as module:function, that give {name, ours, reference, ratio, unit, note} and, where it is known, gflops; or None,
+# where they lack what they need
 BENCHMARKS: dict[str, tuple[str, ...]] = {
     "pack": (
         "impray.bench.pack:compare",
@@ -96,13 +96,9 @@ def show(only: list[str] | None, console: Console) -> None:
         table.add_row(f"{row['name']} [{row['unit']}]", f"{row['ours']:.4g}", reference, ratio, share)
     console.print(table)
     if most:
-        told = f"of the peak: products with kept weights alone, as a share of {most:.0f} GFLOP/s, which the library's product of two matrices"
-        console.print(
-            f"{told} of {_SIDE} x {_SIDE} numbers reaches here on one core",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        matrices = f"the library's product of two {_SIDE} x {_SIDE} matrices reaches here on one core"
+        told = f"of the peak: ours, counting products with kept weights alone, as a share of {most:.0f} GFLOP/s, which {matrices}"
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     for row in rows:
         console.print(f"{row['name']}: {row['note']}", markup=False, highlight=False, soft_wrap=True)
 
