@@ -32,8 +32,8 @@ sweep: install
 test: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow"
 
-# One by one to whoever is free: some of their files take many minutes.
-# The heavier ones that `make test` leaves out: sweeps that are killed in the middle, on schedulers, buckets and clusters.
+# The heavier ones that `make test` leaves out: sweeps that are killed in the middle, on schedulers, buckets and clusters. One by one to whoever
+# is free, as some of their files take many minutes.
 slow-test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m slow
 
