@@ -81,31 +81,46 @@ def _in_halves(source, target, first, stride, side, rows):
 
 @register_jitable
 def _in_quarters(source, target, first, stride, side, rows):
-    half = side // 2
+    """Four places j at a time, which read a mode once; the last ones lie over those before where they do not fit."""
+    half, most = side // 2, side // 4
     b = half // 2 + 1  # where groups begin
     c = half + 1
     d = c + (half - 1) // 2
-    shortest = (half - 1) // 2
-    for j in range(side // 4 + 1):
-        row = j * side
-        e = o = p = q = splat(np.float32(0), LANES)
-        for m in range(shortest):
-            e = fma(load(source, first + m * stride, LANES), element(rows, row + m), e)
-            o = fma(load(source, first + (b + m) * stride, LANES), element(rows, row + b + m), o)
-            p = fma(load(source, first + (c + m) * stride, LANES), element(rows, row + c + m), p)
-            q = fma(load(source, first + (d + m) * stride, LANES), element(rows, row + d + m), q)
-        for m in range(shortest, b):
-            e = fma(load(source, first + m * stride, LANES), element(rows, row + m), e)
-        for m in range(b + shortest, c):
-            o = fma(load(source, first + m * stride, LANES), element(rows, row + m), o)
-        for m in range(d + shortest, side):
-            q = fma(load(source, first + m * stride, LANES), element(rows, row + m), q)
-        cosines, sines = e + o, p + q
-        store(target, first + j * stride, cosines + sines)
+    for corner in range(0, most + 1, 4):
+        j = max(0, min(corner, most - 3))
+        j1, j2, j3 = min(j + 1, most), min(j + 2, most), min(j + 3, most)
+        r0, r1, r2, r3 = j * side, j1 * side, j2 * side, j3 * side
+        e0, e1, e2, e3 = _sums(source, first, stride, rows, r0, r1, r2, r3, 0, b)
+        o0, o1, o2, o3 = _sums(source, first, stride, rows, r0, r1, r2, r3, b, c)
+        p0, p1, p2, p3 = _sums(source, first, stride, rows, r0, r1, r2, r3, c, d)
+        q0, q1, q2, q3 = _sums(source, first, stride, rows, r0, r1, r2, r3, d, side)
+        _four_places(target, first, stride, side, j, e0, o0, p0, q0)
+        _four_places(target, first, stride, side, j1, e1, o1, p1, q1)
+        _four_places(target, first, stride, side, j2, e2, o2, p2, q2)
+        _four_places(target, first, stride, side, j3, e3, o3, p3, q3)
+
+
+@register_jitable
+def _sums(source, first, stride, rows, r0, r1, r2, r3, begin, end):
+    """Over modes from `begin` to `end`, with the rows of the table that begin at r0 to r3."""
+    s = t = u = v = splat(np.float32(0), LANES)
+    for m in range(begin, end):
+        x = load(source, first + m * stride, LANES)
+        s, t = fma(x, element(rows, r0 + m), s), fma(x, element(rows, r1 + m), t)
+        u, v = fma(x, element(rows, r2 + m), u), fma(x, element(rows, r3 + m), v)
+    return s, t, u, v
+
+
+@register_jitable
+def _four_places(target, first, stride, side, j, e, o, p, q):
+    """From the sums over each group of modes at place j."""
+    half = side // 2
+    cosines, sines = e + o, p + q
+    store(target, first + j * stride, cosines + sines)
+    if j > 0:
+        store(target, first + (side - j) * stride, cosines - sines)
+    if 2 * j != half:
+        cosines, sines = e - o, q - p
+        store(target, first + (half - j) * stride, cosines + sines)
         if j > 0:
-            store(target, first + (side - j) * stride, cosines - sines)
-        if 2 * j != half:
-            cosines, sines = e - o, q - p
-            store(target, first + (half - j) * stride, cosines + sines)
-            if j > 0:
-                store(target, first + (half + j) * stride, cosines - sines)
+            store(target, first + (half + j) * stride, cosines - sines)
