@@ -227,7 +227,8 @@ def tables(
 @app.command()
 def bench(
     only: Annotated[
-        str | None, typer.Option(help="Comma-separated: pack, rf_width, cavity, loading, clone, overhead.")
+        list[str] | None,
+        typer.Option(help="Some of the benchmarks, comma-separated or one by one; a wrong name lists them all."),
     ] = None,
 ) -> None:
     """This machine against reference loops, side by side; medians."""
@@ -237,7 +238,7 @@ def bench(
 
         from impray.bench import show
 
-        show(None if only is None else [name.strip() for name in only.split(",")], Console())
+        show([name.strip() for names in only for name in names.split(",")] if only else None, Console())
 
 
 @app.command()
