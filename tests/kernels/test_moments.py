@@ -94,5 +94,6 @@ def digest() -> str:
     return hasher.hexdigest()
 
 
+@pytest.mark.slow  # compiles all of it twice
 def test_bits_do_not_depend_on_the_width_of_registers():
     assert digest_on_haswell("kernels.test_moments") == digest()

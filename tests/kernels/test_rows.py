@@ -103,5 +103,6 @@ def digest():
     return found.hexdigest()
 
 
+@pytest.mark.slow  # compiles all of it twice
 def test_narrow_registers_give_the_bits_of_wide_ones():
     assert digest_on_haswell("kernels.test_rows") == digest()
