@@ -94,7 +94,8 @@ def step_seconds(pack: Pack, budget_s: float) -> tuple[float, float]:
     length = trial.train.length
     if not isinstance(trial.train, StepsSpec):  # what is no loop of steps has no part that stands for the whole
         return opened, _trained(pack, network, params, masks, data, length) / length
-    first = _trained(pack, network, params, masks, data, min(2, length))  # warms up
+    _trained(pack, network, params, masks, data, min(2, length))  # imports, and kernels that are compiled
+    first = _trained(pack, network, params, masks, data, min(2, length))
     rounds = _unlike(pack, network, params)
     steps = int(min(length, max(2, min(PROBE_STEPS, budget_s / len(rounds) / max(first / 2, 1e-6)))))
     times = []

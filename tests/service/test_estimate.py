@@ -193,6 +193,20 @@ def test_estimates_are_right_to_half_as_much_again(tmp_path, monkeypatch, name, 
     assert any(1 / 1.5 < ratio < 1.5 for ratio in found), found
 
 
+def test_what_is_compiled_in_the_first_steps_is_no_part_of_a_step(monkeypatch):
+    seen = []
+
+    def trained(pack, network, params, masks, data, until):
+        seen.append(until)
+        return 1000.0 if len(seen) == 1 else until * 0.01
+
+    monkeypatch.setattr(probe, "_trained", trained)
+    sweep = tiny_sweep(**{"trial.train.steps": 100})
+    pack = Pack(lineages=tuple(sweep.trial.lineages(("imp",), (0,))), rounds=1, measures=())
+    _, step = probe.step_seconds(pack, 10.0)
+    assert step == pytest.approx(0.01) and max(seen) == probe.PROBE_STEPS
+
+
 def test_steps_are_timed_at_the_densities_of_rounds_where_these_cost_otherwise(monkeypatch):
     """Sparse layers: dense up to a round, then cheaper and cheaper; a step is the mean over all rounds."""
     changes = {"trial.net.hidden": [600], "trial.prune.fraction": 0.5, "rounds": 6, "seeds": 1}
