@@ -176,8 +176,10 @@ with stopping.heard(to_the_end=True) as ending:
     try:
         raise OSError({disk}, "of a disk") if {disk} else OSError(os.write(1, b"words"))
     except OSError as error:
-        os.write(2, b"failed\\n")
-        os.write(2, f"{{error.errno}} {{ending.expected(error)}} {{ending.code}}\\n".encode())
+        with stopping.softly():  # a signal that comes before it is waited for interrupts nothing here
+            os.write(2, b"failed\\n")
+            expected = ending.expected(error)
+        os.write(2, f"{{error.errno}} {{expected}} {{ending.code}}\\n".encode())
 """
 LONGER_THAN_ANY_LOAD_S, SOON_S = 600.0, 0.1
 
