@@ -80,28 +80,17 @@ class PackData(Protocol):
         ...
 
 
-@runtime_checkable
-class Streams(Protocol):
-    """What a pack's data may offer beside: each stream of samples once, where several nets have it.
+class Streams(ABC):
+    """Data that make each stream of samples once, where several nets have it; a part of a `PackData`.
 
     Attributes: stream_of_net: as `view_selection` has it: which of the streams is each net's.
     """
 
     stream_of_net: Selection
 
-    def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Targets]:
-        """As `PackData.batch`, inputs [stream, ...]: `select(x, stream_of_net)` is those of each net. Targets are of each net."""
-        ...
-
-
-class OfStreams(ABC):
-    """Data of streams, as the nets' (both `PackData` and `Streams`)."""
-
-    stream_of_net: Selection
-
     @abstractmethod
     def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Targets]:
-        """See `Streams`."""
+        """As `batch`, inputs [stream, ...]: `select(x, stream_of_net)` is those of each net. Targets are of each net."""
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
         """See `PackData.batch`."""

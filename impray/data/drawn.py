@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, OfStreams, Raw, distinct, generator, select, view_selection
+from impray.data.base import Blocks, Raw, Streams, distinct, generator, select, view_selection
 from impray.data.streams import Steps, whole_numbers
 from impray.spec import families
 from impray.spec.data import DataSpec
@@ -47,7 +47,7 @@ def drawn(
     return inputs.reshape(len(labels), spec.inputs)
 
 
-class DrawnPack(OfStreams, Blocks):
+class DrawnPack(Streams, Blocks):
     """The data of a pack, as `PackData`: fresh samples in every step."""
 
     def __init__(

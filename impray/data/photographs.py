@@ -34,9 +34,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data.base import (
-    OfStreams,
     Ordered,
     Raw,
+    Streams,
     distinct,
     gathered,
     generator,
@@ -235,7 +235,7 @@ class _Source:
         return self.table.index_select(0, read.flatten()).view(*read.shape, -1)
 
 
-class PhotographsPack(OfStreams, Ordered):
+class PhotographsPack(Streams, Ordered):
     """Batches drawn with replacement from a fixed set of crops. Stream: `order`.
 
     Nets of one seed and blend have the same batches, made once. Crops and clones are blended as they are gathered: as fast as gathering

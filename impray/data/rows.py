@@ -14,9 +14,9 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from impray.data.base import (
-    OfStreams,
     Ordered,
     Raw,
+    Streams,
     Targets,
     distinct,
     select,
@@ -56,7 +56,7 @@ class _Table:
         return rows.view(*places.shape, *self.rows.shape[1:])
 
 
-class RowsPack(OfStreams, Ordered):
+class RowsPack(Streams, Ordered):
     """The data of a pack, as `PackData`; a subclass says what `training`, `held_out` and where it has one `truth` are.
 
     Args:    samples: of each net's training set. streams: what seeds each net's order of rows; nets with equal ones see the same places.

@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data import streams
-from impray.data.base import Fresh, OfStreams, Raw, select, view_selection
+from impray.data.base import Fresh, Raw, Streams, select, view_selection
 from impray.data.fields import Clone
 from impray.data.process import Process, Sources
 from impray.data.streams import Steps
@@ -40,7 +40,7 @@ _LONGEST_BLOCK = 64
 _STREAMS = {"noise": "data"}  # names of streams that are not those of what is drawn
 
 
-class StimulusPack(OfStreams, Fresh):
+class StimulusPack(Streams, Fresh):
     """Fresh samples every step. Streams: `data` (noise), `order` (labels), `clone` (its noise), and what the process has."""
 
     process: type[Process]

@@ -30,6 +30,7 @@ from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, sp
 
 LEAST_BATCH = WIDEST
 _TILE, _CACHED = 2 * CHAIN, 12288
+"""Inputs of a tile, where more than so many numbers (48 KiB) would not stay in the first-level cache while all rows pass over them."""
 LINEAR, RELU, SIGMOID, TANH, ERF = range(5)
 RELU_BACK, SIGMOID_BACK, TANH_BACK, ERF_BACK = range(5, 9)
 _BACK = {RELU: RELU_BACK, SIGMOID: SIGMOID_BACK, TANH: TANH_BACK, ERF: ERF_BACK, LINEAR: LINEAR}
@@ -69,6 +70,23 @@ def _put(out, place, value, plain, f, z, slopes, lanes):
         store(out, place, value)
 
 
+@inlined
+def _begun(out, place, begin, biased, bias, at, lanes):
+    """What is added to from input `begin` on: the sum so far or, at the first, the bias."""
+    if begin > 0:
+        return load(out, place, lanes)
+    return splat(element(bias, at), lanes) if biased else splat(np.float32(0), lanes)
+
+
+@inlined
+def _ended(out, place, value, whole, plain, f, z, slopes, lanes):
+    """Puts a sum away; whole: all inputs are in it."""
+    if whole:
+        _put(out, place, value, plain, f, z, slopes, lanes)
+    else:
+        store(out, place, value)
+
+
 @specialised
 def _product(
     w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, plain, lanes, f, z, slopes
@@ -84,53 +102,34 @@ def _product(
         here = x0 + column
         for begin in range(0, max(count, 1), tile):
             end, r = min(begin + tile, count), 0
+            whole = end == count
             while r + 4 <= rows:
-                at, place = w0 + r * row, o0 + r * o_row + column
-                a = b = c = d = splat(np.float32(0), lanes)
-                if begin > 0:
-                    a, b = load(out, place, lanes), load(out, place + o_row, lanes)
-                    c, d = load(out, place + 2 * o_row, lanes), load(out, place + 3 * o_row, lanes)
-                elif biased:
-                    a = splat(element(bias, b0 + r * b_row), lanes)
-                    b = splat(element(bias, b0 + (r + 1) * b_row), lanes)
-                    c = splat(element(bias, b0 + (r + 2) * b_row), lanes)
-                    d = splat(element(bias, b0 + (r + 3) * b_row), lanes)
+                at, place, of = w0 + r * row, o0 + r * o_row + column, b0 + r * b_row
+                a = _begun(out, place, begin, biased, bias, of, lanes)
+                b = _begun(out, place + o_row, begin, biased, bias, of + b_row, lanes)
+                c = _begun(out, place + 2 * o_row, begin, biased, bias, of + 2 * b_row, lanes)
+                d = _begun(out, place + 3 * o_row, begin, biased, bias, of + 3 * b_row, lanes)
                 for first in range(begin, end, CHAIN):
                     p = q = s = t = splat(np.float32(0), lanes)
                     for i in range(first, min(first + CHAIN, end)):
                         v, there = load(x, here + i * batch, lanes), at + i * step
-                        p = fma(element(w, there), v, p)
-                        q = fma(element(w, there + row), v, q)
-                        s = fma(element(w, there + 2 * row), v, s)
-                        t = fma(element(w, there + 3 * row), v, t)
+                        p, q = fma(element(w, there), v, p), fma(element(w, there + row), v, q)
+                        s, t = fma(element(w, there + 2 * row), v, s), fma(element(w, there + 3 * row), v, t)
                     a, b, c, d = a + p, b + q, c + s, d + t
-                if end < count:
-                    store(out, place, a)
-                    store(out, place + o_row, b)
-                    store(out, place + 2 * o_row, c)
-                    store(out, place + 3 * o_row, d)
-                else:
-                    _put(out, place, a, plain, f, z, slopes, lanes)
-                    _put(out, place + o_row, b, plain, f, z, slopes, lanes)
-                    _put(out, place + 2 * o_row, c, plain, f, z, slopes, lanes)
-                    _put(out, place + 3 * o_row, d, plain, f, z, slopes, lanes)
+                _ended(out, place, a, whole, plain, f, z, slopes, lanes)
+                _ended(out, place + o_row, b, whole, plain, f, z, slopes, lanes)
+                _ended(out, place + 2 * o_row, c, whole, plain, f, z, slopes, lanes)
+                _ended(out, place + 3 * o_row, d, whole, plain, f, z, slopes, lanes)
                 r += 4
             while r < rows:
                 at, place = w0 + r * row, o0 + r * o_row + column
-                a = splat(np.float32(0), lanes)
-                if begin > 0:
-                    a = load(out, place, lanes)
-                elif biased:
-                    a = splat(element(bias, b0 + r * b_row), lanes)
+                a = _begun(out, place, begin, biased, bias, b0 + r * b_row, lanes)
                 for first in range(begin, end, CHAIN):
                     p = splat(np.float32(0), lanes)
                     for i in range(first, min(first + CHAIN, end)):
                         p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
                     a = a + p
-                if end < count:
-                    store(out, place, a)
-                else:
-                    _put(out, place, a, plain, f, z, slopes, lanes)
+                _ended(out, place, a, whole, plain, f, z, slopes, lanes)
                 r += 1
 
 

@@ -53,9 +53,9 @@ def train(task: Task) -> TrainingEnd:
         if task.observe is not None and step in observed:
             task.observe[1](step, pack.params())
 
-    data = task.data
-    shared = isinstance(data, Streams) and pack.share(data.stream_of_net)
-    batch = data.streams if isinstance(data, Streams) and shared else data.batch
+    batch = task.data.batch
+    if isinstance(task.data, Streams) and pack.share(task.data.stream_of_net):
+        batch = task.data.streams
 
     def run_steps(raw: Raw, first: int, last: int) -> None:
         for step in range(first, last):

@@ -37,14 +37,13 @@ alone here too; the others are whole, and cost as much when most is pruned."""
 _WHOLE_VECTORS = 16, 32, 64
 """Batches whose samples stay in registers while the gradients of kept weights are summed up."""
 
+WHOLE, KEPT = "small", "small, kept"
+"""What `form_of` says of such a net."""
+
 
 def kept_below(batch: int) -> float:
     """The share of the first layer's weights below which kept ones are held alone: about where both cost the same."""
     return 0.6 if batch in _WHOLE_VECTORS else 0.35
-
-
-WHOLE, KEPT = "small", "small, kept"
-"""What `form_of` says of such a net."""
 
 
 def form_of(network: Architecture, params: Params, masks: Params, batch: int) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from impray.data.base import select
+from impray.data.base import Streams
 from impray.nets import mlp
 from impray.spec.training import Adam, AdamW, Sgd
 from impray.training import TRAINERS, Task
@@ -55,7 +55,7 @@ class FixedData:
         return self.of(slice(None))
 
 
-class StreamedData(FixedData):
+class StreamedData(Streams, FixedData):
     """Nets that share given streams x [stream, step, sample, input]; y [net, step, sample]."""
 
     def __init__(self, x, y, stream_of_net, block=3):
@@ -67,11 +67,7 @@ class StreamedData(FixedData):
         return FixedData(self.x[of_net[nets]], self.y[nets].clone(), self.block)
 
     def streams(self, raw, step):
-        return super().batch(raw, step)
-
-    def batch(self, raw, step):
-        x, y = self.streams(raw, step)
-        return select(x, self.stream_of_net), y
+        return FixedData.batch(self, raw, step)
 
 
 def problem(net, inputs=5, outputs=3, nets=2, batch=6, steps=4, dtype=torch.float64, density=1.0):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import OfStreams, Ordered, Raw, distinct, gathered, select, selection, view_selection
+from impray.data.base import Ordered, Raw, Streams, distinct, gathered, select, selection, view_selection
 from impray.data.images.blended import added_clone, blend_factors
 from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.data.images.kept import clone_key, natural_key, opened_images, training_key
@@ -86,7 +86,7 @@ Recipe = tuple[int, FileData]
 """An order and a training key: nets that share both have the same batches, made once."""
 
 
-class ImagesPack(OfStreams, Ordered):
+class ImagesPack(Streams, Ordered):
     """Batches drawn with replacement from the training images of the classes kept. Stream: `order`."""
 
     def __init__(
