@@ -179,18 +179,17 @@ def test_gpus_are_counted_in_hours(tmp_path):
 @pytest.mark.parametrize("name", ["elesedy2020_small", "pilanci2025_small"])
 @pytest.mark.parametrize("budget_s", [cost.WHOLE_S, cost.QUICK_S])
 def test_estimates_are_right_to_half_as_much_again(tmp_path, monkeypatch, name, budget_s):
-    """In seconds of this process. Other work on the machine changes these too, now and then by as much: so one of three is enough, which
-    an estimate that is wrong by that does not give."""
+    """In seconds of this process. Other work on the machine changes these too, now and then by as much: so the middle one of three."""
     monkeypatch.setattr(probe, "clock", time.process_time)
     sweep, _ = load_sweep(name, [])
     found = []
-    while len(found) < 3 and not any(1 / 1.5 < ratio < 1.5 for ratio in found):
-        folder = tmp_path / str(len(found))
+    for attempt in range(3):
+        folder = tmp_path / str(attempt)
         expected = estimate.left(Trials(sweep, Paths(folder), writes=False), "here").cost("here", budget_s).slot_s
         start = time.process_time()
         sweep_into(folder, sweep)
         found.append(expected / (time.process_time() - start))
-    assert any(1 / 1.5 < ratio < 1.5 for ratio in found), found
+    assert 1 / 1.5 < sorted(found)[1] < 1.5, found
 
 
 def test_what_is_compiled_in_the_first_steps_is_no_part_of_a_step(monkeypatch):
