@@ -107,17 +107,15 @@ def peak() -> float:
     """GFLOP/s of the library's product of two large matrices, float32, on one core: the best of ten."""
     import torch
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    from impray.bench.threads import one_torch_thread
+
+    with one_torch_thread():
         x = torch.randn(_SIDE, _SIDE, generator=torch.Generator().manual_seed(0))
         out, seconds = torch.empty_like(x), []
         for _ in range(10):
             begin = time.perf_counter()
             torch.mm(x, x, out=out)
             seconds.append(time.perf_counter() - begin)
-    finally:
-        torch.set_num_threads(threads)
     return 2 * _SIDE**3 / min(seconds) / 1e9
 
 

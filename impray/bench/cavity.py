@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from impray.bench.threads import one_torch_thread
 from impray.measures.cavity import cavity_scores
 
 INPUTS, UNITS, SAMPLES, REMOVED, REPEATS = 784, 128, 1_000, 400, 7
@@ -58,9 +59,7 @@ def _wall_s(call: Callable[[], Any]) -> float:
 
 def compare() -> dict[str, Any]:
     """Median seconds for all weights, ours and one weight at a time; and how far ours are from float64 ones."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         weight, values = synthetic(UNITS, INPUTS, SAMPLES)
         chosen = torch.randperm(UNITS * INPUTS, generator=torch.Generator().manual_seed(1))[:REMOVED]
         pairs = torch.stack([chosen // INPUTS, chosen % INPUTS], 1).tolist()
@@ -72,8 +71,6 @@ def compare() -> dict[str, Any]:
             ours.append(_wall_s(lambda: cavity_scores(weight, values)))
             own_s = _wall_s(lambda: _one_by_one(weight, values, pairs)) - shared_s
             theirs.append(shared_s + own_s * UNITS * INPUTS / REMOVED)
-    finally:
-        torch.set_num_threads(threads)
     ours_s, theirs_s = statistics.median(ours), statistics.median(theirs)
     return {
         "name": "cavity",

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from impray.bench.threads import one_torch_thread
 from impray.data.blend import gaussian_clone
 
 _CLASSES, _IMAGES, _DRAWS, _CHANNELS, _SIDE = 100, 100, 50, 3, 32
@@ -24,16 +25,12 @@ _REFERENCE_RUNS = 5  # each one class and channel; the whole takes minutes
 
 def compare() -> dict[str, str | float]:
     """Seconds for all classes on one thread, medians: `ours`, `reference` and `ratio` = reference / ours."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         images = _images()
         ours = _median_s(lambda _: _ours(images), runs=7)
         groups = images.transpose(1, 2).flatten(0, 1).double().numpy()
         with threadpool_limits(1):  # numpy's own library has threads that torch does not know of
             reference = _median_s(lambda run: _reference(groups[run]), runs=_REFERENCE_RUNS) * len(groups)
-    finally:
-        torch.set_num_threads(threads)
     return {
         "name": "Gaussian clone",
         "ours": ours,

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
+from impray.bench.threads import one_torch_thread
 from impray.bench.torus import ms_per_call, sampler
 from impray.spec.data import Ising
 
@@ -29,14 +29,10 @@ RUNS = 9
 
 def compare() -> dict[str, Any]:
     """Milliseconds per batch: name, ours, reference, ratio = reference / ours, unit, note; medians over alternating runs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         ours, reference = sampler(SPEC, BATCH), metropolis(SPEC, BATCH)
         _ = ms_per_call(ours, BATCHES), ms_per_call(reference, REFERENCE_BATCHES)  # warm
         times = [(ms_per_call(ours, BATCHES), ms_per_call(reference, REFERENCE_BATCHES)) for _ in range(RUNS)]
-    finally:
-        torch.set_num_threads(threads)
     fast, slow = (statistics.median(side) for side in zip(*times, strict=True))
     return {
         "name": "ising, exact",

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from impray.bench import neuron, pack
+from impray.bench.threads import one_torch_thread
 from impray.bench.torus import covariance, scale
 from impray.data import open_pack
 from impray.nets.mlp import architecture, initial
@@ -58,16 +59,12 @@ def _compare(kind: str, name: str, shared: bool) -> Row | None:
     if importlib.util.find_spec("jax") is None:
         return None
     steps = STEPS[kind] * (5 if shared else 1)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         with _one_core():
             sides = _ours(kind, shared), _jax(kind, shared)
             for side in sides:
                 side(steps)
             times = [[_seconds(side, steps) for side in sides] for _ in range(RUNS)]
-    finally:
-        torch.set_num_threads(threads)
     ours, jax = (pack.NETS * steps / statistics.median(side) for side in zip(*times, strict=True))
     what = "one stream of samples for all" if shared else "every network draws its own samples"
     return {

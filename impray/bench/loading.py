@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from impray.bench.threads import one_torch_thread
 from impray.data import PackData, Raw, open_pack
 from impray.nets.mlp import architecture, initial
 from impray.scratch import scratch
@@ -39,17 +40,13 @@ RUNS = 15
 
 def compare() -> dict[str, str | float]:
     """Milliseconds per step: name, ours, reference, ratio = reference / ours, unit, note; medians over alternating runs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         with _files() as folder:
             spec = Imagenet32(path=str(folder), gaussian_blend=0.5)
             data = open_pack([spec], [0], batch=BATCH, dtype=torch.float32, device=torch.device("cpu"))
             ours, reference = _run(data), _run(_OneBatch(data))
             _ = ours(), reference()  # warm
             times = [(ours(), reference()) for _ in range(RUNS)]
-    finally:
-        torch.set_num_threads(threads)
     files, memory = (statistics.median(side) for side in zip(*times, strict=True))
     return {
         "name": "training from files",

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from impray.bench.threads import one_torch_thread
 from impray.bench.torus import covariance, scale
 from impray.data import open_pack
 from impray.nets.mlp import architecture, initial
@@ -70,9 +71,7 @@ def compare_gains() -> dict[str, Any]:
 
 
 def _compare(name: str, specs: Sequence[Nlgp], seeds: Sequence[int], steps: int, what: str) -> dict[str, Any]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         pack, sample = open_neurons(specs, seeds, BATCH), rooted(SPEC, BATCH)
 
         def ours() -> float:
@@ -87,8 +86,6 @@ def _compare(name: str, specs: Sequence[Nlgp], seeds: Sequence[int], steps: int,
 
         _ = ours(), reference()  # warm
         rates = [(ours(), reference()) for _ in range(RUNS)]
-    finally:
-        torch.set_num_threads(threads)
     fast, slow = (statistics.median(side) for side in zip(*rates, strict=True))
     return {
         "name": name,

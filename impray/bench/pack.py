@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
+from impray.bench.threads import one_torch_thread
 from impray.data import open_pack
 from impray.nets.mlp import architecture, initial
 from impray.spec.data import Nlgp
@@ -69,14 +70,10 @@ def _spec(gain: float) -> Nlgp:
 
 
 def _compare(name: str, specs: Sequence[Nlgp], seeds: Sequence[int], what: str) -> dict[str, str | float]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         ours, reference = _ours(specs, seeds), _reference()
         _ = ours(), reference()  # warm
         rates = [(ours(), reference()) for _ in range(RUNS)]
-    finally:
-        torch.set_num_threads(threads)
     fast, slow = (statistics.median(side) for side in zip(*rates, strict=True))
     return {
         "name": name,

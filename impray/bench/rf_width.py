@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.optimize import curve_fit
 
+from impray.bench.threads import one_torch_thread
 from impray.measures.autocorrelation import autocorrelation
 from impray.measures.rf_width import rf_width
 
@@ -53,9 +54,7 @@ def _wall_s(call: Callable[[], Any]) -> float:
 
 def compare() -> dict[str, Any]:
     """Median seconds per 1,024 units, ours from masks to widths, theirs from S to widths; and how they differ."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         masks = structured_masks(UNITS, SIDE, round(DENSITY * SIDE * SIDE), seed=1)
         chosen = np.random.default_rng(2).choice(UNITS, COMPARED, replace=False)
         counts = autocorrelation(masks[chosen], (SIDE, SIDE)).numpy()
@@ -65,8 +64,6 @@ def compare() -> dict[str, Any]:
         for _ in range(REPEATS):  # in turns, so that a slow moment of the machine meets both
             ours.append(_wall_s(lambda: rf_width(masks, (SIDE, SIDE))))
             theirs.append(_wall_s(lambda: [curve_fit_widths(s) for s in counts]) * UNITS / COMPARED)
-    finally:
-        torch.set_num_threads(threads)
     widths = torch.stack([width_x, width_y], 1).numpy()[chosen]
     ours_s, theirs_s = statistics.median(ours), statistics.median(theirs)
     return {

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from impray.bench.threads import one_torch_thread
 from impray.nets.mlp import Architecture, architecture, initial
 from impray.spec.nets import Mlp
 from impray.spec.training import Sgd
@@ -89,13 +90,9 @@ def _compare_layer(density: float) -> Row:
 
         return step
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         both = [(layer(Sparse, batch), layer(Dense))]
         times = [_times(both, 10, 1) for _ in range(3 * RUNS + 1)][1:]
-    finally:
-        torch.set_num_threads(threads)
     ours, reference = (statistics.median(side) for side in zip(*times, strict=True))
     return {
         "name": f"layer {units} x {inputs} at {density}",
@@ -114,9 +111,7 @@ def _densities() -> list[float]:
 
 
 def _compare(name: str, sizes: tuple, batch: int, nets: int, steps: int, densities: Sequence[float]) -> Row:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         inputs, hidden, outputs = sizes
         arch = architecture(Mlp(hidden=hidden), inputs, outputs)
         draw = torch.Generator().manual_seed(0)
@@ -127,8 +122,6 @@ def _compare(name: str, sizes: tuple, batch: int, nets: int, steps: int, densiti
             for masks in (_masks(arch, density, draw) for density in densities)
         ]
         times = [_times(both, steps, nets) for _ in range(RUNS + 1)][1:]  # the first warms
-    finally:
-        torch.set_num_threads(threads)
     ours, reference = (statistics.median(side) for side in zip(*times, strict=True))
     chain = ":".join(map(str, arch.sizes))
     kept = f"{densities[0]:.2g} to {densities[-1]:.2g}" if len(densities) > 1 else f"{densities[0]:.2g}"

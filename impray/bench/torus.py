@@ -25,6 +25,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from impray.bench.threads import one_torch_thread
 from impray.data import open_pack
 from impray.spec.data import Nlgp, Stimulus
 
@@ -56,15 +57,11 @@ def compare_cholesky() -> dict[str, Any]:
 
 
 def _compare(factor: str) -> dict[str, Any]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         ours, reference = sampler(SPEC, BATCH), refactorising(SPEC, BATCH, factor)
         with threadpool_limits(1):  # numpy's own library has threads that torch does not know of
             _ = ms_per_call(ours, STEPS), ms_per_call(reference, REFERENCE_STEPS)  # warm
             times = [(ms_per_call(ours, STEPS), ms_per_call(reference, REFERENCE_STEPS)) for _ in range(RUNS)]
-    finally:
-        torch.set_num_threads(threads)
     fast, slow = (statistics.median(side) for side in zip(*times, strict=True))
     return {
         "name": f"torus, {factor} in every step",
