@@ -21,7 +21,7 @@ from impray.spec.data import DataSpec, FileData, Stimulus
 from impray.spec.errors import ShapeError
 from impray.spec.family import BUILT_IN, Implementations
 
-__all__ = ["PACKS", "SAMPLES", "PackData", "Raw", "each_class", "open_pack", "sample"]
+__all__ = ["PACKS", "SAMPLES", "PackData", "Raw", "each_class", "open_pack", "reads_the_same_memory", "sample"]
 
 PACKS: Implementations[Callable[..., PackData]] = Implementations(families.data)
 SAMPLES: Implementations[Callable[..., tuple[Tensor, Tensor]]] = Implementations(families.data, "draws")
@@ -56,6 +56,11 @@ def open_pack(
     if inspect.isclass(PACKS[kind]):
         return PACKS.call(kind, specs, seeds, **options)
     return DrawnPack(_told(kind), specs, seeds, **options)
+
+
+def reads_the_same_memory(data: PackData) -> bool:
+    """Whether `batch` reads, beside `raw`, the same memory in every round: all packs of ours do, of others nobody knows."""
+    return type(data).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _told(kind: type[DataSpec]) -> Draw:

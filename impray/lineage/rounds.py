@@ -72,16 +72,22 @@ class Rounds:
 
     def __iter__(self) -> Iterator[tuple[int, FinishedRound | None]]:
         """Run every round of the pack that is not done; each with its number, None where nothing was left to do."""
-        for round in range(self._pack.rounds + 1):
-            start = time.perf_counter()
-            todo = [lineage for lineage in self._pack.lineages if self._wants(lineage, round)]
-            todo, records = self._able(todo, round, measured=True)
-            passed, of_passed = self._passed(round)
-            todo, records = [*todo, *passed], [*records, *of_passed]
-            finished = self._finished(todo, records, round) if todo else None
-            if finished is not None:
-                finished.share(time.perf_counter() - start)
-            yield round, finished
+        try:
+            for round in range(self._pack.rounds + 1):
+                yield round, self._round(round)
+        finally:
+            self._training.close()
+
+    def _round(self, round: int) -> FinishedRound | None:
+        start = time.perf_counter()
+        todo = [lineage for lineage in self._pack.lineages if self._wants(lineage, round)]
+        todo, records = self._able(todo, round, measured=True)
+        passed, of_passed = self._passed(round)
+        todo, records = [*todo, *passed], [*records, *of_passed]
+        finished = self._finished(todo, records, round) if todo else None
+        if finished is not None:
+            finished.share(time.perf_counter() - start)
+        return finished
 
     def measured(self, finished: FinishedRound) -> list[Readings]:
         """Every measure of the pack, of a round's healthy lineages; numbers of single weights are kept for `fates`."""

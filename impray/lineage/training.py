@@ -9,12 +9,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from impray.data import PackData, open_pack
+from impray.data import PackData, open_pack, reads_the_same_memory
 from impray.lineage.courses import Courses
 from impray.nets import Params, network_of
 from impray.spec.pack import Pack, starts_anew
 from impray.spec.trial import Lineage, stream_seed
-from impray.training import Task, TrainingEnd, held, train_round
+from impray.training import Task, TrainingEnd, blocks, held, train_round
 from impray.training.blocks import Graphs
 
 
@@ -28,7 +28,8 @@ class PackTraining:
         self.network = network_of(trial.net, trial.data.input_shape, trial.outputs)
         self.dtype = dtype or getattr(torch, trial.train.dtype)
         self.courses = Courses(pack, self.network)
-        self._graphs = Graphs()
+        self._graphs: Graphs | None = Graphs()
+        self._last: tuple[list, PackData] | None = None  # whose data a graph reads, and these
         self._held: dict[tuple, int | None] = {}
 
     def run(
@@ -47,7 +48,7 @@ class PackTraining:
 
         Args:    observe: whether the time course is taken, where it is asked for.
         """
-        data = self.opened(lineages)
+        data = self._data_of(lineages)
         data.start(round)
         specs = [lineage.trial.train for lineage in lineages]
         noise = [stream_seed(lineage.seed, "noise", round) for lineage in lineages]
@@ -91,6 +92,10 @@ class PackTraining:
         """Tensors of single lineages, together on the device."""
         return {name: torch.stack([params[name].to(self.device) for params in of_nets]) for name in of_nets[0]}
 
+    def close(self) -> None:
+        """Lets go of what rounds leave for the next ones; what is trained after keeps nothing."""
+        self._graphs = self._last = None
+
     # -- data ---------------------------------------------------------------------------------------------------------
 
     def opened(self, lineages: Sequence[Lineage]) -> PackData:
@@ -101,6 +106,20 @@ class PackTraining:
             dtype=self.dtype,
             device=self.device,
         )
+
+    def _data_of(self, lineages: Sequence[Lineage]) -> PackData:
+        """Where steps are captured those of the last round, if they are the same: a graph reads them where they lie."""
+        if self._graphs is None or not blocks.captures(self.device):
+            return self.opened(lineages)
+        asked = [(lineage.trial.data, lineage.seed, lineage.trial.train.batch_size) for lineage in lineages]
+        if self._last is None or self._last[0] != asked:
+            self._last = None
+            self._graphs.let_go()  # the last round's nets and data make room for these
+            self._last = asked, self.opened(lineages)
+        data = self._last[1]
+        if not reads_the_same_memory(data):
+            self._last = None
+        return data
 
     def held_out(self, lineage: Lineage) -> tuple[Tensor, Tensor]:
         """Held-out inputs [sample, input] and labels, of a lineage of the pack or one with the same trial and seed."""

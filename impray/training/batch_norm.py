@@ -13,6 +13,7 @@ from torch import Tensor
 
 from impray.nets import layout
 from impray.nets.mlp import BATCH_NORM_EPS
+from impray.training import blocks
 from impray.training.updates import Parameter
 
 EMA_DECAY = 0.99
@@ -27,7 +28,11 @@ class BatchNorm:
     def __init__(self, gamma: Parameter, beta: Parameter, batch: int, inputs_first: bool) -> None:
         """gamma, beta: [net, input, 1]. inputs_first: how the inputs lie in memory, see `buffer`."""
         self._gamma, self._beta = gamma, beta
-        self._batch, self._first = batch, True
+        self._batch = batch
+        # A graph that is replayed from the first step on cannot ask the host which one it is at: it adds all of the first batch's to 0.
+        on_device = blocks.captures(gamma.value.device)
+        self._first = not on_device
+        self._share: Tensor | float = gamma.value.new_ones(1) if on_device else 1 - EMA_DECAY
         nets, inputs = gamma.value.shape[:2]
         self._normal, self._out = (buffer(gamma.value, nets, inputs, batch, inputs_first) for _ in range(2))
         self._rate = torch.empty_like(gamma.value)
@@ -44,13 +49,15 @@ class BatchNorm:
         self._follow(self.mean, mean)
         self._follow(self.var, var)
         self._first = False
+        if isinstance(self._share, Tensor):
+            self._share.fill_(1 - EMA_DECAY)
         return self._out
 
     def _follow(self, average: Tensor, new: Tensor) -> None:
         if self._first:
             average.copy_(new)
         else:
-            average.add_(new.sub_(average).mul_(1 - EMA_DECAY))
+            average.add_(new.sub_(average).mul_(self._share))
 
     def backward(self, d: Float[Tensor, "net input sample"], to_inputs: bool) -> None:
         """Moves gamma and beta by `d`, the slope by the result; `d` becomes that by the inputs, if asked."""

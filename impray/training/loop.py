@@ -19,7 +19,7 @@ from impray.nets.module import ModuleNetwork
 from impray.spec.errors import MemberError
 from impray.spec.training import StepsSpec
 from impray.training.base import Task, TrainingEnd
-from impray.training.blocks import runner
+from impray.training.blocks import Run, runner
 from impray.training.engine import Groups, MakeEngine
 from impray.training.module import ModuleEngine
 from impray.training.small import Perceptrons
@@ -41,8 +41,7 @@ def train(task: Task) -> TrainingEnd:
         raise ValueError(f"snapshots {task.snapshots}: must be from 0 to steps = {steps}")
     specs = [spec for spec in task.specs if isinstance(spec, StepsSpec)]
     assert len(specs) == len(task.specs), "training by updates takes specs with steps and batch"
-    make = _engine_of(task.network)
-    pack = Groups(make, task.network, specs, task.start, task.masks, int(task.begin), steps, task.noise)
+    pack, run = _begun(task, specs, steps)
     snapshots: dict[int | float, Params] = {}
     observed = set() if task.observe is None else {*range(0, steps, task.observe[0]), steps}
     wanted = observed.union(map(int, task.snapshots))
@@ -53,17 +52,7 @@ def train(task: Task) -> TrainingEnd:
         if task.observe is not None and step in observed:
             task.observe[1](step, pack.params())
 
-    batch = task.data.batch
-    if isinstance(task.data, Streams) and pack.share(task.data.stream_of_net):
-        batch = task.data.streams
-
-    def run_steps(raw: Raw, first: int, last: int) -> None:
-        for step in range(first, last):
-            pack.step(*batch(raw, step))
-
     keep(0)
-    device = next(iter(task.start.values())).device
-    run = runner(run_steps, device, task.graphs) if task.network.packed else run_steps
     for begin in range(0, steps, task.data.block):
         size = min(task.data.block, steps - begin)
         raw = task.data.draw(size)
@@ -72,7 +61,32 @@ def train(task: Task) -> TrainingEnd:
             run(raw, first, last)
             if begin + last in wanted:
                 keep(begin + last)
+    if task.graphs is not None:
+        task.graphs.keep(pack, task.data, run)
     return TrainingEnd(pack.params(), pack.stats(), snapshots)
+
+
+def _begun(task: Task, specs: list[StepsSpec], steps: int) -> tuple[Groups, Run]:
+    """The nets of a pack at the round's start, and what runs their steps; with a graph of the round before in its memory."""
+    make = _engine_of(task.network)
+
+    def made() -> Groups:
+        return Groups(make, task.network, specs, task.start, task.masks, int(task.begin), steps, task.noise)
+
+    pack = made() if task.graphs is None else task.graphs.made(made)
+    batch = task.data.batch
+    if isinstance(task.data, Streams) and pack.share(task.data.stream_of_net):
+        batch = task.data.streams
+    again = None if task.graphs is None else task.graphs.again(pack, task.data)
+    if again is not None:
+        return again
+
+    def run_steps(raw: Raw, first: int, last: int) -> None:
+        for step in range(first, last):
+            pack.step(*batch(raw, step))
+
+    device = next(iter(task.start.values())).device
+    return pack, runner(run_steps, device, task.graphs) if task.network.packed else run_steps
 
 
 @torch.no_grad()
