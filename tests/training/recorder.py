@@ -55,8 +55,9 @@ class Recorder(TorchDispatchMode):
         self._own, self._before, self._calls = {}, {}, []
         with self:
             do()
-        for tensor, bytes_before in self._before.values():  # nothing has run
-            memory_of(tensor).copy_(bytes_before)
+        for tensor, before in self._before.values():
+            if not torch.equal(memory_of(tensor), before):  # files may be mapped that nobody may write to
+                memory_of(tensor).copy_(before)
         own = set(self._own)
 
         def placed(value):

@@ -240,6 +240,7 @@ def test_full_memory_is_tried_again_without_what_was_kept(given):
 
 def test_what_is_kept_goes_with_its_pack(given):
     """At once: nothing of it waits for a collection of garbage."""
+    then(given, Recorded())  # torch remembers frames of whoever first calls an operation that is recorded
     gc.disable()
     try:
         graphs = Recorded()
@@ -280,9 +281,6 @@ def test_a_buffer_that_is_replaced_between_rounds_is_found(given):
     left = engine._layers[0].norm.mean
     engine._layers[0].norm.mean = left.clone()
     assert not equal(round_of(given, 3, graphs), eager(given, 3))  # it works on what the last round has left behind
-    then(given, graphs)
-    engine = graphs._kept.nets._groups[0][2]
-    engine._layers[0].norm.mean = engine._layers[0].norm.mean.clone()
     del left
     with pytest.raises(MemoryIsGone):
         round_of(given, 3, graphs)
