@@ -21,6 +21,7 @@ PICTURES_BYTES = 320 << 20  # preparing photographs, or a Gaussian clone
 PROBLEMS_BYTES = 256 << 20  # linear models that are kept; one that is larger alone is kept all the same
 BLOCK_BYTES, SOLVING_COPIES = 64 << 20, 6  # and the matrices [feature, feature] of those that are solved at once
 COPIES = 10  # of a pack's weights: rewound, end, gradients, moments (Adam has two), stacked, and those that are written
+KEPT_COPIES = 6  # more on a GPU: a round begins in the memory of the last one, which stays (weights, mask, gradient, two moments, scratch)
 DIGITS = 1_797  # inputs of scikit-learn's
 
 # Images of published sets, held out.
@@ -39,7 +40,8 @@ def tensors(pack: Pack) -> int:
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
     samples = 2 * (trial.train.batch_size + held_out(trial))
     of_training = sum(finite(lineage.trial.data) for lineage in pack.lineages) * (trial.data.inputs + 1)
-    return bytes_of_item(trial) * (nets * (COPIES * parameters(trial) + samples * width) + of_training)
+    copies = COPIES + (KEPT_COPIES if trial.device == "cuda" else 0)
+    return bytes_of_item(trial) * (nets * (copies * parameters(trial) + samples * width) + of_training)
 
 
 def parameters(trial: Trial) -> int:

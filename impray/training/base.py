@@ -27,7 +27,8 @@ class Task:
         begin: progress made before this round: the rewind step with `after_rewind: remaining`, else 0. Schedules of the learning
             rate go on from there; `until`, `snapshots` and `observe` count from this round's start.
         noise: one per net, the seed of what training itself draws, such as dropout (stream `noise`); empty: 0 for all.
-        graphs: what the rounds of a pack on a GPU share; None: this one is alone.
+        graphs: what the rounds of a pack on a GPU share; None: this one is alone. A round that is to go on with the graph of the last
+            one has the same `data`, whose `batch` reads the memory that it read then.
     """
 
     network: Network

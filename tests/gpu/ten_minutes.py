@@ -24,7 +24,9 @@ import numpy as np
 import polars as pl
 import torch
 import yaml
+from pytest import MonkeyPatch
 from training.packs import alone, problem, same, train
+from training.recorder import Recorded, on_torch_alone
 
 from impray.data import fused, open_pack, streams
 from impray.data.images import gathered, mapped
@@ -106,13 +108,46 @@ def graphs_equal_steps_one_by_one() -> Answer:
     for spec in SPECS:
         arch, params, masks, data = given(spec)
         graphs = train(arch, [spec] * 4, params, masks, data, spec.steps)
-        runner, loop.runner = loop.runner, lambda steps, *_: steps
-        try:
-            eager = train(arch, [spec] * 4, params, masks, data.again(), spec.steps)
-        finally:
-            loop.runner = runner
-        equal &= same(graphs.params, eager.params)
+        equal &= same(graphs.params, one_by_one(arch, spec, params, masks, data).params)
     return "bit for bit" if equal else "they differ", equal
+
+
+def one_by_one(arch, spec, params, masks, data):  # noqa: ANN001, ANN201
+    """A round whose steps no graph holds."""
+    with MonkeyPatch.context() as patch:
+        patch.setattr(loop, "runner", lambda steps, *_: steps)
+        return train(arch, [spec] * 4, params, masks, data.again(), spec.steps)
+
+
+class Counted(Graphs):
+    """Attributes: recordings: how many there were."""
+
+    recordings = 0
+
+    def captured(self, do: Callable[[], None]) -> Callable[[], None]:
+        self.recordings += 1
+        return super().captured(do)
+
+
+def a_graph_serves_all_rounds_with_masks() -> Answer:
+    """The first of five has none. On the CPU by the tests' recorder."""
+    equal, recordings = True, []
+    with MonkeyPatch.context() as patch:
+        if not CUDA:
+            on_torch_alone(patch)
+        for spec in SPECS:
+            arch, params, masks, data = given(spec)
+            graphs = Counted() if CUDA else Recorded()
+            for round in range(5):
+                own = {k: mask & (params[k].abs() > 0.05 * round) for k, mask in masks.items()} if round else None
+                start = {k: v * own[k] if own and k in own else v for k, v in params.items()}
+                data.start(round)
+                found = train(arch, [spec] * 4, start, own, data, spec.steps, graphs=graphs)
+                expected = one_by_one(arch, spec, start, own, data)
+                equal &= same(found.params, expected.params) and same(found.stats, expected.stats)
+            recordings.append(graphs.recordings)
+    said = f"{recordings} recordings in 5 rounds each, {'bit for bit' if equal else 'they differ'}"
+    return said, equal and recordings == [2, 2]
 
 
 def a_step_does_not_wait_for_the_host() -> Answer:
@@ -181,8 +216,10 @@ def stored_images_are_the_same_on_either_device() -> Answer:
     )
 
 
-def speed(sizes: tuple, nets: int, steps: int, rounds: int = 1) -> tuple[list[float], list[tuple[int, int]]]:
-    """Microseconds per step of a pack, and bytes held and reserved after it, round by round."""
+def speed(
+    sizes: tuple, nets: int, steps: int, rounds: int = 1, *, kept: bool = True
+) -> tuple[list[float], list[tuple[int, int]]]:
+    """Microseconds per step of a pack, and bytes held and reserved after it, round by round; kept: whether they share a graph."""
     inputs, hidden, outputs, batch = sizes
     arch = architecture(Mlp(hidden=hidden), inputs, outputs)
     params = there(initial(Mlp(hidden=hidden), arch, range(nets), torch.float32, "cpu"))
@@ -195,6 +232,8 @@ def speed(sizes: tuple, nets: int, steps: int, rounds: int = 1) -> tuple[list[fl
     sgd = Sgd(batch=batch, steps=steps)
     times, held, graphs = [], [], Graphs()
     for _ in range(rounds):
+        if not kept:
+            graphs.let_go()
         begin = time.perf_counter()
         TRAINERS[Sgd](Task(arch, [sgd] * nets, params, masks, data, steps, graphs=graphs))
         if CUDA:
@@ -214,6 +253,14 @@ def speeds(quick: bool) -> Iterator[tuple[str, Callable[[], Answer]]]:
                 return f"{statistics.median(times) / nets:.0f} us per net and step", None
 
             yield f"speed, {name}, {nets} net{'s' * (nets > 1)}", measure
+
+        def measure_rounds(sizes: tuple = sizes, steps: int = (4 if quick else 50) * STEPS) -> Answer:
+            if not CUDA:
+                return "-", None
+            ms = [statistics.median(speed(sizes, 4, steps, 5, kept=kept)[0][1:]) * steps / 1e3 for kept in (True, False)]
+            return f"{ms[0]:.1f} ms with the graph kept, {ms[1]:.1f} with one recorded anew", None
+
+        yield f"a round, {name}, 4 nets", measure_rounds
 
 
 def memory_does_not_grow() -> Answer:
@@ -287,6 +334,7 @@ def main() -> int:
     name = torch.cuda.get_device_name(0) if CUDA else "cpu"
     print(f"{name}, torch {torch.__version__}, {os.cpu_count()} cores\n", flush=True)
     laws = (a_pack_equals_nets_alone, the_device_agrees_with_the_cpu, graphs_equal_steps_one_by_one)
+    laws += (a_graph_serves_all_rounds_with_masks,)
     laws += (a_step_does_not_wait_for_the_host, both_devices_draw_the_same_numbers, memory_does_not_grow)
     laws += (words_are_made_by_one_kernel, stored_images_are_the_same_on_either_device)
     asked = [(law.__name__.replace("_", " "), law) for law in (*laws, a_killed_sweep_goes_on)]

@@ -1,7 +1,7 @@
 """What an optimizer does with gradients: the update rule of nets that are updated by the same arithmetic.
 
-An engine makes the gradients, by hand or by autograd; an optimizer moves parameters by them. It is made anew in every round, so
-its state begins at zero. One update of all parameters of a network:
+An engine makes the gradients, by hand or by autograd; an optimizer moves parameters by them. It is made anew in every round, or begins
+anew in its memory as it was made (`impray.training.refill`), so its state begins at zero. One update of all parameters of a network:
 
     optimizer.advance()               before anything else
     parameter.ready()                 of each, once its old value is no longer read
