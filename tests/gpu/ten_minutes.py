@@ -257,7 +257,9 @@ def speeds(quick: bool) -> Iterator[tuple[str, Callable[[], Answer]]]:
         def measure_rounds(sizes: tuple = sizes, steps: int = (4 if quick else 50) * STEPS) -> Answer:
             if not CUDA:
                 return "-", None
-            ms = [statistics.median(speed(sizes, 4, steps, 5, kept=kept)[0][1:]) * steps / 1e3 for kept in (True, False)]
+            ms = [
+                statistics.median(speed(sizes, 4, steps, 5, kept=kept)[0][1:]) * steps / 1e3 for kept in (True, False)
+            ]
             return f"{ms[0]:.1f} ms with the graph kept, {ms[1]:.1f} with one recorded anew", None
 
         yield f"a round, {name}, 4 nets", measure_rounds

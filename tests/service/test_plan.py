@@ -8,6 +8,7 @@ from conftest import tiny_sweep
 from impray.results.ledger import Fates, Ledger, Measured, Round
 from impray.service.plan import axis_types, listed, packs, parts_for, planned, split
 from impray.service.proposals import EarlierTrial, OptunaQueue, PackQueue
+from impray.service.sizes import tensors
 from impray.spec.base import canonical
 from impray.spec.trial import Trial
 
@@ -24,6 +25,13 @@ def test_packed_axes_share_a_pack_and_others_do_not():
     assert len(found) == 2
     assert all(len(pack.lineages) == 3 * 3 * 2 for pack in found)
     assert all(len({lineage.trial.prune.fraction for lineage in pack.lineages}) == 1 for pack in found)
+
+
+def test_on_a_gpu_the_memory_of_the_round_before_is_counted():
+    """Six copies of all weights: Adam's weights, masks, gradients and moments, and what it computes in."""
+    here, there = (plan(tiny_sweep(**{"resources.gpu": gpu}), slots=1) for gpu in (0, 1))
+    weights = 36 * 5 + 5 + 5 * 2 + 2
+    assert tensors(there[0]) - tensors(here[0]) == 4 * 6 * weights * len(here[0].lineages)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 4, 7, 100])

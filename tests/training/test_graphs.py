@@ -13,7 +13,7 @@ from training.packs import problem, same, train
 
 from impray.lineage import training as of_lineages
 from impray.spec.nets import Mlp
-from impray.spec.training import Adam, Cosine
+from impray.spec.training import Adam, Cosine, Sgd
 from impray.training import blocks, loop
 from impray.training.blocks import STEPS, CapturedSteps, Graphs
 
@@ -91,7 +91,7 @@ def stream(side):
 
 
 def rounds(graphs, count=3):
-    """Rounds of a pack, as `lineage` asks for them: each begins where the last one ended."""
+    """Rounds of a pack, as `lineage` asks for them: each begins where the last one ended, on data of its own, so with its own graph."""
     steps = 4 * STEPS + 5
     arch, params, masks, data = problem(Mlp(hidden=(7,), batch_norm=True), steps=steps, density=0.5)
     data.block = steps
@@ -118,6 +118,28 @@ def test_the_rounds_of_a_pack_share_one_pool(device):
     assert len(device.pools) == 5
     for one, other in zip(shared, alone, strict=True):
         assert same(one.params, other.params) and same(one.stats, other.stats)
+
+
+def test_rounds_on_the_same_data_have_one_graph(device, monkeypatch):
+    steps = 4 * STEPS + 5
+    arch, params, masks, data = problem(Mlp(hidden=(7,)), steps=steps, density=0.5)
+    data.block, spec, graphs = steps, Sgd(batch=6, steps=steps, momentum=0.9), Graphs()
+
+    def ends(graphs):
+        for scale in (1, 0.5, 0.1):
+            data.start(0)
+            yield train(arch, [spec] * 2, {k: scale * v for k, v in params.items()}, masks, data, steps, graphs=graphs)
+
+    found = list(ends(graphs))
+    gc.collect()
+    assert device.captures == 1 and device.alive == {0: 1}
+    graphs.let_go()
+    gc.collect()
+    assert device.alive == {0: 1}  # the pool is taken up again by the next one
+    list(ends(graphs))
+    assert device.pools == [0] and device.captures == 2 and device.most_alive == 2
+    monkeypatch.setattr(loop, "runner", lambda steps, *_: steps)
+    assert all(same(one.params, other.params) for one, other in zip(found, ends(None), strict=True))
 
 
 def test_graphs_give_what_steps_one_by_one_give(device, monkeypatch):

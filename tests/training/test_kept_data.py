@@ -14,6 +14,7 @@ from training.recorder import Recorded, on_torch_alone
 
 from impray.data import open_pack, reads_the_same_memory
 from impray.data.images import gathered, mapped
+from impray.data.nlgp import NlgpPack
 from impray.lineage import states
 from impray.lineage import training as of_lineages
 from impray.masks import density
@@ -137,6 +138,30 @@ def test_a_pack_records_one_graph_for_its_dense_round_and_one_for_all_others(rec
     run(pack, tmp_path / "kept")
     assert recorded[1] == [0, 2]
     assert_same_tables(tmp_path / "anew", tmp_path / "kept", ("rounds", "units", "fates", "masks", "steps"))
+
+
+class Louder(NlgpPack):
+    """Data of others, whose batches read other memory in every round."""
+
+    def start(self, round):
+        super().start(round)
+        self.gain = torch.full((1,), 1 + round / 4)
+
+    def streams(self, raw, step):
+        x, labels = super().streams(raw, step)
+        return x * self.gain, labels
+
+
+def test_data_of_others_are_opened_anew_with_a_graph_for_each_round(recorded, tmp_path, monkeypatch):
+    def opened(*given, **more):
+        return Louder(*given, **more)
+
+    monkeypatch.setattr(of_lineages, "open_pack", opened)
+    pack = tiny_pack(rounds=3, **MADE)
+    anew(pack, tmp_path / "anew")
+    run(pack, tmp_path / "kept")
+    assert recorded[1] == [0, 4]
+    assert_same_tables(tmp_path / "anew", tmp_path / "kept", ("rounds", "units"))
 
 
 @pytest.mark.parametrize("rounds", [4, 2])
