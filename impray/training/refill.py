@@ -7,6 +7,7 @@ of an engine, an optimizer or a schedule can be left as the last round ended.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,7 +73,7 @@ def _pairs(kept: object, made: object, seen: set[tuple[int, int]]) -> Iterator[_
         yield from _pairs(old[name], part, seen)
 
 
-def _parts(holder: object) -> Mapping[object, object] | None:
+def _parts(holder: object) -> Mapping[Any, object] | None:
     """What it holds, by name or number; None of what is not to be looked into."""
     if isinstance(holder, Mapping):
         return holder

@@ -17,13 +17,8 @@ from torch.utils._pytree import tree_map
 from impray.training import blocks
 from impray.training.blocks import Graphs
 
-HOST = {
-    "_local_scalar_dense",
-    "equal",
-    "is_nonzero",
-    "nonzero",
-    "lift_fresh",
-}  # those that ask the host, or are told by it
+# Operations that ask the host, or are told by it.
+HOST = {"_local_scalar_dense", "equal", "is_nonzero", "nonzero", "lift_fresh"}
 
 
 class MemoryIsGone(AssertionError):
