@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data.base import distinct
-from impray.data.process import flat, stacked, whole_of
+from impray.data.room import Room, flat
 from impray.kernels import rows as kernel
 from impray.kernels.compiled import lacking
 
@@ -51,14 +51,14 @@ class OnePass:
             own.sort(key=lambda stream: _read_by(streams[stream]))
             self._calls.append((_streams_of(own, streams), _tables_of(read[own[0]])))
 
-    def batch(self, places: Int[Tensor, "order step sample"], step: int) -> Float[Tensor, "stream input sample"]:
-        """One step's inputs, `stacked`."""
+    def batch(self, places: Int[Tensor, "order step sample"], step: int) -> Float[Tensor, "stream sample input"]:
+        """One step's inputs, in memory of their own."""
         _, steps, samples = places.shape
-        x = stacked(self._streams, self._like.shape[1], samples, self._like)
+        room = Room(self._streams, self._like.shape[1], samples, self._like)
         chosen = kernel.Step(flat(places), steps, step, samples)
         for streams, tables in self._calls:
-            kernel.made(chosen, streams, tables, whole_of(x), x.stride(0))
-        return x
+            kernel.made(chosen, streams, tables, room.numbers, room.apart)
+        return room.batch
 
 
 def _place(table: Tensor | None) -> int | None:

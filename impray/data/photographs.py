@@ -302,7 +302,7 @@ class PhotographsPack(Streams, Ordered):
         labels = raw["order"][:, step] // self._crops
         of_nets = select(labels, self._labels_of_net)
         if self._one_pass is not None:
-            return self._one_pass.batch(raw["order"], step).mT, of_nets
+            return self._one_pass.batch(raw["order"], step), of_nets
         places, labels = (select(of_order, self._order_of_stream) for of_order in (raw["order"][:, step], labels))
         return self._gathered(places, labels), of_nets
 

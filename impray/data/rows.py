@@ -50,7 +50,7 @@ class _Table:
     def at(self, order: Int[Tensor, "order step sample"], step: int) -> Shaped[Tensor, "stream sample *"]:
         """The rows of a step, once for nets that read the same."""
         if self._one_pass is not None:
-            return self._one_pass.batch(order, step).mT
+            return self._one_pass.batch(order, step)
         places = select(order[:, step], self._order) + self._first
         rows = self.rows.index_select(0, places.flatten())
         return rows.view(*places.shape, *self.rows.shape[1:])
