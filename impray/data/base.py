@@ -97,17 +97,24 @@ class Streams(ABC):
         Inputs may be the same memory in every call, so they are good until the next one.
         """
 
-    def room(self, streams: int, inputs: int, samples: int, like: Tensor) -> Room:
+    def room(self, streams: int, rows: int, columns: int, like: Tensor) -> Room:
         """For the inputs of `streams`: the same from call to call, while batches have one shape."""
-        if self._room is None or self._room.x.shape != (streams, inputs, samples):
-            self._room = Room(streams, inputs, samples, like)
+        if self._room is None or self._room.x.shape != (streams, rows, columns):
+            self._room = Room(streams, rows, columns, like)
         return self._room
+
+    def lent(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
+        """As `batch`, good until the next call."""
+        x, targets = self.streams(raw, step)
+        return selected(x, self.stream_of_net), targets
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
         """See `PackData.batch`."""
-        x, targets = self.streams(raw, step)
-        self._room = None  # it is the caller's now
-        return selected(x, self.stream_of_net), targets
+        kept, self._room = self._room, None  # not in memory that streams are made in
+        try:
+            return self.lent(raw, step)
+        finally:
+            self._room = kept
 
 
 class Fresh:

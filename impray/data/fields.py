@@ -15,7 +15,7 @@ from torch import Tensor
 from impray.data import streams
 from impray.data.base import Raw, select
 from impray.data.process import Process, Sources, counters
-from impray.data.room import Flat, Room, padded
+from impray.data.room import OfBlock, Room, flat, padded
 from impray.data.streams import Steps
 from impray.kernels import fourier
 from impray.kernels import stimuli as kernels
@@ -98,7 +98,7 @@ class Field(Process):
             np.stack([roots[stream] for stream in in_turn]).astype(np.float32).ravel(),
             np.array([self.factors(specs[stream]) for stream in in_turn], np.float32).ravel(),
         )
-        self._flat = Flat(), Flat(), Flat()
+        self._flat = OfBlock(flat), OfBlock(flat), OfBlock(flat)
         self._shape = (self.classes, rows, cols), fourier.table(rows), fourier.table(cols)
 
     @abstractmethod

@@ -30,7 +30,7 @@ from torch import Tensor
 from impray.data import streams
 from impray.data.base import Raw
 from impray.data.process import Process, Sources, counters
-from impray.data.room import Flat, Room
+from impray.data.room import OfBlock, Room, flat
 from impray.data.stimulus import StimulusPack
 from impray.data.streams import Steps
 from impray.kernels import ising as kernels
@@ -73,7 +73,7 @@ class IsingProcess(Process):
         self._amplitudes = torch.tensor(roots, dtype=torch.float64).to(device, dtype).view(-1, 1, 1)
         self._entries = np.array(sources.in_turn)
         self._limits = limits[self._entries].transpose(0, 2, 1, 3).astype(np.uint32).ravel()
-        self._flat = Flat(), Flat()
+        self._flat = OfBlock(flat), OfBlock(flat)
         self._of_entries = np.array(roots, np.float32)[self._entries]
 
     def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:

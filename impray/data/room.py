@@ -1,11 +1,15 @@
-"""Where the inputs of a step are made."""
+"""What steps ask for one after the other: memory for their inputs, and what is made of a block's numbers."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+Made = TypeVar("Made")
 _TILE = 16
 
 
@@ -17,17 +21,17 @@ def padded(numbers: int) -> int:
 class Room:
     """Memory for one batch, each stream's numbers in one piece that begins on a cache line.
 
-    Attributes: x: [stream, input, sample], not filled. batch: the same as [stream, sample, input]. apart: numbers from stream to stream.
+    Attributes: x: [stream, row, column], not filled. turned: the same as [stream, column, row]. apart: numbers from stream to stream.
     """
 
-    def __init__(self, streams: int, inputs: int, samples: int, like: Tensor) -> None:
+    def __init__(self, streams: int, rows: int, columns: int, like: Tensor) -> None:
         """like: of the dtype and the device that are wanted."""
-        self.apart = padded(inputs * samples)
+        self.apart = padded(rows * columns)
         self._memory = like.new_empty(streams * self.apart)
-        self.x: Float[Tensor, "stream input sample"] = self._memory.as_strided(
-            (streams, inputs, samples), (self.apart, samples, 1)
+        self.x: Float[Tensor, "stream row column"] = self._memory.as_strided(
+            (streams, rows, columns), (self.apart, columns, 1)
         )
-        self.batch: Float[Tensor, "stream sample input"] = self.x.mT
+        self.turned: Float[Tensor, "stream column row"] = self.x.mT
         self._numbers: Float[np.ndarray, " number"] | None = None
 
     @property
@@ -38,19 +42,21 @@ class Room:
         return self._numbers
 
 
-class Flat:
-    """A block's numbers in a row, for a kernel: made once where steps ask for the same tensor one after the other."""
+class OfBlock(Generic[Made]):
+    """What is made of a block's tensor on the CPU, kept while steps ask for the same one and nobody has written to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Tensor], Made]) -> None:
+        self._make = make
         self._of: Tensor | None = None
+        self._version = 0
 
-    def __call__(self, x: Tensor) -> np.ndarray:
-        """A view, or where the numbers do not lie in a row a copy, made anew."""
-        if x is not self._of:
-            if not x.is_contiguous():
-                return flat(x)
-            self._of, self._numbers = x, flat(x)
-        return self._numbers
+    def __call__(self, x: Tensor) -> Made:
+        if x.device.type != "cpu":
+            return self._make(x)  # a CUDA graph is to record it
+        if x is not self._of or x._version != self._version:
+            self._made = self._make(x)
+            self._of, self._version = x, x._version
+        return self._made
 
 
 def flat(x: Tensor) -> np.ndarray:

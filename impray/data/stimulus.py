@@ -31,7 +31,7 @@ from impray.data import streams
 from impray.data.base import Fresh, Raw, Streams, select, view_selection
 from impray.data.fields import Clone
 from impray.data.process import Process, Sources
-from impray.data.room import Room
+from impray.data.room import OfBlock, Room
 from impray.data.streams import Steps
 from impray.spec.data import Stimulus
 from impray.spec.trial import stream_seed
@@ -59,7 +59,7 @@ class StimulusPack(Streams, Fresh):
         self._specs, self._dtype, self._device, self._samples = specs, dtype, device, batch
         self._seeds = [seed if spec.draw is None else spec.draw for spec, seed in zip(specs, seeds, strict=True)]
         self._like = torch.empty(0, dtype=dtype, device=device)
-        self._block: Tensor | None = None
+        self._views = OfBlock(lambda labels: select(labels, self._labels_of_net).unbind(1))
         self._held_out: dict[tuple[Stimulus, int], tuple[Tensor, Tensor]] = {}
         # What is computed once: blended streams last, for only they have a clone. The number of held-out samples
         # does not matter here.
@@ -109,14 +109,12 @@ class StimulusPack(Streams, Fresh):
         self._process.put(room, raw, step)
         if self._clone is not None:
             self._clone.add_to(room, self._plain, raw, step)
-        return room.batch, self._targets(raw["labels"], step)
+        return room.turned, self._targets(raw["labels"], step)
 
     def _targets(self, labels: Int[Tensor, "seed step sample"], step: int) -> Int[Tensor, "net sample"]:
         if isinstance(self._labels_of_net, Tensor):
             return select(labels[:, step], self._labels_of_net)
-        if labels is not self._block:  # views, of all of a block's steps at once
-            self._block, self._views = labels, select(labels, self._labels_of_net).unbind(1)
-        return self._views[step]
+        return self._views(labels)[step]
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         key = self._specs[net], self._seeds[net]
@@ -152,4 +150,4 @@ def draw_samples(
         clone = Clone([spec], sources, [0], dtype, device)
         raw["clone"] = clone.draw({"noise": keys("clone")}, steps, raw["labels"])["noise"]
         clone.add_to(room, 0, raw, 0)
-    return room.batch[0].contiguous(), labels
+    return room.turned[0].contiguous(), labels

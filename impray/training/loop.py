@@ -54,8 +54,8 @@ def train(task: Task) -> TrainingEnd:
             task.observe[1](step, pack.params())
 
     batch = task.data.batch
-    if isinstance(task.data, Streams) and pack.share(task.data.stream_of_net):
-        batch = task.data.streams
+    if isinstance(task.data, Streams):
+        batch = task.data.streams if pack.share(task.data.stream_of_net) else task.data.lent
 
     def run_steps(raw: Raw, first: int, last: int) -> None:
         for step in range(first, last):

@@ -7,7 +7,7 @@ from data.test_stimuli import STIMULI
 
 from impray.data import open_pack
 from impray.data.base import select
-from impray.data.room import Flat, Room
+from impray.data.room import OfBlock, Room, flat
 
 CPU = torch.device("cpu")
 
@@ -39,15 +39,17 @@ def test_every_stream_begins_on_a_cache_line():
     room = Room(3, 5, 7, torch.empty(0))
     room.numbers[:] = np.arange(len(room.numbers))
     assert room.x[1:, 0, 0].tolist() == [room.apart, 2 * room.apart] and room.apart * 4 % 64 == 0
-    assert torch.equal(room.batch, room.x.mT) and room.x[0].is_contiguous()
+    assert torch.equal(room.turned, room.x.mT) and room.x[0].is_contiguous()
 
 
-def test_a_block_that_lies_in_a_row_is_viewed_and_another_read_anew():
-    flat, block = Flat(), torch.arange(6).view(2, 3)
-    assert flat(block).tolist() == list(range(6))
-    block[0, 0] = 9
-    assert flat(block)[0] == 9
-    turned = block.T
-    assert flat(turned).tolist() == [9, 3, 1, 4, 2, 5]
-    block[1, 2] = 7
-    assert flat(turned).tolist() == [9, 3, 1, 4, 2, 7] and flat(block)[5] == 7
+def test_what_is_made_of_a_block_is_made_once_and_anew_where_it_was_written_to():
+    calls = []
+    doubled = OfBlock(lambda x: calls.append(1) or 2 * x)
+    block, other = torch.arange(6).view(2, 3), torch.ones(2, 3)
+    for step in range(3):
+        assert torch.equal(doubled(block)[:, step], 2 * block[:, step])
+    assert len(calls) == 1
+    block.view(-1)[0] = 9  # by way of another tensor, as a CUDA graph's buffers are filled
+    assert torch.equal(doubled(block), 2 * block) and torch.equal(doubled(other), 2 * other) and len(calls) == 3
+    turned = OfBlock(flat)
+    assert turned(block.T).tolist() == [9, 3, 1, 4, 2, 5] and turned(block).base is not None
