@@ -210,6 +210,12 @@ def test_smaller_blocks_give_the_same_bits(monkeypatch):
     assert digest() == whole
 
 
+def test_parameters_that_the_kernel_moves_have_the_bits_of_those_that_are_moved_after_it(monkeypatch):
+    whole = digest()
+    monkeypatch.setattr("impray.training.updates.sgd._Plain.plain", False)
+    assert digest() == whole
+
+
 def test_which_nets_are_small_follows_from_their_own_shape_mask_and_batch():
     arch, params, masks, _ = problem(Mlp(hidden=(32,)), 144, 2, 1, 64, 1, torch.float32, 0.3)
     own, masked = ({name: value[0] for name, value in given.items()} for given in (params, masks))
