@@ -31,7 +31,8 @@ from impray.spec.training import Sgd
 from impray.training import TRAINERS, Task
 
 RUNS = 7
-STEPS = {"pack": 200, "neuron": 20}
+STEPS = {"pack": (200, 1_000), "neuron": (60, 1_000)}
+"""Of a run with samples of their own, and with a shared stream: what a round begins with is little of it, as of a sweep's rounds."""
 Row = dict[str, Any]
 
 
@@ -58,7 +59,7 @@ def compare_neuron_shared() -> Row | None:
 def _compare(kind: str, name: str, shared: bool) -> Row | None:
     if importlib.util.find_spec("jax") is None:
         return None
-    steps = STEPS[kind] * (5 if shared else 1)
+    steps = STEPS[kind][shared]
     with one_torch_thread():
         with _one_core():
             sides = _ours(kind, shared), _jax(kind, shared)

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from impray.data.room import Room
 from impray.data.streams import Steps, whole_numbers
 from impray.spec.trial import stream_seed
 
@@ -87,15 +88,33 @@ class Streams(ABC):
     """
 
     stream_of_net: Selection
+    _room: Room | None = None
 
     @abstractmethod
     def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Targets]:
-        """As `batch`, inputs [stream, ...]: `select(x, stream_of_net)` is those of each net. Targets are of each net."""
+        """As `batch`, inputs [stream, ...]: `select(x, stream_of_net)` is those of each net. Targets are of each net.
+
+        Inputs may be the same memory in every call, so they are good until the next one.
+        """
+
+    def room(self, streams: int, rows: int, columns: int, like: Tensor) -> Room:
+        """For the inputs of `streams`: the same from call to call, while batches have one shape."""
+        if self._room is None or self._room.x.shape != (streams, rows, columns):
+            self._room = Room(streams, rows, columns, like)
+        return self._room
+
+    def lent(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
+        """As `batch`, good until the next call."""
+        x, targets = self.streams(raw, step)
+        return selected(x, self.stream_of_net), targets
 
     def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Targets]:
         """See `PackData.batch`."""
-        x, targets = self.streams(raw, step)
-        return selected(x, self.stream_of_net), targets
+        kept, self._room = self._room, None  # not in memory that streams are made in
+        try:
+            return self.lent(raw, step)
+        finally:
+            self._room = kept
 
 
 class Fresh:
@@ -213,7 +232,7 @@ def select(x: Tensor, places: Selection) -> Tensor:
 
 
 def selected(x: Shaped[Tensor, "stream sample *"], places: Selection) -> Shaped[Tensor, "net sample *"]:
-    """As `select`; where samples lie side by side in memory (`impray.data.process.stacked`), they do so again."""
+    """As `select`; where samples lie side by side in memory (`impray.data.room`), they do so again."""
     if not isinstance(places, Tensor) or x.ndim != 3 or x.stride(1) != 1 or x.stride(2) != x.shape[1]:
         return select(x, places)
     streams, room = x.shape[0], x.stride(0)

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from impray.data import streams
 from impray.data.base import Raw, select
-from impray.data.process import Process, Sources, counters, flat, padded, stacked, whole_of
+from impray.data.process import Process, Sources, counters
+from impray.data.room import OfBlock, Room, flat, padded
 from impray.data.streams import Steps
 from impray.kernels import fourier
 from impray.kernels import stimuli as kernels
@@ -97,6 +98,7 @@ class Field(Process):
             np.stack([roots[stream] for stream in in_turn]).astype(np.float32).ravel(),
             np.array([self.factors(specs[stream]) for stream in in_turn], np.float32).ravel(),
         )
+        self._flat = OfBlock(flat), OfBlock(flat), OfBlock(flat)
         self._shape = (self.classes, rows, cols), fourier.table(rows), fourier.table(cols)
 
     @abstractmethod
@@ -117,37 +119,38 @@ class Field(Process):
         wide = steps._replace(samples=padded(steps.samples))
         return {"noise": streams.normals(keys["noise"], wide, self.inputs, self.dtype, self.device)}
 
-    def samples(self, raw: Raw, step: int) -> Float[Tensor, "stream input sample"]:
-        x = stacked(len(self.specs), self.inputs, raw["labels"].shape[2], self.amplitudes)
+    def put(self, room: Room, raw: Raw, step: int) -> None:
         if self.one_pass:
-            self.fill(x, raw["noise"], raw["labels"], self._seeds, step, raw.get("radius"))
-            return x
+            self.fill(room, 0, raw["noise"], raw["labels"], self._seeds, step, raw.get("radius"))
+            return
         labels = select(raw["labels"][:, step], self.sources.of_stream)
         z = self.coloured(select(raw["noise"][:, step], self.sources.of_stream), labels)
-        return torch.mul(self.finished(z, raw, step)[:, :, : x.shape[2]], self.amplitudes, out=x)
+        torch.mul(self.finished(z, raw, step)[:, :, : room.x.shape[2]], self.amplitudes, out=room.x)
 
     def fill(
         self,
-        x: Float[Tensor, "slot input sample"],
+        room: Room,
+        first: int,
         noise: Int[Tensor, "seed step 2"],
         labels: Int[Tensor, "label_seed step sample"],
         label_rows: Int[np.ndarray, " seed"],
         step: int,
         radii: Float[Tensor, "entry step sample"] | None = None,
     ) -> None:
-        """In one pass, by the kernel."""
+        """In one pass, by the kernel; first: of the room's streams that are written to."""
+        noises, drawn, of_radii = self._flat
         kernels.sampled(
             self.kernel,
-            whole_of(x),
-            x.stride(0),
-            x.shape[2],
+            room.numbers[first * room.apart :],
+            room.apart,
+            room.x.shape[2],
             noise.shape[1],
             step,
-            flat(noise).view(np.uint64),
-            flat(labels),
+            noises(noise).view(np.uint64),
+            drawn(labels),
             label_rows,
             *self._told,
-            _NONE if radii is None else flat(radii),
+            _NONE if radii is None else of_radii(radii),
             *self._shape,
         )
 
@@ -180,10 +183,12 @@ class Clone(Field):
     def finished(self, z: Float[Tensor, "stream input padded"], raw: Raw, step: int) -> Tensor:
         return z
 
-    def add_to(self, x: Float[Tensor, "stream input sample"], raw: Raw, step: int) -> None:
+    def add_to(self, room: Room, first: int, raw: Raw, step: int) -> None:
+        """first: of the room's streams that have clones; they are the last."""
         if self.one_pass:
-            self.fill(x, raw["clone"], raw["labels"], self._label_rows, step)
+            self.fill(room, first, raw["clone"], raw["labels"], self._label_rows, step)
             return
+        x = room.x[first:]
         labels = raw["labels"][:, step].index_select(0, self._labels)
         z = self.coloured(select(raw["clone"][:, step], self.sources.of_stream), labels)
         x.add_(z[:, :, : x.shape[2]])

@@ -24,12 +24,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from impray.data import streams
 from impray.data.base import Raw
-from impray.data.process import Process, Sources, counters, flat, stacked, whole_of
+from impray.data.process import Process, Sources, counters
+from impray.data.room import OfBlock, Room, flat
 from impray.data.stimulus import StimulusPack
 from impray.data.streams import Steps
 from impray.kernels import ising as kernels
@@ -72,6 +73,7 @@ class IsingProcess(Process):
         self._amplitudes = torch.tensor(roots, dtype=torch.float64).to(device, dtype).view(-1, 1, 1)
         self._entries = np.array(sources.in_turn)
         self._limits = limits[self._entries].transpose(0, 2, 1, 3).astype(np.uint32).ravel()
+        self._flat = OfBlock(flat), OfBlock(flat)
         self._of_entries = np.array(roots, np.float32)[self._entries]
 
     def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
@@ -82,19 +84,20 @@ class IsingProcess(Process):
         spins = [self._spins(words[seed], labels[seed], stream) for stream, seed in enumerate(self.sources.place)]
         return {"noise": torch.stack(spins)}
 
-    def samples(self, raw: Raw, step: int) -> Float[Tensor, "stream input sample"]:
+    def put(self, room: Room, raw: Raw, step: int) -> None:
         noise, labels = raw["noise"], raw["labels"]
-        x = stacked(len(self.specs), self.inputs, labels.shape[2], self._amplitudes)
         if not self.one_pass:
-            return torch.mul(noise[:, step].to(self.dtype), self._amplitudes, out=x)
+            torch.mul(noise[:, step].to(self.dtype), self._amplitudes, out=room.x)
+            return
+        noises, drawn = self._flat
         kernels.spins(
-            whole_of(x),
-            x.stride(0),
+            room.numbers,
+            room.apart,
             labels.shape[2],
             labels.shape[1],
             step,
-            flat(noise).view(np.uint64),
-            flat(labels),
+            noises(noise).view(np.uint64),
+            drawn(labels),
             self.sources.begins,
             self._entries,
             self._limits,
@@ -102,7 +105,6 @@ class IsingProcess(Process):
             self.classes,
             self.inputs,
         )
-        return x
 
     def _spins(
         self, words: Int[Tensor, "step bond sample"], labels: Int[Tensor, "step sample"], stream: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data.base import distinct
-from impray.data.process import flat, stacked, whole_of
+from impray.data.room import OfBlock, Room, flat
 from impray.kernels import rows as kernel
 from impray.kernels.compiled import lacking
 
@@ -41,6 +41,7 @@ class OnePass:
 
     def __init__(self, streams: Sequence[Stream]) -> None:
         self._like, self._streams = streams[0].table, len(streams)
+        self._places = OfBlock(flat)
         # A stream that is not blended goes with those of its table that are: it leaves the second table alone.
         blended = {stream.table.data_ptr(): stream for stream in streams if stream.other is not None}
         read = [blended.get(one.table.data_ptr(), one) if one.other is None else one for one in streams]
@@ -51,14 +52,16 @@ class OnePass:
             own.sort(key=lambda stream: _read_by(streams[stream]))
             self._calls.append((_streams_of(own, streams), _tables_of(read[own[0]])))
 
-    def batch(self, places: Int[Tensor, "order step sample"], step: int) -> Float[Tensor, "stream input sample"]:
-        """One step's inputs, `stacked`."""
+    def batch(
+        self, places: Int[Tensor, "order step sample"], step: int, room: Callable[[int, int, int, Tensor], Room] = Room
+    ) -> Float[Tensor, "stream sample input"]:
+        """One step's inputs; room: as `impray.data.base.Streams.room`."""
         _, steps, samples = places.shape
-        x = stacked(self._streams, self._like.shape[1], samples, self._like)
-        chosen = kernel.Step(flat(places), steps, step, samples)
+        here = room(self._streams, self._like.shape[1], samples, self._like)
+        chosen = kernel.Step(self._places(places), steps, step, samples)
         for streams, tables in self._calls:
-            kernel.made(chosen, streams, tables, whole_of(x), x.stride(0))
-        return x
+            kernel.made(chosen, streams, tables, here.numbers, here.apart)
+        return here.turned
 
 
 def _place(table: Tensor | None) -> int | None:

@@ -47,6 +47,7 @@ from impray.data.base import (
 )
 from impray.data.blend import blend, gaussian_clone, weights
 from impray.data.one_pass import OnePass, Stream, in_one_pass
+from impray.data.room import OfBlock
 from impray.spec.data import Photographs
 from impray.spec.errors import DataError
 from impray.spec.trial import stream_seed
@@ -259,7 +260,8 @@ class PhotographsPack(Streams, Ordered):
         sizes = [s.classes * s.crops for s in specs]
         self._orders, order_of_net = distinct(list(zip(seeds, sizes, strict=True)))
         self._labels_of_net = view_selection(order_of_net, len(self._orders), device)
-        self._crops = torch.tensor([[samples // self.classes] for _, samples in self._orders], device=device)
+        crops = torch.tensor([[[samples // self.classes]] for _, samples in self._orders], device=device)
+        self._labels = OfBlock(lambda places: (places // crops).unbind(1))
         made, stream_of_net = distinct(list(zip(order_of_net, map(_training_key, specs), strict=True)))
         self.stream_of_net = view_selection(stream_of_net, len(made), device)
         orders = [order for order, _ in made]
@@ -299,10 +301,10 @@ class PhotographsPack(Streams, Ordered):
         return means.to(dtype=self._dtype, device=self._device) * self._factors[2]
 
     def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Int[Tensor, "net sample"]]:
-        labels = raw["order"][:, step] // self._crops
+        labels = self._labels(raw["order"])[step]
         of_nets = select(labels, self._labels_of_net)
         if self._one_pass is not None:
-            return self._one_pass.batch(raw["order"], step).mT, of_nets
+            return self._one_pass.batch(raw["order"], step, self.room), of_nets
         places, labels = (select(of_order, self._order_of_stream) for of_order in (raw["order"][:, step], labels))
         return self._gathered(places, labels), of_nets
 

@@ -8,34 +8,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from impray.data.base import Raw, distinct, view_selection
+from impray.data.room import Room
 from impray.data.streams import Steps
 from impray.kernels.compiled import lacking
 from impray.spec.data import Stimulus
 from impray.spec.trial import stream_seed
 
-_TILE = 16
 _LARGEST_TABLE = 2**18  # numbers of one pass's products along an axis: 1 MiB, in the second-level cache
-
-
-def padded(samples: int) -> int:
-    """Samples in whole tiles."""
-    return -(-samples // _TILE) * _TILE
 
 
 def in_one_pass(spec: Stimulus, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether `impray.kernels` makes inputs of this kind from their counters."""
     tables = max(side * side // (2 if side % 2 else 4) for side in spec.shape)
     return tables <= _LARGEST_TABLE and dtype == torch.float32 and device.type == "cpu" and lacking() is None
-
-
-def stacked(streams: int, inputs: int, samples: int, like: Tensor) -> Float[Tensor, "stream input sample"]:
-    """Not filled: each stream's numbers in one piece that begins on a cache line."""
-    room = padded(inputs * samples)
-    return like.new_empty(streams * room).as_strided((streams, inputs, samples), (room, samples, 1))
 
 
 class Sources:
@@ -79,15 +68,5 @@ class Process(ABC):
         """The numbers of some steps: tensors [seed or stream, step, ...]; keys: of each seed, by the names in `drawn`."""
 
     @abstractmethod
-    def samples(self, raw: Raw, step: int) -> Float[Tensor, "stream input sample"]:
-        """A step's samples, times sqrt(1 - blend), as `stacked`; raw: what `draw` gave, and the labels [seed, step, sample]."""
-
-
-def flat(x: Tensor) -> np.ndarray:
-    """All numbers in a row, for a kernel."""
-    return x.contiguous().numpy().ravel()
-
-
-def whole_of(x: Float[Tensor, "slot input sample"]) -> Float[np.ndarray, " number"]:
-    """The memory of `stacked` slots, gaps included, flat."""
-    return x.as_strided((x.stride(0) * x.shape[0],), (1,)).numpy()
+    def put(self, room: Room, raw: Raw, step: int) -> None:
+        """Writes a step's samples, times sqrt(1 - blend), of all streams; raw: what `draw` gave, and the labels [seed, step, sample]."""

@@ -25,6 +25,7 @@ from impray.data.base import (
     view_selection,
 )
 from impray.data.one_pass import OnePass, Stream, in_one_pass
+from impray.data.room import Room
 
 _NUMBERS, _LONGEST_BLOCK = 2**14, 256  # places drawn per seed and call, and the most steps that they are for
 
@@ -47,10 +48,12 @@ class _Table:
         """A copy of one net's rows."""
         return self.rows[self._firsts[net] : self._firsts[net] + samples].clone()
 
-    def at(self, order: Int[Tensor, "order step sample"], step: int) -> Shaped[Tensor, "stream sample *"]:
-        """The rows of a step, once for nets that read the same."""
+    def at(
+        self, order: Int[Tensor, "order step sample"], step: int, room: Callable[..., Room] = Room
+    ) -> Shaped[Tensor, "stream sample *"]:
+        """The rows of a step, once for nets that read the same; room: as `impray.data.base.Streams.room`."""
         if self._one_pass is not None:
-            return self._one_pass.batch(order, step).mT
+            return self._one_pass.batch(order, step, room)
         places = select(order[:, step], self._order) + self._first
         rows = self.rows.index_select(0, places.flatten())
         return rows.view(*places.shape, *self.rows.shape[1:])
@@ -128,7 +131,7 @@ class RowsPack(Streams, Ordered):
         """See `impray.data.base.Streams`."""
         assert self._tables is not None, "call `start` first"
         inputs, targets = self._tables
-        return inputs.at(raw["order"], step), selected(targets.at(raw["order"], step), targets.of_net)
+        return inputs.at(raw["order"], step, self.room), selected(targets.at(raw["order"], step), targets.of_net)
 
     def _tensor(self, numbers: np.ndarray) -> Tensor:
         """A copy, in the pack's dtype."""

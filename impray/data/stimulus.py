@@ -31,11 +31,12 @@ from impray.data import streams
 from impray.data.base import Fresh, Raw, Streams, select, view_selection
 from impray.data.fields import Clone
 from impray.data.process import Process, Sources
+from impray.data.room import OfBlock, Room
 from impray.data.streams import Steps
 from impray.spec.data import Stimulus
 from impray.spec.trial import stream_seed
 
-_LABELS = 2**13  # drawn per seed and call where inputs are made in one pass
+_LABELS = 2**14  # drawn per seed and call where inputs are made in one pass
 _LONGEST_BLOCK = 64
 _STREAMS = {"noise": "data"}  # names of streams that are not those of what is drawn
 
@@ -57,6 +58,8 @@ class StimulusPack(Streams, Fresh):
         self.nets, self.inputs, self.classes = len(specs), specs[0].inputs, specs[0].classes
         self._specs, self._dtype, self._device, self._samples = specs, dtype, device, batch
         self._seeds = [seed if spec.draw is None else spec.draw for spec, seed in zip(specs, seeds, strict=True)]
+        self._like = torch.empty(0, dtype=dtype, device=device)
+        self._views = OfBlock(lambda labels: select(labels, self._labels_of_net).unbind(1))
         self._held_out: dict[tuple[Stimulus, int], tuple[Tensor, Tensor]] = {}
         # What is computed once: blended streams last, for only they have a clone. The number of held-out samples
         # does not matter here.
@@ -102,10 +105,16 @@ class StimulusPack(Streams, Fresh):
 
     def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "stream sample input"], Int[Tensor, "net sample"]]:
         """See `impray.data.base.Streams`."""
-        x = self._process.samples(raw, step)
+        room = self.room(len(self._process.specs), self.inputs, raw["labels"].shape[2], self._like)
+        self._process.put(room, raw, step)
         if self._clone is not None:
-            self._clone.add_to(x[self._plain :], raw, step)
-        return x.mT, select(raw["labels"][:, step], self._labels_of_net)
+            self._clone.add_to(room, self._plain, raw, step)
+        return room.turned, self._targets(raw["labels"], step)
+
+    def _targets(self, labels: Int[Tensor, "seed step sample"], step: int) -> Int[Tensor, "net sample"]:
+        if isinstance(self._labels_of_net, Tensor):
+            return select(labels[:, step], self._labels_of_net)
+        return self._views(labels)[step]
 
     def held_out(self, net: int) -> tuple[Float[Tensor, "sample input"], Int[Tensor, " sample"]]:
         key = self._specs[net], self._seeds[net]
@@ -135,9 +144,10 @@ def draw_samples(
     of_one = process([spec], sources, dtype, device)
     raw = {"labels": labels[None, None]}
     raw.update(of_one.draw({name: keys(name) for name in of_one.drawn}, steps, raw["labels"]))
-    x = of_one.samples(raw, 0)
+    room = Room(1, spec.inputs, len(labels), torch.empty(0, dtype=dtype, device=device))
+    of_one.put(room, raw, 0)
     if spec.gaussian_blend > 0:
         clone = Clone([spec], sources, [0], dtype, device)
         raw["clone"] = clone.draw({"noise": keys("clone")}, steps, raw["labels"])["noise"]
-        clone.add_to(x, raw, 0)
-    return x[0].T.contiguous(), labels
+        clone.add_to(room, 0, raw, 0)
+    return room.turned[0].contiguous(), labels

@@ -189,22 +189,25 @@ def whole_gradient(d, d0, rows, h, h0, count, batch, tail, g, g0, turned, ready,
 
 
 @specialised
-def kept_gradient(d, d0, rows, h, h0, begins, b_first, places, w0, batch, tail, g, lanes):
-    """As `gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other."""
+def kept_gradient(d, d0, rows, h, h0, begins, b_first, places, w0, batch, tail, g, g0, lanes):
+    """As `gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other.
+
+    w0, g0: where the net's numbers begin in `places`, and in g.
+    """
     if batch == lanes:
         for r in range(rows):
             k, last, v = begins[b_first + r], begins[b_first + r + 1], load(d, d0 + r * batch, lanes)
             while k + 4 <= last:
                 i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
                 l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
-                store(g, w0 + k, dots(v, load(h, i, lanes), load(h, j, lanes), load(h, l, lanes), load(h, m, lanes)))
+                store(g, g0 + k, dots(v, load(h, i, lanes), load(h, j, lanes), load(h, l, lanes), load(h, m, lanes)))
                 k += 4
             while k < last:
-                g[w0 + k] = dot(v, load(h, h0 + element(places, w0 + k), lanes))
+                g[g0 + k] = dot(v, load(h, h0 + element(places, w0 + k), lanes))
                 k += 1
         return
     for k in range(begins[b_first], begins[b_first + rows]):
-        g[w0 + k] = 0
+        g[g0 + k] = 0
     for first in range(0, batch, PORTION):
         end = min(first + PORTION, batch)
         for r in range(rows):
@@ -213,8 +216,8 @@ def kept_gradient(d, d0, rows, h, h0, begins, b_first, places, w0, batch, tail, 
                 i, j = h0 + element(places, w0 + k), h0 + element(places, w0 + k + 1)
                 l, m = h0 + element(places, w0 + k + 2), h0 + element(places, w0 + k + 3)
                 sums = _four_sums(d, row, h, i, j, l, m, first, end, batch, tail)
-                store(g, w0 + k, load(g, w0 + k, 4) + sums)
+                store(g, g0 + k, load(g, g0 + k, 4) + sums)
                 k += 4
             while k < last:
-                g[w0 + k] += _one_sum(d, row, h, h0 + element(places, w0 + k), first, end, batch, tail)
+                g[g0 + k] += _one_sum(d, row, h, h0 + element(places, w0 + k), first, end, batch, tail)
                 k += 1

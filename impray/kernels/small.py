@@ -187,6 +187,14 @@ def _slope(z, d, at, units, batch, factor, targets, t0, one_hot, softmax):
             store(d, place, (value - target) * factor)
 
 
+@specialised
+def _moved(value, v0, step, s0, count, masked, masks):
+    """value + step, times the mask; all of a row, which is in whole cache lines."""
+    for p in range(0, count, WIDEST):
+        moved = load(value, v0 + p, WIDEST) + load(step, s0 + p, WIDEST)
+        store(value, v0 + p, moved * load(masks, v0 + p, WIDEST) if masked else moved)
+
+
 @cache
 def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
     """The kernel for networks of a kind; all of its arrays are flat.
@@ -203,7 +211,9 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
              weights, readout, biases: [net, ...], and how far apart; the last layer's matrix is in the second, at `r_at`.
              begins, places: [net, unit + 1] and as the weights: of kept ones the first of a unit, and where the input's samples begin.
              z, d, slopes: activations, derivatives by preactivations times the factor and, of erf, slopes: written.
-             g, g_biases: the gradients times the factor, as weights and biases: written.
+             g, g_biases: the gradients times the factor, as weights and biases: written; or where `moves`, of one net after the other.
+             moves: whether weights and biases are moved by these here.
+             masked, masks, biases_masked, bias_masks: theirs, [net, ...], where there are any.
              tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
              turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
     """
@@ -212,7 +222,8 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
 
     def step(
         x, x_at, order, alike, targets, t_net, softmax, one_hot, biased, fixed, factor, sizes, w_at, b_at, z_at, batch, weights, w_net,
-        readout, r_net, r_at, biases, b_net, begins, places, z, d, slopes, z_net, g, g_biases, tail, turned, turned_x,
+        readout, r_net, r_at, biases, b_net, begins, places, z, d, slopes, z_net, g, g_biases, moves, masked, masks,
+        biases_masked, bias_masks, tail, turned, turned_x,
     ):  # fmt: skip
         depth, nets, units, inputs = len(sizes) - 1, len(factor), sizes[1], sizes[0]
         none, one = np.int64(0), np.int64(1)  # not the numbers themselves, for which functions would be compiled anew
@@ -221,10 +232,11 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
             w, row = (readout, r_net) if depth == 1 else (weights, w_net)
             _product(w, none, row, one, x, x_at[0], inputs, batch, biases, none, b_net, biased, z, none, z_net, nets,
                      depth == 1, lanes, activation, z, slopes)  # fmt: skip
+        one_by_one = moves and not together
         turned_of = -one  # whose samples are in turned_x
         for net in order:
             w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, x_at[net], net * r_net + r_at
-            of_net = net * (units + 1)
+            of_net, g0, gb0 = net * (units + 1), none if one_by_one else w0, none if one_by_one else b0
             for layer in range(1, depth + 1):
                 rows, count, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer]
                 source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
@@ -237,24 +249,30 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
                              batch, rows, layer == depth, lanes, activation, z, slopes)  # fmt: skip
             _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
             for layer in range(depth, 0, -1):
-                rows, count, here, to = sizes[layer], sizes[layer - 1], z0 + z_at[layer], w0 + w_at[layer]
+                rows, count, here, to = sizes[layer], sizes[layer - 1], z0 + z_at[layer], g0 + w_at[layer]
                 source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
                 if layer > 1:
-                    w, at = (readout, r0) if layer == depth else (weights, to)
+                    w, at = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
                     _product(w, at, one, count, d, here, rows, batch, biases, none, none, False, d, below, batch, count,
                              False, lanes, back, z, slopes)  # fmt: skip
                 if layer == depth and fixed:
                     continue
                 if biased:
-                    row_sums(d, here, rows, batch, tail, g_biases, b0 + b_at[layer])
+                    row_sums(d, here, rows, batch, tail, g_biases, gb0 + b_at[layer])
                 if layer == 1 and kept:
-                    kept_gradient(d, here, rows, x, x0, begins, of_net, places, w0, batch, tail, g, lanes)
+                    kept_gradient(d, here, rows, x, x0, begins, of_net, places, w0, batch, tail, g, g0, lanes)
                 elif layer > 1 or not together:
                     room, ready = (turned_x, turned_of == x0) if layer == 1 else (turned, False)
                     whole_gradient(d, here, rows, source, below, count, batch, tail, g, to, room, ready, blocks)
                     if layer == 1:
                         turned_of = x0
+            if one_by_one:
+                _moved(weights, w0, g, none, w_net, masked, masks)
+                _moved(biases, b0, g_biases, none, b_net, biases_masked, bias_masks)
         if together:
             gradient(d, none, z_net, nets, x, x_at[0], inputs, batch, tail, g, none, w_net, blocks)
+            if moves:
+                _moved(weights, none, g, none, nets * w_net, masked, masks)
+                _moved(biases, none, g_biases, none, nets * b_net, biases_masked, bias_masks)
 
     return compiled(step, allocates=False)

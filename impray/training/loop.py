@@ -75,8 +75,8 @@ def _begun(task: Task, specs: list[StepsSpec], steps: int) -> tuple[Groups, Run]
 
     pack = made() if task.graphs is None else task.graphs.made(made)
     batch = task.data.batch
-    if isinstance(task.data, Streams) and pack.share(task.data.stream_of_net):
-        batch = task.data.streams
+    if isinstance(task.data, Streams):
+        batch = task.data.streams if pack.share(task.data.stream_of_net) else task.data.lent
     again = None if task.graphs is None else task.graphs.again(pack, task.data)
     if again is not None:
         return again

@@ -7,7 +7,8 @@ held, follows from a net's own shape, mask and batch, by constants: never from i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,11 @@ class SmallEngine:
         self._laid = Laid(like, nets, batch, inputs)
         self._labels, self._numbers = _Wanted(like, nets, batch), _Wanted(like, nets, outputs, batch)
         trained = [parameter for parameter in (self._weights, self._biases) if parameter is not None]
-        self._moves = [(parameter, layout.zeros(like, *parameter.value.shape)) for parameter in trained]
+        # What moves parameters at once needs the gradients of one net only; nets of one unit may be passed over together.
+        self._at_once = all(parameter.plain for parameter in trained)
+        self._together = network.sizes[1] == 1 and self._kept is None
+        rows = 1 if self._at_once and not self._together else nets
+        self._moves = [(parameter, layout.zeros(like, rows, parameter.value.shape[1])) for parameter in trained]
         factor = optimizer.factor(mean_of(loss, batch, outputs))
         self._softmax = loss == "cross_entropy"
         self._kernel = small.gradients(_lanes(batch), small.ACTIVATIONS[network.activation], self._kept is not None)
@@ -160,8 +165,7 @@ class SmallEngine:
             for kind, places in (("weight", self._places), ("bias", self._bias_places))
         )
         z_at = np.array([0, 0, *np.cumsum(sizes[1:-1] * batch)])
-        # Nets of one unit may be passed over at once: each has its own room.
-        together = sizes[1] == 1 and self._kept is None
+        together = self._together  # then each has its own room
         z, d = (layout.empty(like, nets if together else 1, int(sizes[1:].sum()) * batch) for _ in range(2))
         slopes = layout.empty(like, *(z.shape if self._network.activation == "erf" else (1, 1)))
         weights, nothing = self._weights.value, np.zeros(1, np.float32)
@@ -179,13 +183,15 @@ class SmallEngine:
         tail = np.zeros(WIDEST, np.uint32)
         tail[: -batch % WIDEST] = 1
         moves = [*(layout.flat(move) for _, move in self._moves), nothing][:2]
+        masks = [None if parameter is None else parameter.mask for parameter in (self._weights, self._biases)]
+        masked = [part for mask in masks for part in (mask is not None, nothing if mask is None else layout.flat(mask))]
         turned, turned_x = (
             layout.flat(layout.empty(like, 1, size * batch))
             for size in (max([1, *sizes[1:-1].tolist()]), int(sizes[0]))
         )
         return (
             self._biases is not None, self._fixed, factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept,
-            *map(layout.flat, (z, d, slopes)), z.stride(0) if together else 0, *moves, tail, turned, turned_x,
+            *map(layout.flat, (z, d, slopes)), z.stride(0) if together else 0, *moves, self._at_once, *masked, tail, turned, turned_x,
         )  # fmt: skip
 
     def share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
@@ -197,25 +203,41 @@ class SmallEngine:
     def _share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
         self._stream, self._order = stream_of_net, np.argsort(stream_of_net, kind="stable")
         self._shape, self._apart = (streams, *self._shape[1:]), -1
+        self._seen: Callable[[], Tensor | None] = lambda: None
+        self._known: Rows | None = None
 
     def _read(self, apart: int) -> None:
         """Where each net's samples begin, and whether that is one place for all."""
         self._apart, self._begins = apart, self._stream * apart
         self._alike = bool((self._begins == self._begins[0]).all())
 
+    def _lying(self, x: Float[Tensor, "stream sample input"]) -> Rows:
+        """A batch as kernels read it; worked out once where batches come in one and the same tensor."""
+        again = x is self._seen()
+        if not again:
+            if x.shape != self._shape:
+                raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
+            self._seen, self._known = weakref.ref(x), None
+        if self._known is not None:
+            return self._known
+        rows = self._laid(x.mT)
+        # Not when it is first seen: who makes batches anew would find the memory of the last one taken.
+        if again and self._laid.as_it_is(x.mT):
+            self._known = rows
+        return rows
+
     def step(self, x: Float[Tensor, "stream sample input"], targets: Targets) -> None:
         """As `Engine.step`; x: of each net, or of each stream that they share."""
-        if x.shape != self._shape:
-            raise ShapeError(f"a batch {tuple(x.shape)} (net, sample, input) for nets and batch size {self._shape}")
-        numbers, apart = self._laid(x.mT)
+        numbers, apart = self._lying(x)
         if apart != self._apart:
             self._read(apart)
         real = targets.is_floating_point()
         wanted = self._numbers.put(targets.mT) if real else self._labels.put(targets)
         one_hot = not real and self._network.sizes[-1] > 1
         self._kernel(*(numbers, self._begins, self._order, self._alike, *wanted, self._softmax, one_hot), *self._arrays)
-        for parameter, move in self._moves:
-            parameter.add(move)
+        if not self._at_once:
+            for parameter, move in self._moves:
+                parameter.add(move)
 
     def params(self) -> Params:
         """As `Engine.params`: views, but of kept weights that lie alone."""

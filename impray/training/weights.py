@@ -170,13 +170,17 @@ class Laid:
         self._laid = layout.empty(like, nets, inputs, batch)
         self._rows = as_rows(self._laid)
 
+    @staticmethod
+    def as_it_is(h: Float[Tensor, "net input sample"]) -> bool:
+        """Whether a batch is read where it lies."""
+        return h.stride()[1:] == (h.shape[2], 1)
+
     def __call__(self, h: Float[Tensor, "net input sample"]) -> Rows:
         """As they are, or copied; once where all nets have the same."""
         nets, inputs, batch = h.shape
-        apart, *inner = h.stride()
-        if inner == [batch, 1]:
-            span = (nets - 1) * apart + inputs * batch
-            return Rows(h.as_strided((span,), (1,)).numpy(), 0 if nets == 1 else apart)
+        if self.as_it_is(h):
+            span = (nets - 1) * h.stride(0) + inputs * batch
+            return Rows(h.as_strided((span,), (1,)).numpy(), 0 if nets == 1 else h.stride(0))
         given, out = h.mT, self._rows
         if h.stride(0) == 0 or nets == 1:
             given, out, nets = given[:1], Rows(out.numbers, 0), 1

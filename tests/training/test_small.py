@@ -151,6 +151,26 @@ def test_how_inputs_lie_in_memory_does_not_show():
     assert same(rows.params, train(arch, [spec] * 3, params, masks, columns, 3).params)
 
 
+@pytest.mark.parametrize("density", [0.2, 0.9])
+def test_batches_may_come_in_one_memory_that_is_filled_anew(density):
+    """Also when it is put aside for a while, is let go, or is laid otherwise than kernels read it."""
+    arch, params, masks, data = problem(Mlp(hidden=(7,)), 33, 3, 3, 40, 8, torch.float32, density)
+    specs, x = [Sgd(batch=40, steps=8)] * 3, data.x.unbind(1)
+    found = []
+    for places in ("n" * 8, "aaaaaaaa", "aaabbabb", "aacacaca", "ccccaaca"):
+        pack = Groups(small.Perceptrons(), arch, specs, params, masks, 0, 8)
+        assert pack.share(None)
+        rooms = {place: torch.empty_like(x[0]) for place in "ac"} | {"b": torch.empty_like(x[0].mT.contiguous()).mT}
+        for step, place in enumerate(places[:8]):
+            batch = rooms[place].copy_(x[step]) if place in rooms else x[step].clone()
+            pack.step(batch, data.y[:, step])
+            if place == "b":
+                del batch
+                rooms["b"] = rooms["b"].clone()
+        found.append(pack.params())
+    assert all(same(found[0], other) for other in found[1:])
+
+
 def test_a_net_that_diverges_shows_it_and_does_not_touch_its_neighbours():
     for activation in ACTIVATIONS:
         net = Mlp(hidden=(7,), activation=activation)
@@ -187,6 +207,12 @@ def test_smaller_blocks_give_the_same_bits(monkeypatch):
     """As are taken where registers are narrow."""
     whole = digest()
     monkeypatch.setattr(small, "wide_registers", lambda: not wide_registers())
+    assert digest() == whole
+
+
+def test_parameters_that_the_kernel_moves_have_the_bits_of_those_that_are_moved_after_it(monkeypatch):
+    whole = digest()
+    monkeypatch.setattr("impray.training.updates.sgd._Plain.plain", False)
     assert digest() == whole
 
 

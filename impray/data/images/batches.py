@@ -123,6 +123,7 @@ class ImagesPack(Streams, Ordered):
         self._sends = sent > 0
         if self._sends:
             self.block = max(1, min(self.block, _SENT_BYTES // sent))
+        self._like = torch.empty(0, dtype=dtype, device=device)
         self._one_pass: list[tuple[int, OnePass]] | None = None
         if not self._sends and in_one_pass(self.inputs, dtype, device):
             self._one_pass = [self._recipe(*recipes[place]) for place in made]
@@ -190,14 +191,16 @@ class ImagesPack(Streams, Ordered):
 
     def streams(self, raw: Raw, step: int) -> tuple[Float[Tensor, "recipe sample input"], Int[Tensor, "net sample"]]:
         if self._one_pass:
-            x, labels = batch_of(self._one_pass, raw["order"][:, step], self.inputs)
+            order = raw["order"][:, step]
+            room = self.room(len(self._one_pass), order.shape[1], self.inputs, self._like)
+            x, labels = batch_of(self._one_pass, order, room)
         else:
             x, labels = (torch.cat(parts) for parts in zip(*self._read(raw, step), strict=True))
         return x, select(labels, self.stream_of_net)
 
-    def batch(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
+    def lent(self, raw: Raw, step: int) -> tuple[Float[Tensor, "net sample input"], Int[Tensor, "net sample"]]:
         if self._one_pass or len(self._parts) == 1:
-            return super().batch(raw, step)
+            return super().lent(raw, step)
         # Each net's at once, not by way of all recipes.
         read = [pair for x, labels in self._read(raw, step) for pair in zip(x, labels, strict=True)]
         x, labels = (torch.stack(of_nets) for of_nets in zip(*(read[place] for place in self._places), strict=True))

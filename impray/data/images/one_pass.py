@@ -8,10 +8,8 @@ from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
 
 from impray.data.images.gathered import CloneImages, NaturalImages
+from impray.data.room import Room
 from impray.kernels import images as kernel
-from impray.nets import layout
-
-_LINE = layout.LINE_BYTES // 4
 
 
 def in_one_pass(inputs: int, dtype: torch.dtype, device: torch.device) -> bool:
@@ -40,14 +38,12 @@ class OnePass:
 
 
 def batch_of(
-    recipes: list[tuple[int, OnePass]], order: Int[Tensor, "order sample"], inputs: int
+    recipes: list[tuple[int, OnePass]], order: Int[Tensor, "order sample"], room: Room
 ) -> tuple[Float[Tensor, "recipe sample input"], Int[Tensor, "recipe sample"]]:
-    """One step's batches, each on a cache line; recipes: each with its order."""
+    """One step's batches; recipes: each with its order. room: for [recipe, sample, input]."""
     places = order.numpy()
-    samples = places.shape[1]
-    room = -(-samples * inputs // _LINE) * _LINE
-    memory, labels = torch.empty(len(recipes) * room), torch.empty(len(recipes), samples, dtype=torch.int64)
-    out, of_recipes = memory.numpy(), labels.numpy()
+    labels = torch.empty(len(recipes), places.shape[1], dtype=torch.int64)
+    of_recipes = labels.numpy()
     for place, (own, recipe) in enumerate(recipes):
-        recipe.write(np.ascontiguousarray(places[own]), out, place * room, of_recipes[place])
-    return memory.as_strided((len(recipes), samples, inputs), (room, inputs, 1)), labels
+        recipe.write(np.ascontiguousarray(places[own]), room.numbers, place * room.apart, of_recipes[place])
+    return room.x, labels

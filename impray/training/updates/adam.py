@@ -116,12 +116,12 @@ class _Moments(Parameter):
 
     def _kernel(self, numbers: Sequence[Tensor]) -> Callable[[], None] | None:
         """`impray.kernels.adam` where it can be used."""
-        held = [self.value, self._m, self._v, self.sink] + ([] if self._mask is None else [self._mask])
+        held = [self.value, self._m, self._v, self.sink] + ([] if self.mask is None else [self.mask])
         known = self.value.device.type == "cpu" and self.value.dtype in (torch.float32, torch.float64)
         if not known or lacking() is not None or not all(x[:1].is_contiguous() for x in held):
             return None
         arrays = [layout.flat(tensor) for tensor in held]
-        mask = None if self._mask is None else arrays[4]
+        mask = None if self.mask is None else arrays[4]
         of_nets = tuple(number.numpy() for number in numbers)  # views: Adam writes to some in every step
         apart = self.value.stride(0), self._m.stride(0), held[-1].stride(0)
         size = math.prod(self.value.shape[1:])

@@ -32,8 +32,8 @@ from impray.training.schedules import Pace
 class Parameter(ABC):
     """A tensor of all nets that is moved, with its state.
 
-    Attributes: value: [net, ...]; changed in place. sink: of the same shape; what the gradient, times the optimizer's factor, is
-    added to between `ready` and `moved`.
+    Attributes: value: [net, ...]; changed in place. mask: of the same shape, or None. sink: of the same shape; what the gradient, times
+    the optimizer's factor, is added to between `ready` and `moved`.
     """
 
     sink: Tensor
@@ -46,8 +46,13 @@ class Parameter(ABC):
     ) -> None:
         """`value` is taken over, and masked; mask: 0 and 1 in its dtype; factor: of a finished gradient, None: 1."""
         self.value = value if mask is None else value.mul_(mask)
-        self._mask = mask
+        self.mask = mask
         self._factor = None if factor is None else along(factor, value)
+
+    @property
+    def plain(self) -> bool:
+        """Whether `add` does no more than to add, and to mask: then a kernel may do it while the step is at hand."""
+        return False
 
     @abstractmethod
     def ready(self) -> None:
@@ -76,8 +81,8 @@ class Parameter(ABC):
 
     def _masked(self) -> None:
         # After the update rather than before: for elementwise rules that equals masking the gradient.
-        if self._mask is not None:
-            self.value.mul_(self._mask)
+        if self.mask is not None:
+            self.value.mul_(self.mask)
 
 
 class Optimizer(ABC):

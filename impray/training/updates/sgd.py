@@ -76,6 +76,10 @@ class _Plain(Parameter):
         self.sink = self.value
         self._shrink = None if shrink is None else along(shrink, value)
 
+    @property
+    def plain(self) -> bool:
+        return self._shrink is None
+
     def ready(self) -> None:
         if self._shrink is not None:
             self.value.mul_(self._shrink)
