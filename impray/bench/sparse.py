@@ -85,8 +85,7 @@ def _compare_layer(density: float) -> Row:
 
         def step() -> None:
             held.forward(h, None, z)
-            held.backward(g, d)
-            held.move(g)
+            held.move(g, d)
 
         return step
 

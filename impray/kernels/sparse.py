@@ -2,12 +2,11 @@
 
     forward    z = W h + b                backward    d = W^T g                gradient    W's own, g h^T, at kept places only, added
 
-h [input, sample], z and g [unit, sample], d [input, sample]; samples are lanes, up to `LANES` at a time. Kept weights are in tiles of
-inputs: by tile, then unit, then input. So the samples of a tile's inputs stay in the first-level cache while all units pass over them,
-and a sum over many inputs is a sum of short ones. backward is forward of the transposed matrix, whose weights are found through the
-places that they have in the first order.
+h [input, sample], z and g [unit, sample], d [input, sample]; samples are lanes, up to `LANES` at a time. There are two passes over kept
+weights, each of the matrix or of the transposed one: in the order in which they lie, and in the other one, where each is found through its
+place. Where weights lie by input (`impray.kernels.patterns`), backward and gradient are one pass, which reads a row of g once for both.
 
-`Pattern` is where the kept weights are: it follows from one net's own mask and batch, and so do its products, bit for bit.
+A `Pattern` follows from one net's own mask and batch, and so do its products, bit for bit; they are the same in either order.
 """
 
 from __future__ import annotations
@@ -17,102 +16,17 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Int64, Shaped, UInt32
+from jaxtyping import Float32, Shaped, UInt32
 
 from impray.kernels.compiled import compiled
-from impray.kernels.sums import dot, dots
-from impray.kernels.vectors import element, fma, load, splat, store
+from impray.kernels.gathered import rows as gathered
+from impray.kernels.patterns import LANES, Order, Pattern, lined
+from impray.kernels.vectors import WIDEST, element, expect, fma, load, splat, store
 
-LANES = 128
-"""Samples at a time: 8 registers of 16 for each of two sums."""
-_TILE_NUMBERS = 8192
-"""Of a tile's inputs times lanes: 32 KiB of the first-level cache."""
-_LEAST_KEPT = 24
-"""Kept weights per unit and tile, on average, at least: shorter ones cost more in sums put away than the cache saves."""
 _CHAIN = 64
 """Products that are added up, in two sums, before they join the sum in memory."""
 
 Flat = Float32[np.ndarray, " number"]
-
-
-class Pattern(NamedTuple):
-    """The kept places of one net's matrix [unit, input], in tiles of its inputs; and of the transposed one, in tiles of its units.
-
-    Attributes:
-        begins: of the kept weights of each (tile, unit), and the end of the last.
-        inputs: of each kept weight.
-        flat: its place in the matrix, row by row.
-        turned_begins, turned_units: the same of the transposed matrix.
-        turned_places: of each of its kept weights, the place among `inputs`.
-    """
-
-    begins: Int64[np.ndarray, " segment"]
-    inputs: UInt32[np.ndarray, " kept"]
-    flat: Int64[np.ndarray, " kept"]
-    turned_begins: Int64[np.ndarray, " turned_segment"]
-    turned_units: UInt32[np.ndarray, " kept"]
-    turned_places: UInt32[np.ndarray, " kept"]
-
-
-def pattern(mask: Shaped[np.ndarray, "unit input"], batch: int) -> Pattern:
-    """The pattern of a mask (what is not 0 is kept), for so many samples. Ordered by counting: 25 ms for 1,024 x 3,072."""
-    units, inputs = mask.shape
-    kept = int(np.count_nonzero(mask))
-    tile, turned = _tile(kept, units, inputs, batch), _tile(kept, inputs, units, batch)
-    made = Pattern(
-        np.zeros(-(-inputs // tile) * units + 1, np.int64),
-        np.empty(kept, np.uint32),
-        np.empty(kept, np.int64),
-        np.zeros(-(-units // turned) * inputs + 1, np.int64),
-        np.empty(kept, np.uint32),
-        np.empty(kept, np.uint32),
-    )
-    _order()(np.ascontiguousarray(mask), tile, turned, *made)
-    return made
-
-
-def _tile(kept: int, units: int, inputs: int, batch: int) -> int:
-    """Inputs per tile: as many as the cache holds, more where the matrix is so sparse that tiles would be nearly empty."""
-    cached = max(1, _TILE_NUMBERS // min(batch, LANES))
-    filled = -(-_LEAST_KEPT * units * inputs // max(kept, 1))
-    return max(min(max(cached, filled), inputs), 1)
-
-
-@cache
-def _order() -> Callable[..., None]:
-    """Fills a pattern: counts the kept weights of every segment, then puts each where the next of its segment goes."""
-
-    @compiled
-    def order(mask, tile, turned, begins, inputs, flat, turned_begins, turned_units, turned_places):
-        units, width = mask.shape
-        # A tile's inputs in a loop of their own: without divisions in the inner one.
-        for unit in range(units):
-            other = unit // turned * width + 1
-            for first in range(0, width, tile):
-                found = 0
-                for place in range(first, min(first + tile, width)):
-                    there = np.int64(mask[unit, place] != 0)
-                    found += there
-                    turned_begins[other + place] += there
-                begins[first // tile * units + unit + 1] = found
-        for segment in range(1, len(begins)):
-            begins[segment] += begins[segment - 1]
-        for segment in range(1, len(turned_begins)):
-            turned_begins[segment] += turned_begins[segment - 1]
-        following = turned_begins[:-1].copy()
-        for unit in range(units):
-            other = unit // turned * width
-            for first in range(0, width, tile):
-                at = begins[first // tile * units + unit]
-                for place in range(first, min(first + tile, width)):
-                    if mask[unit, place] != 0:
-                        there = following[other + place]
-                        inputs[at], flat[at] = place, unit * width + place
-                        turned_units[there], turned_places[there] = unit, at
-                        following[other + place] = there + 1
-                        at += 1
-
-    return order
 
 
 class Rows(NamedTuple):
@@ -125,55 +39,104 @@ class Rows(NamedTuple):
 class _Side:
     """One order of all nets' kept weights, as kernels read it: nets one after another, `room` apart."""
 
-    def __init__(
-        self, begins: Sequence[np.ndarray], places: Sequence[np.ndarray], rows: int, batch: int, room: int
-    ) -> None:
-        """rows: units of a segment. places: of what is multiplied, whose samples lie `batch` apart."""
-        self.rows = rows
-        self.segments = np.concatenate([[0], np.cumsum([len(one) for one in begins])])
-        self.begins = np.concatenate(begins)
-        self.offsets = np.zeros(len(begins) * room, np.uint32)
-        for net, one in enumerate(places):
-            self.offsets[net * room : net * room + len(one)] = one * np.uint32(batch)
+    def __init__(self, orders: Sequence[Order], units: int, inputs: int, room: int) -> None:
+        """units: segments of a tile. inputs: rows of what is multiplied."""
+        self.units, self.inputs = units, inputs
+        self.tiles = np.array([one.tile for one in orders])
+        self.segments = np.concatenate([[0], np.cumsum([len(one.begins) for one in orders])])
+        self.begins = np.concatenate([one.begins for one in orders])
+        self.others = _spread([one.inputs for one in orders], room)
+
+
+def _spread(of_nets: Sequence[UInt32[np.ndarray, " _"]], room: int) -> Shaped[np.ndarray, " number"]:
+    """In 16 bits where they fit: what kernels read is much of what they cost."""
+    most = max((int(one.max()) for one in of_nets if len(one)), default=0)
+    spread = np.zeros(len(of_nets) * room, np.uint16 if most < 2**16 else np.uint32)
+    for net, one in enumerate(of_nets):
+        spread[net * room : net * room + len(one)] = one
+    return spread
 
 
 class Products:
     """The three products of a stack of nets, whose kept weights lie `room` apart, for one size of batch."""
 
-    def __init__(self, patterns: Sequence[Pattern], shape: tuple[int, int], batch: int, room: int) -> None:
-        """shape: units and inputs of the matrices."""
+    def __init__(
+        self, patterns: Sequence[Pattern], shape: tuple[int, int], batch: int, room: int, apart: int | None = None
+    ) -> None:
+        """patterns: all turned, or none. shape: units and inputs. apart: of rows of h, `batch` if None or if the patterns are turned."""
         units, inputs = shape
-        self._batch, self._room = batch, room
-        self._first = _Side([one.begins for one in patterns], [one.inputs for one in patterns], units, batch, room)
-        turned = [one.turned_units for one in patterns]
-        self._turned = _Side([one.turned_begins for one in patterns], turned, inputs, batch, room)
-        self._places = np.zeros(len(patterns) * room, np.uint32)
-        for net, one in enumerate(patterns):
-            self._places[net * room : net * room + len(one.turned_places)] = one.turned_places
+        self._batch, self._room, self._turned = batch, room, patterns[0].turned
+        self._by_unit = _Side([one.by_unit for one in patterns], units, inputs, room)
+        self._by_input = _Side([one.by_input for one in patterns], inputs, units, room)
+        self._places = _spread([one.places for one in patterns], room)
+        self._apart = batch if apart is None else apart
+        assert self._apart == batch or not self._turned
+        # Rows of g are read for every kept weight: from a copy where their parts would lie across cache lines.
+        self._copies = self._turned and lined(batch) != batch
+        self._copied = _on_a_line(units * lined(batch) if self._copies else 0)
         self._nothing = Rows(np.zeros(max(shape), np.float32), 0)
 
     def forward(self, weights: Flat, bias: Rows | None, h: Rows, z: Rows) -> None:
         """z = W h + b; weights [net, room]."""
-        self._multiply(self._first, False, weights, bias or self._nothing, h, z)
+        start = bias or self._nothing
+        if self._turned:
+            self._through_places(self._by_unit, self._by_input, weights, start, h, z)
+        else:
+            self._as_they_lie(self._by_unit, True, False, weights, weights, self._nothing, h, start, z)
 
     def backward(self, weights: Flat, g: Rows, d: Rows) -> None:
         """d = W^T g."""
-        self._multiply(self._turned, True, weights, self._nothing, g, d)
-
-    def _multiply(self, side: _Side, turned: bool, weights: Flat, start: Rows, x: Rows, out: Rows) -> None:
-        for column, lanes in _columns(self._batch):
-            _product(lanes, turned)(
-                *(side.segments, side.begins, side.offsets, self._places, weights, self._room),
-                *(*start, *x, *out, side.rows, self._batch, column),
-            )
+        if self._turned:
+            self._as_they_lie(self._by_input, True, False, weights, weights, self._nothing, g, self._nothing, d)
+        else:
+            self._through_places(self._by_input, self._by_unit, weights, self._nothing, g, d)
 
     def gradient(self, sink: Flat, h: Rows, g: Rows) -> None:
         """Adds g h^T at the kept places to the sink [net, room]."""
-        side = self._first
+        side, own, x = (self._by_input, h, g) if self._turned else (self._by_unit, g, h)
+        self._as_they_lie(side, False, True, sink, sink, own, x, self._nothing, self._nothing)
+
+    def backward_and_gradient(self, weights: Flat, sink: Flat, h: Rows, g: Rows, d: Rows) -> None:
+        """Both, of the weights as they were; the sink may be the weights."""
+        if self._turned:
+            self._as_they_lie(self._by_input, True, True, weights, sink, h, g, self._nothing, d)
+        else:
+            self.backward(weights, g, d)
+            self.gradient(sink, h, g)
+
+    def _as_they_lie(
+        self,
+        side: _Side,
+        summed: bool,
+        dotted: bool,
+        weights: Flat,
+        sink: Flat,
+        own: Rows,
+        x: Rows,
+        start: Rows,
+        out: Rows,
+    ) -> None:
+        apart = lined(self._batch) if self._copies else self._apart
         for column, lanes in _columns(self._batch):
-            _gradient(lanes)(
-                side.segments, side.begins, side.offsets, sink, self._room, *h, *g, side.rows, self._batch, column
+            _as_they_lie(lanes, int(summed), int(dotted), self._copies)(
+                *(side.segments, side.begins, side.others, weights, sink, self._room, *own, *x, *start, *out),
+                *(self._copied, apart, side.inputs, side.units, self._batch, column),
             )
+
+    def _through_places(self, side: _Side, lying: _Side, weights: Flat, start: Rows, x: Rows, out: Rows) -> None:
+        for column, lanes in _columns(self._batch):
+            _through_places(lanes)(
+                *(side.segments, side.begins, side.others, side.tiles, self._places, weights, self._room),
+                *(lying.segments, lying.begins, lying.tiles, *start, *x, *out),
+                *(side.inputs, side.units, self._batch, column),
+            )
+
+
+def _on_a_line(numbers: int) -> Flat:
+    """Memory that begins on a cache line."""
+    memory = np.empty(numbers + WIDEST, np.float32)
+    first = -(memory.ctypes.data // memory.itemsize) % WIDEST
+    return memory[first : first + numbers]
 
 
 def _columns(batch: int) -> Iterator[tuple[int, int]]:
@@ -182,76 +145,149 @@ def _columns(batch: int) -> Iterator[tuple[int, int]]:
         yield column, min(LANES, batch - column)
 
 
+# In the kernels a unit is a row of `out`, an input one of x; of the transposed matrix it is the other way round.
+
+
 @cache
-def _product(lanes: int, turned: bool) -> Callable[..., Any]:
-    """The kernel of `forward` and, `turned`, of `backward`."""
+def _as_they_lie(lanes: int, summed: int, dotted: int, copies: bool) -> Callable[..., Any]:
+    """A pass over weights as they lie.
+
+    summed: out is start and the sums over a unit's inputs of weights times rows of x. dotted: to the sink are added the sums over samples
+    of own's row of the unit times rows of x. copies: these are read from a copy of a net's.
+    """
     chain = _CHAIN
 
     @compiled
-    def product(
+    def pass_over(
         segments,
         begins,
-        offsets,
+        others,
+        weights,
+        sink,
+        room,
+        own,
+        own_net,
+        x,
+        x_net,
+        start,
+        start_net,
+        out,
+        out_net,
+        copied,
+        apart,
+        inputs,
+        units,
+        batch,
+        column,
+    ):
+        for net in range(len(segments) - 1):
+            kept, here, there, source = net * room, net * own_net + column, net * out_net + column, net * x_net + column
+            read, origin = (copied, 0) if copies else (x, source)
+            if copies:
+                for place in range(inputs):
+                    store(copied, place * apart, load(x, source + place * batch, lanes))
+            if summed:
+                for unit in range(units):
+                    store(out, there + unit * batch, splat(element(start, net * start_net + unit), lanes))
+            unit, row = 0, splat(np.float32(0), lanes)
+            for at in range(segments[net], segments[net + 1] - 1):
+                if dotted:
+                    row = load(own, here + unit * batch, lanes)
+                for first in range(kept + begins[at], kept + begins[at + 1], chain):
+                    last = min(first + chain, kept + begins[at + 1])
+                    even, odd = splat(np.float32(0), lanes), splat(np.float32(0), lanes)
+                    i = first
+                    while i + 8 <= last:
+                        even, odd = gathered(
+                            row, read, origin, apart, others, i, weights, sink, even, odd, 8, summed, dotted
+                        )
+                        i += 8
+                    if i + 4 <= last:
+                        even, odd = gathered(
+                            row, read, origin, apart, others, i, weights, sink, even, odd, 4, summed, dotted
+                        )
+                        i += 4
+                    if i + 2 <= last:
+                        even, odd = gathered(
+                            row, read, origin, apart, others, i, weights, sink, even, odd, 2, summed, dotted
+                        )
+                        i += 2
+                    if i < last:
+                        even, odd = gathered(
+                            row, read, origin, apart, others, i, weights, sink, even, odd, 1, summed, dotted
+                        )
+                    if summed:
+                        place = there + unit * batch
+                        store(out, place, load(out, place, lanes) + (even + odd))
+                unit = 0 if unit + 1 == units else unit + 1
+
+    return pass_over
+
+
+@cache
+def _through_places(lanes: int) -> Callable[..., Any]:
+    """A pass over weights that lie in the other order: out is start and the sums over a unit's inputs of weights times rows of x."""
+    chain, line = _CHAIN, WIDEST
+
+    @compiled
+    def pass_over(
+        segments,
+        begins,
+        others,
+        tiles,
         places,
         weights,
         room,
+        lying_segments,
+        lying_begins,
+        lying_tiles,
         start,
         start_net,
         x,
         x_net,
         out,
         out_net,
-        rows,
+        inputs,
+        units,
         batch,
         column,
     ):
         for net in range(len(segments) - 1):
             kept, here, there = net * room, net * x_net + column, net * out_net + column
-            for row in range(rows):
-                store(out, there + row * batch, splat(element(start, net * start_net + row), lanes))
-            row = 0
+            for unit in range(units):
+                store(out, there + unit * batch, splat(element(start, net * start_net + unit), lanes))
+            tile, lying_tile = tiles[net], lying_tiles[net]
+            unit, tile_begin = 0, -tile
+            left, begin, ahead, end, share = 0, 0, 0, 0, 0
             for at in range(segments[net], segments[net + 1] - 1):
+                if unit == 0:
+                    tile_begin, left = tile_begin + tile, 0
+                if left == 0:
+                    # Another tile of units: where the weights of both tiles lie, and those of this one and the next tile of inputs.
+                    left, of_tile = min(lying_tile, units - unit), lying_segments[net] + unit // lying_tile * inputs
+                    begin = kept + lying_begins[of_tile + tile_begin]
+                    ahead = kept + lying_begins[of_tile + min(tile_begin + tile, inputs)]
+                    end = kept + lying_begins[of_tile + min(tile_begin + 2 * tile, inputs)]
+                    share = (end - ahead + left - 1) // left
+                left -= 1
+                # With every unit a share of the next tile's is asked for: the processor cannot tell which come next, and would wait.
+                for place in range(ahead, min(ahead + share, end), line):
+                    expect(weights, place)
+                ahead += share
                 for first in range(begins[at], begins[at + 1], chain):
                     last = min(first + chain, begins[at + 1])
-                    even = splat(np.float32(0), lanes)
-                    odd = splat(np.float32(0), lanes)
+                    even, odd = splat(np.float32(0), lanes), splat(np.float32(0), lanes)
                     for pair in range(kept + first, kept + last - 1, 2):
-                        one = element(weights, kept + element(places, pair) if turned else pair)
-                        even = fma(one, load(x, here + element(offsets, pair), lanes), even)
-                        two = element(weights, kept + element(places, pair + 1) if turned else pair + 1)
-                        odd = fma(two, load(x, here + element(offsets, pair + 1), lanes), odd)
+                        one = element(weights, begin + element(places, pair))
+                        even = fma(one, load(x, here + element(others, pair) * batch, lanes), even)
+                        two = element(weights, begin + element(places, pair + 1))
+                        odd = fma(two, load(x, here + element(others, pair + 1) * batch, lanes), odd)
                     if (last - first) % 2:
-                        end = kept + last - 1
-                        one = element(weights, kept + element(places, end) if turned else end)
-                        even = fma(one, load(x, here + element(offsets, end), lanes), even)
-                    place = there + row * batch
+                        final = kept + last - 1
+                        one = element(weights, begin + element(places, final))
+                        even = fma(one, load(x, here + element(others, final) * batch, lanes), even)
+                    place = there + unit * batch
                     store(out, place, load(out, place, lanes) + (even + odd))
-                row = 0 if row + 1 == rows else row + 1
+                unit = 0 if unit + 1 == units else unit + 1
 
-    return product
-
-
-@cache
-def _gradient(lanes: int) -> Callable[..., Any]:
-    """The kernel of `gradient`: the sums over samples of four weights at once."""
-
-    @compiled
-    def add(segments, begins, offsets, sink, room, h, h_net, g, g_net, rows, batch, column):
-        for net in range(len(segments) - 1):
-            kept, here = net * room, net * h_net + column
-            row = 0
-            for at in range(segments[net], segments[net + 1] - 1):
-                slope = load(g, net * g_net + row * batch + column, lanes)
-                first, last = kept + begins[at], kept + begins[at + 1]
-                fours = first + (last - first) // 4 * 4
-                for place in range(first, fours, 4):
-                    a = load(h, here + element(offsets, place), lanes)
-                    b = load(h, here + element(offsets, place + 1), lanes)
-                    c = load(h, here + element(offsets, place + 2), lanes)
-                    d = load(h, here + element(offsets, place + 3), lanes)
-                    store(sink, place, load(sink, place, 4) + dots(slope, a, b, c, d))
-                for place in range(fours, last):
-                    sink[place] += dot(slope, load(h, here + element(offsets, place), lanes))
-                row = 0 if row + 1 == rows else row + 1
-
-    return add
+    return pass_over

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
@@ -15,16 +15,75 @@ _I32 = ir.IntType(32)
 # added to the lower one, and a part of that width comes in by fma, until one lane is left.
 
 
-def _halved(build: Any, sums: list[Any], width: int) -> list[Any]:
-    """Vectors that each hold several sums of `width` lanes, with half the lanes each; pairs of vectors become one."""
-    half, halved = width // 2, []
-    for place in range(0, len(sums), 2):
-        x, y = (sums[place], sums[place + 1]) if len(sums) > 1 else (sums[place], sums[place])
-        lanes = x.type.count * (2 if len(sums) > 1 else 1)
-        low = [at for at in range(lanes) if at % width < half]
-        high = [at for at in range(lanes) if at % width >= half]
-        halved.append(build.fadd(taken(build, x, y, low), taken(build, x, y, high)))
-    return halved
+class _Sum(NamedTuple):
+    """Sums of products that are being added up, in one vector: of each of `of` (places among the vectors), `width` lanes side by side."""
+
+    lanes: Any
+    of: list[int]
+    width: int
+
+
+class Dots:
+    """Sums over lanes of the parts x times vectors, which come one by one: few are held at a time."""
+
+    def __init__(self, build: Any, x: list[Any]) -> None:
+        self._build, self._x, self._sizes = build, x, [part.type.count for part in x]
+        self._whole = self._sizes.count(self._sizes[0])
+        self._vectors: list[list[Any]] = []
+        self._sums: list[_Sum] = []
+        self._count = 0
+
+    def add(self, y: list[Any]) -> None:
+        total = self._build.fmul(self._x[0], y[0])
+        for part in range(1, self._whole):
+            total = call(self._build, "fma", self._x[part], y[part], total)
+        self._vectors.append(y)
+        self.put(total)
+
+    def put(self, total: Any) -> None:
+        """What the widest parts come to."""
+        last = _Sum(total, [self._count], self._sizes[0])
+        self._count += 1
+        while self._sums and last.width > 1 and len(self._sums[-1].of) == len(last.of):
+            last = self._paired(self._sums.pop(), last)
+        self._sums.append(last)
+
+    def _paired(self, x: _Sum, y: _Sum) -> _Sum:
+        """Both, with half the lanes each. y's upper lanes stay where they are: one of two shuffles is a mere choice."""
+        lanes, half = x.lanes.type.count, x.width // 2
+        lower = [at % x.width < half for at in range(lanes)]
+        own = [at if low else lanes + at for at, low in enumerate(lower)]
+        others = [at + half if low else lanes + at - half for at, low in enumerate(lower)]
+        added = self._build.fadd(
+            taken(self._build, x.lanes, y.lanes, own), taken(self._build, x.lanes, y.lanes, others)
+        )
+        return self._with_part(_Sum(added, [place for pair in zip(x.of, y.of, strict=True) for place in pair], half))
+
+    def _halved(self, x: _Sum) -> _Sum:
+        half, lanes = x.width // 2, range(x.lanes.type.count)
+        low = taken(self._build, x.lanes, x.lanes, [at for at in lanes if at % x.width < half])
+        high = taken(self._build, x.lanes, x.lanes, [at for at in lanes if at % x.width >= half])
+        return self._with_part(_Sum(self._build.fadd(low, high), x.of, half))
+
+    def _with_part(self, x: _Sum) -> _Sum:
+        """Where the vectors have a part as wide as the sums are now."""
+        if x.width not in self._sizes[self._whole :]:
+            return x
+        part = self._sizes.index(x.width)
+        own = _joined(self._build, [self._x[part]] * len(x.of))
+        of = _joined(self._build, [self._vectors[place][part] for place in x.of])
+        return x._replace(lanes=call(self._build, "fma", own, of, x.lanes))
+
+    def end(self) -> Any:
+        """The sums, side by side, as the vectors came."""
+        for place, each in enumerate(self._sums):
+            while each.width > 1:
+                each = self._halved(each)
+            self._sums[place] = each
+        of = [place for each in self._sums for place in each.of]
+        lanes = _joined(self._build, [each.lanes for each in self._sums])
+        order = [of.index(place) for place in range(len(of))]
+        return lanes if order == sorted(order) else taken(self._build, lanes, lanes, order)
 
 
 def _joined(build: Any, parts: list[Any]) -> Any:
@@ -36,22 +95,11 @@ def _joined(build: Any, parts: list[Any]) -> Any:
 
 
 def _dots(build: Any, x: list[Any], of: list[list[Any]]) -> Any:
-    """Sums over lanes of the parts x times each of `of` (1, 2 or 4 vectors), side by side."""
-    sizes = [part.type.count for part in x]
-    width = sizes[0]
-    sums = [build.fmul(x[0], y[0]) for y in of]
-    for place in range(1, sizes.count(width)):
-        sums = [call(build, "fma", x[place], y[place], total) for y, total in zip(of, sums, strict=True)]
-    rest = sizes.count(width)
-    while width > 1:
-        sums, width = _halved(build, sums, width), width // 2
-        if rest < len(sizes) and sizes[rest] == width:
-            each = len(of) // len(sums)
-            for place, total in enumerate(sums):
-                some = _joined(build, [y[rest] for y in of[place * each : (place + 1) * each]])
-                sums[place] = call(build, "fma", _joined(build, [x[rest]] * each), some, total)
-            rest += 1
-    return _joined(build, sums)
+    """Sums over lanes of the parts x times each of `of` (a power of 2 of vectors), side by side."""
+    dots = Dots(build, x)
+    for y in of:
+        dots.add(y)
+    return dots.end()
 
 
 @intrinsic
@@ -100,8 +148,8 @@ def total(typing: Any, x: Any) -> Any:
 
 def _total(context: Any, build: Any, kind: Vector, values: Sequence[Any]) -> Any:
     sums = [part for value in values for part in parts_of(context, build, value, kind, kind)]
-    width = kind.lanes
     assert len(sums) == len(values), "vectors of one part"
-    while width > 1:
-        sums, width = _halved(build, sums, width), width // 2
-    return sums[0]
+    whole = Dots(build, sums[:1])
+    for each in sums:
+        whole.put(each)
+    return whole.end()

@@ -53,7 +53,8 @@ class _Model(extending.models.PrimitiveModel):
 # Making instructions: `build` is an LLVM IR builder, `context` numba's.
 
 
-def _spread(build: Any, number: Any, width: int) -> Any:
+def spread(build: Any, number: Any, width: int) -> Any:
+    """A vector with a number in every lane."""
     empty = ir.Constant(ir.VectorType(number.type, width), ir.Undefined)
     first = build.insert_element(empty, number, _I32(0))
     return build.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_I32, width), [0] * width))
@@ -64,7 +65,7 @@ def parts_of(context: Any, build: Any, value: Any, kind: types.Type, like: Vecto
     if isinstance(kind, Vector):
         return [build.extract_value(value, place) for place in range(len(widths(kind.lanes)))]
     number = context.cast(build, value, kind, like.scalar)
-    return [_spread(build, number, width) for width in widths(like.lanes)]
+    return [spread(build, number, width) for width in widths(like.lanes)]
 
 
 def whole_of(context: Any, build: Any, kind: Vector, parts: Sequence[Any]) -> Any:
@@ -196,13 +197,18 @@ less = of_two(_pick, types.uint32)
 """All bits where x < y, else none."""
 
 
+def address(context: Any, build: Any, array: Any, memory: Any, place: Any, kind: Any = None) -> Any:
+    """Of an element of a flat array; of a vector of that LLVM type which begins there."""
+    found = build.gep(context.make_array(array)(context, build, memory).data, [place])
+    return found if kind is None else build.bitcast(found, kind.as_pointer())
+
+
 def _places(context: Any, build: Any, array: Any, memory: Any, first: Any, kind: Any, vector: Vector) -> Any:
     """The address of each part in a flat array."""
-    data = context.make_array(array)(context, build, memory).data
     place = context.cast(build, first, kind, types.intp)
     number = context.get_value_type(vector.scalar)
     for width in widths(vector.lanes):
-        yield build.bitcast(build.gep(data, [place]), ir.VectorType(number, width).as_pointer())
+        yield address(context, build, array, memory, place, ir.VectorType(number, width))
         place = build.add(place, place.type(width))
 
 
@@ -211,10 +217,27 @@ def element(typing: Any, array: Any, place: Any) -> Any:
     """One element of a flat array, counted from its begin: numba's own indexing asks every time whether the place is negative."""
 
     def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
-        data = context.make_array(array)(context, build, values[0]).data
-        return build.load(build.gep(data, [context.cast(build, values[1], signature.args[1], types.intp)]))
+        at = context.cast(build, values[1], signature.args[1], types.intp)
+        return build.load(address(context, build, array, values[0], at))
 
     return array.dtype(array, place), generate
+
+
+@intrinsic
+def expect(typing: Any, array: Any, place: Any) -> Any:
+    """Has an element's cache line brought to the second-level cache, without waiting for it; any place may be asked for."""
+
+    def generate(context: Any, build: Any, signature: Any, values: Sequence[Any]) -> Any:
+        at = context.cast(build, values[1], signature.args[1], types.intp)
+        byte = ir.IntType(8).as_pointer()
+        prefetch = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(build.module, prefetch, "llvm.prefetch.p0")
+        where = build.bitcast(address(context, build, array, values[0], at), byte)
+        read, second_level, data = _I32(0), _I32(2), _I32(1)
+        build.call(function, [where, read, second_level, data])
+        return context.get_dummy_value()
+
+    return types.void(array, place), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -267,7 +290,7 @@ def count(typing: Any, first: Any, lanes: Any) -> Any:
         number, parts, done = context.cast(build, values[0], kind, types.uint32), [], 0
         for width in widths(vector.lanes):
             steps = ir.Constant(ir.VectorType(_I32, width), list(range(done, done + width)))
-            parts.append(build.add(_spread(build, number, width), steps))
+            parts.append(build.add(spread(build, number, width), steps))
             done += width
         return whole_of(context, build, vector, parts)
 

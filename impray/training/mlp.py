@@ -60,7 +60,8 @@ class MlpEngine:
                 self._parameters[name] = _parameter(value, mask, optimizer)
             elif form and form[number - 1]:
                 assert mask is not None
-                self._weights[name] = Sparse(value, mask, optimizer, batch)
+                slopes = _asks_for_slopes(wide, number)
+                self._weights[name] = Sparse(value, mask, optimizer, batch, slopes)
             else:
                 self._weights[name] = Dense(value, mask, optimizer)
         self._layers = [
@@ -136,6 +137,11 @@ def _wide_masks(network: Architecture, wide: Architecture, params: Params, masks
     return padded(masks, network)[0]
 
 
+def _asks_for_slopes(network: Architecture, number: int) -> bool:
+    """Whether that layer needs the derivative by its inputs."""
+    return number > 1 or network.batch_norm
+
+
 class _Layer:
     """f (but in layer 1), batch norm, product and bias, with the buffers of a batch; a fixed one never moves."""
 
@@ -153,7 +159,7 @@ class _Layer:
         if network.batch_norm:
             gamma, beta = parameters[f"gamma{number}"], parameters[f"beta{number}"]
             self.norm = BatchNorm(gamma, beta, batch, inputs_first)
-        self._d = buffer(like, nets, inputs, batch, inputs_first) if number > 1 or network.batch_norm else None
+        self._d = buffer(like, nets, inputs, batch, inputs_first) if _asks_for_slopes(network, number) else None
         self._h = buffer(like, nets, inputs, batch, True) if self._activation == "erf" else None
 
     def forward(self, z: Float[Tensor, "net input sample"]) -> Float[Tensor, "net unit sample"]:
@@ -170,10 +176,11 @@ class _Layer:
 
         Returns: the same for the layer below (in layer 1 without meaning).
         """
-        if self._d is not None:
-            self._weights.backward(delta, self._d)
-        if not self._fixed:
-            self._weights.move(delta)
+        if self._fixed:
+            if self._d is not None:
+                self._weights.backward(delta, self._d)
+        else:
+            self._weights.move(delta, self._d)
             if self._bias is not None:
                 self._bias.add(delta.sum(-1, keepdim=True))
         if self._d is None:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from impray.kernels import sparse
+from impray.kernels import patterns, sparse
 from impray.kernels.compiled import lacking
 from impray.kernels.laid import turned
 from impray.kernels.sparse import Rows
@@ -87,12 +87,16 @@ class Dense:
             return torch.bmm(self._parameter.value, h, out=out)
         return torch.baddbmm(bias.value, self._parameter.value, h, out=out)
 
-    def backward(self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"]) -> Tensor:
+    def backward(self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"]) -> None:
         """W^T delta, in `out`."""
-        return torch.bmm(self._parameter.value.mT, delta, out=out)
+        torch.bmm(self._parameter.value.mT, delta, out=out)
 
-    def move(self, delta: Float[Tensor, "net unit sample"]) -> None:
-        """An update by delta h^T, the gradient times the optimizer's factor."""
+    def move(
+        self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"] | None = None
+    ) -> None:
+        """An update by delta h^T, the gradient times the optimizer's factor; before it, where `out` is given, `backward`."""
+        if out is not None:
+            self.backward(delta, out)
         self._parameter.ready()
         self._parameter.sink.baddbmm_(delta, self._h.mT)
         self._parameter.moved()
@@ -103,7 +107,7 @@ class Dense:
 
 
 class Sparse:
-    """Kept weights (`KeptRows`), each net's in the order of its `impray.kernels.sparse.Pattern`."""
+    """Kept weights (`KeptRows`), each net's in the order of its `impray.kernels.patterns.Pattern`."""
 
     inputs_first = True
 
@@ -113,16 +117,20 @@ class Sparse:
         mask: Float[Tensor, "net unit input"],
         optimizer: Optimizer,
         batch: int,
+        slopes: bool = True,
     ) -> None:
+        """slopes: whether those of the inputs are asked for."""
         nets, units, inputs = self.shape = tuple(value.shape)
         self.like = value.new_empty(0)
-        patterns = [sparse.pattern(of_net.numpy(), batch) for of_net in mask]
-        self._kept = KeptRows([one.flat for one in patterns])
+        found = [patterns.pattern(of_net.numpy(), batch, slopes) for of_net in mask]
+        self._kept = KeptRows([one.flat for one in found])
         # The kernels read the rows where they lie: what a parameter holds stays there.
         self._parameter = optimizer.parameter(self._kept.taken(value), None, decays=True)
         self._weights, self._sink = layout.flat(self._parameter.value), layout.flat(self._parameter.sink)
-        self._products = sparse.Products(patterns, (units, inputs), batch, self._kept.room)
-        self._laid = Laid(value, nets, batch, inputs)
+        # What comes without slopes is a batch, which is laid out anew in any case.
+        apart = batch if slopes else patterns.lined(batch)
+        self._products = sparse.Products(found, (units, inputs), batch, self._kept.room, apart)
+        self._laid = Laid(value, nets, batch, inputs, apart)
         self._views: dict[tuple[int, int], tuple[Tensor, Rows]] = {}
 
     def forward(
@@ -134,15 +142,23 @@ class Sparse:
         self._products.forward(self._weights, start, self._h, self._rows(out))
         return out
 
-    def backward(self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"]) -> Tensor:
+    def backward(self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"]) -> None:
         """As `Dense.backward`."""
         self._products.backward(self._weights, self._rows(delta), self._rows(out))
-        return out
 
-    def move(self, delta: Float[Tensor, "net unit sample"]) -> None:
+    def move(
+        self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"] | None = None
+    ) -> None:
         """As `Dense.move`."""
-        self._parameter.ready()
-        self._products.gradient(self._sink, self._h, self._rows(delta))
+        g, products = self._rows(delta), self._products
+        if out is not None and self._parameter.keeps_value:
+            self._parameter.ready()
+            products.backward_and_gradient(self._weights, self._sink, self._h, g, self._rows(out))
+        else:
+            if out is not None:
+                self.backward(delta, out)
+            self._parameter.ready()
+            products.gradient(self._sink, self._h, g)
         self._parameter.moved()
 
     def value(self) -> Float[Tensor, "net unit input"]:
@@ -166,27 +182,32 @@ def as_rows(x: Float[Tensor, "net row sample"]) -> Rows:
 class Laid:
     """Batches with their samples side by side, [net, input, sample], as kernels read them."""
 
-    def __init__(self, like: Tensor, nets: int, batch: int, inputs: int) -> None:
-        self._laid = layout.empty(like, nets, inputs, batch)
+    def __init__(self, like: Tensor, nets: int, batch: int, inputs: int, apart: int | None = None) -> None:
+        """apart: from one input to the next, None: as many numbers as there are samples."""
+        self._apart = batch if apart is None else apart
+        self._laid = layout.empty(like, nets, inputs, self._apart)
         self._rows = as_rows(self._laid)
 
     @staticmethod
     def as_it_is(h: Float[Tensor, "net input sample"]) -> bool:
-        """Whether a batch is read where it lies."""
+        """Whether a batch has its samples side by side: then it is read where it lies, if rows may be `batch` apart."""
         return h.stride()[1:] == (h.shape[2], 1)
 
     def __call__(self, h: Float[Tensor, "net input sample"]) -> Rows:
         """As they are, or copied; once where all nets have the same."""
         nets, inputs, batch = h.shape
-        if self.as_it_is(h):
+        if self.as_it_is(h) and self._apart == batch:
             span = (nets - 1) * h.stride(0) + inputs * batch
             return Rows(h.as_strided((span,), (1,)).numpy(), 0 if nets == 1 else h.stride(0))
         given, out = h.mT, self._rows
         if h.stride(0) == 0 or nets == 1:
             given, out, nets = given[:1], Rows(out.numbers, 0), 1
+        if self.as_it_is(h):
+            self._laid[:nets, :, :batch].copy_(given.mT)
+            return out
         if not given[0].is_contiguous():
             given = given.contiguous()
-        turned(Rows(layout.flat(given), given.stride(0)), batch, inputs, out, nets)
+        turned(Rows(layout.flat(given), given.stride(0)), batch, inputs, out, nets, self._apart)
         return out
 
 

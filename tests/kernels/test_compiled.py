@@ -14,10 +14,10 @@ from impray.kernels.compiled import lacking
 RUN = """
 import numpy as np
 from numba.core import config
-from impray.kernels import kept, sparse
+from impray.kernels import kept, patterns
 before = kept.compiled_before()
-sparse.pattern(np.ones((3, 4), bool), 8)
-order = sparse._order()
+patterns.pattern(np.ones((3, 4), bool), 8)
+order = patterns._order()
 print(before, kept.compiled_before(), sum(order.stats.cache_hits.values()), kept.kept_in(), config.CACHE_DIR or "as before")
 """
 

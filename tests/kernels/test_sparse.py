@@ -9,10 +9,11 @@ import pytest
 import torch
 from narrow_registers import digest_on_haswell
 
-from impray.kernels import sparse
+from impray.kernels import patterns
 from impray.kernels.compiled import lacking
 from impray.kernels.laid import turned
-from impray.kernels.sparse import Products, Rows, pattern
+from impray.kernels.patterns import AT_ONCE, LANES, pattern
+from impray.kernels.sparse import Products, Rows
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 
@@ -25,24 +26,23 @@ def numbers(seed, *shape):
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def made(units, inputs, batch, densities, seed=0):
-    """Masks, kept weights in rows, the whole matrices, bias, h and g of a stack of nets."""
+def made(units, inputs, batch, densities, seed=0, slopes=True):
+    """Masks, kept weights in rows, the whole matrices, bias, h and g of a stack of nets; slopes: as `pattern` has it."""
     draw = np.random.default_rng(seed)
     masks = [draw.random((units, inputs)) < density for density in densities]
-    patterns = [pattern(mask, batch) for mask in masks]
+    patterns = [pattern(mask, batch, slopes) for mask in masks]
     room = max(1, *(len(one.flat) for one in patterns)) + 3
     weights = np.zeros((len(masks), room), np.float32)
-    whole = np.zeros((len(masks), units * inputs), np.float32)
+    whole = np.stack([numbers(net, units * inputs) * mask.ravel() for net, mask in enumerate(masks)])
     for net, one in enumerate(patterns):
-        weights[net, : len(one.flat)] = numbers(net, len(one.flat))
-        whole[net, one.flat] = weights[net, : len(one.flat)]
+        weights[net, : len(one.flat)] = whole[net, one.flat]
     nets = len(masks)
     h, g = numbers(seed + 1, nets, inputs, batch), numbers(seed + 2, nets, units, batch)
     return patterns, weights, whole.reshape(nets, units, inputs), numbers(seed + 3, nets, units), h, g, room
 
 
 def products(patterns, weights, bias, h, g, room):
-    """z, d and the gradient of a stack of nets."""
+    """z, d and the gradient of a stack of nets, this as weights lie."""
     nets, inputs, batch = h.shape
     units = g.shape[1]
     z, d = (np.empty((nets, rows, batch), np.float32) for rows in (units, inputs))
@@ -53,6 +53,17 @@ def products(patterns, weights, bias, h, g, room):
     of.backward(flat, Rows(g.ravel(), units * batch), Rows(d.reshape(-1), inputs * batch))
     of.gradient(sink.reshape(-1), Rows(h.ravel(), inputs * batch), Rows(g.ravel(), units * batch))
     return z, d, sink
+
+
+def at_once(patterns, weights, h, g, room):
+    """d and the weights, the gradient added to them."""
+    nets, inputs, batch = h.shape
+    units = g.shape[1]
+    d, moved = np.empty((nets, inputs, batch), np.float32), weights.copy()
+    rows = [Rows(x.reshape(-1), x.size // nets) for x in (h, g, d)]
+    flat = moved.reshape(-1)
+    Products(patterns, (units, inputs), batch, room).backward_and_gradient(flat, flat, *rows)
+    return d, moved
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -77,6 +88,43 @@ def test_products_are_those_of_float64(units, inputs, batch):
         exact["w"][net].reshape(-1)[~kept] = 0
     for name, found in {"z": z, "d": d, "w": gradient.reshape(w.shape)}.items():
         assert (np.abs(found - exact[name]) <= (terms[name] + 2) * EPS * sizes[name]).all(), name
+
+
+@pytest.mark.parametrize("slopes", [True, False])
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize(("units", "inputs"), SHAPES)
+def test_slopes_and_gradient_at_once_are_those_one_by_one(units, inputs, batch, slopes):
+    patterns, weights, _, bias, h, g, room = made(units, inputs, batch, (0.34, 0.05, 0.9), slopes=slopes)
+    _, alone, gradient = products(patterns, weights, bias, h, g, room)
+    d, moved = at_once(patterns, weights, h, g, room)
+    assert np.array_equal(d, alone)
+    if batch <= LANES:  # of more, each portion's sums are added to the weights by themselves
+        assert np.array_equal(moved, weights + gradient)
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize(("units", "inputs"), SHAPES)
+def test_the_order_in_which_weights_lie_does_not_show(units, inputs, batch):
+    found = []
+    for slopes in (True, False):
+        patterns, weights, whole, bias, h, g, room = made(units, inputs, batch, (0.34, 0.05, 0.9), slopes=slopes)
+        assert {one.turned for one in patterns} == {slopes and batch <= AT_ONCE}
+        z, d, sink = products(patterns, weights, bias, h, g, room)
+        gradient = np.zeros((3, units * inputs), np.float32)
+        for net, one in enumerate(patterns):
+            gradient[net, one.flat] = sink[net, : len(one.flat)]
+        found.append((z, d, gradient))
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_layers_of_more_inputs_than_16_bits_count_have_their_products():
+    patterns, weights, whole, bias, h, g, room = made(3, 2**16 + 40, 16, (0.5,))
+    z, d, _ = products(patterns, weights, bias, h, g, room)
+    assert Products(patterns, (3, 2**16 + 40), 16, room)._by_unit.others.dtype == np.uint32
+    exact = whole[0].astype(np.float64)
+    size = np.abs(exact) @ np.abs(h[0]) + np.abs(bias[0])[:, None]
+    assert (np.abs(z[0] - exact @ h[0] - bias[0][:, None]) <= (2**16 + 43) * EPS * size).all()
+    assert (np.abs(d[0] - exact.T @ g[0]) <= 5 * EPS * (np.abs(exact).T @ np.abs(g[0]))).all()
 
 
 def test_sums_are_as_exact_as_the_librarys():
@@ -133,23 +181,51 @@ def test_where_numbers_lie_in_memory_does_not_show():
     assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
 
 
-def test_a_pattern_has_every_kept_place_once_in_both_orders():
-    mask = np.random.default_rng(0).random((90, 700)) < 0.3
-    one = pattern(mask, 40)
+@pytest.mark.parametrize("slopes", [True, False])
+def test_a_pattern_has_every_kept_place_once_in_both_orders(slopes):
+    mask = np.random.default_rng(0).random((390, 700)) < 0.3
+    one = pattern(mask, 40, slopes)
+    assert one.turned == slopes
     assert np.array_equal(np.sort(one.flat), np.flatnonzero(mask))
-    assert np.array_equal(one.inputs, one.flat % 700)
-    assert np.array_equal(one.flat[one.turned_places] // 700, one.turned_units)
-    assert np.array_equal(np.sort(one.turned_places), np.arange(mask.sum()))
-    for begins in (one.begins, one.turned_begins):
+    found = []
+    for order, units, inputs in ((one.by_unit, 390, 700), (one.by_input, 700, 390)):
+        begins, tiles = order.begins, -(-inputs // order.tile)
+        assert tiles > 1 and len(begins) == tiles * units + 1
         assert begins[0] == 0 and begins[-1] == mask.sum() and (np.diff(begins) >= 0).all()
+        tile, unit = np.divmod(np.repeat(np.arange(tiles * units), np.diff(begins)), units)
+        assert np.array_equal(order.inputs // order.tile, tile)
+        found.append((unit, order.inputs.astype(np.int64)))
+    by_unit, by_input = found[0], found[1][::-1]
+    lying, other = (by_input, by_unit) if slopes else (by_unit, by_input)
+    assert np.array_equal(one.flat, lying[0] * 700 + lying[1])
+    # A place is counted from the first weight of its two tiles, as they lie.
+    tiles_of = [unit // one.by_input.tile * 1000 + put // one.by_unit.tile for unit, put in (lying, other)]
+    first = {pair: np.flatnonzero(tiles_of[0] == pair)[0] for pair in np.unique(tiles_of[0])}
+    places = one.places + np.array([first[pair] for pair in tiles_of[1]])
+    assert np.array_equal(np.sort(places), np.arange(mask.sum()))
+    assert np.array_equal(one.flat[places], other[0] * 700 + other[1])
 
 
+@pytest.mark.parametrize("more", [0, 3])
 @pytest.mark.parametrize(("nets", "samples", "inputs"), [(1, 40, 100), (3, 16, 16), (2, 5, 40), (2, 40, 5), (1, 1, 1)])
-def test_a_batch_laid_out_anew_is_the_transposed_one(nets, samples, inputs):
-    x = numbers(0, nets, samples, inputs)
-    out = np.empty((nets, inputs, samples), np.float32)
-    turned(Rows(x.ravel(), samples * inputs), samples, inputs, Rows(out.reshape(-1), samples * inputs), nets)
-    assert np.array_equal(out, x.transpose(0, 2, 1))
+def test_a_batch_laid_out_anew_is_the_transposed_one(nets, samples, inputs, more):
+    x, apart = numbers(0, nets, samples, inputs), samples + more
+    out = np.zeros((nets, inputs, apart), np.float32)
+    turned(Rows(x.ravel(), samples * inputs), samples, inputs, Rows(out.reshape(-1), inputs * apart), nets, apart)
+    assert np.array_equal(out[:, :, :samples], x.transpose(0, 2, 1)) and not out[:, :, samples:].any()
+
+
+@pytest.mark.parametrize("batch", [7, 40, 200])
+def test_how_far_apart_rows_of_h_lie_does_not_show(batch):
+    patterns, weights, _, bias, h, g, room = made(37, 150, batch, (0.3, 0.1), slopes=False)
+    z, _, sink = products(patterns, weights, bias, h, g, room)
+    wide = np.full((2, 150, batch + 9), np.nan, np.float32)
+    wide[:, :, :batch] = h
+    rows = Rows(wide.reshape(-1), 150 * (batch + 9))
+    of, again, moved = Products(patterns, (37, 150), batch, room, batch + 9), np.empty_like(z), np.zeros_like(sink)
+    of.forward(weights.ravel(), Rows(bias.ravel(), 37), rows, Rows(again.reshape(-1), 37 * batch))
+    of.gradient(moved.reshape(-1), rows, Rows(g.ravel(), 37 * batch))
+    assert np.array_equal(again, z) and np.array_equal(moved, sink)
 
 
 def digest():
@@ -157,7 +233,7 @@ def digest():
     found = hashlib.sha256()
     for batch in (7, 40, 64, 128):
         patterns, weights, _, bias, h, g, room = made(37, 150, batch, (0.4, 0.05))
-        for part in products(patterns, weights, bias, h, g, room):
+        for part in (*products(patterns, weights, bias, h, g, room), *at_once(patterns, weights, h, g, room)):
             found.update(part.tobytes())
     return found.hexdigest()
 
@@ -171,5 +247,5 @@ def test_lanes_are_a_constant_that_the_patterns_know():
     # A tile's inputs times lanes fill the cache's part that is theirs, whatever the batch.
     mask = np.ones((64, 3072), bool)
     for batch in (40, 128, 500):
-        segments = len(pattern(mask, batch).begins) - 1
-        assert segments == 64 * -(-3072 // (sparse._TILE_NUMBERS // min(batch, sparse.LANES)))
+        segments = len(pattern(mask, batch).by_unit.begins) - 1
+        assert segments == 64 * -(-3072 // (patterns._TILE_NUMBERS // min(batch, LANES)))

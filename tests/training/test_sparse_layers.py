@@ -7,11 +7,13 @@ import torch
 from training.packs import ACTIVATIONS, OPTIMIZERS, FixedData, problem, same, train, unlike_alone
 
 from impray.kernels.compiled import lacking
+from impray.kernels.patterns import AT_ONCE
 from impray.spec.nets import Mlp
 from impray.spec.training import Adam, Cosine, Sgd
 from impray.training import held, weights
 from impray.training.engine import Groups
 from impray.training.mlp import MlpEngine
+from impray.training.updates import optimizer_of
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 
@@ -52,6 +54,52 @@ def test_every_activation_with_and_without_batch_norm(activation, batch_norm, mo
         for name, value in getattr(exact, kind).items():
             error = (getattr(dense, kind)[name] - value).abs().max()
             assert (getattr(sparse, kind)[name] - value).abs().max() <= 4 * error + 2e-7, name
+
+
+@pytest.mark.parametrize("batch", [40, AT_ONCE + 1])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_slopes_are_of_the_weights_before_the_update(optimizer, batch):
+    draw = torch.Generator().manual_seed(0)
+    shapes = (2, 150, 200), (2, 200, batch), (2, 150, batch)
+    value, h, delta = (torch.randn(*shape, generator=draw) for shape in shapes)
+    mask = (torch.rand(2, 150, 200, generator=draw) < 0.3).float()
+    specs = [OPTIMIZERS[optimizer].model_copy(update={"batch": batch, "steps": 4})] * 2
+    found = []
+    for in_one in (True, False):
+        rule = optimizer_of(specs[0])(specs, None, value.new_empty(0))
+        layer = weights.Sparse(value.clone(), mask, rule, batch)
+        for _ in range(3):  # a step shows what the one before left behind
+            z, d = torch.empty(2, 150, batch), torch.empty(2, 200, batch)
+            rule.advance()
+            layer.forward(h, None, z)
+            if not in_one:
+                layer.backward(delta, d)
+            layer.move(delta, d if in_one else None)
+            found.append((z, d, layer.value()))
+    assert all(
+        torch.equal(a, b) for one, two in zip(found[:3], found[3:], strict=True) for a, b in zip(one, two, strict=True)
+    )
+
+
+@pytest.mark.parametrize("apart", [40, 48])
+@pytest.mark.parametrize("nets", [1, 3])
+@pytest.mark.parametrize("memory", ["samples first", "inputs first", "one batch", "one batch, inputs first", "spread"])
+def test_a_batch_is_laid_out_as_kernels_read_it_however_it_lies(memory, nets, apart):
+    draw = torch.Generator().manual_seed(0)
+    one = memory.startswith("one batch")
+    h = torch.randn(1 if one else nets, 70, 40, generator=draw)
+    given = {
+        "samples first": lambda: h.mT.contiguous().mT,
+        "spread": lambda: h.repeat_interleave(2, -1)[..., ::2],
+        "one batch": lambda: h.mT.contiguous().mT.expand(nets, -1, -1),
+        "one batch, inputs first": lambda: h.expand(nets, -1, -1),
+        "inputs first": lambda: h,
+    }[memory]()
+    numbers, between = weights.Laid(h, nets, 40, 70, apart)(given)
+    for net in range(nets):
+        rows = numbers[net * between :][: 69 * apart + 40]
+        found = torch.stack([torch.from_numpy(rows[place * apart :][:40]) for place in range(70)])
+        assert torch.equal(found, given[net])
 
 
 def test_parameters_at_the_start_are_those_given():
@@ -118,5 +166,5 @@ def test_a_sparse_net_holds_less_than_a_dense_one():
     sparse = held(arch, spec, params, masks, 0, 1)
     dense = held(arch, spec, params, {}, 0, 1)
     kept = int(masks["weight1"].sum())
-    # Of a kept weight: itself, m, v and gradient; offsets of both orders, the place in each other's, and where it lies (8 bytes).
-    assert 36 * kept <= sparse - (dense - 4 * 4 * 784 * 300) <= 36 * kept + 400_000
+    # Of a kept weight: itself, m, v, gradient; its input, unit and place in the other order (2 bytes each), and where it is in the matrix.
+    assert 30 * kept <= sparse - (dense - 4 * 4 * 784 * 300) <= 30 * kept + 400_000

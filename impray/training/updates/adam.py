@@ -100,6 +100,8 @@ class AdamW(Adam):
 class _Moments(Parameter):
     """A parameter with m and v; the sink is g."""
 
+    keeps_value = True
+
     def __init__(self, value: Tensor, mask: Tensor | None, optimizer: Adam, decay: Tensor | None) -> None:
         """decay: added to the gradient, times the value."""
         super().__init__(value, mask, None)
@@ -142,6 +144,8 @@ class _Moments(Parameter):
 
 class _Shrinking(_Moments):
     """A weight under decoupled decay."""
+
+    keeps_value = False
 
     def __init__(self, value: Tensor, mask: Tensor | None, optimizer: Adam, shrink: Tensor) -> None:
         super().__init__(value, mask, optimizer, None)

@@ -33,10 +33,12 @@ class Parameter(ABC):
     """A tensor of all nets that is moved, with its state.
 
     Attributes: value: [net, ...]; changed in place. mask: of the same shape, or None. sink: of the same shape; what the gradient, times
-    the optimizer's factor, is added to between `ready` and `moved`.
+    the optimizer's factor, is added to between `ready` and `moved`. keeps_value: whether `ready` leaves the value as it is, so that it
+    may still be read.
     """
 
     sink: Tensor
+    keeps_value = False
 
     def __init__(
         self,

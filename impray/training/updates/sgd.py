@@ -75,6 +75,7 @@ class _Plain(Parameter):
         super().__init__(value, mask, factor)
         self.sink = self.value
         self._shrink = None if shrink is None else along(shrink, value)
+        self.keeps_value = shrink is None
 
     @property
     def plain(self) -> bool:
@@ -90,6 +91,8 @@ class _Plain(Parameter):
 
 class _Moving(Parameter):
     """With a velocity, the sink: u = -lr v."""
+
+    keeps_value = True
 
     def __init__(
         self,
