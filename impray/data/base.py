@@ -19,6 +19,7 @@ from torch import Tensor
 
 from impray.data.room import Room
 from impray.data.streams import Steps, whole_numbers
+from impray.spec.training import GRAPH_STEPS
 from impray.spec.trial import stream_seed
 
 Raw = dict[str, Tensor]
@@ -163,6 +164,12 @@ class Blocks(Fresh, ABC):
         if len(parts) == 1:
             return parts[0]
         return {name: torch.cat([part[name] for part in parts], dim=1) for name in parts[0]}
+
+
+def steps_at_once(wanted: int, longest: int, device: torch.device) -> int:
+    """The length of a block: `wanted` steps, from 1 to `longest`; on a GPU whole graphs, one at least: what is left of them runs slowly."""
+    steps = max(1, min(longest, wanted))
+    return steps if device.type != "cuda" else max(1, steps // GRAPH_STEPS) * GRAPH_STEPS
 
 
 def gathered(

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Blocks, Raw, Streams, distinct, generator, select, view_selection
+from impray.data.base import Blocks, Raw, Streams, distinct, generator, select, steps_at_once, view_selection
 from impray.data.streams import Steps, whole_numbers
 from impray.spec import families
 from impray.spec.data import DataSpec
@@ -61,7 +61,7 @@ class DrawnPack(Streams, Blocks):
         device: torch.device,
     ) -> None:
         self.nets, self.inputs, self.classes = len(specs), specs[0].inputs, specs[0].classes
-        self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS // (batch * self.inputs)))
+        self.block = steps_at_once(_NUMBERS // (batch * self.inputs), _LONGEST_BLOCK, device)
         self._draw, self._specs, self._seeds = draw, specs, seeds
         self._batch, self._dtype, self._device = batch, dtype, device
         self._streams, places = distinct(list(zip(specs, seeds, strict=True)))

@@ -43,6 +43,7 @@ from impray.data.base import (
     remembered,
     select,
     selection,
+    steps_at_once,
     view_selection,
 )
 from impray.data.blend import blend, gaussian_clone, weights
@@ -253,7 +254,7 @@ class PhotographsPack(Streams, Ordered):
         device: torch.device,
     ) -> None:
         self.nets, self.inputs, self.classes = len(specs), specs[0].inputs, specs[0].classes
-        self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS // batch))
+        self.block = steps_at_once(_NUMBERS // batch, _LONGEST_BLOCK, device)
         self._specs, self._batch, self._dtype, self._device = specs, batch, dtype, device
         self._held_out: dict[Photographs, tuple[Tensor, Tensor]] = {}
         # Lineages of one seed see the same crops at the same step.

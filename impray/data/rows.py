@@ -22,6 +22,7 @@ from impray.data.base import (
     select,
     selected,
     selection,
+    steps_at_once,
     view_selection,
 )
 from impray.data.one_pass import OnePass, Stream, in_one_pass
@@ -77,7 +78,7 @@ class RowsPack(Streams, Ordered):
         device: torch.device,
     ) -> None:
         self.nets, self.inputs, self.classes = len(samples), inputs, classes
-        self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS // batch))
+        self.block = steps_at_once(_NUMBERS // batch, _LONGEST_BLOCK, device)
         self._samples, self._batch, self._dtype, self._device = samples, batch, dtype, device
         self._orders, self._order_of_net = distinct(list(zip(streams, samples, strict=True)))
         self._tables: tuple[_Table, _Table] | None = None

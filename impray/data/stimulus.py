@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from impray.data import streams
-from impray.data.base import Fresh, Raw, Streams, select, view_selection
+from impray.data.base import Fresh, Raw, Streams, select, steps_at_once, view_selection
 from impray.data.fields import Clone
 from impray.data.process import Process, Sources
 from impray.data.room import OfBlock, Room
@@ -73,7 +73,7 @@ class StimulusPack(Streams, Fresh):
         numbers = (
             _LABELS // batch if self._process.one_pass else self._process.numbers[device.type] // (batch * self.inputs)
         )
-        self.block = max(1, min(_LONGEST_BLOCK, numbers))
+        self.block = steps_at_once(numbers, _LONGEST_BLOCK, device)
         self._labels_of_net = view_selection(
             [self._sources.place[place] for place in places], len(self._sources.seeds), device
         )

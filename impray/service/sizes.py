@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from impray.spec.counts import share
-from impray.spec.data import DataSpec, Digits, FileData, ImageCoordinates, Linear, Photographs, Planted
+from impray.spec.data import DataSpec, Digits, FileData, ImageCoordinates, Linear, Photographs, Planted, Stimulus
 from impray.spec.data.designs import Identity, ReluFeatures
 from impray.spec.pack import Pack
 from impray.spec.sweep import Sweep
+from impray.spec.training import GRAPH_STEPS
 from impray.spec.trial import Trial
 
 ACTOR_BYTES = 400 << 20  # a worker with torch, polars and all of impray in it
@@ -40,8 +41,17 @@ def tensors(pack: Pack) -> int:
     width = trial.data.inputs + sum(kernel.units for kernel in trial.kernels)
     samples = 2 * (trial.train.batch_size + held_out(trial))
     of_training = sum(finite(lineage.trial.data) for lineage in pack.lineages) * (trial.data.inputs + 1)
-    copies = COPIES + (KEPT_COPIES if trial.device == "cuda" else 0)
-    return bytes_of_item(trial) * (nets * (copies * parameters(trial) + samples * width) + of_training)
+    on_a_gpu = nets * _of_graphs(trial) if trial.device == "cuda" else 0
+    return bytes_of_item(trial) * (nets * (COPIES * parameters(trial) + samples * width) + of_training + on_a_gpu)
+
+
+def _of_graphs(trial: Trial) -> int:
+    """Numbers of one network that a GPU holds besides: what the next round begins in, a graph's random numbers, and its copy of them."""
+    drawn = 0
+    if isinstance(trial.data, Stimulus):
+        drawn = 2 * GRAPH_STEPS * trial.train.batch_size * trial.data.inputs
+        drawn *= 2 if trial.data.gaussian_blend else 1
+    return KEPT_COPIES * parameters(trial) + drawn
 
 
 def parameters(trial: Trial) -> int:

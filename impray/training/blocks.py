@@ -19,9 +19,10 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 
 from impray.data.base import Raw
+from impray.spec.training import GRAPH_STEPS
 from impray.training.refill import refilled
 
-STEPS = 16
+STEPS = GRAPH_STEPS
 
 Run = Callable[[Raw, int, int], None]
 """run(raw, first, last) makes the updates first, ..., last - 1 of a block whose random numbers are raw."""

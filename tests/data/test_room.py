@@ -6,8 +6,9 @@ import torch
 from data.test_stimuli import STIMULI
 
 from impray.data import open_pack
-from impray.data.base import select
+from impray.data.base import select, steps_at_once
 from impray.data.room import OfBlock, Room, flat
+from impray.spec.training import GRAPH_STEPS
 
 CPU = torch.device("cpu")
 
@@ -53,3 +54,10 @@ def test_what_is_made_of_a_block_is_made_once_and_anew_where_it_was_written_to()
     assert torch.equal(doubled(block), 2 * block) and torch.equal(doubled(other), 2 * other) and len(calls) == 3
     turned = OfBlock(flat)
     assert turned(block.T).tolist() == [9, 3, 1, 4, 2, 5] and turned(block).base is not None
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 15, 16, 37, 64, 1000])
+def test_a_block_on_a_gpu_is_whole_graphs(wanted):
+    here, there = (steps_at_once(wanted, 64, torch.device(name)) for name in ("cpu", "cuda"))
+    assert here == min(max(wanted, 1), 64)
+    assert there % GRAPH_STEPS == 0 and GRAPH_STEPS <= there <= 64 and here - there < GRAPH_STEPS

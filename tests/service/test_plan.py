@@ -10,6 +10,7 @@ from impray.service.plan import axis_types, listed, packs, parts_for, planned, s
 from impray.service.proposals import EarlierTrial, OptunaQueue, PackQueue
 from impray.service.sizes import tensors
 from impray.spec.base import canonical
+from impray.spec.training import GRAPH_STEPS
 from impray.spec.trial import Trial
 
 NOTHING = Ledger()
@@ -28,10 +29,11 @@ def test_packed_axes_share_a_pack_and_others_do_not():
 
 
 def test_on_a_gpu_the_memory_of_the_round_before_is_counted():
-    """Six copies of all weights: Adam's weights, masks, gradients and moments, and what it computes in."""
+    """Six copies of all weights: Adam's weights, masks, gradients and moments, and what it computes in; and a graph's numbers, twice."""
     here, there = (plan(tiny_sweep(**{"resources.gpu": gpu}), slots=1) for gpu in (0, 1))
-    weights = 36 * 5 + 5 + 5 * 2 + 2
-    assert tensors(there[0]) - tensors(here[0]) == 4 * 6 * weights * len(here[0].lineages)
+    trial = here[0].lineages[0].trial
+    weights, numbers = 36 * 5 + 5 + 5 * 2 + 2, 2 * GRAPH_STEPS * trial.train.batch_size * trial.data.inputs
+    assert tensors(there[0]) - tensors(here[0]) == 4 * (6 * weights + numbers) * len(here[0].lineages)
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 4, 7, 100])

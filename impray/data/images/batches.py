@@ -9,17 +9,29 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Ordered, Raw, Streams, distinct, gathered, select, selection, view_selection
+from impray.data.base import (
+    Ordered,
+    Raw,
+    Streams,
+    distinct,
+    gathered,
+    select,
+    selection,
+    steps_at_once,
+    view_selection,
+)
 from impray.data.images.blended import added_clone, blend_factors
 from impray.data.images.gathered import CloneImages, NaturalImages
 from impray.data.images.kept import clone_key, natural_key, opened_images, training_key
 from impray.data.images.one_pass import OnePass, batch_of, in_one_pass
 from impray.data.images.samples import held_out
 from impray.spec.data import FileData
+from impray.spec.training import GRAPH_STEPS
 
 _NUMBERS = 2**14  # places drawn per seed and call
 _LONGEST_BLOCK = 256
 _SENT_BYTES = 2**26  # of rows sent to a device at once; a step's, where these are more
+_MOST_SENT_BYTES = 2**28  # or a CUDA graph's, up to so many
 _HELD_OUT_BYTES = 2**30  # held-out inputs that a pack keeps; more are made again when asked for
 
 
@@ -99,7 +111,7 @@ class ImagesPack(Streams, Ordered):
         device: torch.device,
     ) -> None:
         self.nets, self.inputs, self.classes = len(specs), specs[0].inputs, specs[0].classes
-        self.block = max(1, min(_LONGEST_BLOCK, _NUMBERS // batch))
+        self.block = steps_at_once(_NUMBERS // batch, _LONGEST_BLOCK, device)
         self._specs, self._batch, self._dtype, self._device = specs, batch, dtype, device
         self._held_out: dict[FileData, tuple[Tensor, Tensor]] = {}
         # Lineages of one seed see the same images at the same step.
@@ -122,7 +134,9 @@ class ImagesPack(Streams, Ordered):
         )
         self._sends = sent > 0
         if self._sends:
-            self.block = max(1, min(self.block, _SENT_BYTES // sent))
+            few = max(1, _SENT_BYTES // sent)
+            whole = GRAPH_STEPS * sent <= _MOST_SENT_BYTES
+            self.block = steps_at_once(few, self.block, device) if whole else min(few, self.block)
         self._like = torch.empty(0, dtype=dtype, device=device)
         self._one_pass: list[tuple[int, OnePass]] | None = None
         if not self._sends and in_one_pass(self.inputs, dtype, device):

@@ -55,6 +55,10 @@ class TrainingSpec(Spec):
         yield from ()
 
 
+GRAPH_STEPS = 16
+"""Of a CUDA graph (`impray.training.blocks`); what data draws at once on a GPU is for whole ones."""
+
+
 class StepsSpec(TrainingSpec):
     """Training by updates on batches, drawn with replacement from a data set, or fresh from a stimulus.
 
