@@ -77,6 +77,6 @@ FIGURE = Figure(
     ],
     notes=["Bytes are counted, not measured: seeds hardly differ, and nothing is judged.",
            "Seconds are of the machine that ran it, and longer where it did other work.",
-           "The slope is that of the straight line through bytes against s, by seed; imp holds the same at every s, and has none.",
+           "The slope is that of the straight line through bytes against s, by seed; imp holds nearly the same at every s.",
            "An almost exact solution of float64 may have a large share left of next to nothing."],
 )  # fmt: skip
