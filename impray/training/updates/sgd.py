@@ -79,7 +79,7 @@ class _Plain(Parameter):
 
     @property
     def plain(self) -> bool:
-        return self._shrink is None
+        return type(self) is _Plain and self._shrink is None  # one that derives from it may do more
 
     def ready(self) -> None:
         if self._shrink is not None:
