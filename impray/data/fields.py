@@ -15,7 +15,7 @@ from torch import Tensor
 from impray.data import streams
 from impray.data.base import Raw, select
 from impray.data.process import Process, Sources, counters
-from impray.data.room import OfBlock, Room, flat, padded
+from impray.data.room import OfBlock, Room, flat
 from impray.data.streams import Steps
 from impray.kernels import fourier
 from impray.kernels import stimuli as kernels
@@ -23,6 +23,7 @@ from impray.spec.data import Correlated, Stimulus
 from impray.theory.stimuli import covariance, field_correlation, separable_correlation, torus
 
 _NONE = np.zeros(1, np.float32)
+_TILE = 16
 
 
 def root_spectrum(covariance: Float[np.ndarray, "row col"]) -> Float[np.ndarray, "row_mode col_mode"]:
@@ -68,13 +69,18 @@ class Coloured:
             roots = torch.where(of_class == label, self._roots[:, label], roots)
         z = noise * roots
         # One product per matrix (bmm), never one over all of them: a stream's sums must not depend on how many there are. Every matrix
-        # begins on a cache line (`padded`): elsewhere MKL's batched product rounds by where in memory a matrix lies (seen at 5 x 9,
+        # begins on a cache line (`_padded`): elsewhere MKL's batched product rounds by where in memory a matrix lies (seen at 5 x 9,
         # 7 x 13, 67 x 41), and a net would depend on its place in the pack.
         lines = z.view(nets * self.rows, self.cols, samples)
         z = torch.bmm(self._col_basis.expand(len(lines), -1, -1), lines)
         if self.rows > 1:
             z = torch.bmm(self._row_basis.expand(nets, -1, -1), z.view(nets, self.rows, -1))
         return z.view(nets, -1, samples)
+
+
+def _padded(samples: int) -> int:
+    """Samples in whole tiles, which are cache lines of float32."""
+    return -(-samples // _TILE) * _TILE
 
 
 class Field(Process):
@@ -116,7 +122,7 @@ class Field(Process):
     def draw(self, keys: Mapping[str, Sequence[int]], steps: Steps, labels: Int[Tensor, "seed step sample"]) -> Raw:
         if self.one_pass:
             return {"noise": counters(keys["noise"], steps)}
-        wide = steps._replace(samples=padded(steps.samples))
+        wide = steps._replace(samples=_padded(steps.samples))
         return {"noise": streams.normals(keys["noise"], wide, self.inputs, self.dtype, self.device)}
 
     def put(self, room: Room, raw: Raw, step: int) -> None:

@@ -9,13 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from impray.nets import layout
+
 Made = TypeVar("Made")
-_TILE = 16
-
-
-def padded(numbers: int) -> int:
-    """Numbers in whole tiles, which are cache lines of float32."""
-    return -(-numbers // _TILE) * _TILE
 
 
 class Room:
@@ -26,19 +22,16 @@ class Room:
 
     def __init__(self, streams: int, rows: int, columns: int, like: Tensor) -> None:
         """like: of the dtype and the device that are wanted."""
-        self.apart = padded(rows * columns)
-        self._memory = like.new_empty(streams * self.apart)
-        self.x: Float[Tensor, "stream row column"] = self._memory.as_strided(
-            (streams, rows, columns), (self.apart, columns, 1)
-        )
+        self.x: Float[Tensor, "stream row column"] = layout.empty(like, streams, rows, columns)
+        self.apart = self.x.stride(0)
         self.turned: Float[Tensor, "stream column row"] = self.x.mT
         self._numbers: Float[np.ndarray, " number"] | None = None
 
     @property
     def numbers(self) -> Float[np.ndarray, " number"]:
-        """All of it on the CPU, gaps included, flat."""
+        """All of it on the CPU, gaps between streams included, flat."""
         if self._numbers is None:
-            self._numbers = self._memory.numpy()
+            self._numbers = layout.flat(self.x)
         return self._numbers
 
 

@@ -14,21 +14,9 @@ from impray.kernels.vectors import Vector, address, call, intrinsic, parts_of, s
 
 @intrinsic(prefer_literal=True)
 def rows(
-    typing: Any,
-    own: Any,
-    x: Any,
-    begin: Any,
-    apart: Any,
-    others: Any,
-    place: Any,
-    weights: Any,
-    sink: Any,
-    even: Any,
-    odd: Any,
-    count: Any,
-    summed: Any,
-    dotted: Any,
-) -> Any:
+    typing: Any, own: Any, x: Any, begin: Any, apart: Any, others: Any, place: Any, weights: Any, sink: Any, even: Any, odd: Any,
+    count: Any, summed: Any, dotted: Any,
+) -> Any:  # fmt: skip
     """Of `count` weights, a power of 2, from `place` on: the row of each is that one of x's which `others` says, from `begin` on, `apart`.
 
     summed (0 or 1): the weights times their rows are added in turns to `even` and `odd`, which are returned. dotted (0 or 1): the sums over

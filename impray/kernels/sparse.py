@@ -159,27 +159,9 @@ def _as_they_lie(lanes: int, summed: int, dotted: int, copies: bool) -> Callable
 
     @compiled
     def pass_over(
-        segments,
-        begins,
-        others,
-        weights,
-        sink,
-        room,
-        own,
-        own_net,
-        x,
-        x_net,
-        start,
-        start_net,
-        out,
-        out_net,
-        copied,
-        apart,
-        inputs,
-        units,
-        batch,
-        column,
-    ):
+        segments, begins, others, weights, sink, room, own, own_net, x, x_net, start, start_net, out, out_net, copied, apart, inputs, units,
+        batch, column,
+    ):  # fmt: skip
         for net in range(len(segments) - 1):
             kept, here, there, source = net * room, net * own_net + column, net * out_net + column, net * x_net + column
             read, origin = (copied, 0) if copies else (x, source)
@@ -198,24 +180,16 @@ def _as_they_lie(lanes: int, summed: int, dotted: int, copies: bool) -> Callable
                     even, odd = splat(np.float32(0), lanes), splat(np.float32(0), lanes)
                     i = first
                     while i + 8 <= last:
-                        even, odd = gathered(
-                            row, read, origin, apart, others, i, weights, sink, even, odd, 8, summed, dotted
-                        )
+                        even, odd = gathered(row, read, origin, apart, others, i, weights, sink, even, odd, 8, summed, dotted)  # fmt: skip
                         i += 8
                     if i + 4 <= last:
-                        even, odd = gathered(
-                            row, read, origin, apart, others, i, weights, sink, even, odd, 4, summed, dotted
-                        )
+                        even, odd = gathered(row, read, origin, apart, others, i, weights, sink, even, odd, 4, summed, dotted)  # fmt: skip
                         i += 4
                     if i + 2 <= last:
-                        even, odd = gathered(
-                            row, read, origin, apart, others, i, weights, sink, even, odd, 2, summed, dotted
-                        )
+                        even, odd = gathered(row, read, origin, apart, others, i, weights, sink, even, odd, 2, summed, dotted)  # fmt: skip
                         i += 2
                     if i < last:
-                        even, odd = gathered(
-                            row, read, origin, apart, others, i, weights, sink, even, odd, 1, summed, dotted
-                        )
+                        even, odd = gathered(row, read, origin, apart, others, i, weights, sink, even, odd, 1, summed, dotted)  # fmt: skip
                     if summed:
                         place = there + unit * batch
                         store(out, place, load(out, place, lanes) + (even + odd))
@@ -231,27 +205,9 @@ def _through_places(lanes: int) -> Callable[..., Any]:
 
     @compiled
     def pass_over(
-        segments,
-        begins,
-        others,
-        tiles,
-        places,
-        weights,
-        room,
-        lying_segments,
-        lying_begins,
-        lying_tiles,
-        start,
-        start_net,
-        x,
-        x_net,
-        out,
-        out_net,
-        inputs,
-        units,
-        batch,
-        column,
-    ):
+        segments, begins, others, tiles, places, weights, room, lying_segments, lying_begins, lying_tiles, start, start_net, x, x_net, out,
+        out_net, inputs, units, batch, column,
+    ):  # fmt: skip
         for net in range(len(segments) - 1):
             kept, here, there = net * room, net * x_net + column, net * out_net + column
             for unit in range(units):
