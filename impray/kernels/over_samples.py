@@ -58,46 +58,51 @@ def row_sums(d, d0, rows, batch, tail, out, o0):
 
 
 @specialised
-def gradient(d, d0, d_row, rows, h, h0, count, batch, tail, g, g0, g_row, blocks):
-    """g[r, i] = sum over s of d[r, s] h[i, s]."""
+def _gradient(d, d_rows, rows, h, h0, count, batch, tail, g, g_rows, blocks):
+    """g[r, i] = sum over s of d[r, s] h[i, s]; d_rows, g_rows: where each row begins."""
     zero = splat(np.float32(0), WIDEST)
     for r in range(rows):
+        out = element(g_rows, r)
         for i in range(count):
-            g[g0 + r * g_row + i] = 0
+            g[out + i] = 0
     for first in range(0, batch, PORTION):
         end, r = min(first + PORTION, batch), 0
         while blocks and r + 4 <= rows:
-            row, out, i = d0 + r * d_row, g0 + r * g_row, 0
+            k_row, l_row = element(d_rows, r), element(d_rows, r + 1)
+            m_row, n_row = element(d_rows, r + 2), element(d_rows, r + 3)
+            k_out, l_out = element(g_rows, r), element(g_rows, r + 1)
+            m_out, n_out, i = element(g_rows, r + 2), element(g_rows, r + 3), 0
             while i + 4 <= count:
                 j = h0 + i * batch
                 a0 = a1 = a2 = a3 = b0 = b1 = b2 = b3 = c0 = c1 = c2 = c3 = e0 = e1 = e2 = e3 = zero
                 for s in range(first, end, WIDEST):
-                    at = min(s, batch - WIDEST)
-                    if at == s:
-                        k, l = load(d, row + s, WIDEST), load(d, row + d_row + s, WIDEST)
-                        m, n = load(d, row + 2 * d_row + s, WIDEST), load(d, row + 3 * d_row + s, WIDEST)
+                    here = min(s, batch - WIDEST)
+                    if here == s:
+                        k, l = load(d, k_row + s, WIDEST), load(d, l_row + s, WIDEST)
+                        m, n = load(d, m_row + s, WIDEST), load(d, n_row + s, WIDEST)
                     else:
-                        k, l = _last(d, row, batch, tail), _last(d, row + d_row, batch, tail)
-                        m, n = _last(d, row + 2 * d_row, batch, tail), _last(d, row + 3 * d_row, batch, tail)
-                    v = load(h, j + at, WIDEST)
+                        k, l = _last(d, k_row, batch, tail), _last(d, l_row, batch, tail)
+                        m, n = _last(d, m_row, batch, tail), _last(d, n_row, batch, tail)
+                    v = load(h, j + here, WIDEST)
                     a0, b0, c0, e0 = fma(k, v, a0), fma(l, v, b0), fma(m, v, c0), fma(n, v, e0)
-                    v = load(h, j + batch + at, WIDEST)
+                    v = load(h, j + batch + here, WIDEST)
                     a1, b1, c1, e1 = fma(k, v, a1), fma(l, v, b1), fma(m, v, c1), fma(n, v, e1)
-                    v = load(h, j + 2 * batch + at, WIDEST)
+                    v = load(h, j + 2 * batch + here, WIDEST)
                     a2, b2, c2, e2 = fma(k, v, a2), fma(l, v, b2), fma(m, v, c2), fma(n, v, e2)
-                    v = load(h, j + 3 * batch + at, WIDEST)
+                    v = load(h, j + 3 * batch + here, WIDEST)
                     a3, b3, c3, e3 = fma(k, v, a3), fma(l, v, b3), fma(m, v, c3), fma(n, v, e3)
-                place = out + i
-                store(g, place, load(g, place, 4) + totals(a0, a1, a2, a3))
-                store(g, place + g_row, load(g, place + g_row, 4) + totals(b0, b1, b2, b3))
-                store(g, place + 2 * g_row, load(g, place + 2 * g_row, 4) + totals(c0, c1, c2, c3))
-                store(g, place + 3 * g_row, load(g, place + 3 * g_row, 4) + totals(e0, e1, e2, e3))
+                store(g, k_out + i, load(g, k_out + i, 4) + totals(a0, a1, a2, a3))
+                store(g, l_out + i, load(g, l_out + i, 4) + totals(b0, b1, b2, b3))
+                store(g, m_out + i, load(g, m_out + i, 4) + totals(c0, c1, c2, c3))
+                store(g, n_out + i, load(g, n_out + i, 4) + totals(e0, e1, e2, e3))
                 i += 4
-            for q in range(4):
-                _row_gradient(d, row + q * d_row, h, h0, i, count, first, end, batch, tail, g, out + q * g_row)
+            for q in range(r, r + 4):
+                row, out = element(d_rows, q), element(g_rows, q)
+                _row_gradient(d, row, h, h0, i, count, first, end, batch, tail, g, out)
             r += 4
         while r < rows:
-            _row_gradient(d, d0 + r * d_row, h, h0, 0, count, first, end, batch, tail, g, g0 + r * g_row)
+            row, out = element(d_rows, r), element(g_rows, r)
+            _row_gradient(d, row, h, h0, 0, count, first, end, batch, tail, g, out)
             r += 1
 
 
@@ -150,47 +155,51 @@ def turned_rows(h, h0, rows, batch, out):
 
 
 @specialised
-def _turned_gradient(d, d0, rows, h, count, batch, g, g0, lanes):
-    """As `gradient`, of four rows or more; h: [sample, input], at least `lanes` inputs, which are lanes."""
+def _turned_gradient(d, d_rows, rows, h, count, batch, g, g_rows, lanes):
+    """As `_gradient`, of four rows or more; h: [sample, input], at least `lanes` inputs, which are lanes."""
     # Inputs outside: those of a block stay in the first-level cache while all units pass over them.
     for edge in range(0, count, lanes):
         i = min(edge, count - lanes)
         for corner in range(0, rows, 4):
             r = min(corner, rows - 4)
-            row, out = d0 + r * batch, g0 + r * count
+            i_row, j_row = element(d_rows, r), element(d_rows, r + 1)
+            k_row, l_row = element(d_rows, r + 2), element(d_rows, r + 3)
             a = b = c = e = splat(np.float32(0), lanes)
             for first in range(0, batch, CHAIN):
                 p = q = t = u = splat(np.float32(0), lanes)
                 for s in range(first, min(first + CHAIN, batch)):
-                    v, at = load(h, s * count + i, lanes), row + s
-                    p, q = fma(element(d, at), v, p), fma(element(d, at + batch), v, q)
-                    t, u = fma(element(d, at + 2 * batch), v, t), fma(element(d, at + 3 * batch), v, u)
+                    v = load(h, s * count + i, lanes)
+                    p, q = fma(element(d, i_row + s), v, p), fma(element(d, j_row + s), v, q)
+                    t, u = fma(element(d, k_row + s), v, t), fma(element(d, l_row + s), v, u)
                 a, b, c, e = a + p, b + q, c + t, e + u
-            store(g, out + i, a)
-            store(g, out + count + i, b)
-            store(g, out + 2 * count + i, c)
-            store(g, out + 3 * count + i, e)
+            store(g, element(g_rows, r) + i, a)
+            store(g, element(g_rows, r + 1) + i, b)
+            store(g, element(g_rows, r + 2) + i, c)
+            store(g, element(g_rows, r + 3) + i, e)
 
 
 @specialised
-def whole_gradient(d, d0, rows, h, h0, count, batch, tail, g, g0, turned, ready, blocks):
-    """As `gradient`, in the way that suits the matrix; turned: room for inputs by sample; ready: they are there."""
-    if rows < 4 or count < WIDEST:
-        gradient(d, d0, batch, rows, h, h0, count, batch, tail, g, g0, count, blocks)
+def whole_gradient(d, d_rows, units, rows, h, h0, count, batch, tail, g, g_rows, turned, ready, blocks):
+    """As `_gradient`, in the way that suits matrices of so many units, of which the rows are.
+
+    turned: room for inputs by sample; ready: they are there.
+    """
+    if units < 4 or count < WIDEST:
+        _gradient(d, d_rows, rows, h, h0, count, batch, tail, g, g_rows, blocks)
         return
     if not ready:
         turned_rows(h, h0, count, batch, turned)
     if blocks and count >= _FOUR:
-        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _FOUR)
+        _turned_gradient(d, d_rows, rows, turned, count, batch, g, g_rows, _FOUR)
     elif blocks and count >= _TWO:
-        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, _TWO)
+        _turned_gradient(d, d_rows, rows, turned, count, batch, g, g_rows, _TWO)
     else:
-        _turned_gradient(d, d0, rows, turned, count, batch, g, g0, WIDEST)
+        _turned_gradient(d, d_rows, rows, turned, count, batch, g, g_rows, WIDEST)
 
 
 @specialised
 def kept_gradient(d, d0, rows, h, h0, begins, b_first, places, w0, batch, tail, g, g0, lanes):
-    """As `gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other.
+    """As `_gradient`, at the kept weights of a net. A batch of just `lanes` samples stays in registers, with the bits of any other.
 
     w0, g0: where the net's numbers begin in `places`, and in g.
     """

@@ -25,7 +25,7 @@ import numpy as np
 from impray.kernels.compiled import compiled, inlined, specialised
 from impray.kernels.functions import erf, exponential, sigmoid, tanh
 from impray.kernels.integers import greater, where
-from impray.kernels.over_samples import CHAIN, gradient, kept_gradient, row_sums, whole_gradient
+from impray.kernels.over_samples import CHAIN, kept_gradient, row_sums, whole_gradient
 from impray.kernels.vectors import WIDEST, as_bits, element, fma, less, load, splat, store
 
 LEAST_BATCH = WIDEST
@@ -89,11 +89,11 @@ def _ended(out, place, value, whole, plain, f, z, slopes, lanes):
 
 @specialised
 def _product(
-    w, w0, row, step, x, x0, count, batch, bias, b0, b_row, biased, out, o0, o_row, rows, plain, lanes, f, z, slopes
-):
+    w, w_rows, step, x, x0, count, batch, bias, b_rows, biased, out, o_rows, rows, plain, lanes, f, z, slopes
+):  # fmt: skip
     """out[r, s] = f(sum over i of w[r, i] x[i, s] + bias[r]).
 
-    Numbers of w lie `row` and `step` apart, those of x and out by sample, x's rows `batch` apart.
+    w_rows, b_rows, o_rows: where each row begins. Numbers of w lie `step` apart, those of x and out by sample, x's rows `batch` apart.
     """
     last = (batch - 1) // lanes * lanes
     tile = count if count * lanes <= _CACHED else _TILE
@@ -104,33 +104,49 @@ def _product(
             end, r = min(begin + tile, count), 0
             whole = end == count
             while r + 4 <= rows:
-                at, place, of = w0 + r * row, o0 + r * o_row + column, b0 + r * b_row
-                a = _begun(out, place, begin, biased, bias, of, lanes)
-                b = _begun(out, place + o_row, begin, biased, bias, of + b_row, lanes)
-                c = _begun(out, place + 2 * o_row, begin, biased, bias, of + 2 * b_row, lanes)
-                d = _begun(out, place + 3 * o_row, begin, biased, bias, of + 3 * b_row, lanes)
+                i, j = element(w_rows, r), element(w_rows, r + 1)
+                k, l = element(w_rows, r + 2), element(w_rows, r + 3)
+                i_out, j_out = column + element(o_rows, r), column + element(o_rows, r + 1)
+                k_out, l_out = column + element(o_rows, r + 2), column + element(o_rows, r + 3)
+                a = _begun(out, i_out, begin, biased, bias, element(b_rows, r), lanes)
+                b = _begun(out, j_out, begin, biased, bias, element(b_rows, r + 1), lanes)
+                c = _begun(out, k_out, begin, biased, bias, element(b_rows, r + 2), lanes)
+                d = _begun(out, l_out, begin, biased, bias, element(b_rows, r + 3), lanes)
                 for first in range(begin, end, CHAIN):
                     p = q = s = t = splat(np.float32(0), lanes)
-                    for i in range(first, min(first + CHAIN, end)):
-                        v, there = load(x, here + i * batch, lanes), at + i * step
-                        p, q = fma(element(w, there), v, p), fma(element(w, there + row), v, q)
-                        s, t = fma(element(w, there + 2 * row), v, s), fma(element(w, there + 3 * row), v, t)
+                    for n in range(first, min(first + CHAIN, end)):
+                        v, m = load(x, here + n * batch, lanes), n * step
+                        p, q = fma(element(w, i + m), v, p), fma(element(w, j + m), v, q)
+                        s, t = fma(element(w, k + m), v, s), fma(element(w, l + m), v, t)
                     a, b, c, d = a + p, b + q, c + s, d + t
-                _ended(out, place, a, whole, plain, f, z, slopes, lanes)
-                _ended(out, place + o_row, b, whole, plain, f, z, slopes, lanes)
-                _ended(out, place + 2 * o_row, c, whole, plain, f, z, slopes, lanes)
-                _ended(out, place + 3 * o_row, d, whole, plain, f, z, slopes, lanes)
+                _ended(out, i_out, a, whole, plain, f, z, slopes, lanes)
+                _ended(out, j_out, b, whole, plain, f, z, slopes, lanes)
+                _ended(out, k_out, c, whole, plain, f, z, slopes, lanes)
+                _ended(out, l_out, d, whole, plain, f, z, slopes, lanes)
                 r += 4
-            while r < rows:
-                at, place = w0 + r * row, o0 + r * o_row + column
-                a = _begun(out, place, begin, biased, bias, b0 + r * b_row, lanes)
+            if r + 2 <= rows:
+                i, j = element(w_rows, r), element(w_rows, r + 1)
+                i_out, j_out = column + element(o_rows, r), column + element(o_rows, r + 1)
+                a = _begun(out, i_out, begin, biased, bias, element(b_rows, r), lanes)
+                b = _begun(out, j_out, begin, biased, bias, element(b_rows, r + 1), lanes)
+                for first in range(begin, end, CHAIN):
+                    p = q = splat(np.float32(0), lanes)
+                    for n in range(first, min(first + CHAIN, end)):
+                        v, m = load(x, here + n * batch, lanes), n * step
+                        p, q = fma(element(w, i + m), v, p), fma(element(w, j + m), v, q)
+                    a, b = a + p, b + q
+                _ended(out, i_out, a, whole, plain, f, z, slopes, lanes)
+                _ended(out, j_out, b, whole, plain, f, z, slopes, lanes)
+                r += 2
+            if r < rows:
+                i, i_out = element(w_rows, r), column + element(o_rows, r)
+                a = _begun(out, i_out, begin, biased, bias, element(b_rows, r), lanes)
                 for first in range(begin, end, CHAIN):
                     p = splat(np.float32(0), lanes)
-                    for i in range(first, min(first + CHAIN, end)):
-                        p = fma(element(w, at + i * step), load(x, here + i * batch, lanes), p)
+                    for n in range(first, min(first + CHAIN, end)):
+                        p = fma(element(w, i + n * step), load(x, here + n * batch, lanes), p)
                     a = a + p
-                _ended(out, place, a, whole, plain, f, z, slopes, lanes)
-                r += 1
+                _ended(out, i_out, a, whole, plain, f, z, slopes, lanes)
 
 
 @specialised
@@ -188,6 +204,13 @@ def _slope(z, d, at, units, batch, factor, targets, t0, one_hot, softmax):
 
 
 @specialised
+def _rows(places, first, begin, apart, count):
+    """Fills in where rows begin, `apart`, from place `first` of a list on."""
+    for r in range(count):
+        places[first + r] = begin + r * apart
+
+
+@specialised
 def _moved(value, v0, step, s0, count, masked, masks):
     """value + step, times the mask; all of a row, which is in whole cache lines."""
     for p in range(0, count, WIDEST):
@@ -203,76 +226,93 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
              kept: the first layer's kept weights lie alone.
     The kernel's:
              x, x_at: [stream, input, sample], and where each net's begins. order: nets, those of a stream one after the other.
-             alike: all nets have one stream.
+             gang: nets at most whose first layers are one product.
              targets, t_net: as in `_slope`, [net, ...].
              softmax, one_hot: of `_slope`. biased: there are biases. fixed: the last layer has no gradients.
              factor: [net].
              sizes, w_at, b_at, z_at: [layer + 1]: units; where a layer's matrix, biases and samples begin in a net's.
              weights, readout, biases: [net, ...], and how far apart; the last layer's matrix is in the second, at `r_at`.
              begins, places: [net, unit + 1] and as the weights: of kept ones the first of a unit, and where the input's samples begin.
-             z, d, slopes: activations, derivatives by preactivations times the factor and, of erf, slopes: written.
-             g, g_biases: the gradients times the factor, as weights and biases: written; or where `moves`, of one net after the other.
+             z, d, slopes: [net of a gang, ...], activations, derivatives by preactivations times the factor and, of erf, slopes: written.
+             g, g_biases: the gradients times the factor, as weights and biases: written; or where `moves`, of one gang after the other.
              moves: whether weights and biases are moved by these here.
              masked, masks, biases_masked, bias_masks: theirs, [net, ...], where there are any.
              tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
              turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
+             w_rows, b_rows, z_rows, g_rows: room for where the rows of a product begin in each of these.
     """
     back = _BACK[activation]
     blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
 
     def step(
-        x, x_at, order, alike, targets, t_net, softmax, one_hot, biased, fixed, factor, sizes, w_at, b_at, z_at, batch, weights, w_net,
+        x, x_at, order, gang, targets, t_net, softmax, one_hot, biased, fixed, factor, sizes, w_at, b_at, z_at, batch, weights, w_net,
         readout, r_net, r_at, biases, b_net, begins, places, z, d, slopes, z_net, g, g_biases, moves, masked, masks,
-        biases_masked, bias_masks, tail, turned, turned_x,
+        biases_masked, bias_masks, tail, turned, turned_x, w_rows, b_rows, z_rows, g_rows,
     ):  # fmt: skip
         depth, nets, units, inputs = len(sizes) - 1, len(factor), sizes[1], sizes[0]
         none, one = np.int64(0), np.int64(1)  # not the numbers themselves, for which functions would be compiled anew
-        together = not kept and alike and units == 1
-        if together:
-            w, row = (readout, r_net) if depth == 1 else (weights, w_net)
-            _product(w, none, row, one, x, x_at[0], inputs, batch, biases, none, b_net, biased, z, none, z_net, nets,
-                     depth == 1, lanes, activation, z, slopes)  # fmt: skip
-        one_by_one = moves and not together
+        w1, w1_net = (readout, r_net) if depth == 1 else (weights, w_net)
         turned_of = -one  # whose samples are in turned_x
-        for net in order:
-            w0, b0, z0, x0, r0 = net * w_net, net * b_net, net * z_net, x_at[net], net * r_net + r_at
-            of_net, g0, gb0 = net * (units + 1), none if one_by_one else w0, none if one_by_one else b0
-            for layer in range(1, depth + 1):
-                rows, count, here = sizes[layer], sizes[layer - 1], z0 + z_at[layer]
-                source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
-                w, at = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
-                if layer == 1 and kept:
-                    _kept_product(weights, w0, begins, of_net, places, x, x0, batch, biases, b0, biased, z, here, rows,
+        begin = none
+        while begin < nets:
+            x0, end = x_at[order[begin]], begin + 1
+            while end < nets and end - begin < gang and x_at[order[end]] == x0:
+                end += 1
+            rows = (end - begin) * units
+            if not kept:
+                for slot in range(end - begin):
+                    net, r = order[begin + slot], slot * units
+                    _rows(w_rows, r, net * w1_net, inputs, units)
+                    _rows(b_rows, r, net * b_net, one, units)
+                    _rows(z_rows, r, slot * z_net, batch, units)
+                _product(w1, w_rows, one, x, x0, inputs, batch, biases, b_rows, biased, z, z_rows, rows, depth == 1, lanes, activation, z,
+                         slopes)  # fmt: skip
+            for slot in range(end - begin):
+                net = order[begin + slot]
+                w0, b0, z0, r0 = net * w_net, net * b_net, slot * z_net, net * r_net + r_at
+                g0, gb0 = (slot * w_net, slot * b_net) if moves else (w0, b0)
+                if kept:
+                    _kept_product(weights, w0, begins, net * (units + 1), places, x, x0, batch, biases, b0, biased, z, z0, units,
                                   depth == 1, lanes, activation, z, slopes)  # fmt: skip
-                elif layer > 1 or not together:
-                    _product(w, at, count, one, source, below, count, batch, biases, b0 + b_at[layer], one, biased, z, here,
-                             batch, rows, layer == depth, lanes, activation, z, slopes)  # fmt: skip
-            _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
-            for layer in range(depth, 0, -1):
-                rows, count, here, to = sizes[layer], sizes[layer - 1], z0 + z_at[layer], g0 + w_at[layer]
-                source, below = (x, x0) if layer == 1 else (z, z0 + z_at[layer - 1])
-                if layer > 1:
-                    w, at = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
-                    _product(w, at, one, count, d, here, rows, batch, biases, none, none, False, d, below, batch, count,
-                             False, lanes, back, z, slopes)  # fmt: skip
-                if layer == depth and fixed:
-                    continue
-                if biased:
-                    row_sums(d, here, rows, batch, tail, g_biases, gb0 + b_at[layer])
-                if layer == 1 and kept:
-                    kept_gradient(d, here, rows, x, x0, begins, of_net, places, w0, batch, tail, g, g0, lanes)
-                elif layer > 1 or not together:
-                    room, ready = (turned_x, turned_of == x0) if layer == 1 else (turned, False)
-                    whole_gradient(d, here, rows, source, below, count, batch, tail, g, to, room, ready, blocks)
-                    if layer == 1:
-                        turned_of = x0
-            if one_by_one:
-                _moved(weights, w0, g, none, w_net, masked, masks)
-                _moved(biases, b0, g_biases, none, b_net, biases_masked, bias_masks)
-        if together:
-            gradient(d, none, z_net, nets, x, x_at[0], inputs, batch, tail, g, none, w_net, blocks)
+                for layer in range(2, depth + 1):
+                    count = sizes[layer - 1]
+                    w, first = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
+                    _rows(w_rows, none, first, count, sizes[layer])
+                    _rows(b_rows, none, b0 + b_at[layer], one, sizes[layer])
+                    _rows(z_rows, none, z0 + z_at[layer], batch, sizes[layer])
+                    _product(w, w_rows, one, z, z0 + z_at[layer - 1], count, batch, biases, b_rows, biased, z, z_rows, sizes[layer],
+                             layer == depth, lanes, activation, z, slopes)  # fmt: skip
+                _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
+                for layer in range(depth, 0, -1):
+                    count, units_of, here = sizes[layer - 1], sizes[layer], z0 + z_at[layer]
+                    if layer > 1:
+                        below = z0 + z_at[layer - 1]
+                        w, first = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
+                        _rows(w_rows, none, first, one, count)
+                        _rows(z_rows, none, below, batch, count)
+                        _product(w, w_rows, count, d, here, units_of, batch, biases, b_rows, False, d, z_rows, count, False, lanes, back, z,
+                                 slopes)  # fmt: skip
+                    if layer == depth and fixed:
+                        continue
+                    if biased:
+                        row_sums(d, here, units_of, batch, tail, g_biases, gb0 + b_at[layer])
+                    if layer > 1:
+                        _rows(z_rows, none, here, batch, units_of)
+                        _rows(g_rows, none, g0 + w_at[layer], count, units_of)
+                        whole_gradient(d, z_rows, units_of, units_of, z, below, count, batch, tail, g, g_rows, turned, False, blocks)
+                    elif kept:
+                        kept_gradient(d, here, units, x, x0, begins, net * (units + 1), places, w0, batch, tail, g, g0, lanes)
+            if not kept:
+                for slot in range(end - begin):
+                    _rows(z_rows, slot * units, slot * z_net, batch, units)
+                    _rows(g_rows, slot * units, (slot if moves else order[begin + slot]) * w_net, inputs, units)
+                whole_gradient(d, z_rows, units, rows, x, x0, inputs, batch, tail, g, g_rows, turned_x, turned_of == x0, blocks)
+                turned_of = x0
             if moves:
-                _moved(weights, none, g, none, nets * w_net, masked, masks)
-                _moved(biases, none, g_biases, none, nets * b_net, biases_masked, bias_masks)
+                for slot in range(end - begin):
+                    net = order[begin + slot]
+                    _moved(weights, net * w_net, g, slot * w_net, w_net, masked, masks)
+                    _moved(biases, net * b_net, g_biases, slot * b_net, b_net, biases_masked, bias_masks)
+            begin = end
 
     return compiled(step, allocates=False)

@@ -35,6 +35,8 @@ from impray.training.weights import KeptRows, Laid
 MOST_OF_FIRST, MOST_OF_OTHERS = 2**16, 2**14
 """Numbers of a matrix: of larger ones products are the library's, or those of kept weights in tiles. Of the first kept weights may lie
 alone here too; the others are whole, and cost as much when most is pruned."""
+GANG_UNITS = 64
+"""Of nets whose first layers are one product, where they have one stream of samples."""
 _WHOLE_VECTORS = 16, 32, 64
 """Batches whose samples stay in registers while the gradients of kept weights are summed up."""
 
@@ -128,10 +130,10 @@ class SmallEngine:
         self._laid = Laid(like, nets, batch, inputs)
         self._labels, self._numbers = _Wanted(like, nets, batch), _Wanted(like, nets, outputs, batch)
         trained = [parameter for parameter in (self._weights, self._biases) if parameter is not None]
-        # What moves parameters at once needs the gradients of one net only; nets of one unit may be passed over together.
+        # What moves parameters at once needs the gradients of one gang only.
         self._at_once = all(parameter.plain for parameter in trained)
-        self._together = network.sizes[1] == 1 and self._kept is None
-        rows = 1 if self._at_once and not self._together else nets
+        self._gang = 1 if self._kept is not None else min(nets, max(1, GANG_UNITS // network.sizes[1]))
+        rows = self._gang if self._at_once else nets
         self._moves = [(parameter, layout.zeros(like, rows, parameter.value.shape[1])) for parameter in trained]
         factor = optimizer.factor(mean_of(loss, batch, outputs))
         self._softmax = loss == "cross_entropy"
@@ -165,8 +167,7 @@ class SmallEngine:
             for kind, places in (("weight", self._places), ("bias", self._bias_places))
         )
         z_at = np.array([0, 0, *np.cumsum(sizes[1:-1] * batch)])
-        together = self._together  # then each has its own room
-        z, d = (layout.empty(like, nets if together else 1, int(sizes[1:].sum()) * batch) for _ in range(2))
+        z, d = (layout.empty(like, self._gang, int(sizes[1:].sum()) * batch) for _ in range(2))
         slopes = layout.empty(like, *(z.shape if self._network.activation == "erf" else (1, 1)))
         weights, nothing = self._weights.value, np.zeros(1, np.float32)
         apart, whole = weights.stride(0), layout.flat(weights)
@@ -189,9 +190,10 @@ class SmallEngine:
             layout.flat(layout.empty(like, 1, size * batch))
             for size in (max([1, *sizes[1:-1].tolist()]), int(sizes[0]))
         )
+        rows = [np.zeros(max(self._gang * int(sizes[1]), *sizes[1:].tolist()), np.int64) for _ in range(4)]
         return (
             self._biases is not None, self._fixed, factor, sizes, w_at, b_at, z_at, batch, whole, apart, *readout, *biases, *kept,
-            *map(layout.flat, (z, d, slopes)), z.stride(0) if together else 0, *moves, self._at_once, *masked, tail, turned, turned_x,
+            *map(layout.flat, (z, d, slopes)), z.stride(0), *moves, self._at_once, *masked, tail, turned, turned_x, *rows,
         )  # fmt: skip
 
     def share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
@@ -207,9 +209,8 @@ class SmallEngine:
         self._known: Rows | None = None
 
     def _read(self, apart: int) -> None:
-        """Where each net's samples begin, and whether that is one place for all."""
+        """Where each net's samples begin."""
         self._apart, self._begins = apart, self._stream * apart
-        self._alike = bool((self._begins == self._begins[0]).all())
 
     def _lying(self, x: Float[Tensor, "stream sample input"]) -> Rows:
         """A batch as kernels read it; worked out once where batches come in one and the same tensor."""
@@ -234,7 +235,7 @@ class SmallEngine:
         real = targets.is_floating_point()
         wanted = self._numbers.put(targets.mT) if real else self._labels.put(targets)
         one_hot = not real and self._network.sizes[-1] > 1
-        self._kernel(*(numbers, self._begins, self._order, self._alike, *wanted, self._softmax, one_hot), *self._arrays)
+        self._kernel(*(numbers, self._begins, self._order, self._gang, *wanted, self._softmax, one_hot), *self._arrays)
         if not self._at_once:
             for parameter, move in self._moves:
                 parameter.add(move)
