@@ -1,4 +1,4 @@
-"""The gradients of small networks in one call: forward, the loss's slope, backward, and the gradients of all parameters, net by net.
+"""The gradients of small networks in one call: forward, the loss's slope, backward, and the gradients of all parameters.
 
     z_l = W_l h_{l-1} + b_l        h_l = f(z_l)        outputs = z_L        (as `impray.nets.mlp`, without batch norm)
 
@@ -6,13 +6,15 @@ Everything that lies between is in the caches next to the core, activations are 
 is made that no one reads: no derivative by the inputs, no unit that only pads. Of the first layer kept weights may lie alone, in one row
 (as in `impray.kernels.sparse`); other matrices are whole, and who updates them masks them.
 
-Nets that have one stream of samples read it where it lies, one after the other. Nets of one unit above one stream pass over it together,
-four at a time: each number is summed up as if its net were alone. Samples are lanes, `lanes` at a time; a batch's last ones are made
-together with some before them, once more, and count once in sums over samples. Sums are of at most `CHAIN` products each, which then are
-added up.
+Nets that have one stream of samples read it where it lies, a gang at a time: one product of the units of all its nets and the stream, and
+one of their slopes and the stream; between them, net by net, the layers above. Rows of a product are taken four at a time, whosever they
+are, and each number is summed up as if its net were alone. Nets of kept weights, each with places of its own, come one by one.
+
+Samples are lanes, `lanes` at a time; a batch's last ones are made together with some before them, once more, and count once in sums over
+samples. Sums are of at most `CHAIN` products each, which then are added up.
 """
 
-# ruff: noqa: ANN201  (numba infers the types of what it compiles)
+# ruff: noqa: ANN201, E741  (numba infers the types of what it compiles)
 
 from __future__ import annotations
 
@@ -226,7 +228,7 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
              kept: the first layer's kept weights lie alone.
     The kernel's:
              x, x_at: [stream, input, sample], and where each net's begins. order: nets, those of a stream one after the other.
-             gang: nets at most whose first layers are one product.
+             gang: the most nets of one stream that are taken at once.
              targets, t_net: as in `_slope`, [net, ...].
              softmax, one_hot: of `_slope`. biased: there are biases. fixed: the last layer has no gradients.
              factor: [net].
@@ -239,7 +241,7 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
              masked, masks, biases_masked, bias_masks: theirs, [net, ...], where there are any.
              tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
              turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
-             w_rows, b_rows, z_rows, g_rows: room for where the rows of a product begin in each of these.
+             w_rows, b_rows, z_rows, g_rows: room for where the rows of a product begin, of a gang's first layer or of any other.
     """
     back = _BACK[activation]
     blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them
@@ -284,9 +286,9 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
                              layer == depth, lanes, activation, z, slopes)  # fmt: skip
                 _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
                 for layer in range(depth, 0, -1):
-                    count, units_of, here = sizes[layer - 1], sizes[layer], z0 + z_at[layer]
+                    count, units_of = sizes[layer - 1], sizes[layer]
+                    here, below = z0 + z_at[layer], z0 + z_at[layer - 1]  # of layer 1 not used
                     if layer > 1:
-                        below = z0 + z_at[layer - 1]
                         w, first = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
                         _rows(w_rows, none, first, one, count)
                         _rows(z_rows, none, below, batch, count)

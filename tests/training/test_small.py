@@ -127,12 +127,23 @@ def test_nets_that_share_streams_equal_nets_alone(shape, streams):
     assert unlike_alone(arch, [spec] * 16, params, masks, shared, 3) == []
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9], ids=["moved in the kernel", "moved by the optimizer"])
+@pytest.mark.parametrize("units", [(), (1,), (2,), (3, 2), (5,), (33,)], ids=str)
+@pytest.mark.parametrize("gang", [1, 7, 66, 10**6])
+def test_how_many_nets_are_one_product_does_not_show(gang, units, momentum, monkeypatch):
+    """Rows of a product are of several nets then, and nets of a stream do not fill whole gangs."""
+    arch, params, masks, data = problem(Mlp(hidden=units), 40, 2, 16, 64, 3, torch.float32, 0.9)
+    shared = StreamedData(data.x[:3], data.y, torch.tensor([0, 1, 1, 0, 2, 0, 0, 0] * 2))
+    specs = [Sgd(lr=lr, momentum=momentum, batch=64, steps=3) for lr in (0.05, 0.02) * 8]
+    monkeypatch.setattr(small, "GANG_UNITS", gang)
+    assert unlike_alone(arch, specs, params, masks, shared, 3) == []
+
+
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("optimizer", ["decay", "adamw"])
 @pytest.mark.parametrize("shape", SHAPES[:-1], ids=named)
 def test_a_pack_of_16_equals_16_packs_of_one(shape, optimizer, shared):
-    """Where they share samples, nets of one unit pass over these together."""
     _, _, outputs, batch = shape
     arch, params, masks, data = sixteen(shape)
     if shared:
