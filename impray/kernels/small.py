@@ -301,14 +301,17 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
                     if layer > 1:
                         _rows(z_rows, none, here, batch, units_of)
                         _rows(g_rows, none, g0 + w_at[layer], count, units_of)
-                        whole_gradient(d, z_rows, units_of, units_of, z, below, count, batch, tail, g, g_rows, turned, False, blocks)
+                        whole_gradient(d, z_rows, units_of, units_of, z, below, count, batch, tail, g, g_rows, turned, False,
+                                       blocks)  # fmt: skip
                     elif kept:
-                        kept_gradient(d, here, units, x, x0, begins, net * (units + 1), places, w0, batch, tail, g, g0, lanes)
+                        kept_gradient(d, here, units, x, x0, begins, net * (units + 1), places, w0, batch, tail, g, g0,
+                                      lanes)  # fmt: skip
             if not kept:
                 for slot in range(end - begin):
                     _rows(z_rows, slot * units, slot * z_net, batch, units)
                     _rows(g_rows, slot * units, (slot if moves else order[begin + slot]) * w_net, inputs, units)
-                whole_gradient(d, z_rows, units, rows, x, x0, inputs, batch, tail, g, g_rows, turned_x, turned_of == x0, blocks)
+                whole_gradient(d, z_rows, units, rows, x, x0, inputs, batch, tail, g, g_rows, turned_x, turned_of == x0,
+                               blocks)  # fmt: skip
                 turned_of = x0
             if moves:
                 for slot in range(end - begin):
