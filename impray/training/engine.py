@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Selection, Targets
+from impray.data.base import Selection, Targets, selected
 from impray.nets.base import Network, Params
 from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
@@ -138,7 +138,7 @@ class Groups:
             if len(self._groups) == 1:
                 engine.step(x, targets)
             else:
-                engine.step(x if self._shared else x.index_select(0, index), targets.index_select(0, index))
+                engine.step(x if self._shared else selected(x, index), targets.index_select(0, index))
 
     def params(self) -> Params:
         """A copy."""
