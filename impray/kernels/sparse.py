@@ -132,7 +132,9 @@ class Products:
                 *(self._copied, apart, side.inputs, side.units, self._batch, column),
             )
 
-    def _through_places(self, side: _Side, lying: _Side, weights: Flat, start: Rows, x: Rows | Placed, out: Rows) -> None:
+    def _through_places(
+        self, side: _Side, lying: _Side, weights: Flat, start: Rows, x: Rows | Placed, out: Rows
+    ) -> None:
         x = self._placed(x)
         for column, lanes in _columns(self._batch):
             _through_places(lanes)(
@@ -176,7 +178,12 @@ def _as_they_lie(lanes: int, summed: int, dotted: int, copies: bool) -> Callable
         batch, column,
     ):  # fmt: skip
         for net in range(len(segments) - 1):
-            kept, here, there, source = net * room, own_begins[net] + column, net * out_net + column, x_begins[net] + column
+            kept, here, there, source = (
+                net * room,
+                own_begins[net] + column,
+                net * out_net + column,
+                x_begins[net] + column,
+            )
             read, origin = (copied, 0) if copies else (x, source)
             if copies:
                 for place in range(inputs):
