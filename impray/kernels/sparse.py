@@ -174,16 +174,12 @@ def _as_they_lie(lanes: int, summed: int, dotted: int, copies: bool) -> Callable
 
     @compiled
     def pass_over(
-        segments, begins, others, weights, sink, room, own, own_begins, x, x_begins, start, start_net, out, out_net, copied, apart, inputs, units,
-        batch, column,
+        segments, begins, others, weights, sink, room, own, own_begins, x, x_begins, start, start_net, out, out_net, copied, apart, inputs,
+        units, batch, column,
     ):  # fmt: skip
         for net in range(len(segments) - 1):
-            kept, here, there, source = (
-                net * room,
-                own_begins[net] + column,
-                net * out_net + column,
-                x_begins[net] + column,
-            )
+            kept, there = net * room, net * out_net + column
+            here, source = own_begins[net] + column, x_begins[net] + column
             read, origin = (copied, 0) if copies else (x, source)
             if copies:
                 for place in range(inputs):
@@ -225,8 +221,8 @@ def _through_places(lanes: int) -> Callable[..., Any]:
 
     @compiled
     def pass_over(
-        segments, begins, others, tiles, places, weights, room, lying_segments, lying_begins, lying_tiles, start, start_net, x, x_begins, out,
-        out_net, inputs, units, batch, column,
+        segments, begins, others, tiles, places, weights, room, lying_segments, lying_begins, lying_tiles, start, start_net, x, x_begins,
+        out, out_net, inputs, units, batch, column,
     ):  # fmt: skip
         for net in range(len(segments) - 1):
             kept, here, there = net * room, x_begins[net] + column, net * out_net + column

@@ -1,7 +1,7 @@
 """Streams of samples that several nets of a pack share, read where they lie.
 
-A product over nets takes their samples as a view [net, ...]. Nets that are equally far from one another, in a stack, with streams that are
-so, too (one stream for all of them is), have such a view; other nets are split into runs that have, and each run is one call of the library.
+A product over nets takes their samples as a view [net, ...]. Nets that lie equally far from one another in a stack have one where their
+streams do so, too, or are one and the same. Other nets are split into runs that have one, and each run is a call of the library.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from typing import NamedTuple
 from jaxtyping import Shaped
 from torch import Tensor
 
+LEAST_OF_A_RUN = 2**18
+"""Bytes of its nets' samples: to copy fewer takes less time than a run's calls (some 20 us a step). Bits are the same."""
+
 
 class Run(NamedTuple):
     """Nets `net`, `net + apart`, ...: so many, of the streams `stream`, `stream + further`, ...; further 0: all of one.
 
-    Numbers, rather than slices or arrays: engines that hold them can be told apart (`impray.training.refill`).
+    Plain numbers, rather than slices or arrays: `impray.training.refill` can compare engines that hold them.
     """
 
     nets: int
@@ -44,7 +47,7 @@ class Shared(NamedTuple):
 
 
 def shared(stream_of_net: Sequence[int]) -> Shared:
-    """Nets by stream, split greedily: one run where they share one stream or have their own in order, else about one for each stream."""
+    """Nets by stream, split greedily: one run where all have one stream or each its own in order, one for each stream in a grid."""
     runs: list[Run] = []
     for stream, net in sorted((stream, net) for net, stream in enumerate(stream_of_net)):
         last = runs[-1] if runs else None

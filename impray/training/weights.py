@@ -81,7 +81,7 @@ class Dense:
         self._shared: Shared | None = None
 
     def share(self, of_nets: Shared | None) -> None:
-        """h is [stream, input, sample] from now on; None: of each net. Slopes by inputs that nets share can be asked for as ever."""
+        """h is [stream, input, sample] from now on; None: of each net. All else is of each net."""
         self._shared = of_nets
 
     def forward(

@@ -10,7 +10,7 @@ from training.packs import OPTIMIZERS, FixedData, StreamedData, problem, unlike_
 from impray.nets import layout
 from impray.spec.nets import Mlp
 from impray.spec.training import Sgd
-from impray.training import engine
+from impray.training import engine, mlp
 from impray.training.engine import Groups
 from impray.training.mlp import MlpEngine
 from impray.training.shared import shared
@@ -65,6 +65,18 @@ class Turned(StreamedData):
 DATA = {"inputs first": StreamedData, "samples first": Turned}
 
 
+@pytest.fixture(params=[0, 2**40], ids=["read", "copied"])
+def few(request, monkeypatch):
+    """Streams are read where they lie however small they are, or copied however large."""
+    monkeypatch.setattr(mlp, "LEAST_OF_A_RUN", request.param)
+    return request.param
+
+
+@pytest.fixture
+def read(monkeypatch):
+    monkeypatch.setattr(mlp, "LEAST_OF_A_RUN", 0)
+
+
 def pack(net, inputs, batch, densities, dtype=torch.float32):
     """Six nets, too large for `impray.training.small`."""
     arch, params, masks, data = problem(net, inputs, 10, 6, batch, 3, dtype, 1.0)
@@ -86,9 +98,9 @@ def streamed(given, order, kind=StreamedData):
 @pytest.mark.parametrize("densities", DENSITIES)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("optimizer", KINDS)
-def test_nets_that_share_streams_equal_nets_alone(optimizer, order, densities, data):
-    net = Mlp(hidden=(200, 120), **KINDS[optimizer])
-    arch, params, masks, given = pack(net, 400, 40, DENSITIES[densities])
+def test_nets_that_share_streams_equal_nets_alone(optimizer, order, densities, data, read):
+    net = Mlp(hidden=(150, 120), **KINDS[optimizer])
+    arch, params, masks, given = pack(net, 200, 40, DENSITIES[densities])
     spec = OPTIMIZERS[optimizer].model_copy(update={"batch": 40, "steps": 3})
     assert unlike_alone(arch, [spec] * 6, params, masks, streamed(given, order, DATA[data]), 3) == []
 
@@ -97,14 +109,14 @@ def test_nets_that_share_streams_equal_nets_alone(optimizer, order, densities, d
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("order", ["seeds first", "irregular"])
 @pytest.mark.parametrize("batch", [8, 57, 200])
-def test_batches_of_every_size_are_shared(batch, order, batch_norm, data):
-    arch, params, masks, given = pack(Mlp(hidden=(200,), batch_norm=batch_norm), 400, batch, DENSITIES["mixed"])
+def test_batches_of_every_size_are_shared(batch, order, batch_norm, data, few):
+    arch, params, masks, given = pack(Mlp(hidden=(150, 120), batch_norm=batch_norm), 200, batch, DENSITIES["mixed"])
     spec = Sgd(lr=0.05, batch=batch, steps=3)
     assert unlike_alone(arch, [spec] * 6, params, masks, streamed(given, order, DATA[data]), 3) == []
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_double_precision_is_shared(order):
+def test_double_precision_is_shared(order, few):
     arch, params, masks, given = pack(Mlp(hidden=(30, 20)), 50, 20, DENSITIES["mixed"], torch.float64)
     specs = [OPTIMIZERS["adam"].model_copy(update={"batch": 20, "steps": 3, "lr": lr}) for lr in (0.01, 0.02) * 3]
     assert unlike_alone(arch, specs, params, masks, streamed(given, order), 3) == []
@@ -113,7 +125,7 @@ def test_double_precision_is_shared(order):
 @pytest.mark.parametrize("densities", DENSITIES)
 def test_how_samples_lie_in_memory_is_the_same_in_every_group(densities):
     """Also of data that make no streams: batch norm sums otherwise where they lie the other way round."""
-    arch, params, masks, given = pack(Mlp(hidden=(200,), batch_norm=True), 400, 40, DENSITIES[densities])
+    arch, params, masks, given = pack(Mlp(hidden=(150, 120), batch_norm=True), 200, 40, DENSITIES[densities])
     spec = Sgd(lr=0.05, batch=40, steps=3)
     for x in (given.x, given.x[:1].expand_as(given.x)):
         assert unlike_alone(arch, [spec] * 6, params, masks, TurnedAlone(x, given.y), 3) == []
@@ -134,13 +146,28 @@ def allocated(do):
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_step_copies_no_stream(order, densities, batch_norm, data):
     """Not a single one; where kernels want samples side by side, these have memory of their own already."""
-    arch, params, masks, given = pack(Mlp(hidden=(41,), batch_norm=batch_norm), 1000, 40, DENSITIES[densities])
+    arch, params, masks, given = pack(Mlp(hidden=(41,), batch_norm=batch_norm), 2000, 40, DENSITIES[densities])
     whole = streamed(given, order, DATA[data])
     nets = Groups(MlpEngine, arch, [Sgd(batch=40, steps=3)] * 6, params, masks, 0, 3)
     assert nets.share(whole.stream_of_net)
     x, targets = whole.streams(whole.draw(1), 0)
     nets.step(x, targets)
-    assert allocated(lambda: nets.step(x, targets)) < min(x[0].nbytes, 4 * 41 * 1000)  # nor a net's matrix
+    assert allocated(lambda: nets.step(x, targets)) < min(x[0].nbytes, 4 * 41 * 2000)  # nor a net's matrix
+
+
+def test_streams_are_copied_where_that_costs_less_than_calls():
+    """Of dense layers; kernels of kept weights take no more calls for more streams."""
+    taken = {}
+    for order in ("methods first", "own", "one"):
+        for densities in ("dense", "sparse"):
+            arch, params, masks, given = pack(Mlp(hidden=(400,)), 200, 40, DENSITIES[densities])
+            whole = streamed(given, order)
+            nets = Groups(MlpEngine, arch, [Sgd(batch=40, steps=3)] * 6, params, masks, 0, 3)
+            assert nets.share(whole.stream_of_net)
+            x, targets = whole.streams(whole.draw(1), 0)
+            nets.step(x, targets)
+            taken[order, densities] = allocated(lambda nets=nets, x=x, y=targets: nets.step(x, y)) >= 6 * x[0].nbytes
+    assert taken.pop(("methods first", "dense")) and not any(taken.values())
 
 
 def test_samples_are_laid_once_for_each_stream_that_a_group_has(monkeypatch):
