@@ -19,6 +19,7 @@ from torch import Tensor
 
 from impray.data.room import Room
 from impray.data.streams import Steps, whole_numbers
+from impray.nets import layout
 from impray.spec.training import GRAPH_STEPS
 from impray.spec.trial import stream_seed
 
@@ -239,12 +240,13 @@ def select(x: Tensor, places: Selection) -> Tensor:
 
 
 def selected(x: Shaped[Tensor, "stream sample *"], places: Selection) -> Shaped[Tensor, "net sample *"]:
-    """As `select`; where samples lie side by side in memory (`impray.data.room`), they do so again."""
+    """As `select`; where samples lie side by side in memory (`impray.data.room`), they do so again, and one stream for all stays one."""
+    if isinstance(places, Tensor) and x.stride(0) == 0:
+        return x[:1].expand(len(places), *x.shape[1:])
     if not isinstance(places, Tensor) or x.ndim != 3 or x.stride(1) != 1 or x.stride(2) != x.shape[1]:
         return select(x, places)
-    streams, room = x.shape[0], x.stride(0)
-    whole = x.as_strided((streams, room), (room, 1)).index_select(0, places)
-    return whole.as_strided((len(places), *x.shape[1:]), x.stride())
+    turned = x.mT
+    return torch.index_select(turned, 0, places, out=layout.empty(x, len(places), *turned.shape[1:])).mT
 
 
 def remembered(size: int) -> Callable[[Function], Function]:

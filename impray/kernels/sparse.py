@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt32
+from jaxtyping import Float32, Int64, Shaped, UInt32
 
 from impray.kernels.compiled import compiled
 from impray.kernels.gathered import rows as gathered
@@ -34,6 +34,13 @@ class Rows(NamedTuple):
 
     numbers: Flat
     apart: int
+
+
+class Placed(NamedTuple):
+    """Numbers in flat memory, and where those of each net begin: nets may have the same."""
+
+    numbers: Flat
+    begins: Int64[np.ndarray, " net"]
 
 
 class _Side:
@@ -75,8 +82,9 @@ class Products:
         self._copies = self._turned and lined(batch) != batch
         self._copied = _on_a_line(units * lined(batch) if self._copies else 0)
         self._nothing = Rows(np.zeros(max(shape), np.float32), 0)
+        self._nets = np.arange(len(patterns))
 
-    def forward(self, weights: Flat, bias: Rows | None, h: Rows, z: Rows) -> None:
+    def forward(self, weights: Flat, bias: Rows | None, h: Rows | Placed, z: Rows) -> None:
         """z = W h + b; weights [net, room]."""
         start = bias or self._nothing
         if self._turned:
@@ -91,12 +99,12 @@ class Products:
         else:
             self._through_places(self._by_input, self._by_unit, weights, self._nothing, g, d)
 
-    def gradient(self, sink: Flat, h: Rows, g: Rows) -> None:
+    def gradient(self, sink: Flat, h: Rows | Placed, g: Rows) -> None:
         """Adds g h^T at the kept places to the sink [net, room]."""
         side, own, x = (self._by_input, h, g) if self._turned else (self._by_unit, g, h)
         self._as_they_lie(side, False, True, sink, sink, own, x, self._nothing, self._nothing)
 
-    def backward_and_gradient(self, weights: Flat, sink: Flat, h: Rows, g: Rows, d: Rows) -> None:
+    def backward_and_gradient(self, weights: Flat, sink: Flat, h: Rows | Placed, g: Rows, d: Rows) -> None:
         """Both, of the weights as they were; the sink may be the weights."""
         if self._turned:
             self._as_they_lie(self._by_input, True, True, weights, sink, h, g, self._nothing, d)
@@ -111,25 +119,32 @@ class Products:
         dotted: bool,
         weights: Flat,
         sink: Flat,
-        own: Rows,
-        x: Rows,
+        own: Rows | Placed,
+        x: Rows | Placed,
         start: Rows,
         out: Rows,
     ) -> None:
         apart = lined(self._batch) if self._copies else self._apart
+        own, x = self._placed(own), self._placed(x)
         for column, lanes in _columns(self._batch):
             _as_they_lie(lanes, int(summed), int(dotted), self._copies)(
                 *(side.segments, side.begins, side.others, weights, sink, self._room, *own, *x, *start, *out),
                 *(self._copied, apart, side.inputs, side.units, self._batch, column),
             )
 
-    def _through_places(self, side: _Side, lying: _Side, weights: Flat, start: Rows, x: Rows, out: Rows) -> None:
+    def _through_places(
+        self, side: _Side, lying: _Side, weights: Flat, start: Rows, x: Rows | Placed, out: Rows
+    ) -> None:
+        x = self._placed(x)
         for column, lanes in _columns(self._batch):
             _through_places(lanes)(
                 *(side.segments, side.begins, side.others, side.tiles, self._places, weights, self._room),
                 *(lying.segments, lying.begins, lying.tiles, *start, *x, *out),
                 *(side.inputs, side.units, self._batch, column),
             )
+
+    def _placed(self, x: Rows | Placed) -> Placed:
+        return Placed(x.numbers, x.apart * self._nets) if isinstance(x, Rows) else x
 
 
 def _on_a_line(numbers: int) -> Flat:
@@ -159,11 +174,12 @@ def _as_they_lie(lanes: int, summed: int, dotted: int, copies: bool) -> Callable
 
     @compiled
     def pass_over(
-        segments, begins, others, weights, sink, room, own, own_net, x, x_net, start, start_net, out, out_net, copied, apart, inputs, units,
-        batch, column,
+        segments, begins, others, weights, sink, room, own, own_begins, x, x_begins, start, start_net, out, out_net, copied, apart, inputs,
+        units, batch, column,
     ):  # fmt: skip
         for net in range(len(segments) - 1):
-            kept, here, there, source = net * room, net * own_net + column, net * out_net + column, net * x_net + column
+            kept, there = net * room, net * out_net + column
+            here, source = own_begins[net] + column, x_begins[net] + column
             read, origin = (copied, 0) if copies else (x, source)
             if copies:
                 for place in range(inputs):
@@ -205,11 +221,11 @@ def _through_places(lanes: int) -> Callable[..., Any]:
 
     @compiled
     def pass_over(
-        segments, begins, others, tiles, places, weights, room, lying_segments, lying_begins, lying_tiles, start, start_net, x, x_net, out,
-        out_net, inputs, units, batch, column,
+        segments, begins, others, tiles, places, weights, room, lying_segments, lying_begins, lying_tiles, start, start_net, x, x_begins,
+        out, out_net, inputs, units, batch, column,
     ):  # fmt: skip
         for net in range(len(segments) - 1):
-            kept, here, there = net * room, net * x_net + column, net * out_net + column
+            kept, here, there = net * room, x_begins[net] + column, net * out_net + column
             for unit in range(units):
                 store(out, there + unit * batch, splat(element(start, net * start_net + unit), lanes))
             tile, lying_tile = tiles[net], lying_tiles[net]

@@ -14,6 +14,7 @@ from torch import Tensor
 from impray.nets import layout
 from impray.nets.mlp import BATCH_NORM_EPS
 from impray.training import blocks
+from impray.training.shared import Shared
 from impray.training.updates import Parameter
 
 EMA_DECAY = 0.99
@@ -28,6 +29,7 @@ class BatchNorm:
     def __init__(self, gamma: Parameter, beta: Parameter, batch: int, inputs_first: bool) -> None:
         """gamma, beta: [net, input, 1]. inputs_first: how the inputs lie in memory, see `buffer`."""
         self._gamma, self._beta = gamma, beta
+        self._shared: Shared | None = None
         self._batch = batch
         # A graph that is replayed from the first step on cannot ask the host which one it is at: it adds all of the first batch's to 0.
         on_device = blocks.captures(gamma.value.device)
@@ -38,10 +40,13 @@ class BatchNorm:
         self._rate = torch.empty_like(gamma.value)
         self.mean, self.var = torch.zeros_like(gamma.value), torch.zeros_like(gamma.value)
 
-    def forward(self, h: Float[Tensor, "net input sample"]) -> Float[Tensor, "net input sample"]:
+    def share(self, of_nets: Shared | None) -> None:
+        """Inputs are [stream, input, sample] from now on; None: of each net."""
+        self._shared = of_nets
+
+    def forward(self, h: Float[Tensor, "stream input sample"]) -> Float[Tensor, "net input sample"]:
         """The normalised inputs; moves the evaluation statistics on."""
-        mean = h.mean(-1, keepdim=True)
-        torch.sub(h, mean, out=self._normal)
+        mean = self._centred(h)
         var = torch.mul(self._normal, self._normal, out=self._out).mean(-1, keepdim=True)
         torch.add(var, BATCH_NORM_EPS, out=self._rate).sqrt_().reciprocal_()
         self._normal.mul_(self._rate)
@@ -52,6 +57,18 @@ class BatchNorm:
         if isinstance(self._share, Tensor):
             self._share.fill_(1 - EMA_DECAY)
         return self._out
+
+    def _centred(self, h: Float[Tensor, "stream input sample"]) -> Float[Tensor, "net input 1"]:
+        """h - mean, and the mean."""
+        means = h.mean(-1, keepdim=True)
+        if self._shared is None:
+            torch.sub(h, means, out=self._normal)
+            return means
+        mean = torch.empty_like(self.mean)
+        for run in self._shared.runs:
+            run.own(mean).copy_(run.read(means))
+            torch.sub(run.read(h), run.read(means), out=run.own(self._normal))
+        return mean
 
     def _follow(self, average: Tensor, new: Tensor) -> None:
         if self._first:

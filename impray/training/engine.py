@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from impray.data.base import Selection, Targets
+from impray.data.base import Selection, Targets, selected
 from impray.nets.base import Network, Params
 from impray.spec.errors import ShapeError
 from impray.spec.training import StepsSpec
+from impray.training.blocks import captures
 from impray.training.schedules import pace
 from impray.training.updates import Optimizer, alike, optimizer_of
 
@@ -42,7 +43,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class Sharing(Protocol):
-    """An engine that reads the samples of a stream where they lie, for all of its nets that have them."""
+    """An engine that reads the samples of a stream where they lie, for all of its nets that have them; asked for on the CPU only."""
 
     def share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
         """From now on batches are [stream, sample, input], of so many streams, each net's one of them; targets stay those of each net."""
@@ -78,7 +79,7 @@ class Groups:
             raise ShapeError(f"{len(specs)} training specs for {len(like)} nets")
         if len({(training.batch, training.loss) for training in specs}) != 1:
             raise ShapeError("the nets of a pack share batch and loss; theirs differ")
-        self._nets, self._shared = len(like), False
+        self._nets, self._shared, self._device = len(like), False, like.device
         self._pace = pace(specs, begin, updates, like.device)
         given = {name: mask.to(params[name].dtype) for name, mask in (masks or {}).items() if mask is not None}
         noise = noise or [0] * len(specs)
@@ -96,9 +97,10 @@ class Groups:
     def share(self, streams: Selection) -> bool:
         """Tells engines which stream of samples each net has (see `impray.data.base.view_selection`).
 
-        Returns: whether all of them read streams: then batches are [stream, sample, input] from now on.
+        Returns: whether all of them read streams: then batches are [stream, sample, input] from now on. Not where steps are captured:
+        to a GPU copies are cheap, and launches are not.
         """
-        if not all(isinstance(engine, Sharing) for _, _, engine in self._groups):
+        if captures(self._device) or not all(isinstance(engine, Sharing) for _, _, engine in self._groups):
             return False
         if isinstance(streams, int):
             of_net = np.zeros(self._nets, np.int64)
@@ -136,7 +138,7 @@ class Groups:
             if len(self._groups) == 1:
                 engine.step(x, targets)
             else:
-                engine.step(x if self._shared else x.index_select(0, index), targets.index_select(0, index))
+                engine.step(x if self._shared else selected(x, index), targets.index_select(0, index))
 
     def params(self) -> Params:
         """A copy."""

@@ -17,8 +17,9 @@ from torch import Tensor
 from impray.kernels import patterns, sparse
 from impray.kernels.compiled import lacking
 from impray.kernels.laid import turned
-from impray.kernels.sparse import Rows
+from impray.kernels.sparse import Placed, Rows
 from impray.nets import layout
+from impray.training.shared import Shared
 from impray.training.updates import Optimizer, Parameter
 
 SPARSE_BELOW = 0.45
@@ -77,15 +78,23 @@ class Dense:
         copied = None if mask is None else layout.copied(mask)
         self._parameter = optimizer.parameter(layout.copied(value), copied, decays=True)
         self.shape, self.like = tuple(value.shape), value.new_empty(0)
+        self._shared: Shared | None = None
+
+    def share(self, of_nets: Shared | None) -> None:
+        """h is [stream, input, sample] from now on; None: of each net. All else is of each net."""
+        self._shared = of_nets
 
     def forward(
-        self, h: Float[Tensor, "net input sample"], bias: Parameter | None, out: Float[Tensor, "net unit sample"]
+        self, h: Float[Tensor, "stream input sample"], bias: Parameter | None, out: Float[Tensor, "net unit sample"]
     ) -> Tensor:
         """W h + b, in `out`; h is kept for `move`."""
         self._h = h
-        if bias is None:
-            return torch.bmm(self._parameter.value, h, out=out)
-        return torch.baddbmm(bias.value, self._parameter.value, h, out=out)
+        value, start = self._parameter.value, None if bias is None else bias.value
+        if self._shared is None:
+            return _product(value, h, start, out)
+        for run in self._shared.runs:
+            _product(run.own(value), run.read(h), None if start is None else run.own(start), run.own(out))
+        return out
 
     def backward(self, delta: Float[Tensor, "net unit sample"], out: Float[Tensor, "net input sample"]) -> None:
         """W^T delta, in `out`."""
@@ -98,12 +107,22 @@ class Dense:
         if out is not None:
             self.backward(delta, out)
         self._parameter.ready()
-        self._parameter.sink.baddbmm_(delta, self._h.mT)
+        sink, turned_h = self._parameter.sink, self._h.mT
+        if self._shared is None:
+            sink.baddbmm_(delta, turned_h)
+        else:
+            for run in self._shared.runs:
+                run.own(sink).baddbmm_(run.own(delta), run.read(turned_h))
         self._parameter.moved()
 
     def value(self) -> Float[Tensor, "net unit input"]:
         """The matrices; a view."""
         return self._parameter.value
+
+
+def _product(value: Tensor, h: Tensor, start: Tensor | None, out: Tensor) -> Tensor:
+    """W h + b, in `out`."""
+    return torch.bmm(value, h, out=out) if start is None else torch.baddbmm(start, value, h, out=out)
 
 
 class Sparse:
@@ -131,13 +150,20 @@ class Sparse:
         apart = batch if slopes else patterns.lined(batch)
         self._products = sparse.Products(found, (units, inputs), batch, self._kept.room, apart)
         self._laid = Laid(value, nets, batch, inputs, apart)
+        self._shared: _OfStreams | None = None
         self._views: dict[tuple[int, int], tuple[Tensor, Rows]] = {}
 
+    def share(self, of_nets: Shared | None) -> None:
+        """As `Dense.share`."""
+        self._shared = None if of_nets is None else _OfStreams(of_nets)
+        streams = self.shape[0] if self._shared is None else len(self._shared.streams)
+        self._laid = self._laid.for_nets(streams)
+
     def forward(
-        self, h: Float[Tensor, "net input sample"], bias: Parameter | None, out: Float[Tensor, "net unit sample"]
+        self, h: Float[Tensor, "stream input sample"], bias: Parameter | None, out: Float[Tensor, "net unit sample"]
     ) -> Tensor:
         """As `Dense.forward`."""
-        self._h = self._laid(h)
+        self._h = self._laid(h) if self._shared is None else self._shared.placed(self._laid, h)
         start = None if bias is None else self._rows(bias.value)
         self._products.forward(self._weights, start, self._h, self._rows(out))
         return out
@@ -175,6 +201,26 @@ class Sparse:
         return self._views[key][1]
 
 
+class _OfStreams:
+    """Batches that nets share, as kernels read them.
+
+    Attributes: streams: those that some net has.
+    """
+
+    def __init__(self, of_nets: Shared) -> None:
+        self._of_net = np.array(of_nets.stream_of_net)
+        streams, self._place = np.unique(self._of_net, return_inverse=True)
+        self.streams: list[int] = streams.tolist()
+
+    def placed(self, laid: Laid, h: Float[Tensor, "stream input sample"]) -> Placed:
+        """Where they lie, or copied, each stream once; laid: for `streams`."""
+        if laid.lies(h) or len(self.streams) == len(h):
+            rows, places = laid(h), self._of_net
+        else:
+            rows, places = laid.of(h, self.streams), self._place
+        return Placed(rows.numbers, rows.apart * places)
+
+
 def as_rows(x: Float[Tensor, "net row sample"]) -> Rows:
     return Rows(layout.flat(x), 0 if x.shape[0] == 1 else x.stride(0))
 
@@ -188,27 +234,45 @@ class Laid:
         self._laid = layout.empty(like, nets, inputs, self._apart)
         self._rows = as_rows(self._laid)
 
+    def for_nets(self, nets: int) -> Laid:
+        """The same for so many."""
+        held, inputs, apart = self._laid.shape
+        return self if held == nets else Laid(self._laid, nets, apart, inputs)
+
     @staticmethod
     def as_it_is(h: Float[Tensor, "net input sample"]) -> bool:
         """Whether a batch has its samples side by side: then it is read where it lies, if rows may be `batch` apart."""
         return h.stride()[1:] == (h.shape[2], 1)
 
+    def lies(self, h: Float[Tensor, "net input sample"]) -> bool:
+        """Whether a batch is read where it lies."""
+        return self._apart == h.shape[2] and self.as_it_is(h)
+
     def __call__(self, h: Float[Tensor, "net input sample"]) -> Rows:
         """As they are, or copied; once where all nets have the same."""
+        one = h.stride(0) == 0 or len(h) == 1
+        if self.lies(h):
+            span = (len(h) - 1) * h.stride(0) + h.shape[1] * h.shape[2]
+            return Rows(h.as_strided((span,), (1,)).numpy(), 0 if one else h.stride(0))
+        self._put(h[:1] if one else h, 0)
+        return Rows(self._rows.numbers, 0) if one else self._rows
+
+    def of(self, h: Float[Tensor, "stream input sample"], streams: Sequence[int]) -> Rows:
+        """These, copied, one after the other."""
+        for place, stream in enumerate(streams):
+            self._put(h[stream : stream + 1], place)
+        return self._rows
+
+    def _put(self, h: Float[Tensor, "net input sample"], place: int) -> None:
         nets, inputs, batch = h.shape
-        if self.as_it_is(h) and self._apart == batch:
-            span = (nets - 1) * h.stride(0) + inputs * batch
-            return Rows(h.as_strided((span,), (1,)).numpy(), 0 if nets == 1 else h.stride(0))
-        given, out = h.mT, self._rows
-        if h.stride(0) == 0 or nets == 1:
-            given, out, nets = given[:1], Rows(out.numbers, 0), 1
         if self.as_it_is(h):
-            self._laid[:nets, :, :batch].copy_(given.mT)
-            return out
+            self._laid[place : place + nets, :, :batch].copy_(h)
+            return
+        given, (numbers, apart) = h.mT, self._rows
         if not given[0].is_contiguous():
             given = given.contiguous()
+        out = Rows(numbers[place * apart :], apart)
         turned(Rows(layout.flat(given), given.stride(0)), batch, inputs, out, nets, self._apart)
-        return out
 
 
 Weights = Dense | Sparse

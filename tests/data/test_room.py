@@ -6,7 +6,7 @@ import torch
 from data.test_stimuli import STIMULI
 
 from impray.data import open_pack
-from impray.data.base import select, steps_at_once
+from impray.data.base import select, selected, steps_at_once
 from impray.data.room import OfBlock, Room, flat
 from impray.spec.training import GRAPH_STEPS
 
@@ -41,6 +41,22 @@ def test_every_stream_begins_on_a_cache_line():
     room.numbers[:] = np.arange(len(room.numbers))
     assert room.x[1:, 0, 0].tolist() == [room.apart, 2 * room.apart] and room.apart * 4 % 64 == 0
     assert torch.equal(room.turned, room.x.mT) and room.x[0].is_contiguous()
+
+
+@pytest.mark.parametrize("slack", [0, 7])
+@pytest.mark.parametrize("turned", [True, False])
+def test_what_is_selected_lies_as_it_lay(turned, slack):
+    """Also where the last stream ends with its memory; each net on a cache line."""
+    memory = torch.arange(3 * (35 + slack), dtype=torch.float32).view(3, 35 + slack)[:, slack:]
+    x = memory.unflatten(1, (5, 7))
+    x = x.mT if turned else x
+    found = selected(x, torch.tensor([2, 0, 2, 1]))
+    assert torch.equal(found, x[[2, 0, 2, 1]]) and found.stride()[1:] == x.stride()[1:]
+    assert not turned or found.stride(0) * 4 % 64 == found.data_ptr() % 64 == 0
+    one = x[:1].expand(4, -1, -1)
+    assert selected(one, torch.tensor([3, 1])).stride(0) == 0 and torch.equal(
+        selected(one, torch.tensor([3, 1])), one[:2]
+    )
 
 
 def test_what_is_made_of_a_block_is_made_once_and_anew_where_it_was_written_to():

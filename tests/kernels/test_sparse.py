@@ -13,7 +13,7 @@ from impray.kernels import patterns
 from impray.kernels.compiled import lacking
 from impray.kernels.laid import turned
 from impray.kernels.patterns import AT_ONCE, LANES, pattern
-from impray.kernels.sparse import Products, Rows
+from impray.kernels.sparse import Placed, Products, Rows
 
 pytestmark = pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 
@@ -165,6 +165,28 @@ def test_one_batch_for_all_nets_is_that_batch_for_each():
     again = np.zeros_like(sink)
     of.gradient(again.reshape(-1), one, Rows(g.ravel(), 800))
     assert np.array_equal(shared, z) and np.array_equal(again, sink)
+
+
+@pytest.mark.parametrize("slopes", [True, False])
+@pytest.mark.parametrize("batch", [40, 57, 200])
+def test_nets_may_have_the_same_rows_wherever_they_begin(batch, slopes):
+    patterns, weights, _, bias, h, g, room = made(20, 60, batch, (0.3, 0.2, 0.0, 0.4), slopes=slopes)
+    stream_of_net = np.array([2, 0, 2, 0])
+    of = Products(patterns, (20, 60), batch, room)
+    found = []
+    for rows in (Rows(h[stream_of_net].ravel(), 60 * batch), Placed(h.ravel(), 60 * batch * stream_of_net)):
+        z, d, both, own = (
+            np.empty_like(g),
+            np.empty_like(h),
+            np.zeros((4, room), np.float32),
+            np.zeros((4, room), np.float32),
+        )
+        slopes_of = Rows(g.ravel(), 20 * batch)
+        of.forward(weights.ravel(), Rows(bias.ravel(), 20), rows, Rows(z.reshape(-1), 20 * batch))
+        of.gradient(own.reshape(-1), rows, slopes_of)
+        of.backward_and_gradient(weights.ravel(), both.reshape(-1), rows, slopes_of, Rows(d.reshape(-1), 60 * batch))
+        found.append((z, d, both, own))
+    assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True)) and found[0][3].any()
 
 
 def test_where_numbers_lie_in_memory_does_not_show():

@@ -64,6 +64,7 @@ class StreamedData(Streams, FixedData):
 
     def of(self, nets):
         of_net = torch.arange(len(self.x)) if self.stream_of_net is None else self.stream_of_net
+        of_net = torch.zeros(of_net, dtype=torch.int64) if isinstance(of_net, int) else of_net
         return FixedData(self.x[of_net[nets]], self.y[nets].clone(), self.block)
 
     def streams(self, raw, step):
