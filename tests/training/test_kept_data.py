@@ -68,6 +68,7 @@ def held_to_data_opened_anew(monkeypatch, open_it):
     assert not same(*found[-2:]) and graphs.recordings == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", families.data.specs, ids=lambda kind: kind.__name__)
 def test_a_graph_reads_every_kind_of_data_over_rounds(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))

@@ -82,14 +82,19 @@ def held_to_rounds_made_anew(monkeypatch, given, recordings=2, **more):
     return found
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+def heavier(cases, few):
+    """All of them; in `make test` a few."""
+    return [case if case in few else pytest.param(case, marks=pytest.mark.slow, id=getattr(case, "__name__", case)) for case in cases]
+
+
+@pytest.mark.parametrize("schedule", heavier(SCHEDULES, ["cosine"]))
 @pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_rounds_of_every_update_rule_are_those_made_anew(monkeypatch, rule, schedule):
     specs = [of_steps(OPTIMIZERS[rule], schedule), of_steps(OPTIMIZERS[rule], schedule, lr=0.02)]
     held_to_rounds_made_anew(monkeypatch, pack(Mlp(hidden=(7, 4)), specs))
 
 
-@pytest.mark.parametrize("rule", ["sgd", "momentum", "adam"])
+@pytest.mark.parametrize("rule", heavier(["sgd", "momentum", "adam"], ["momentum"]))
 def test_batch_norm_begins_with_the_first_batch_of_each_round(monkeypatch, rule):
     specs = [of_steps(OPTIMIZERS[rule])] * 2
     given = pack(Mlp(hidden=(7,), batch_norm=True), specs)
@@ -110,9 +115,10 @@ def test_groups_of_another_arithmetic_go_on_together(monkeypatch):
     held_to_rounds_made_anew(monkeypatch, pack(Mlp(hidden=(7,)), [of_steps(rule, "cosine") for rule in rules]))
 
 
-@pytest.mark.parametrize(("name", "rule"), [("mlp", "momentum"), ("cnn", "adamw"), ("norms", "momentum")])
-def test_modules_go_on_too(monkeypatch, name, rule):
+@pytest.mark.parametrize("name", heavier(["mlp", "cnn", "norms"], ["mlp"]))
+def test_modules_go_on_too(monkeypatch, name):
     """Batch norm of modules has a state that begins anew."""
+    rule = "adamw" if name == "cnn" else "momentum"
     net, params, _, data = modules.problem(name, 3, torch.float32)
     x, y = (torch.cat([part] * 3, dim=1) for part in (data.x, data.y))
     x[:, modules.STEPS :] *= 1.1
@@ -151,6 +157,7 @@ def then(given, graphs, *others):
     return found, graphs.recordings
 
 
+@pytest.mark.slow
 def test_other_nets_data_steps_and_masks_have_graphs_of_their_own(given):
     arch, specs, params, data = given
     again = OfRounds(data.x.clone(), data.y.clone(), BLOCK)
@@ -185,7 +192,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("error", [Stopped, KeyboardInterrupt, torch.OutOfMemoryError])
+@pytest.mark.parametrize("error", heavier([Stopped, KeyboardInterrupt, torch.OutOfMemoryError], [Stopped]))
 @pytest.mark.parametrize("at", [0, STEPS + 2, LENGTH])
 def test_a_round_that_fails_leaves_no_graph(given, at, error):
     def stop(step, params):

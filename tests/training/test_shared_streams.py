@@ -96,7 +96,7 @@ def streamed(given, order, kind=StreamedData):
     return kind(x, given.y, {"one": 6, "own": None}.get(order, torch.tensor(places)))
 
 
-@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("data", [pytest.param("inputs first", marks=pytest.mark.slow), "samples first"])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
     ("optimizer", "densities"), [*product(("sgd", "adamw"), DENSITIES), ("momentum", "mixed"), ("decay", "mixed")]
