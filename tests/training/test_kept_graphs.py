@@ -84,7 +84,10 @@ def held_to_rounds_made_anew(monkeypatch, given, recordings=2, **more):
 
 def heavier(cases, few):
     """All of them; in `make test` a few."""
-    return [case if case in few else pytest.param(case, marks=pytest.mark.slow, id=getattr(case, "__name__", case)) for case in cases]
+    return [
+        case if case in few else pytest.param(case, marks=pytest.mark.slow, id=getattr(case, "__name__", case))
+        for case in cases
+    ]
 
 
 @pytest.mark.parametrize("schedule", heavier(SCHEDULES, ["cosine"]))
