@@ -54,6 +54,7 @@ def test_the_tables_are_those_of_a_folder_and_a_second_run_has_nothing_to_do(buc
     }
 
 
+@pytest.mark.slow
 def test_more_rounds_and_measures_extend_what_is_there(bucket, tmp_path, s3):
     sweep_into(bucket, tiny_sweep(**SMALL | {"rounds": 1, "measures": ["accuracy"]}))
     sweep_into(bucket, tiny_sweep(**SMALL))
@@ -62,6 +63,7 @@ def test_more_rounds_and_measures_extend_what_is_there(bucket, tmp_path, s3):
     assert_same_tables(bucket, tmp_path / "s", ALL)
 
 
+@pytest.mark.slow
 def test_a_damaged_object_is_set_aside_and_made_again(bucket, whole, s3):
     sweep_into(bucket, tiny_sweep(**SMALL))
     (file,) = bucket.files("tables/units")

@@ -316,6 +316,7 @@ OPTUNA = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_optuna_with_two_goals_and_early_stopping(tmp_path, keep_ray):
     sweep = tiny_sweep(**OPTUNA)

@@ -184,7 +184,14 @@ def test_a_put_that_breaks_off_leaves_no_part_of_a_file(bucket, s3, hasty):
     assert bucket.read("tables/a") == b"old" * 10_000 and bucket.read("tables/b") is None
 
 
-@pytest.mark.parametrize("fault", [{"refuse": True}, {"unavailable": 1.0}, {"hang": 1.0}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"refuse": True}, marks=pytest.mark.slow),
+        {"unavailable": 1.0},
+        pytest.param({"hang": 1.0}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_store_that_stays_away_is_told_in_one_line(bucket, s3, hasty, fault):
     s3.set(**fault)
     for call, kind in ((lambda: bucket.write("a", b"1"), StorageError), (lambda: bucket.read("a"), DataError)):
