@@ -220,6 +220,79 @@ def _moved(value, v0, step, s0, count, masked, masks):
         store(value, v0 + p, moved * load(masks, v0 + p, WIDEST) if masked else moved)
 
 
+# Parts of a step. Their arguments are those of `gradients`: `layers` are sizes, w_at, b_at, z_at and batch, `rows_at` the four rooms for
+# where rows begin, and w0, b0, z0, r0, g0, gb0 say where a net's numbers begin in each.
+
+
+@specialised
+def _gang_product(w, w_net, layers, nets, x, x0, biases, b_net, biased, z, z_net, rows_at, lanes, f, slopes):
+    """The first layers of a gang's nets as one product."""
+    sizes, _, _, _, batch = layers
+    w_rows, b_rows, z_rows, _ = rows_at
+    units, inputs, one = sizes[1], sizes[0], np.int64(1)
+    for slot in range(len(nets)):
+        first = slot * units
+        _rows(w_rows, first, nets[slot] * w_net, inputs, units)
+        _rows(b_rows, first, nets[slot] * b_net, one, units)
+        _rows(z_rows, first, slot * z_net, batch, units)
+    _product(w, w_rows, one, x, x0, inputs, batch, biases, b_rows, biased, z, z_rows, len(nets) * units, len(sizes) == 2, lanes, f, z,
+             slopes)  # fmt: skip
+
+
+@specialised
+def _gang_gradient(layers, nets, x, x0, d, z_net, g, w_net, moves, tail, turned, ready, rows_at, blocks):
+    """Of the first layers of a gang's nets, as one product."""
+    sizes, _, _, _, batch = layers
+    _, _, z_rows, g_rows = rows_at
+    units, inputs = sizes[1], sizes[0]
+    for slot in range(len(nets)):
+        _rows(z_rows, slot * units, slot * z_net, batch, units)
+        _rows(g_rows, slot * units, (slot if moves else nets[slot]) * w_net, inputs, units)
+    whole_gradient(d, z_rows, units, len(nets) * units, x, x0, inputs, batch, tail, g, g_rows, turned, ready, blocks)
+
+
+@specialised
+def _above(layers, weights, w0, readout, r0, biases, b0, biased, z, z0, rows_at, lanes, f, slopes):
+    """The layers of a net above its first, forward."""
+    sizes, w_at, b_at, z_at, batch = layers
+    w_rows, b_rows, z_rows, _ = rows_at
+    depth, none, one = len(sizes) - 1, np.int64(0), np.int64(1)
+    for layer in range(2, depth + 1):
+        count, units, below = sizes[layer - 1], sizes[layer], z0 + z_at[layer - 1]
+        w, first = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
+        _rows(w_rows, none, first, count, units)
+        _rows(b_rows, none, b0 + b_at[layer], one, units)
+        _rows(z_rows, none, z0 + z_at[layer], batch, units)
+        _product(w, w_rows, one, z, below, count, batch, biases, b_rows, biased, z, z_rows, units, layer == depth, lanes, f, z,
+                 slopes)  # fmt: skip
+
+
+@specialised
+def _back(
+    layers, weights, w0, readout, r0, biases, biased, fixed, z, d, z0, slopes, g, g0, g_biases, gb0, tail, turned, rows_at, lanes, f, blocks
+):  # fmt: skip
+    """Down to the first layer of a net: derivatives by preactivations, and all gradients but that of the first matrix."""
+    sizes, w_at, b_at, z_at, batch = layers
+    w_rows, b_rows, z_rows, g_rows = rows_at
+    depth, none, one = len(sizes) - 1, np.int64(0), np.int64(1)
+    for layer in range(depth, 0, -1):
+        count, units = sizes[layer - 1], sizes[layer]
+        here, below = z0 + z_at[layer], z0 + z_at[layer - 1]  # of layer 1 not used
+        trained = layer < depth or not fixed
+        if layer > 1:
+            w, first = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
+            _rows(w_rows, none, first, one, count)
+            _rows(z_rows, none, below, batch, count)
+            _product(w, w_rows, count, d, here, units, batch, biases, b_rows, False, d, z_rows, count, False, lanes, f, z,
+                     slopes)  # fmt: skip
+        if trained and biased:
+            row_sums(d, here, units, batch, tail, g_biases, gb0 + b_at[layer])
+        if trained and layer > 1:
+            _rows(z_rows, none, here, batch, units)
+            _rows(g_rows, none, g0 + w_at[layer], count, units)
+            whole_gradient(d, z_rows, units, units, z, below, count, batch, tail, g, g_rows, turned, False, blocks)
+
+
 @cache
 def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
     """The kernel for networks of a kind; all of its arrays are flat.
@@ -251,73 +324,39 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
         readout, r_net, r_at, biases, b_net, begins, places, z, d, slopes, z_net, g, g_biases, moves, masked, masks,
         biases_masked, bias_masks, tail, turned, turned_x, w_rows, b_rows, z_rows, g_rows,
     ):  # fmt: skip
-        depth, nets, units, inputs = len(sizes) - 1, len(factor), sizes[1], sizes[0]
-        none, one = np.int64(0), np.int64(1)  # not the numbers themselves, for which functions would be compiled anew
-        w1, w1_net = (readout, r_net) if depth == 1 else (weights, w_net)
-        turned_of = -one  # whose samples are in turned_x
-        begin = none
-        while begin < nets:
+        layers, rows_at = (sizes, w_at, b_at, z_at, batch), (w_rows, b_rows, z_rows, g_rows)
+        depth, units = len(sizes) - 1, sizes[1]
+        first, first_net = (readout, r_net) if depth == 1 else (weights, w_net)
+        begin, turned_of = 0, np.int64(-1)  # the second: whose samples are in turned_x
+        while begin < len(factor):
             x0, end = x_at[order[begin]], begin + 1
-            while end < nets and end - begin < gang and x_at[order[end]] == x0:
+            while end < len(factor) and end - begin < gang and x_at[order[end]] == x0:
                 end += 1
-            rows = (end - begin) * units
+            nets = order[begin:end]
             if not kept:
-                for slot in range(end - begin):
-                    net, r = order[begin + slot], slot * units
-                    _rows(w_rows, r, net * w1_net, inputs, units)
-                    _rows(b_rows, r, net * b_net, one, units)
-                    _rows(z_rows, r, slot * z_net, batch, units)
-                _product(w1, w_rows, one, x, x0, inputs, batch, biases, b_rows, biased, z, z_rows, rows, depth == 1, lanes, activation, z,
-                         slopes)  # fmt: skip
-            for slot in range(end - begin):
-                net = order[begin + slot]
-                w0, b0, z0, r0 = net * w_net, net * b_net, slot * z_net, net * r_net + r_at
+                _gang_product(first, first_net, layers, nets, x, x0, biases, b_net, biased, z, z_net, rows_at, lanes, activation,
+                              slopes)  # fmt: skip
+            for slot in range(len(nets)):
+                net, z0 = nets[slot], slot * z_net
+                w0, b0, r0 = net * w_net, net * b_net, net * r_net + r_at
                 g0, gb0 = (slot * w_net, slot * b_net) if moves else (w0, b0)
                 if kept:
                     _kept_product(weights, w0, begins, net * (units + 1), places, x, x0, batch, biases, b0, biased, z, z0, units,
                                   depth == 1, lanes, activation, z, slopes)  # fmt: skip
-                for layer in range(2, depth + 1):
-                    count = sizes[layer - 1]
-                    w, first = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
-                    _rows(w_rows, none, first, count, sizes[layer])
-                    _rows(b_rows, none, b0 + b_at[layer], one, sizes[layer])
-                    _rows(z_rows, none, z0 + z_at[layer], batch, sizes[layer])
-                    _product(w, w_rows, one, z, z0 + z_at[layer - 1], count, batch, biases, b_rows, biased, z, z_rows, sizes[layer],
-                             layer == depth, lanes, activation, z, slopes)  # fmt: skip
+                _above(layers, weights, w0, readout, r0, biases, b0, biased, z, z0, rows_at, lanes, activation, slopes)
                 _slope(z, d, z0 + z_at[depth], sizes[depth], batch, factor[net], targets, net * t_net, one_hot, softmax)
-                for layer in range(depth, 0, -1):
-                    count, units_of = sizes[layer - 1], sizes[layer]
-                    here, below = z0 + z_at[layer], z0 + z_at[layer - 1]  # of layer 1 not used
-                    if layer > 1:
-                        w, first = (readout, r0) if layer == depth else (weights, w0 + w_at[layer])
-                        _rows(w_rows, none, first, one, count)
-                        _rows(z_rows, none, below, batch, count)
-                        _product(w, w_rows, count, d, here, units_of, batch, biases, b_rows, False, d, z_rows, count, False, lanes, back, z,
-                                 slopes)  # fmt: skip
-                    if layer == depth and fixed:
-                        continue
-                    if biased:
-                        row_sums(d, here, units_of, batch, tail, g_biases, gb0 + b_at[layer])
-                    if layer > 1:
-                        _rows(z_rows, none, here, batch, units_of)
-                        _rows(g_rows, none, g0 + w_at[layer], count, units_of)
-                        whole_gradient(d, z_rows, units_of, units_of, z, below, count, batch, tail, g, g_rows, turned, False,
-                                       blocks)  # fmt: skip
-                    elif kept:
-                        kept_gradient(d, here, units, x, x0, begins, net * (units + 1), places, w0, batch, tail, g, g0,
-                                      lanes)  # fmt: skip
+                _back(layers, weights, w0, readout, r0, biases, biased, fixed, z, d, z0, slopes, g, g0, g_biases, gb0, tail, turned,
+                      rows_at, lanes, back, blocks)  # fmt: skip
+                if kept:
+                    kept_gradient(d, z0, units, x, x0, begins, net * (units + 1), places, w0, batch, tail, g, g0, lanes)
             if not kept:
-                for slot in range(end - begin):
-                    _rows(z_rows, slot * units, slot * z_net, batch, units)
-                    _rows(g_rows, slot * units, (slot if moves else order[begin + slot]) * w_net, inputs, units)
-                whole_gradient(d, z_rows, units, rows, x, x0, inputs, batch, tail, g, g_rows, turned_x, turned_of == x0,
+                _gang_gradient(layers, nets, x, x0, d, z_net, g, w_net, moves, tail, turned_x, turned_of == x0, rows_at,
                                blocks)  # fmt: skip
                 turned_of = x0
             if moves:
-                for slot in range(end - begin):
-                    net = order[begin + slot]
-                    _moved(weights, net * w_net, g, slot * w_net, w_net, masked, masks)
-                    _moved(biases, net * b_net, g_biases, slot * b_net, b_net, biases_masked, bias_masks)
+                for slot in range(len(nets)):
+                    _moved(weights, nets[slot] * w_net, g, slot * w_net, w_net, masked, masks)
+                    _moved(biases, nets[slot] * b_net, g_biases, slot * b_net, b_net, biases_masked, bias_masks)
             begin = end
 
     return compiled(step, allocates=False)

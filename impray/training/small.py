@@ -201,8 +201,7 @@ class SmallEngine:
     def share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
         """As `Sharing.share`."""
         self._share(stream_of_net, streams)
-        if streams > len(stream_of_net):
-            self._laid = Laid(self._weights.value, *self._shape)
+        self._laid = self._laid.for_nets(streams)
 
     def _share(self, stream_of_net: Int[np.ndarray, " net"], streams: int) -> None:
         self._stream, self._order = stream_of_net, np.argsort(stream_of_net, kind="stable")
