@@ -12,7 +12,7 @@ from impray.service.probe import clock, run_part
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
-PROBLEMS = 16  # of each trial, where one takes less than `_QUICK_S`; else 2
+PROBLEMS = 16  # of each trial, where one takes less than `_QUICK_S`; else as many as its share of the time allows, at least 2
 _QUICK_S, _LONG_S = 0.05, 1.0  # where one takes longer than this, it stands for all
 
 
@@ -32,7 +32,8 @@ def seconds(packs: Sequence[Pack], budget_s: float) -> list[float]:
         if place == 0:
             _probe(pack, lineages, 1)  # imports and caches
         if place == 0 or clock() - begun < budget_s:
-            rate = _of_all(pack, lineages) / _work(pack, lineages)
+            share_s = (budget_s - (clock() - begun)) / (len(todo) - place)
+            rate = _of_all(pack, lineages, share_s) / _work(pack, lineages)
         for of_pack, pack, lineages in parts:
             total[of_pack] += rate * _work(pack, lineages)
     return total
@@ -45,14 +46,17 @@ def _work(pack: Pack, lineages: Sequence[Lineage]) -> float:
     return trial.data.inputs**2 * (samples * seeds + pack.rows_of(lineages[0])[-1] * len(lineages))
 
 
-def _of_all(pack: Pack, lineages: Sequence[Lineage]) -> float:
+def _of_all(pack: Pack, lineages: Sequence[Lineage], share_s: float) -> float:
     one = _probe(pack, lineages, 1)
     seeds = len({lineage.seed for lineage in lineages})
     if one > _LONG_S or seeds == 1:
         return one * seeds
-    some = min(PROBLEMS if one <= _QUICK_S else 2, seeds)
-    # What a pack takes besides its problems (files, opening data) is there once, however many there are.
-    each = min(one, max(0.0, (_probe(pack, lineages, some) - one) / (some - 1)))
+    some = min(PROBLEMS if one <= _QUICK_S else max(2, min(PROBLEMS, int(share_s / one))), seeds)
+    many = _probe(pack, lineages, some)
+    # One problem is timed on both sides of the many, so that neither a first call nor a busy moment passes for what a pack takes besides
+    # its problems (files, opening data): that is there once, however many there are.
+    one = min(one, _probe(pack, lineages, 1))
+    each = min(one, max(0.0, (many - one) / (some - 1)))
     return one + each * (seeds - 1)
 
 

@@ -117,9 +117,20 @@ class Stopping:
 
     def lost(self) -> None:
         """In the main thread: what was raised came in a place whose exceptions Python drops (`__del__`, around a fork). Once more."""
+        self.catch_up()
         if not self.soft:
             self._owed = True
             threading.Thread(target=self._remind, name="reminder", daemon=True).start()
+
+    def catch_up(self) -> None:
+        """In the main thread: what a library's handler heard in our place is ours."""
+        if self.by is None and self._first is not None:
+            self.by = self._first
+            _let_go_of_dead_terminals()
+
+    def answered(self) -> bool:
+        """In the main thread: whether a library that hears signals in our place has just raised something at one."""
+        return self.by is None and self._told.wait(0.2)
 
     # -- in the thread ------------------------------------------------------------------------------------------------
 
@@ -260,11 +271,18 @@ def _woken(number: int, frame: FrameType | None) -> None:
 
 
 def _unraisable(what: sys.UnraisableHookArgs) -> None:
-    """A `Stopped` that Python drops is no fault to write a trace of; everything else is as before."""
-    if not issubclass(what.exc_type, Stopped):
-        _unraisable_before(what)
-    elif _current is not None:
-        _current.lost()
+    """A `Stopped` that Python drops is no fault to write a trace of, nor is the answer of a library that hears a signal in our place (Ray,
+    while it starts); everything else is as before.
+    """
+    stopping, ours = _current, issubclass(what.exc_type, Stopped)
+    try:
+        lost = ours or (stopping is not None and issubclass(what.exc_type, SystemExit) and stopping.answered())
+        if not lost:
+            _unraisable_before(what)
+    except (Stopped, SystemExit):  # at a signal that comes in here
+        lost = True
+    if lost and stopping is not None:
+        stopping.lost()
 
 
 def _imports(frame: FrameType | None) -> bool:
@@ -277,11 +295,12 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 def due() -> None:
-    """Between imports and work.
+    """Between imports and work, and after a library has heard signals in our place.
 
     Raises:  Stopped: the command was asked to end while something was imported, or where a library lost what was raised.
     """
-    if _current is not None and _current.by is not None:
+    if _current is not None and _current.begun:
+        _current.catch_up()
         _current._owed = False
         raise Stopped
 

@@ -84,6 +84,24 @@ def test_what_comes_where_python_drops_exceptions_is_raised_once_more_and_leaves
     assert time.monotonic() - start < AT_ONCE_S
 
 
+def test_a_library_whose_own_answer_is_dropped_changes_nothing():
+    """As Ray exits at SIGTERM while it starts; where a class that is being thrown away, or a fork, drops that."""
+    before = "class D:\n    def __del__(self): ready(); time.sleep(60)\n"
+    own = "signal.signal(signal.SIGTERM, lambda number, _: sys.exit(number)); D(); time.sleep(60)"
+    small, start = Small(own, before=before), time.monotonic()
+    assert "SIGTERM" in small.send(signal.SIGTERM)
+    assert small.ended() == (143, "tidied\n")
+    assert time.monotonic() - start < AT_ONCE_S
+
+
+def test_other_exits_that_are_dropped_are_told_as_before():
+    small = Small("ready(); D(); time.sleep(60)", before="class D:\n    def __del__(self): sys.exit(3)\n")
+    assert "Exception ignored" in small.process.stdout.readline()
+    small.process.send_signal(signal.SIGTERM)
+    code, said = small.ended()
+    assert code == 143 and said.endswith("tidied\n")
+
+
 def test_a_library_with_a_handler_of_its_own_does_not_keep_the_main_thread_asleep():
     """One in C that hands the signal on, after which system calls go on: as polars sets one for Ctrl-C."""
     restart = "import ctypes; ctypes.CDLL(None).siginterrupt(int(signal.SIGINT), 0); ready(); os.waitpid(started, 0)"

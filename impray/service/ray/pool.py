@@ -64,6 +64,7 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
     with access.only_here({**access.LOOPBACK, **(environment or {})} if address is None else {}):
         _init(address)
     stopping.again()  # Ray has its own way with SIGTERM
+    stopping.due()
 
     if address is None:
         _enough(ray.cluster_resources(), sweep)
