@@ -22,6 +22,7 @@ def no_training(*_, **__):
     raise AssertionError("nothing is left to train")
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(
     "changes",
     [

@@ -96,6 +96,7 @@ def streamed(given, order, kind=StreamedData):
     return kind(x, given.y, {"one": 6, "own": None}.get(order, torch.tensor(places)))
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("data", [pytest.param("inputs first", marks=pytest.mark.slow), "samples first"])
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(
@@ -108,6 +109,7 @@ def test_nets_that_share_streams_equal_nets_alone(optimizer, order, densities, d
     assert unlike_alone(arch, [spec] * 6, params, masks, streamed(given, order, DATA[data]), 3) == []
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("order", ["seeds first", "irregular"])
@@ -118,6 +120,7 @@ def test_batches_of_every_size_are_shared(batch, order, batch_norm, data, few):
     assert unlike_alone(arch, [spec] * 6, params, masks, streamed(given, order, DATA[data]), 3) == []
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("order", ORDERS)
 def test_double_precision_is_shared(order, few):
     arch, params, masks, given = pack(Mlp(hidden=(30, 20)), 50, 20, DENSITIES["mixed"], torch.float64)

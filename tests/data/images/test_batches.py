@@ -47,6 +47,7 @@ def slow(spec, train, part, clones):
     return torch.from_numpy(np.stack(rows)), torch.tensor(labels)
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
 @pytest.mark.parametrize("center", ["image", "class", "none"])
 @pytest.mark.parametrize("b", [0.0, 0.3, 1.0])

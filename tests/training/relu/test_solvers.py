@@ -44,6 +44,7 @@ def test_every_count_has_exactly_its_mask_and_weights_within(solver, readout):
     assert solved.order is None and (solved.facts[1]["optimizer_bytes"] > 0).all()
 
 
+@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 def test_sixteen_at_once_are_sixteen_times_one_bit_for_bit(solver):
     made = problems(16)
