@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map
 
 from impray.training import blocks
 from impray.training.blocks import Graphs
@@ -33,19 +32,20 @@ class _Place:
     """A tensor's place in memory: held, or not."""
 
     def __init__(self, tensor, held):
-        storage = tensor.untyped_storage()
-        self.storage, self.weak = (storage if held else None), StorageWeakRef(storage)
-        self.empty = tensor.numel() == 0
+        self.weak = StorageWeakRef(tensor.untyped_storage())
         self.view = tensor.dtype, tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+        self.held = self._of(tensor.untyped_storage()) if held else None
+
+    def _of(self, storage):
+        dtype, *where = self.view
+        return torch.empty(0, dtype=dtype).set_(storage, *where)
 
     def tensor(self):
-        storage = self.storage
-        if storage is None and self.weak.expired():
+        if self.held is not None:
+            return self.held
+        if self.weak.expired():
             raise MemoryIsGone(self.view)
-        if storage is None:
-            storage = torch.UntypedStorage._new_with_weak_ptr(self.weak.cdata)
-        dtype, offset, shape, stride = self.view
-        return torch.empty(0, dtype=dtype).set_(storage, offset, shape, stride)
+        return self._of(torch.UntypedStorage._new_with_weak_ptr(self.weak.cdata))
 
 
 class Recorder(TorchDispatchMode):
@@ -64,7 +64,10 @@ class Recorder(TorchDispatchMode):
         def placed(value):
             return _Place(value, key(value) in own) if isinstance(value, Tensor) else value
 
-        self._calls = [(func, *(tree_map(placed, part) for part in parts)) for func, *parts in self._calls]
+        self._calls = [
+            (func, mapped(placed, args), mapped(placed, kwargs), [placed(one) for one in tensors(made)])
+            for func, args, kwargs, made in self._calls
+        ]
         self._own = self._before = None
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -87,12 +90,18 @@ class Recorder(TorchDispatchMode):
         def there(place):
             return place.tensor() if isinstance(place, _Place) else place
 
-        for func, *parts in self._calls:
-            args, kwargs, expected = (tree_map(there, part) for part in parts)
-            made = func(*args, **kwargs)
-            for new, old in zip(tensors(made), tensors(expected), strict=True):
+        for func, args, kwargs, expected in self._calls:
+            made = func(*mapped(there, args), **mapped(there, kwargs))
+            for new, old in zip(tensors(made), map(there, expected), strict=True):
                 if key(new) != key(old):
                     old.copy_(new)
+
+
+def mapped(do, tree):
+    """What operations are given: numbers, tensors and such, in tuples, lists and dictionaries."""
+    if isinstance(tree, tuple | list):
+        return type(tree)([mapped(do, one) for one in tree])
+    return {name: mapped(do, one) for name, one in tree.items()} if isinstance(tree, dict) else do(tree)
 
 
 def key(tensor):
@@ -100,9 +109,11 @@ def key(tensor):
 
 
 def tensors(tree):
-    found = []
-    tree_map(lambda value: found.append(value) if isinstance(value, Tensor) else None, tree)
-    return found
+    if isinstance(tree, dict):
+        tree = list(tree.values())
+    if isinstance(tree, tuple | list):
+        return [found for one in tree for found in tensors(one)]
+    return [tree] if isinstance(tree, Tensor) else []
 
 
 class Recorded(Graphs):

@@ -26,6 +26,8 @@ from impray.spec.training import Adam
 from impray.training import blocks
 from impray.training.blocks import STEPS
 
+pytestmark = pytest.mark.unchecked_shapes
+
 BATCH, LENGTH, ROUNDS = 4, 3 * STEPS + 5, 4
 BLENDS, SEEDS = (0.0, 0.5, 0.5), (0, 0, 1)
 
@@ -77,7 +79,6 @@ def test_a_graph_reads_every_kind_of_data_over_rounds(kind, tmp_path, monkeypatc
     held_to_data_opened_anew(monkeypatch, open_it)
 
 
-@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("kind", [Arrays, Cifar10], ids=lambda kind: kind.__name__)
 def test_a_graph_reads_rows_that_are_sent(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))
@@ -133,7 +134,6 @@ CHANGES = {
 }
 
 
-@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_a_pack_records_one_graph_for_its_dense_round_and_one_for_all_others(recorded, changes, tmp_path):
     pack = tiny_pack(rounds=4, **{**MADE, **changes})
@@ -155,7 +155,6 @@ class Louder(NlgpPack):
         return x * self.gain, labels
 
 
-@pytest.mark.unchecked_shapes
 def test_data_of_others_are_opened_anew_with_a_graph_for_each_round(recorded, tmp_path, monkeypatch):
     def opened(*given, **more):
         return Louder(*given, **more)

@@ -18,6 +18,8 @@ from impray.training.batch_norm import BatchNorm
 from impray.training.blocks import STEPS
 from impray.training.mlp import MlpEngine
 
+pytestmark = pytest.mark.unchecked_shapes
+
 BATCH, ROUNDS = 6, 4
 LENGTH = 4 * STEPS + 5
 BLOCK = 2 * STEPS + 3
@@ -90,7 +92,6 @@ def heavier(cases, few):
     ]
 
 
-@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("schedule", heavier(SCHEDULES, ["cosine"]))
 @pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_rounds_of_every_update_rule_are_those_made_anew(monkeypatch, rule, schedule):
@@ -114,13 +115,11 @@ def test_readouts_that_are_fixed_stay(monkeypatch, readout):
     held_to_rounds_made_anew(monkeypatch, given, recordings=1)
 
 
-@pytest.mark.unchecked_shapes
 def test_groups_of_another_arithmetic_go_on_together(monkeypatch):
     rules = [OPTIMIZERS["sgd"], OPTIMIZERS["momentum"], OPTIMIZERS["decay"], OPTIMIZERS["sgd"]]
     held_to_rounds_made_anew(monkeypatch, pack(Mlp(hidden=(7,)), [of_steps(rule, "cosine") for rule in rules]))
 
 
-@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("name", heavier(["mlp", "cnn", "norms"], ["mlp"]))
 def test_modules_go_on_too(monkeypatch, name):
     """Batch norm of modules has a state that begins anew."""
@@ -187,7 +186,6 @@ def test_other_rates_are_other_numbers_in_the_same_memory(given):
     assert then(given, Recorded(), (other, 3, {}))[0] == [True] * 3
 
 
-@pytest.mark.unchecked_shapes
 def test_a_net_that_diverged_leaves_nothing(given):
     arch, specs, params, data = given
     lost = {k: v * (torch.nan if k == "weight1" else 1) for k, v in params.items()}
@@ -199,7 +197,6 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("error", heavier([Stopped, KeyboardInterrupt, torch.OutOfMemoryError], [Stopped]))
 @pytest.mark.parametrize("at", [0, STEPS + 2, LENGTH])
 def test_a_round_that_fails_leaves_no_graph(given, at, error):
@@ -214,7 +211,6 @@ def test_a_round_that_fails_leaves_no_graph(given, at, error):
     assert graphs._kept is None and equal(round_of(given, 3, graphs), eager(given, 3)) and graphs.recordings == 2
 
 
-@pytest.mark.unchecked_shapes
 def test_where_a_graph_could_not_be_recorded_the_next_round_tries_again(given):
     class Unable(Recorded):
         def captured(self, do):
@@ -253,7 +249,6 @@ def test_full_memory_is_tried_again_without_what_was_kept(given):
         graphs.made(never)
 
 
-@pytest.mark.unchecked_shapes
 def test_what_is_kept_goes_with_its_pack(given):
     """At once: nothing of it waits for a collection of garbage."""
     then(given, Recorded())  # torch remembers frames of whoever first calls an operation that is recorded

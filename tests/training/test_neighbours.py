@@ -15,10 +15,10 @@ from impray.spec.training import Adam, AdamW, Constant, Cosine, Sgd, Step
 SIZES = [  # hidden, inputs, outputs, batch; most nets of 7 x 33 begin off a cache line
     ((), 5, 3, 5),
     ((7,), 33, 3, 5),
-    ((1,), 33, 2, 64),
-    ((9, 7), 33, 1, 64),
+    ((1,), 33, 2, 32),
+    ((9, 7), 33, 1, 32),
     ((7, 1), 13, 3, 1),
-    ((7,), 144, 10, 17),
+    ((7,), 144, 10, 35),
 ]
 MOMENTA = [{}, {"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}, {"momentum": 0.5, "nesterov": True}]
 BETAS = [
