@@ -144,6 +144,14 @@ def pytest_runtest_protocol(item):
     return (yield)
 
 
+def heavier(cases, few):
+    """All cases of a test; in `make test` a few."""
+    return [
+        case if case in few else pytest.param(case, marks=pytest.mark.slow, id=str(getattr(case, "__name__", case)))
+        for case in cases
+    ]
+
+
 def changed(document, changes):
     """A copy of a document with dotted changes: {"trial.train.lr": 1}."""
     import copy

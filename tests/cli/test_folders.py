@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from cli.said import ALL, HERE, PROGRAM, SMALL, impray, refused, there, write
-from conftest import assert_same_tables, rows_of
+from conftest import assert_same_tables, heavier, rows_of
 
 from impray.results import files
 from impray.results.tables import scan
@@ -60,6 +60,7 @@ def test_a_read_only_folder_can_be_looked_at_and_not_written(whole, folder):
     assert "Traceback" not in found.stderr and there() == before
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_before_and_in_the_middle_of_a_sweep(whole, folder):
     """A small disk; then an emptied and larger one: the tables are those of an uninterrupted run."""
     write(SMALL)
@@ -128,7 +129,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", heavier(PLACES, ["trial", "checkpoint", "rounds", "compaction"]))
 def test_wherever_the_disk_fills_rows_stay_and_going_on_gives_the_same_tables(place, full_at, whole):
     write(SMALL)
     full_at(PLACES[place])

@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from conftest import tiny_sweep
+from conftest import heavier, tiny_sweep
 from polars import col
 
 from impray.results import ledger
@@ -107,7 +107,7 @@ def rows_there(folder, lineages):
             yield table, *row
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", heavier(range(16), range(8)))
 def test_driver_and_sink_agree_on_any_folder_and_what_is_left_is_done_once(tmp_path, seed):
     chance, folder = random.Random(seed), new(tmp_path / "any")
     for _ in range(chance.randrange(1, 5)):

@@ -68,7 +68,8 @@ def test_a_local_sweep_is_for_this_machine_and_this_user(other):
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("when", ["starting", pytest.param("running", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["starting", "running"])
 def test_a_killed_driver_leaves_nothing_and_another_ray_goes_on(tmp_path, other, when):
     with sweep(tmp_path) as killed:
         keeper, scratch = within(MINUTE, killed.warden, killed)

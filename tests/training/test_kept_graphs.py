@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 import torch
+from conftest import heavier
 from training import test_module_training as modules
 from training.packs import OPTIMIZERS, FixedData, problem, same, train
 from training.recorder import MemoryIsGone, Recorded, Recorder, on_torch_alone
@@ -82,14 +83,6 @@ def held_to_rounds_made_anew(monkeypatch, given, recordings=2, **more):
     assert [equal(a, b) for a, b in zip(found, expected, strict=True)] == [True] * ROUNDS
     assert graphs.recordings == recordings
     return found
-
-
-def heavier(cases, few):
-    """All of them; in `make test` a few."""
-    return [
-        case if case in few else pytest.param(case, marks=pytest.mark.slow, id=getattr(case, "__name__", case))
-        for case in cases
-    ]
 
 
 @pytest.mark.parametrize("schedule", heavier(SCHEDULES, ["cosine"]))

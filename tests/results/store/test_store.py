@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import heavier
 
 from impray.results.store import File, Folder, above, opened, problems, within
 from impray.results.store import bucket as of_bucket
@@ -154,7 +155,9 @@ def hasty(monkeypatch):
     monkeypatch.setattr(of_bucket, "REQUEST_S", 2)
 
 
-@pytest.mark.parametrize("kind", ["unavailable", "cut_put", "lost_answer", "cut_answer"])
+@pytest.mark.parametrize(
+    "kind", heavier(["unavailable", "cut_put", "lost_answer", "cut_answer"], ["cut_put", "lost_answer"])
+)
 def test_what_goes_wrong_now_and_then_changes_nothing(bucket, s3, kind):
     s3.set(**{kind: 0.3})
     for n in range(30):

@@ -95,6 +95,7 @@ def test_a_folder_too_deep_for_rays_sockets_is_told(tmp_path, monkeypatch):
 # -- what a sweep needs ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_needs_are_what_a_sweep_then_takes(tmp_path):
     file = tmp_path / "tiny.yaml"
     document = tiny(**{"trial.net.hidden": [64], "trial.data.shape": [12, 12], "seeds": 3})
