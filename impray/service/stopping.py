@@ -41,6 +41,7 @@ class Stopping:
         self.by: signal.Signals | None = None
         self.soft = False
         self._owed = False  # a `Stopped` that waits for the end of an import
+        self.raised = 0  # of `Stopped`
         self._heard: float | None = None
         self._first: signal.Signals | None = None  # as the thread has heard it
         self._told = threading.Event()
@@ -104,6 +105,7 @@ class Stopping:
         if self._owed:
             threading.Thread(target=self._remind, name="reminder", daemon=True).start()
         elif not self.soft:
+            self.raised += 1
             raise Stopped
 
     def _remind(self) -> None:
@@ -275,13 +277,15 @@ def _unraisable(what: sys.UnraisableHookArgs) -> None:
     while it starts); everything else is as before.
     """
     stopping, ours = _current, issubclass(what.exc_type, Stopped)
+    before = stopping and (stopping.begun, stopping.raised)
     try:
         lost = ours or (stopping is not None and issubclass(what.exc_type, SystemExit) and stopping.answered())
         if not lost:
             _unraisable_before(what)
     except (Stopped, SystemExit):  # at a signal that comes in here
         lost = True
-    if lost and stopping is not None:
+    # Python's own writing drops such an exception, too.
+    if stopping is not None and (lost or (stopping.begun, stopping.raised) != before):
         stopping.lost()
 
 

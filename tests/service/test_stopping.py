@@ -94,12 +94,25 @@ def test_a_library_whose_own_answer_is_dropped_changes_nothing():
     assert time.monotonic() - start < AT_ONCE_S
 
 
-def test_other_exits_that_are_dropped_are_told_as_before():
-    small = Small("ready(); D(); time.sleep(60)", before="class D:\n    def __del__(self): sys.exit(3)\n")
-    assert "Exception ignored" in small.process.stdout.readline()
-    small.process.send_signal(signal.SIGTERM)
+WRITTEN_TO = """
+import os
+class D:
+    def __del__(self): sys.exit(3)
+class Stream:
+    def write(self, text):
+        if text.startswith("Traceback"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        sys.__stderr__.write(text)
+    def flush(self): sys.__stderr__.flush()
+"""
+
+
+def test_a_signal_that_comes_while_a_dropped_exception_is_written_is_not_lost():
+    """And that exception is written, though it is an exit: no signal had come."""
+    small, start = Small("sys.stderr = Stream(); ready(); D(); time.sleep(60)", before=WRITTEN_TO), time.monotonic()
     code, said = small.ended()
-    assert code == 143 and said.endswith("tidied\n")
+    assert code == 143 and said.endswith("tidied\n") and "SystemExit: 3\n" in said
+    assert time.monotonic() - start < AT_ONCE_S
 
 
 def test_a_library_with_a_handler_of_its_own_does_not_keep_the_main_thread_asleep():
