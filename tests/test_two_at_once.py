@@ -35,6 +35,7 @@ def test_two_sweeps_on_one_fresh_store_leave_one_run_each(tmp_path):
         assert len(trials) == len(set(trials)) == 3, trials  # the sweep's own, and one for each gain
 
 
+@pytest.mark.slow
 def test_of_two_sweeps_in_one_folder_one_works_and_the_other_says_so(tmp_path):
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(tiny(**{**SMALL, "trial.train.steps": 3000})))
     begun = [begin(tmp_path / "one.yaml", "--out", tmp_path / "out", "--mlflow", "off") for _ in range(2)]

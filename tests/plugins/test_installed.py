@@ -111,6 +111,7 @@ SWEEP = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_file_goes_to_the_actors(tmp_path, local_ray, monkeypatch):
     from impray.service.ray import pool

@@ -9,7 +9,6 @@ from collections import Counter
 from contextlib import closing
 
 import pytest
-from conftest import heavier
 from fake_sweep import Fake, client, contents, histories, runs
 from mlflow import MlflowClient
 
@@ -323,7 +322,8 @@ def kill_at(monkeypatch, n):
         monkeypatch.setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
 
 
-@pytest.mark.parametrize("call", heavier([mlflow.sync, mlflow.rebuild], [mlflow.sync]))
+@pytest.mark.slow
+@pytest.mark.parametrize("call", [mlflow.sync, mlflow.rebuild])
 def test_an_export_killed_before_any_of_its_writes_is_finished_by_the_next(monkeypatch, tmp_path, call):
     fake = Fake(tmp_path / "fake", gains=(0.5,))
     fake.round(0, 0)

@@ -160,6 +160,7 @@ def test_a_second_driver_is_refused_while_the_first_lives(bucket, whole, s3, mon
     assert report.count("done") == report.trials
 
 
+@pytest.mark.slow
 def test_a_driver_that_lost_its_folder_stops_and_the_next_one_goes_on(bucket, whole, s3, monkeypatch):
     """As one that was stopped for a minute, or cut off from the store."""
     from impray.results.sink import FolderSink

@@ -52,6 +52,7 @@ def other(tmp_path_factory):
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_local_sweep_is_for_this_machine_and_this_user(other):
     ids = [other.process.pid, *warden.marked(other.mark)]

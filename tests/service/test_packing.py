@@ -94,6 +94,7 @@ def test_no_number_depends_on_who_shares_a_pack(tmp_path, where, request):
     assert_same_tables(tmp_path / "alone", tmp_path / "itself", ALL)
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_run_in_other_packs_goes_on_and_ends_the_same(tmp_path):
     of = {"seeds": 1, "measures": ["accuracy", "loss", "fan_in"]}
     sweep_into(tmp_path / "grown", tiny_sweep(**of, rounds=1, search={"space": AXES, "pack": []}))

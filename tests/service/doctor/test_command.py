@@ -78,6 +78,7 @@ def two_nodes():
         yield said[0]
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_cluster_that_is_well(two_nodes, tmp_path):
     file = tmp_path / "tiny.yaml"
