@@ -146,10 +146,7 @@ def pytest_runtest_protocol(item):
 
 def heavier(cases, few):
     """All cases of a test; in `make test` a few."""
-    return [
-        case if case in few else pytest.param(case, marks=pytest.mark.slow, id=str(getattr(case, "__name__", case)))
-        for case in cases
-    ]
+    return [case if case in few else pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 def changed(document, changes):

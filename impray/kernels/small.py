@@ -220,8 +220,24 @@ def _moved(value, v0, step, s0, count, masked, masks):
         store(value, v0 + p, moved * load(masks, v0 + p, WIDEST) if masked else moved)
 
 
-# Parts of a step. Their arguments are those of `gradients`: `layers` are sizes, w_at, b_at, z_at and batch, `rows_at` the four rooms for
-# where rows begin, and w0, b0, z0, r0, g0, gb0 say where a net's numbers begin in each.
+# A step and its parts. What their arguments are:
+#   x, x_at: [stream, input, sample], and where each net's begins. order: nets, those of a stream one after the other.
+#   gang: the most nets of one stream that are taken at once.
+#   targets, t_net: as in `_slope`, [net, ...].
+#   softmax, one_hot: of `_slope`. biased: there are biases. fixed: the last layer has no gradients.
+#   factor: [net].
+#   sizes, w_at, b_at, z_at: [layer + 1]: units; where a layer's matrix, biases and samples begin in a net's.
+#   weights, readout, biases: [net, ...], and how far apart; the last layer's matrix is in the second, at `r_at`.
+#   begins, places: [net, unit + 1] and as the weights: of kept ones the first of a unit, and where the input's samples begin.
+#   z, d, slopes: [net of a gang, ...], activations, derivatives by preactivations times the factor and, of erf, slopes: written.
+#   g, g_biases: the gradients times the factor, as weights and biases: written; or where `moves`, of one gang after the other.
+#   moves: whether weights and biases are moved by these here.
+#   masked, masks, biases_masked, bias_masks: theirs, [net, ...], where there are any.
+#   tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
+#   turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
+#   w_rows, b_rows, z_rows, g_rows: room for where the rows of a product begin, of a gang's first layer or of any other.
+# Of the parts: `layers` are sizes, w_at, b_at, z_at and batch, `rows_at` the four rooms for where rows begin, and w0, b0, z0, r0, g0, gb0
+# say where a net's numbers begin in each.
 
 
 @specialised
@@ -299,22 +315,7 @@ def gradients(lanes: int, activation: int, kept: bool) -> Callable[..., None]:
 
     Args:    lanes: samples at a time: WIDEST, 2 WIDEST or 4 WIDEST, and no more than a batch has.
              kept: the first layer's kept weights lie alone.
-    The kernel's:
-             x, x_at: [stream, input, sample], and where each net's begins. order: nets, those of a stream one after the other.
-             gang: the most nets of one stream that are taken at once.
-             targets, t_net: as in `_slope`, [net, ...].
-             softmax, one_hot: of `_slope`. biased: there are biases. fixed: the last layer has no gradients.
-             factor: [net].
-             sizes, w_at, b_at, z_at: [layer + 1]: units; where a layer's matrix, biases and samples begin in a net's.
-             weights, readout, biases: [net, ...], and how far apart; the last layer's matrix is in the second, at `r_at`.
-             begins, places: [net, unit + 1] and as the weights: of kept ones the first of a unit, and where the input's samples begin.
-             z, d, slopes: [net of a gang, ...], activations, derivatives by preactivations times the factor and, of erf, slopes: written.
-             g, g_biases: the gradients times the factor, as weights and biases: written; or where `moves`, of one gang after the other.
-             moves: whether weights and biases are moved by these here.
-             masked, masks, biases_masked, bias_masks: theirs, [net, ...], where there are any.
-             tail: [WIDEST], bits at lanes of a batch's last vector that are in the one before.
-             turned, turned_x: room for a hidden layer's activations, and for a net's inputs, by sample.
-             w_rows, b_rows, z_rows, g_rows: room for where the rows of a product begin, of a gang's first layer or of any other.
+    What the kernel's are is said above, where its parts begin.
     """
     back = _BACK[activation]
     blocks = lanes > WIDEST  # of four rows and four inputs: where registers hold them

@@ -12,7 +12,7 @@ from impray.service.probe import clock, run_part
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
-PROBLEMS = 16  # of each trial, where one takes less than `_QUICK_S`; else as many as its share of the time allows
+PROBLEMS = 16  # of each trial, where one takes less than `_QUICK_S`; else as many as its time allows, at least 2
 _QUICK_S, _LONG_S = 0.05, 1.0  # where one takes longer than this, it stands for all
 
 

@@ -41,7 +41,7 @@ class Stopping:
         self.by: signal.Signals | None = None
         self.soft = False
         self._owed = False  # a `Stopped` that waits for the end of an import
-        self.raised = 0  # of `Stopped`
+        self.raised = 0  # how often `Stopped` was
         self._heard: float | None = None
         self._first: signal.Signals | None = None  # as the thread has heard it
         self._told = threading.Event()

@@ -26,6 +26,7 @@ SHAPES = [  # hidden, inputs, outputs, batch: blocks of four and of lanes that f
     ((32,), 144, 2, 64),
     ((40,), 520, 3, 16),  # inputs in several tiles
     ((9, 7), 33, 1, 35),
+    ((9, 7), 33, 1, 70),
     ((4, 5, 1), 16, 4, 2100),  # sums over samples of more than one portion
 ]
 
@@ -253,10 +254,13 @@ def test_smaller_blocks_give_the_same_bits(kinds, monkeypatch):
 
 
 @pytest.mark.unchecked_shapes
-def test_parameters_that_the_kernel_moves_have_the_bits_of_those_that_are_moved_after_it(monkeypatch):
-    whole = digest(OF_RELU)
+@pytest.mark.parametrize(
+    "kinds", [pytest.param(OF_RELU, id="few"), pytest.param(DIGESTED, marks=pytest.mark.slow, id="all")]
+)
+def test_parameters_that_the_kernel_moves_have_the_bits_of_those_that_are_moved_after_it(kinds, monkeypatch):
+    whole = digest(kinds)
     monkeypatch.setattr("impray.training.updates.sgd._Plain.plain", False)
-    assert digest(OF_RELU) == whole
+    assert digest(kinds) == whole
 
 
 def test_which_nets_are_small_follows_from_their_own_shape_mask_and_batch():

@@ -50,6 +50,7 @@ def connect(address: str | None, sweep: Sweep, environment: Mapping[str, str] | 
     Args:    environment: what the processes of a local Ray have in theirs besides.
     Raises:  SweepError: nobody answers at `address`, or not without a token, or this machine has not what one pack asks for
              (a cluster may still grow).
+             Stopped: the command was asked to end while Ray started.
     """
     threads = {name: str(max(1, int(sweep.resources.cpu))) for name in THREADS}
     for name, value in {**ENVIRONMENT, **threads}.items():
