@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import zlib
 
 from impray.cache import cache
 
@@ -105,9 +106,34 @@ def below(file: str, places) -> int:
 
 
 def pytest_collection_modifyitems(items):
-    """Those that start a Ray come first."""
+    """Those that start a Ray come first; of tests marked `some(n)` all cases but n are among the slow ones."""
+    by_test = {}
+    for item in items:
+        if item.get_closest_marker("some") is not None and item.get_closest_marker("slow") is None:
+            by_test.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for cases in by_test.values():
+        (count,) = cases[0].get_closest_marker("some").args
+        few = spread([case.nodeid for case in cases], count)
+        for case in cases:
+            if case.nodeid not in few:
+                case.add_marker(pytest.mark.slow)
     ray = [file for files in TOGETHER for file in files]
     items.sort(key=lambda item: (below(file_of(item), ray) == len(ray), below(file_of(item), LONGEST)))
+
+
+def spread(ids, count: int) -> list[str]:
+    """So many of the cases of a test, by their ids alone: always the one that brings most values that none before it had.
+
+    Of equals the one with the smallest checksum is taken, so what comes first in a file is not preferred.
+    """
+    values = {id: set(enumerate(id.partition("[")[2].removesuffix("]").split("-"))) for id in ids}
+    left, chosen, seen = sorted(ids, key=lambda id: zlib.crc32(id.encode())), [], set()
+    while left and len(chosen) < count:
+        best = max(left, key=lambda id: len(values[id] - seen))
+        left.remove(best)
+        chosen.append(best)
+        seen |= values[best]
+    return chosen
 
 
 def file_of(item) -> str:

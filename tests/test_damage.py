@@ -144,6 +144,7 @@ def _again(finished, tmp_path, form, damage):
     assert hidden == 0 or damage is replace_by_a_folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", each(DAMAGES, fast=[cut]))
 def test_a_reader_says_what_is_broken_and_what_mends_it(finished, tmp_path, damage):
     _, folders = finished
@@ -209,6 +210,7 @@ def test_no_lost_file_of_rows_goes_unnoticed(finished, tmp_path, form):
         shutil.rmtree(out)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("form", ["many", "merged"])
 def test_a_trial_whose_rows_were_lost_is_not_told_as_done(finished, tmp_path, form):
     _, folders = finished

@@ -104,6 +104,7 @@ def test_every_measure_has_its_section_limits_and_picture(written):
         assert name in PICTURES, name
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_numbers_in_a_picture_are_those_of_its_measure_now(name):
     """Not the strokes: these are rounded otherwise by other machines. To mend: python -m docs.make."""

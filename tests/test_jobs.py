@@ -182,11 +182,22 @@ def test_what_cannot_be_meant_is_told_before_anything(environment, tmp_path, wor
     assert code == 2 and right in output and "secret" not in output, output
 
 
-def test_ray_address_is_respected_and_said(environment, tmp_path):
+@pytest.fixture
+def elsewhere(environment, tmp_path):
+    """Where RAY_ADDRESS is one that nobody answers at: environment, address, and the words of a small sweep."""
     address = f"http://127.0.0.1:{free_port()}"
     file = written(tmp_path, seeds=1, rounds=1, methods=["imp"], measures=["accuracy"])
-    words, there = (file, "--no-figures", "--out", tmp_path / "out"), {**environment, "RAY_ADDRESS": address}
+    return {**environment, "RAY_ADDRESS": address}, address, (file, "--no-figures", "--out", tmp_path / "out")
+
+
+def test_ray_address_is_respected_and_said(elsewhere):
+    there, address, words = elsewhere
     code, output = called(there, *words)
     assert code == 2 and f"Ray at {address} (RAY_ADDRESS" in output and "nobody answers" in output, output
+
+
+@pytest.mark.slow
+def test_ray_address_is_nothing_to_a_sweep_that_runs_here(elsewhere):
+    there, _, words = elsewhere
     code, output = called(there, *words, "--where", "here")
     assert code == 0 and "RAY_ADDRESS" not in output, output

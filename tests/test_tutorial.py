@@ -27,6 +27,7 @@ def test_it_is_read_in_a_few_minutes():
     assert len(lines) < 90 and all(len(line) <= 140 for line in lines)
 
 
+@pytest.mark.slow
 def test_every_round_keeps_the_number_of_weights_that_was_asked_for(folder):
     rounds = impray.load(folder / "results").rounds
     assert rounds.height == 2 * 2 * SEEDS * (ROUNDS + 1) and set(rounds["status"]) == {"done"}
@@ -38,6 +39,7 @@ def test_every_round_keeps_the_number_of_weights_that_was_asked_for(folder):
         assert part.sort("round")["density"].to_list() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_random_masks_are_at_chance_and_imps_are_above(folder):
     # Random masks do not know of the data: both trials have the same, and one of them counts.
     one = (pl.col("round") == ROUNDS) & (pl.col("method") == "random") & (pl.col("data.gaussian_blend") == 0)
@@ -50,5 +52,6 @@ def test_random_masks_are_at_chance_and_imps_are_above(folder):
     assert len(imp) == SEEDS and (imp > random).all()
 
 
+@pytest.mark.slow
 def test_the_figure_is_a_picture(folder):
     assert (folder / "tutorial.png").read_bytes().startswith(b"\x89PNG")

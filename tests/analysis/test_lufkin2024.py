@@ -93,6 +93,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(fig4, "euler", lambda data, w, lr, steps: euler(data, w, lr, 3))
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("name", STORED)
 def test_counts_and_means_of_version_0_5_0(tmp_path, quick, name):
     figure, bounds = STORED[name]
@@ -148,6 +149,7 @@ def path(one, seed):
     return euler(one.data, start(one, seed), one.train.lr, one.train.steps, record_every=40)
 
 
+@pytest.mark.slow
 def test_fig8_eq_5_against_itself_is_exact_and_against_another_is_not(put):
     of = fig8.FIGURE.part(put(BREAKDOWN, path))
     assert fig8.courses(of)["distance"].max() < 1e-9 and fig8.courses(of)["time"].max() == pytest.approx(20)

@@ -186,6 +186,7 @@ def test_without_a_clone_controls_are_not_measured_and_all_else_stands(folder, o
     assert [each.effect for each in found[:5]] == [each.effect for each in judged("fig5", of)[:5]]
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", FIGURES)
 def test_it_can_be_drawn(name, of):
     FigureCanvasAgg(draw(table(FIGURES[name], of))).draw()

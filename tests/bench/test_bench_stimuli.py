@@ -62,6 +62,7 @@ def test_the_plain_neuron_is_ours_on_the_same_batches():
     assert not torch.allclose(plain, start, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_plain_neuron_localises_as_ours_does():
     """The median of seven: from one start in ten or so a neuron comes to rest on three inputs, here as there."""
     torch.manual_seed(0)

@@ -103,6 +103,7 @@ def kurtosis_of_erf(gain: float) -> float:
     return float((weight * x**4).sum() * weight.sum() / (weight * x**2).sum() ** 2)
 
 
+@pytest.mark.slow
 def test_data_of_photographs_and_their_clone():
     words = ("data", "--json", "--samples", 200, "--set", "data.kind=photographs", "--set", "data.crops=200")
     natural, clone = (

@@ -42,6 +42,7 @@ def in_a_namespace(script: str, *words) -> subprocess.CompletedProcess:
     return found
 
 
+@pytest.mark.slow
 def test_a_read_only_folder_can_be_looked_at_and_not_written(whole, folder):
     shutil.copytree(whole, "runs/x")
     write(SMALL)
@@ -129,6 +130,7 @@ PLACES = {
 }
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("place", heavier(PLACES, ["trial", "checkpoint", "rounds", "compaction"]))
 def test_wherever_the_disk_fills_rows_stay_and_going_on_gives_the_same_tables(place, full_at, whole):
     write(SMALL)

@@ -46,6 +46,7 @@ def photographs(shape, colour, center):
     return specs * 3, [seed for seed in range(3) for _ in specs]
 
 
+@pytest.mark.some(10)
 @pytest.mark.parametrize("center", ["class", "global"])
 @pytest.mark.parametrize(("shape", "colour"), [((16, 16), False), ((5, 7), True), ((4, 4), False)], ids=str)
 @pytest.mark.parametrize("batch", [3, 16, 33, 64])

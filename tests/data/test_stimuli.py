@@ -35,6 +35,7 @@ STIMULI = {
 }
 
 
+@pytest.mark.some(5)
 @pytest.mark.parametrize("name", STIMULI)
 def test_samples_agree_with_their_theory_within_4_standard_errors(name):
     spec = STIMULI[name]

@@ -44,6 +44,7 @@ def test_a_bound_of_1_says_nothing():
     assert judged(lacking.samples(None))[0].verdict == "not measured"  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_bound_that_is_true_is_rarely_contradicted():
     """Draws that fail as often as their own bounds allow: below 5 % of 400 runs, and 2 standard errors of that."""
     random = np.random.default_rng(0)

@@ -49,6 +49,7 @@ def test_the_second_process_compiles_nothing(tmp_path, umask):
     assert folder.stat().st_mode & 0o777 == 0o700  # whatever the umask
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(lacking() is not None, reason=str(lacking()))
 def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
     run(tmp_path)

@@ -66,6 +66,7 @@ def at_once(patterns, weights, h, g, room):
     return d, moved
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(("units", "inputs"), SHAPES)
 def test_products_are_those_of_float64(units, inputs, batch):
@@ -90,6 +91,7 @@ def test_products_are_those_of_float64(units, inputs, batch):
         assert (np.abs(found - exact[name]) <= (terms[name] + 2) * EPS * sizes[name]).all(), name
 
 
+@pytest.mark.some(40)
 @pytest.mark.parametrize("slopes", [True, False])
 @pytest.mark.parametrize("batch", BATCHES)
 @pytest.mark.parametrize(("units", "inputs"), SHAPES)

@@ -39,6 +39,7 @@ def broken(monkeypatch, victims, at, where="mask"):
     monkeypatch.setattr(Trunks, "_load", load)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("at", [1, 3])
 def test_the_others_finish_as_they_would_alone(tmp_path, monkeypatch, at):
     pack = tiny_pack()

@@ -29,6 +29,7 @@ def test_fates_add_up(tmp_path):
         assert by_fate == {**{n: kept[n - 1] - kept[n] for n in range(round + 1, 4)}, 0: kept[3]}
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("at", ["start", "end"])
 def test_the_cavity_methods_remove_one_end_of_the_scores(tmp_path, at):
     """Scores recomputed from the checkpoints' weights with the measure's own function on the same training inputs."""
@@ -109,6 +110,7 @@ def test_fates_group_the_scores_of_every_round(tmp_path):
                     assert row["cavity_half_mean"] != row["cavity_mean"]
 
 
+@pytest.mark.slow
 def test_scores_are_measured_again_where_their_files_are_gone(tmp_path, monkeypatch):
     pack = tiny_pack()
     run(pack, tmp_path / "whole")
@@ -123,6 +125,7 @@ def test_scores_are_measured_again_where_their_files_are_gone(tmp_path, monkeypa
     assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
 
 
+@pytest.mark.slow
 def test_extending_without_the_cavity_score_keeps_what_there_was(tmp_path):
     """What an earlier run measured of single weights stays in `fates`, grouped by the fates as they are now."""
     run(tiny_pack(rounds=2), tmp_path)

@@ -56,6 +56,7 @@ def test_reinit_starts_from_weights_of_its_own_and_the_same_ones_in_every_round(
     assert starts["reinit", seeds[0]].std() / starts["imp", seeds[0]].std() == pytest.approx(1, abs=0.2)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("method", ["reinit", "shuffled"])
 def test_a_follower_is_the_same_beside_imp_and_alone(tmp_path, method):
     beside = tiny_pack(methods=["imp", method], measures=["fan_in", "accuracy", "cavity"], **DEEP)

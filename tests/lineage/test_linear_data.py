@@ -41,6 +41,7 @@ def pack_of(asked, lineages=None):
     return Pack(lineages=lineages or every, rounds=asked.rounds, measures=asked.measures)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("net", NETS, ids=["linear", "mlp"])
 def test_a_pack_on_linear_data_equals_its_lineages_alone(net, tmp_path):
     pack = pack_of(sweep(net))

@@ -86,6 +86,7 @@ def test_what_is_pruned_from_round_to_round_alone_has_a_network_after_pruning(tm
     assert (known == trained).all() and rows["optimizer_bytes"].null_count() == 0
 
 
+@pytest.mark.some(2)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("methods", [["iht", "imp"], ["imp", "iht"]])
 @pytest.mark.parametrize("search", ["optuna", "stop_early"])

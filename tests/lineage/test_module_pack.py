@@ -46,6 +46,7 @@ def run(pack, folder):
         list(run_pack(pack, folder))
 
 
+@pytest.mark.some(2)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(
     "name, changes",
@@ -64,6 +65,7 @@ def test_a_lineage_has_the_same_rows_alone_and_in_a_pack_where_that_is_promised(
     assert_same_tables(tmp_path / "pack", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_packed_convolutions_have_nearly_the_numbers_that_they_have_alone(tmp_path):
     pack = pack_of("cnn", **{"trial.train": {"steps": 20, "batch": 8, "dtype": "float64"}, "trial.prune.layers": "all"})
     run(pack, tmp_path / "pack")

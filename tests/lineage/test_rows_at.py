@@ -10,6 +10,7 @@ METHODS = ["imp", "oneshot", "random", "shuffled", "reinit"]
 TABLES = ("rounds", "units", "masks")
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("methods", [METHODS, ["reinit"]])
 @pytest.mark.parametrize(("rows_at", "rounds"), [((0, 3), (0, 3)), ((2,), (2,)), ((1, "last"), (1, 3))])
 def test_rows_are_those_of_a_sweep_that_has_them_all(tmp_path, methods, rows_at, rounds):

@@ -67,6 +67,7 @@ PACKS = {
 }
 
 
+@pytest.mark.some(2)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("kind", heavier(PACKS, set(PACKS) - {"cavity", "cavity_unit", "mse"}))
 def test_a_pack_equals_packs_of_one(tmp_path, kind):
@@ -216,6 +217,7 @@ def test_lost_rows_are_measured_again_without_training(tmp_path, monkeypatch):
     assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
 
 
+@pytest.mark.slow
 def test_a_lost_checkpoint_is_computed_again(tmp_path):
     pack = tiny_pack()
     run(pack.model_copy(update={"rounds": 2}), tmp_path / "hurt")
@@ -226,6 +228,7 @@ def test_a_lost_checkpoint_is_computed_again(tmp_path):
     assert_same_tables(tmp_path / "whole", tmp_path / "hurt")
 
 
+@pytest.mark.slow
 def test_a_measure_added_later_needs_no_training_and_loses_nothing(tmp_path, monkeypatch):
     whole = tiny_pack()
     run(whole, tmp_path / "at_once")

@@ -72,6 +72,7 @@ def test_counts_that_stay_or_are_0_go_through(tmp_path, prune):
     assert (fates.group_by("lineage").agg(pl.col("weights").sum())["weights"] == 180).all()
 
 
+@pytest.mark.slow
 def test_schedules_of_a_pack_do_not_know_each_other(tmp_path):
     space = {"prune.densities": [[0.5, 0.2, 0.1], [0.6, 0.5, 0.04]]}
     search = {"space": space, "pack": ["prune.densities"]}

@@ -61,6 +61,7 @@ def test_removals_tell_the_story(tmp_path):
     assert (rounds["support_recall"] * 3 + rounds["lost"]).to_list() == pytest.approx([3] * rounds.height)
 
 
+@pytest.mark.some(1)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("samples", [20, 6])
 @pytest.mark.parametrize("train", [{"optimizer": "gradient_flow"}, {"optimizer": "gradient_flow", "time": 2.0}])

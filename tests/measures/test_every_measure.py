@@ -61,6 +61,7 @@ LEAST = {
 }
 
 
+@pytest.mark.some(72)
 @pytest.mark.filterwarnings("ignore:.*egrees of freedom")
 @pytest.mark.parametrize("least", LEAST)
 @pytest.mark.parametrize("kind", [kind for kind in MEASURES if kind not in NOT_HERE], ids=lambda kind: kind.__name__)

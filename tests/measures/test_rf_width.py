@@ -36,6 +36,7 @@ def double_loop(mask: torch.Tensor, shape: tuple[int, int, int], colours: str) -
     return counts
 
 
+@pytest.mark.some(6)
 @pytest.mark.parametrize("colours", ["same", "different", "all"])
 @pytest.mark.parametrize("density", [0.03, 0.5, 1.0])  # pairs are counted at the first, transformed at the others
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float32, torch.float64])

@@ -63,6 +63,7 @@ FREE_OF_SCALE = {
 }
 
 
+@pytest.mark.some(80)
 @pytest.mark.parametrize("name", FREE_OF_SCALE)
 @pytest.mark.parametrize(("dtype", "scale"), SCALES)
 def test_scale_does_not_matter(name, dtype, scale):

@@ -101,6 +101,7 @@ def sixteen():
 # -- all of them ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
 def test_every_column_is_there_and_a_net_does_not_depend_on_its_neighbours(kind):
     """16 problems at once against 16 times one, bit for bit."""

@@ -144,6 +144,7 @@ def test_batch_norm_equals_torchs_on_batch_and_on_given_statistics():
                 torch.testing.assert_close(z, expected)
 
 
+@pytest.mark.some(60)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("activation", ACTIVATIONS)

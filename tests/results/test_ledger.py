@@ -107,6 +107,7 @@ def rows_there(folder, lineages):
             yield table, *row
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("seed", heavier(range(16), range(8)))
 def test_driver_and_sink_agree_on_any_folder_and_what_is_left_is_done_once(tmp_path, seed):
     chance, folder = random.Random(seed), new(tmp_path / "any")

@@ -179,6 +179,7 @@ def test_a_figure_is_logged_once_and_again_when_it_changes(fake, monkeypatch):
     assert [path.read_bytes() for path in fake.paths.mlflow_artifacts.rglob("width.png")] == [PNG + b"new"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_gets_a_store_of_its_own_place(fake):
     mlflow.sync(fake.folder)
     moved = Fake(fake.folder.rename(fake.folder.parent / "elsewhere"))

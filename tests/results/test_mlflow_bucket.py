@@ -44,6 +44,7 @@ def active(uri):
     return Counter((of["impray.sweep"], of.get("impray.trial", "")) for of in tags)
 
 
+@pytest.mark.slow
 def test_a_sweep_in_a_bucket_is_exported_once_to_a_file_of_this_machine(bucket, tmp_path):
     assert mlflow.sync(bucket).metrics > 0 and mlflow.sync(bucket).metrics == 0
     paths = Paths(bucket)

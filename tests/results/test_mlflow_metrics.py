@@ -129,6 +129,7 @@ def test_a_goal_that_one_seed_lacks_is_no_metric(tmp_path):
     assert not [key for _, key in histories(fake) if key.startswith("goal")]
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_store_without_spread_goals_and_charts_gets_them_in_the_same_runs(tmp_path, monkeypatch, shared):
     fake = searched(tmp_path / "fake")

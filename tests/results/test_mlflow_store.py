@@ -123,6 +123,7 @@ def test_surplus_runs_are_removed_and_the_same_one_is_kept_everywhere(fake, tmp_
     assert mlflow.sync(fake.folder, uri).metrics == 0
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("shared", [False, True])
 def test_an_experiment_deleted_and_restored_brings_no_replaced_run_back(fake, tmp_path, store, shared):
     shutil.copy(store, tmp_path / "shared.db")
@@ -141,6 +142,7 @@ def test_an_experiment_deleted_and_restored_brings_no_replaced_run_back(fake, tm
 # -- places -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("name", ['it\'s "q"', "a?b=c/d", "50%20%", "a#b & c", "ü [x] dots.."])
 def test_nothing_is_written_outside_a_folder_whatever_its_name(tmp_path, monkeypatch, store, name):
     monkeypatch.chdir(tmp_path)
@@ -204,6 +206,7 @@ def other_text(path):
     path.write_text("see README\n")
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("damage", [emptied, truncated, no_database, a_folder])
 @pytest.mark.parametrize("call", [mlflow.sync, mlflow.prepare])
 def test_a_damaged_store_of_the_folder_is_set_aside_and_made_again(fake, damage, call):
@@ -218,6 +221,7 @@ def test_a_damaged_store_of_the_folder_is_set_aside_and_made_again(fake, damage,
     assert len(lines) == 1
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(
     "change",
     [
@@ -240,6 +244,7 @@ def test_whatever_is_stored_wrongly_is_found(fake, change):
     assert one_each(fake)
 
 
+@pytest.mark.slow
 def test_flipped_bits_anywhere_leave_the_view_as_it_was(fake):
     mlflow.sync(fake.folder)
     points, seen = histories(fake), contents(fake)
@@ -256,6 +261,7 @@ def test_flipped_bits_anywhere_leave_the_view_as_it_was(fake):
         assert contents(fake) == seen
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("damage", [gone, emptied, binary, other_text, a_folder])
 def test_a_lost_identity_is_read_off_the_store(fake, damage):
     mlflow.sync(fake.folder)

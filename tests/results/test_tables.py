@@ -138,6 +138,7 @@ def test_what_is_ours_and_broken_is_named_and_can_be_set_aside(paths, how):
     assert [name.split(".parquet")[0] for name in aside(paths)] == ["tables_rounds_rows-y"]
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("bits", [0x01, 0x80])
 def test_no_flipped_bit_of_a_file_is_read(paths, bits):
     put(paths, "x", *(row(round=n, accuracy=n / 7) for n in range(20)))

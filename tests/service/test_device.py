@@ -25,6 +25,7 @@ def files(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.parent.name != "leases"}
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize(("made", "asked"), [({}, GPU), (GPU, {})], ids=["on the CPU", "on a GPU"])
 @pytest.mark.parametrize("lost", [None, "sweep.yaml", "provenance.json"])
 def test_rows_of_one_device_do_not_go_on_under_the_other(made, asked, lost, a_gpu, tmp_path):

@@ -75,6 +75,7 @@ def test_large_packs_are_cut(monkeypatch):
     assert sorted(i.seed for pack in cut for i in pack.lineages) == list(range(50))
 
 
+@pytest.mark.slow
 def test_the_plan_knows_the_cost_and_the_needs(tmp_path):
     sweep = linear_sweep(**AXES, seeds=40)
     text = "\n".join(estimate.lines(sweep, "linear", tmp_path))

@@ -53,6 +53,7 @@ def fused(kind, packed=True, seeds=2, rounds=1, **data):
     )
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("kind", DATA)
 def test_packed_or_not_the_tables_are_the_same(kind, tmp_path):
     assert check(fused(kind)) == []

@@ -161,6 +161,7 @@ def test_a_study_that_says_something_else_is_made_anew_and_notes_stay(fake):
     assert file.read() == right
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("content", [b"", b"notes of mine\n", b"\xff\xfe", b"{}\n", b"[1]\n", b'{"op_code": 99}\n'])
 def test_what_is_no_study_is_set_aside(fake, content):
     file = Paths(fake.folder).study

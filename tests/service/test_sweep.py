@@ -96,6 +96,7 @@ def test_files_that_changed_are_refused_before_they_mix(tmp_path, monkeypatch):
     assert rows_of(tmp_path / "s", "rounds").equals(before, null_equal=True)
 
 
+@pytest.mark.slow
 def test_packed_or_not_the_tables_are_the_same(tmp_path):
     sweep_into(tmp_path / "packed", tiny_sweep())
     sweep_into(tmp_path / "alone", tiny_sweep(**{"search.pack": []}))
@@ -118,6 +119,7 @@ def test_the_second_time_changes_nothing_and_says_so(tmp_path):
     assert report.ran == 0 and before == after
 
 
+@pytest.mark.slow
 def test_more_seeds_rounds_and_axis_values_extend_what_is_there(tmp_path):
     sweep_into(tmp_path / "grown", tiny_sweep(seeds=1, rounds=1, **{"search.space": {"data.gain": [3.0]}}))
     sweep_into(tmp_path / "grown", tiny_sweep(seeds=2, rounds=2, **{"search.space": {"data.gain": [3.0]}}))
@@ -193,6 +195,7 @@ def without_newer_columns(paths: Paths) -> None:
         paths.rows(table, "all-old").write(tables.parquet(table, frame))
 
 
+@pytest.mark.slow
 def test_rows_without_newer_columns_are_measured_again_and_nothing_is_trained(tmp_path, monkeypatch):
     sweep = tiny_sweep(seeds=1, rounds=2)
     with monkeypatch.context() as before:
@@ -357,6 +360,7 @@ def test_trials_know_what_is_left(tmp_path):
     assert not Trials(tiny_sweep(**{**FEW, "seeds": 3}), Paths(tmp_path / "s")).nothing_left()
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_what_is_wrong_with_one_trial_does_not_cost_those_in_its_pack(tmp_path, monkeypatch, seeds):
     cheap = {"seeds": seeds, "rounds": 2, "measures": ["accuracy", "fan_in"], "methods": ["imp", "random"]}

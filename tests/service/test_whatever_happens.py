@@ -80,6 +80,7 @@ def undisturbed(tmp_path_factory):
     return out
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize(("name", "seed"), [("grid", 0), ("grid", 1), ("random", 2)])
 def test_tables_depend_on_the_sweep_alone(name, seed, tmp_path, monkeypatch, undisturbed):
     rng, met = random.Random(seed), []

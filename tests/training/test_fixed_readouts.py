@@ -69,6 +69,7 @@ def test_16_nets_at_once_are_16_times_one_bit_for_bit(readout, hidden, dtype):
         assert same(alone, {name: value[own] for name, value in together.items()})
 
 
+@pytest.mark.some(2)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("layers", [2, 3])
 @pytest.mark.parametrize("readout", ["sum", "signed"])

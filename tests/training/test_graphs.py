@@ -160,6 +160,7 @@ def test_after_a_capture_that_failed_another_pool_is_taken(device):
     assert device.pools == [0, 1] and same(failed[0].params, right[0].params) and same(after[0].params, right[0].params)
 
 
+@pytest.mark.slow
 def test_a_packs_rounds_are_given_what_they_share(monkeypatch, tmp_path):
     given = []
     inner = of_lineages.train_round

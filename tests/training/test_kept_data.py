@@ -79,6 +79,7 @@ def test_a_graph_reads_every_kind_of_data_over_rounds(kind, tmp_path, monkeypatc
     held_to_data_opened_anew(monkeypatch, open_it)
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("kind", [Arrays, Cifar10], ids=lambda kind: kind.__name__)
 def test_a_graph_reads_rows_that_are_sent(kind, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPRAY_CACHE", str(tmp_path / "cache"))
@@ -134,6 +135,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_a_pack_records_one_graph_for_its_dense_round_and_one_for_all_others(recorded, changes, tmp_path):
     pack = tiny_pack(rounds=4, **{**MADE, **changes})
@@ -167,6 +169,7 @@ def test_data_of_others_are_opened_anew_with_a_graph_for_each_round(recorded, tm
     assert_same_tables(tmp_path / "anew", tmp_path / "kept", ("rounds", "units"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", [4, 2])
 def test_a_pack_that_ended_or_was_given_up_holds_nothing(recorded, tmp_path, rounds):
     """While there may still be who measures it."""

@@ -85,6 +85,7 @@ def held_to_rounds_made_anew(monkeypatch, given, recordings=2, **more):
     return found
 
 
+@pytest.mark.some(2)
 @pytest.mark.parametrize("schedule", heavier(SCHEDULES, ["cosine"]))
 @pytest.mark.parametrize("rule", OPTIMIZERS)
 def test_rounds_of_every_update_rule_are_those_made_anew(monkeypatch, rule, schedule):
@@ -113,6 +114,7 @@ def test_groups_of_another_arithmetic_go_on_together(monkeypatch):
     held_to_rounds_made_anew(monkeypatch, pack(Mlp(hidden=(7,)), [of_steps(rule, "cosine") for rule in rules]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", heavier(["mlp", "cnn", "norms"], ["mlp"]))
 def test_modules_go_on_too(monkeypatch, name):
     """Batch norm of modules has a state that begins anew."""
@@ -179,6 +181,7 @@ def test_other_rates_are_other_numbers_in_the_same_memory(given):
     assert then(given, Recorded(), (other, 3, {}))[0] == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_net_that_diverged_leaves_nothing(given):
     arch, specs, params, data = given
     lost = {k: v * (torch.nan if k == "weight1" else 1) for k, v in params.items()}
@@ -190,6 +193,7 @@ class Stopped(Exception):
     pass
 
 
+@pytest.mark.some(1)
 @pytest.mark.parametrize("error", heavier([Stopped, KeyboardInterrupt, torch.OutOfMemoryError], [Stopped]))
 @pytest.mark.parametrize("at", [0, STEPS + 2, LENGTH])
 def test_a_round_that_fails_leaves_no_graph(given, at, error):
@@ -276,6 +280,7 @@ def test_the_recorder_records_without_running_and_replays_in_the_same_memory():
         Recorder(lambda: x.sum().item())
 
 
+@pytest.mark.slow
 def test_a_buffer_that_is_replaced_between_rounds_is_found(given):
     graphs = Recorded()
     then(given, graphs)

@@ -26,6 +26,7 @@ def test_one_linear_layer_with_mse_makes_the_step_done_by_hand():
     assert end.stats == {}
 
 
+@pytest.mark.some(60)
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("hidden", [(), (7,), (7, 4), (1,)])

@@ -103,6 +103,7 @@ def alone(module, spec, params, masks, stats, x, y):
     return module.state_dict()
 
 
+@pytest.mark.some(6)
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "mse"])
 @pytest.mark.parametrize("kind", ["cnn", "branching"])
 def test_a_pack_is_trained_as_torch_trains_each_net(name, kind):
@@ -140,6 +141,7 @@ def test_a_net_that_diverges_does_not_disturb_the_others(kind):
         assert torch.equal(value[[0, 2]], calm.params[key][[0, 2]]), key
 
 
+@pytest.mark.some(4)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("nets", [1, 2, 7, 16])
 @pytest.mark.parametrize("optimizer", ["sgd", "mixed", "adam"])

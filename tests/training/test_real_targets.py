@@ -46,6 +46,7 @@ def trained(net, training, seeds, steps=None, masks=None):
     return network, data, end.params
 
 
+@pytest.mark.some(4)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("training", TRAININGS.values(), ids=TRAININGS.keys())
 @pytest.mark.parametrize("net", NETS.values(), ids=NETS.keys())

@@ -96,6 +96,7 @@ def streamed(given, order, kind=StreamedData):
     return kind(x, given.y, {"one": 6, "own": None}.get(order, torch.tensor(places)))
 
 
+@pytest.mark.some(20)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("data", [pytest.param("inputs first", marks=pytest.mark.slow), "samples first"])
 @pytest.mark.parametrize("order", ORDERS)
@@ -109,6 +110,7 @@ def test_nets_that_share_streams_equal_nets_alone(optimizer, order, densities, d
     assert unlike_alone(arch, [spec] * 6, params, masks, streamed(given, order, DATA[data]), 3) == []
 
 
+@pytest.mark.some(8)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("batch_norm", [False, True])
@@ -146,6 +148,7 @@ def allocated(do):
     return max(sizes)
 
 
+@pytest.mark.some(16)
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("densities", DENSITIES)

@@ -32,6 +32,7 @@ def both(monkeypatch, net, spec, steps=6, batch=40, nets=3, density=0.3):
     return params, masks, sparse, dense, exact
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_update_rule_acts_on_kept_weights_as_on_masked_ones(optimizer, monkeypatch):
     spec = OPTIMIZERS[optimizer].model_copy(update={"schedule": Cosine(final=0.1)})
@@ -108,6 +109,7 @@ def test_parameters_at_the_start_are_those_given():
     assert same(end.snapshots[0], {name: value * masks.get(name, 1) for name, value in params.items()})
 
 
+@pytest.mark.some(12)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])

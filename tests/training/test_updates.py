@@ -37,6 +37,7 @@ def reference(arch, spec, params, masks, x, labels, begin=0):
     return leaves
 
 
+@pytest.mark.some(6)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.kind)
 @pytest.mark.parametrize("batch_norm", [False, True])

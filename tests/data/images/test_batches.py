@@ -47,6 +47,7 @@ def slow(spec, train, part, clones):
     return torch.from_numpy(np.stack(rows)), torch.tensor(labels)
 
 
+@pytest.mark.some(20)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)
 @pytest.mark.parametrize("center", ["image", "class", "none"])
@@ -93,6 +94,7 @@ def mixed(folder, shape=(2, 3, 4), **more):
     return [*specs, kind(**asked, gaussian_blend=0.3, draw=1), specs[1]], [i // 3 for i in range(15)] + [0]
 
 
+@pytest.mark.some(8)
 @pytest.mark.parametrize("center", ["image", "class"])
 @pytest.mark.parametrize("keep", [None, 2])
 @pytest.mark.parametrize("shape", [(2, 3, 4), (3, 5, 7)], ids=["few inputs", "one pass"])

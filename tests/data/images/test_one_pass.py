@@ -20,6 +20,7 @@ def bits(pack, raw, step):
     return x.contiguous().view(torch.int32), labels
 
 
+@pytest.mark.some(20)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("writer", [*WRITERS, "floats"], ids=lambda writer: getattr(writer, "__name__", writer))
 @pytest.mark.parametrize("center", ["image", "class", "none"])

@@ -105,6 +105,7 @@ def test_a_cluster_that_is_well(two_nodes, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize(
     ("name", "value", "taken"), [("RAY_AUTH_TOKEN", "0" * 64, "refused"), ("RAY_AUTH_TOKEN_PATH", "/nothing", "none")]
@@ -178,6 +179,7 @@ def test_a_cluster_that_is_asked_from_outside_without_out_is_not_told_well():
     assert len(list(remote._on_head(there, out=True, mlflow=False))) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_results_that_cannot_be_written_are_wrong(two_nodes, tmp_path):
     (tmp_path / "file").write_text("in the way")

@@ -55,6 +55,7 @@ def test_a_mode_on_a_wave_at_rest_grows_at_its_rate():
         np.testing.assert_allclose(theory.speed(spec, wave + other), rate * other, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_spins_localise_and_gaussian_inputs_do_not():
     w0 = random_weights(6, 40)
     spins = theory.euler(Ising(), w0, 0.05, 2000)

@@ -27,6 +27,7 @@ def assert_same(one, other, place=0, places=slice(None)):
 COUNTED = ("iht", "omp", "lasso")  # whatever the training
 
 
+@pytest.mark.some(20)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(
     ("method", "train"),

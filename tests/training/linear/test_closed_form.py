@@ -121,6 +121,7 @@ def test_a_time_course(spec, until, points):
     assert all(weights.data_ptr() != made.params["weight1"].data_ptr() for weights in seen.values())
 
 
+@pytest.mark.some(6)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("rewinding", [{}, {"rewind_step": 1}, {"rewind_step": 1, "after_rewind": "remaining"}])
 @pytest.mark.parametrize("samples", [20, 6])

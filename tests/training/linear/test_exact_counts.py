@@ -114,6 +114,7 @@ def test_units_of_target_and_features_do_not_decide(solver, noise, factor):
         np.testing.assert_allclose(other.weights[round] / factor * units, plain.weights[round], rtol=1e-9)
 
 
+@pytest.mark.some(3)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(("solver", "noise"), SOLVERS)
 def test_problems_and_threads_do_not_change_a_bit(solver, noise):
@@ -127,6 +128,7 @@ def test_problems_and_threads_do_not_change_a_bit(solver, noise):
             assert alone.weights[round][0].tobytes() == together.weights[round][place].tobytes()
 
 
+@pytest.mark.some(3)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(("solver", "noise"), SOLVERS)
 def test_a_count_does_not_depend_on_the_others_asked_for(solver, noise):

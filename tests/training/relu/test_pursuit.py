@@ -12,6 +12,7 @@ from impray.spec.prune import PursuitRule
 from impray.training.relu.pursuit import fit, pursued, sizes
 
 
+@pytest.mark.some(3)
 @pytest.mark.parametrize("readout", ["sum", "signed"])
 @pytest.mark.parametrize("seed", range(3))
 def test_an_easy_planted_network_is_found_exactly(readout, seed):
