@@ -5,6 +5,8 @@ import json
 import os
 import zlib
 
+import shapes
+
 from impray.cache import cache
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,7 +16,6 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 # Sweeps in processes with a home of their own compile nothing anew.
 os.environ.setdefault("IMPRAY_KERNELS", str(cache() / "kernels"))
 
-import jaxtyping
 import polars as pl
 import pytest
 import torch
@@ -77,7 +78,7 @@ LONGEST = (
     "data",
     "results",
 )
-# Where shapes are checked at each call. Whole sweeps do without it, which would double what they take: their parts are tested here.
+# Where shapes are checked (`shapes`). Whole sweeps do without it, which would double what they take: their parts are tested here.
 CHECKED = (
     "test_families.py",
     *(f"lineage/test_{name}.py" for name in ("fates", "followers", "mixed_pack", "module_pack", "pruned", "solved")),
@@ -166,7 +167,7 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
     unchecked = below(file_of(item), CHECKED) == len(CHECKED) or item.get_closest_marker("unchecked_shapes") is not None
-    jaxtyping.config.update("jaxtyping_disable", unchecked)
+    shapes.Checks.begin(not unchecked)
     return (yield)
 
 

@@ -171,6 +171,7 @@ def checkpoints(folder):
     return [path for path in listed(folder) if path.suffix == ".safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", each(DAMAGES, fast=[flip]))
 def test_a_sweep_goes_on_over_damaged_checkpoints_to_the_same_numbers(finished, tmp_path, damage):
     """Every checkpoint is broken at once, and then two more rounds are asked for: they need all that was in them."""
@@ -210,6 +211,7 @@ def test_no_lost_file_of_rows_goes_unnoticed(finished, tmp_path, form):
         shutil.rmtree(out)
 
 
+@pytest.mark.slow
 @pytest.mark.some(1)
 @pytest.mark.parametrize("form", ["many", "merged"])
 def test_a_trial_whose_rows_were_lost_is_not_told_as_done(finished, tmp_path, form):

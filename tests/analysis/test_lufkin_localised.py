@@ -160,6 +160,7 @@ def test_figures_are_drawn(opened, name):
         assert beyond.select("x", "at").n_unique() == beyond["at"].n_unique() == 2
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_said(opened):
     with pytest.raises(NotMeasured, match="single ReLU neurons"):
         table(fig5.FIGURE, opened("lufkin2024_committee"))

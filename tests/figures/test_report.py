@@ -231,6 +231,7 @@ def test_trials_that_keep_other_shares_are_read_at_one_density(tmp_path):
     assert dict(frame.select("prune.fraction", "round").unique().iter_rows()) == {0.3: 3, 0.6: 2}
 
 
+@pytest.mark.slow
 def test_a_picture_in_other_formats_is_the_same_bytes_again(tmp_path):
     out = stored.folder("quickstart", tmp_path / "q")
     made = []

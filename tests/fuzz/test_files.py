@@ -70,6 +70,7 @@ def opened(said: dict) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_damaged_files_are_refused_or_read(tmp_path):
     made = _made(tmp_path / "sets")
     assert all(opened(said) for said in made.values())

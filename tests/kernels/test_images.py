@@ -69,6 +69,7 @@ def cases():
         yield places, natural, clone, factors
 
 
+@pytest.mark.some(2)
 def test_a_batch_has_the_bits_of_one_operation_after_the_other():
     seen = 0
     for case in cases():

@@ -77,6 +77,7 @@ def by_torch(places, tables_, step=1):
     return torch.stack(made).numpy()
 
 
+@pytest.mark.some(2)
 def test_a_batch_has_the_bits_of_one_operation_after_the_other():
     seen = 0
     for case in cases():

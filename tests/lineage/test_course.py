@@ -30,6 +30,7 @@ RING = {
 }
 
 
+@pytest.mark.slow
 def test_a_course_begins_and_ends_with_its_round_and_changes_nothing(tmp_path):
     measures = ["loss", {"ipr": {"at": ["start", "end"]}}]
     run(tiny_pack(measures=[*measures, COURSE], **RING), tmp_path / "recorded")

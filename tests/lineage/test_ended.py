@@ -97,6 +97,7 @@ def test_so_does_one_whose_fates_cannot_be_told(tmp_path, monkeypatch):
     assert scan("failures", tmp_path).collect()["lineages"].to_list() == [[victim.id]]
 
 
+@pytest.mark.slow
 def test_its_trial_has_failed_and_the_other_trials_of_the_pack_are_done(tmp_path, monkeypatch):
 
     sweep = tiny_sweep()  # two gains in one pack

@@ -80,6 +80,7 @@ def test_networks_of_the_cavity_rule_train_only_if_it_ranks_their_end():
         assert not pack.trains(pack.lineages[0], pack.rounds)
 
 
+@pytest.mark.slow
 def test_fates_group_the_scores_of_every_round(tmp_path):
     """Against scores computed anew from weights, masks and held-out inputs, and grouped with a loop over weights."""
     pack = tiny_pack()

@@ -69,6 +69,7 @@ def test_a_follower_is_the_same_beside_imp_and_alone(tmp_path, method):
         assert rows.height and rows.equals(rows_of(tmp_path / "alone", table), null_equal=True)
 
 
+@pytest.mark.slow
 def test_more_rounds_and_lost_checkpoints_of_the_leader_change_nothing(tmp_path):
     pack = tiny_pack(methods=["shuffled", "reinit"], measures=["fan_in", "accuracy"], **DEEP)
     run(pack, tmp_path / "whole")

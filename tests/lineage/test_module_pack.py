@@ -76,6 +76,7 @@ def test_packed_convolutions_have_nearly_the_numbers_that_they_have_alone(tmp_pa
     assert one["loss"].to_list() == pytest.approx(other["loss"].to_list(), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_pack_that_is_interrupted_goes_on_to_the_same_numbers(tmp_path):
     pack = pack_of("cnn", **{"trial.prune.layers": "all", "trial.prune.after_rewind": "remaining"})
     run(pack, tmp_path / "whole")

@@ -204,6 +204,7 @@ def test_a_finished_pack_trains_nothing_and_writes_nothing(tmp_path, monkeypatch
     assert before == after
 
 
+@pytest.mark.slow
 def test_lost_rows_are_measured_again_without_training(tmp_path, monkeypatch):
     pack = tiny_pack()
     run(pack, tmp_path / "whole")
@@ -323,6 +324,7 @@ def test_fate_of():
     assert fate_of(masks).tolist() == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_remaining_steps_are_fewer(tmp_path):
     full, rest = tiny_pack(), tiny_pack(**{"trial.prune.after_rewind": "remaining"})
     run(full, tmp_path / "full")

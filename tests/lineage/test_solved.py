@@ -37,6 +37,7 @@ def test_other_ways_to_ask(tmp_path, rows_at, rounds):
     assert sorted(set(rows_of(tmp_path, "rounds")["round"])) == rounds
 
 
+@pytest.mark.slow
 def test_a_row_does_not_depend_on_which_others_there_are(tmp_path):
     """The same numbers, bit for bit, whether all rounds have rows or one."""
     run(linear_pack(rows_at="all"), tmp_path / "all")
@@ -108,6 +109,7 @@ def test_removals_that_are_lost_are_made_again(tmp_path):
     assert ledger.read(tmp_path).complete(imp, pack)
 
 
+@pytest.mark.slow
 def test_a_longer_sweep_and_more_measures_extend_what_is_there(tmp_path):
     run(linear_pack(rows_at=[4], measures=["support", "removals"]), tmp_path)
     sweep = linear_sweep()

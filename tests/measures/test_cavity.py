@@ -257,6 +257,7 @@ def test_blocks_of_samples_and_units_change_rounding_only(monkeypatch):
         torch.testing.assert_close(cavity_scores(weight, inputs), whole, equal_nan=True, **CLOSE)
 
 
+@pytest.mark.slow
 def test_float32_sums_hold_over_many_classes():
     weight, inputs, labels = normal(4, 10, seed=7), laplace(6_000, 10), torch.arange(6_000) // 12
     truth = cavity_scores(weight, inputs, labels)

@@ -58,6 +58,7 @@ def test_gaussian_inputs_follow_the_flow_and_pruned_rounds_have_no_theory(tmp_pa
     assert pruned["sinusoid_distance"].is_finite().all()
 
 
+@pytest.mark.slow
 def test_the_flow_knows_spins_from_gaussian_inputs(tmp_path):
     """On spins the weights localise, by eq. 5 and by training; without the amplifier's curvature eq. 5 ends in a wave, 1.5 / N."""
     ising = {"kind": "ising", "shape": [24], "coupling": [0.3, 0.7], "draw": 0}

@@ -51,6 +51,7 @@ def test_a_round_waits_for_all_its_lineages(fake):
     assert len(after[fake.trials[0].id, "accuracy/random"]) == 2
 
 
+@pytest.mark.slow
 def test_a_method_waits_for_a_lineage_that_has_no_row_at_all(tmp_path, store):
     fake = Fake(tmp_path / "fake", gains=(1.0,))
     shutil.copy(store, fake.paths.mlflow)
@@ -121,6 +122,7 @@ def test_more_rounds_asked_for_make_runs_with_the_new_parameter(fake):
     assert {run.data.tags["mlflow.parentRunId"] for run in found.values()} == {parent}
 
 
+@pytest.mark.slow
 def test_rebuild_equals_sync(fake):
     for round in (1, 2):
         mlflow.sync(fake.folder)

@@ -60,6 +60,7 @@ def test_a_sweep_in_a_bucket_is_exported_once_to_a_file_of_this_machine(bucket, 
     assert mlflow.store_uri(paths, None) in command and "viewStateShareKey" in mlflow.ui_page(bucket)
 
 
+@pytest.mark.slow
 def test_two_buckets_have_two_files(bucket):
     assert Paths(bucket).mlflow != Paths(bucket.replace("/fake", "/other/fake")).mlflow
 

@@ -42,6 +42,7 @@ def test_the_spread_is_the_standard_error_of_the_mean_beside_it(tmp_path):
             assert spread == pytest.approx(standard_error(seen[round, method]), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_a_spread_that_rounding_could_drown_is_the_same_in_every_export(tmp_path):
     fake = Fake(tmp_path / "fake", gains=(1.0,), seeds=12, rounds=9)
     draw = random.Random(2)
@@ -105,6 +106,7 @@ def test_goals_are_those_of_the_leaderboard_and_sort_runs_as_it_does(tmp_path):
     assert ranked == [fake.trials[row.names["number"]].id for row in board.rows][: len(ranked)] and len(ranked) == 4
 
 
+@pytest.mark.slow
 def test_a_goal_waits_for_the_trials_end_and_is_read_anew_where_it_goes_on(tmp_path):
     fake = Fake(tmp_path / "fake", gains=(1.0,), goals=(WIDTH,))
     fake.round(0, 0, accuracy=1.0)

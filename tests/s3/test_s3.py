@@ -164,6 +164,7 @@ def test_a_seed_means_the_same_faults_in_any_order_of_requests(server):
     assert 4 <= len(one) <= 24
 
 
+@pytest.mark.slow
 def test_a_client_that_tries_again_gets_through(proxy):
     store = client(proxy, retries=10)
     switch(proxy, unavailable=0.2, cut_put=0.1, lost_answer=0.1)

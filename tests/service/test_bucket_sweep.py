@@ -34,6 +34,7 @@ def keys(store, folder):
     return {file.name for file in store.files(folder)}
 
 
+@pytest.mark.slow
 def test_the_tables_are_those_of_a_folder_and_a_second_run_has_nothing_to_do(bucket, whole, s3):
     report, _ = sweep_into(bucket, tiny_sweep(**SMALL))
     assert report.count("done") == report.trials and not report.set_aside
@@ -148,6 +149,7 @@ def test_a_driver_killed_on_ray_is_followed_at_once_and_no_number_changes(tmp_pa
     assert answer.returncode == 0 and f"are in the tables of {store.uri}" in answer.stdout, answer
 
 
+@pytest.mark.slow
 def test_a_second_driver_is_refused_while_the_first_lives(bucket, whole, s3, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_S", 0.2)
     from impray.results.paths import Paths

@@ -40,6 +40,7 @@ def test_here_and_on_ray_give_the_same_tables(tmp_path, keep_ray):
     ).all()
 
 
+@pytest.mark.slow
 def test_the_second_time_changes_nothing_and_more_seeds_extend_it(tmp_path):
     sweep = linear_sweep(**AXES)
     sweep_into(tmp_path, sweep)

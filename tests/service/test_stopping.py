@@ -301,6 +301,7 @@ def test_sigterm_among_rounds_ends_as_ctrl_c_does_and_the_same_command_goes_on(t
     assert_same_tables(running.home / "runs" / "x", tmp_path / "whole", ("rounds", "fates", "trials"))
 
 
+@pytest.mark.slow
 def test_five_ctrl_c_while_it_starts(tmp_path):
     with sweep(tmp_path, *HERE) as running:
         time.sleep(0.7)

@@ -33,6 +33,7 @@ def test_here_and_on_ray_give_the_same_tables(tmp_path, keep_ray):
     assert_same_tables(tmp_path / "here", tmp_path / "ray", ALL)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_relative_path_starts_where_the_sweep_was_started_and_files_are_converted_once(
     tmp_path, keep_ray, monkeypatch
@@ -219,6 +220,7 @@ def test_rows_without_newer_columns_are_measured_again_and_nothing_is_trained(tm
     assert_same_tables(tmp_path / "s", tmp_path / "fresh", ALL)
 
 
+@pytest.mark.slow
 def test_a_pack_that_fails_is_recorded_and_the_others_go_on(tmp_path, monkeypatch):
     def breaks(self, finished, real=Rounds.measured):
         if finished.lineages[0].trial.data.gain == 3.0 and finished.round == 1:

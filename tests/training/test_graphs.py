@@ -103,6 +103,7 @@ def rounds(graphs, count=3):
     return ends
 
 
+@pytest.mark.slow
 def test_the_rounds_of_a_pack_share_one_pool(device):
     """Of two graphs at most: the last one keeps the pool until the next is recorded. And one stream, or memory would not come back."""
     graphs = Graphs()

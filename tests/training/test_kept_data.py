@@ -183,6 +183,7 @@ def test_a_pack_that_ended_or_was_given_up_holds_nothing(recorded, tmp_path, rou
     assert recorded[0][0]() is None and pack._training._last is None
 
 
+@pytest.mark.slow
 def test_a_pack_that_goes_on_elsewhere_records_its_own(recorded, tmp_path):
     pack = tiny_pack(rounds=4, **MADE)
     run(pack, tmp_path / "whole")
@@ -192,6 +193,7 @@ def test_a_pack_that_goes_on_elsewhere_records_its_own(recorded, tmp_path):
     assert_same_tables(tmp_path / "whole", tmp_path / "two", ("rounds", "units"))
 
 
+@pytest.mark.slow
 def test_where_a_lineage_ends_the_others_have_a_graph_of_their_own(recorded, tmp_path, monkeypatch):
     pack = tiny_pack(rounds=5, **MADE)
     ends, inner = pack.lineages[0].id, states.converged

@@ -109,6 +109,7 @@ def test_readouts_that_are_fixed_stay(monkeypatch, readout):
     held_to_rounds_made_anew(monkeypatch, given, recordings=1)
 
 
+@pytest.mark.slow
 def test_groups_of_another_arithmetic_go_on_together(monkeypatch):
     rules = [OPTIMIZERS["sgd"], OPTIMIZERS["momentum"], OPTIMIZERS["decay"], OPTIMIZERS["sgd"]]
     held_to_rounds_made_anew(monkeypatch, pack(Mlp(hidden=(7,)), [of_steps(rule, "cosine") for rule in rules]))
@@ -208,6 +209,7 @@ def test_a_round_that_fails_leaves_no_graph(given, at, error):
     assert graphs._kept is None and equal(round_of(given, 3, graphs), eager(given, 3)) and graphs.recordings == 2
 
 
+@pytest.mark.slow
 def test_where_a_graph_could_not_be_recorded_the_next_round_tries_again(given):
     class Unable(Recorded):
         def captured(self, do):
@@ -246,6 +248,7 @@ def test_full_memory_is_tried_again_without_what_was_kept(given):
         graphs.made(never)
 
 
+@pytest.mark.slow
 def test_what_is_kept_goes_with_its_pack(given):
     """At once: nothing of it waits for a collection of garbage."""
     then(given, Recorded())  # torch remembers frames of whoever first calls an operation that is recorded

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import torch
+from conftest import heavier
 from torch.profiler import ProfilerActivity, profile
 from training.packs import OPTIMIZERS, FixedData, StreamedData, problem, unlike_alone
 
@@ -115,7 +116,7 @@ def test_nets_that_share_streams_equal_nets_alone(optimizer, order, densities, d
 @pytest.mark.parametrize("data", DATA)
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("order", ["seeds first", "irregular"])
-@pytest.mark.parametrize("batch", [8, 57, 200])
+@pytest.mark.parametrize("batch", heavier([8, 57, 200], (57,)))
 def test_batches_of_every_size_are_shared(batch, order, batch_norm, data, few):
     arch, params, masks, given = pack(Mlp(hidden=(150, 120), batch_norm=batch_norm), 200, batch, DENSITIES["mixed"])
     spec = Sgd(lr=0.05, batch=batch, steps=3)

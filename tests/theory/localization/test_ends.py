@@ -69,6 +69,7 @@ def test_spins_localise_and_gaussian_inputs_do_not():
     assert (ipr(gaussian.w) < 1.5 * 1.01 / 40).all()  # a cosine has 1.5 / 40, a constant 1 / 40
 
 
+@pytest.mark.slow
 def test_of_spins_two_equal_neighbours_are_at_rest_and_one_weight_is_a_saddle():
     one = theory.steady_state(Ising(), np.eye(40)[20] * 0.3, tolerance=1e-8).w  # symmetric about 20, so it stays there
     assert theory.peak(one) == 20 and one[19] == pytest.approx(one[21], abs=1e-9)

@@ -145,6 +145,7 @@ def test_eq_5_misses_independent_spins_by_no_more_than_berry_and_esseen_allow():
         assert np.linalg.norm(found - push) < 0.1 * np.linalg.norm(push)
 
 
+@pytest.mark.slow
 def test_eq_5_describes_early_training_on_nearly_gaussian_inputs():
     """200 updates on fresh samples, mean of 8 runs: as far from eq. 5 as their own spread allows."""
     spec = Nlgp(shape=(12,), gain=0.01, xi=(0.7, 2))
