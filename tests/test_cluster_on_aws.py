@@ -7,6 +7,7 @@ import yaml
 from cluster_file_checks import CHECKOUT
 
 moto = pytest.importorskip("moto")
+pytestmark = pytest.mark.slow
 REGION = "eu-central-1"
 BUCKET = "my-impray-bucket"
 OWN = "203.0.113.7/32"

@@ -212,7 +212,6 @@ def test_no_lost_file_of_rows_goes_unnoticed(finished, tmp_path, form):
 
 
 @pytest.mark.slow
-@pytest.mark.some(1)
 @pytest.mark.parametrize("form", ["many", "merged"])
 def test_a_trial_whose_rows_were_lost_is_not_told_as_done(finished, tmp_path, form):
     _, folders = finished
@@ -230,6 +229,7 @@ def test_a_trial_whose_rows_were_lost_is_not_told_as_done(finished, tmp_path, fo
         assert head.startswith(f"0 of {count} trials done, {count} {status.UNDONE}") and len(rest) == 1
 
 
+@pytest.mark.slow
 def test_axes_survive_a_provenance_that_goes_while_packs_run(finished, tmp_path, monkeypatch):
     file, folders = finished
     right, out = folders["merged"] / "small", tmp_path / "out"
@@ -246,6 +246,7 @@ def test_axes_survive_a_provenance_that_goes_while_packs_run(finished, tmp_path,
     assert Paths(out / "small").provenance.is_file()
 
 
+@pytest.mark.slow
 def test_another_base_trial_is_refused_where_the_sweeps_own_yaml_is_gone_too(finished, tmp_path):
     file, folders = finished
     out = tmp_path / "out"
@@ -257,6 +258,7 @@ def test_another_base_trial_is_refused_where_the_sweeps_own_yaml_is_gone_too(fin
         assert run(file, "--out", out).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_yaml_that_was_changed_by_hand_is_not_believed(finished, tmp_path):
     file, folders = finished
     out = tmp_path / "out"

@@ -93,7 +93,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(fig4, "euler", lambda data, w, lr, steps: euler(data, w, lr, 3))
 
 
-@pytest.mark.some(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STORED)
 def test_counts_and_means_of_version_0_5_0(tmp_path, quick, name):
     figure, bounds = STORED[name]

@@ -185,7 +185,7 @@ def test_ten_classes_are_judged_by_loss_and_iht_between_losses(put):
         assert set(rows["seeds"]) == {5}
 
 
-@pytest.mark.some(3)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "figures"),
     [

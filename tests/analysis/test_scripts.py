@@ -51,6 +51,7 @@ def test_damaged_tables_are_named(tmp_path, monkeypatch, capsys):
     assert stopped.value.code == 2 and str(file) in told and "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_a_script_runs_by_itself_and_prints_its_files(tmp_path):
     out = stored.folder("quickstart", tmp_path / "q")
     asked = [sys.executable, FOLDER / "width_by_gain.py", out, "--only", "data.gaussian_blend=0"]

@@ -58,6 +58,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
     assert run(tmp_path)[2:4] == ["0", "None"]
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_made_is_none(tmp_path):
     (tmp_path / "file").touch()
     assert run(tmp_path / "file" / "under")[:4] == ["False", "False", "0", "None"]

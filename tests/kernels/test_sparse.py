@@ -120,6 +120,7 @@ def test_the_order_in_which_weights_lie_does_not_show(units, inputs, batch):
     assert all(np.array_equal(a, b) for a, b in zip(*found, strict=True))
 
 
+@pytest.mark.slow
 def test_layers_of_more_inputs_than_16_bits_count_have_their_products():
     patterns, weights, whole, bias, h, g, room = made(3, 2**16 + 40, 16, (0.5,))
     z, d, _ = products(patterns, weights, bias, h, g, room)

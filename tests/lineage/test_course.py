@@ -50,6 +50,7 @@ def test_a_course_begins_and_ends_with_its_round_and_changes_nothing(tmp_path):
     assert torch.allclose(weights.norm(dim=1), torch.tensor(steps["norm"].to_list(), dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_a_course_asked_for_later_is_recorded_by_training_once_more(tmp_path):
     run(tiny_pack(measures=["loss", COURSE], **RING), tmp_path / "at_once")
     run(tiny_pack(measures=["loss"], **RING), tmp_path / "later")

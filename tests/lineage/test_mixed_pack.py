@@ -51,6 +51,7 @@ def part(pack, solved):
     return pack.model_copy(update={"lineages": tuple(i for i in pack.lineages if i.solved == solved)})
 
 
+@pytest.mark.some(1)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize(
     "changes", [{}, {"rows_at": [2]}, {"trial": FLOW, "methods": ["shuffled", "imp"], "measures": ["loss"]}]

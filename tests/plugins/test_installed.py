@@ -128,6 +128,7 @@ def test_a_file_goes_to_the_actors(tmp_path, local_ray, monkeypatch):
     assert_same_tables(tmp_path / "here", tmp_path / "ray", ("rounds", "units", "fates"))
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_plugin_that_only_the_driver_has_fails_with_words(tmp_path, local_ray, monkeypatch, distribution):
     from impray.results import outcomes

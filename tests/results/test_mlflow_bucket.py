@@ -65,6 +65,7 @@ def test_two_buckets_have_two_files(bucket):
     assert Paths(bucket).mlflow != Paths(bucket.replace("/fake", "/other/fake")).mlflow
 
 
+@pytest.mark.slow
 def test_machines_at_once_agree_on_the_sweeps_name(bucket):
     gate = threading.Barrier(8)
 

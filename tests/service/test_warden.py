@@ -36,6 +36,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["alone", pytest.param("fork", marks=pytest.mark.slow)])
 def test_the_warden_ends_what_is_marked_and_itself(tmp_path, how):
     """fork: a child of the driver holds the warden's pipe open."""

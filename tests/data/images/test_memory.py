@@ -42,6 +42,7 @@ print(own() - before, len(seen))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="asks Linux")
 def test_a_process_that_trains_holds_no_copy_of_the_images(tmp_path):
     """12 MiB of bytes and 24 of clones, in floats 48 each; nearly all are read, of which the process has a few batches of 384 KiB."""
