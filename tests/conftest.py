@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread, tiny sweeps, one local Ray per session."""
+"""Shared by all tests: one thread, tiny sweeps, one local Ray."""
 
 import io
 import json
@@ -63,16 +63,14 @@ TINY = {
 }
 
 
-# What takes longest, first: nothing long is left to one worker at the end. `test_small` compiles kernels that others load then.
+# What takes longest, first: nothing long is left to one worker at the end. Those who begin with `training` compile other kernels than the
+# sweeps on Ray beside them, so nobody compiles what another does.
 LONGEST = (
     "training/test_small.py",
-    "test_damage.py",
-    "test_tutorial.py",
-    "lineage/test_run_pack.py",
-    "service",
-    "results/store",  # waits, while others compute
-    "lineage",
     "training",
+    "results/store",  # waits, while others compute
+    "service",
+    "lineage",
     "cli",
     "kernels",
     "data",
@@ -263,19 +261,34 @@ def sweep_into(folder, sweep, where="here", mlflow="off", address=None, width=20
     return report, output.getvalue()
 
 
-@pytest.fixture(scope="session")
+class Local:
+    """The local Ray of the tests that share one."""
+
+    on = False
+
+
+@pytest.fixture
 def local_ray():
-    """One local Ray for the whole session, as `impray sweep` starts it."""
+    """One local Ray, as `impray sweep` starts it, for all tests of a group. Later it would cost a tenth of a core to the end."""
     from impray.service.ray import pool
 
-    pool.connect(None, tiny_sweep())
-    yield
-    pool.disconnect()
+    if not Local.on:
+        pool.connect(None, tiny_sweep())
+        Local.on = True
+
+
+@pytest.hookimpl(trylast=True)  # after the test's own fixtures, one of which keeps it
+def pytest_runtest_teardown(item, nextitem):
+    if Local.on and (nextitem is None or group_of(nextitem.nodeid) != group_of(item.nodeid)):
+        from impray.service.ray import pool
+
+        pool.disconnect()
+        Local.on = False
 
 
 @pytest.fixture
 def keep_ray(local_ray, monkeypatch):
-    """The driver finds the session's Ray and leaves it running."""
+    """The driver finds that Ray and leaves it running."""
     from impray.service.ray import pool
 
     monkeypatch.setattr(pool, "disconnect", lambda: None)
