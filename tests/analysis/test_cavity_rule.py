@@ -121,7 +121,7 @@ def test_imp_s_own_masks_overlap_wholly_and_their_complements_not_at_all(tmp_pat
     }
 
 
-@pytest.mark.some(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [0, 48])
 def test_without_masks_of_all_units_overlaps_are_missing_and_all_else_is_drawn(tmp_path, units):
     found = table(figure.FIGURE, with_masks(tmp_path, lambda masks: masks.filter(pl.col("unit") < units)))

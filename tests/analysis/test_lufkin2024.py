@@ -193,6 +193,7 @@ def test_a_folder_says_what_it_lacks(put):
     assert all(f"sweeps/lufkin2024_{name}.yaml" in str(error.value) for name in STORED)
 
 
+@pytest.mark.slow
 def test_the_page_has_what_the_folder_shows(put, capsys):
     figures = put(BREAKDOWN, path).place / "figures"
     command.draw_into(PAPER, figures.parent)

@@ -154,6 +154,7 @@ def test_flat_inputs_are_no_images(folder):
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_paper_did_and_what_this_run_did(folder):
     out = folder()
     redman2025.command.draw_into(redman2025.PAPER, out)

@@ -169,6 +169,7 @@ def test_words_in_names_errors_and_texts_of_figures_are_text(tmp_path):
     assert not page.all("i") and page.all("img")[0]["alt"] == EVIL
 
 
+@pytest.mark.slow
 def test_a_sweep_has_a_report_before_its_first_round_and_while_it_runs(tmp_path):
     fake = Fake(tmp_path / "x", goals=("{measure: accuracy, method: imp, direction: max}",))
     report.write(fake.folder)

@@ -67,7 +67,7 @@ PACKS = {
 }
 
 
-@pytest.mark.some(2)
+@pytest.mark.some(1)
 @pytest.mark.unchecked_shapes
 @pytest.mark.parametrize("kind", heavier(PACKS, set(PACKS) - {"cavity", "cavity_unit", "mse"}))
 def test_a_pack_equals_packs_of_one(tmp_path, kind):

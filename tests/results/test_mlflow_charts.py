@@ -24,6 +24,7 @@ def state(fake):
     return charts._unpacked(tags(fake)[charts.TAG + charts.key(identity(fake.paths))])["state"]
 
 
+@pytest.mark.slow
 def test_every_metric_is_in_a_chart_with_its_column_for_the_other_methods(fake):
     fake.round(0, 1, loss=1.0)
     mlflow.sync(fake.folder)

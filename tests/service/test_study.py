@@ -91,6 +91,7 @@ def searched(trials=3, **changes):
     return tiny_sweep(**small, search=SEARCH | {"trials": trials} | changes)
 
 
+@pytest.mark.slow
 def test_another_process_reads_what_the_leaderboard_says_also_after_an_extension(tmp_path):
     folder = tmp_path / "s"
     sweep_into(folder, searched())
