@@ -73,9 +73,7 @@ CROSSED = [
         shape,
         name,
         density,
-        marks=()
-        if (name == "relu" and shape in SOON) or (name == "tanh" and shape in FEW and density == 0.9)
-        else pytest.mark.slow,
+        marks=() if name == "relu" and shape in SOON else pytest.mark.slow,
         id=f"{named(shape)}-{name}-{density}",
     )
     for shape in SHAPES
