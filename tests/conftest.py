@@ -64,7 +64,7 @@ TINY = {
 
 
 # What takes longest, first: nothing long is left to one worker at the end. Those who begin with `training` compile other kernels than the
-# sweeps on Ray beside them, so nobody compiles what another does.
+# sweeps on Ray beside them, so little is compiled twice.
 LONGEST = (
     "training/test_small.py",
     "training",
@@ -269,7 +269,7 @@ class Local:
 
 @pytest.fixture
 def local_ray():
-    """One local Ray, as `impray sweep` starts it, for all tests of a group. Later it would cost a tenth of a core to the end."""
+    """One local Ray, as `impray sweep` starts it, for all tests of a group. Idle it would cost some 7 % of a core to the end."""
     from impray.service.ray import pool
 
     if not Local.on:

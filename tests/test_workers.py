@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-from conftest import CHECKED, LONGEST, TOGETHER, group_of
+from conftest import CHECKED, LONGEST, TOGETHER, group_of, spread
 
 TESTS = Path(__file__).parent
 
@@ -33,3 +33,13 @@ def test_a_file_is_one_group_and_files_of_one_ray_are_one():
         assert len({group_of(f"tests/{file}::test_x[{n}]") for file in files for n in range(2)}) == 1
     apart = ["tests/test_docs.py", "tests/service/test_plan.py", *(f"tests/{files[0]}" for files in TOGETHER)]
     assert len({group_of(f"{file}::test_x") for file in apart}) == len(apart)
+
+
+def test_some_cases_of_a_test_bring_every_value_that_so_many_can():
+    ids = [f"tests/test_a.py::test_b[{x}-{y}-{z}]" for x in "abcd" for y in "12" for z in "+*%"]
+    for count in (1, 2, 3, 4, 9, 24, 30):
+        few = spread(ids, count)
+        assert len(set(few)) == len(few) == min(count, 24) and set(few) <= set(ids)
+        assert few == spread(ids[::-1], count)  # whoever collects them
+        values = list(zip(*(id.partition("[")[2][:-1].split("-") for id in few), strict=True))
+        assert [len(set(of_axis)) for of_axis in values] == [min(count, levels) for levels in (4, 2, 3)]

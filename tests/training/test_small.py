@@ -26,6 +26,7 @@ SHAPES = [  # hidden, inputs, outputs, batch: blocks of four and of lanes that f
     ((7,), 33, 3, 40),
     ((32,), 144, 2, 64),
     ((40,), 520, 3, 16),  # inputs in several tiles
+    ((40,), 520, 3, 48),
     ((9, 7), 33, 1, 35),
     ((9, 7), 33, 1, 70),
     ((4, 5, 1), 16, 4, 2100),  # sums over samples of more than one portion
@@ -117,9 +118,10 @@ def test_fixed_readouts_stay(hidden, density, readout, monkeypatch):
     assert torch.equal(kernel.params["weight2"], params["weight2"] * masks["weight2"])
 
 
-def test_parameters_at_the_start_are_those_given(monkeypatch):
+@pytest.mark.parametrize("shape", heavier(SHAPES[5:7], SOON), ids=named)
+def test_parameters_at_the_start_are_those_given(shape, monkeypatch):
     for density in (0.2, 0.9):
-        params, masks, kernel, _, _ = both(monkeypatch, Mlp(hidden=(9, 7)), SHAPES[3], OPTIMIZERS["sgd"], density)
+        params, masks, kernel, _, _ = both(monkeypatch, Mlp(hidden=(9, 7)), shape, OPTIMIZERS["sgd"], density)
         monkeypatch.undo()
         assert same(kernel.snapshots[0], {name: value * masks.get(name, 1) for name, value in params.items()})
 
