@@ -89,7 +89,8 @@ def of_packs(
              after_s: for figures and MLflow; None: for all of the sweep's.
     """
     parts = [part for pack in packs for part in pack.parts]
-    solved = iter(solving_time.seconds([part for part in parts if part.solved], budget_s / 2))
+    to_solve = [part for part in parts if part.solved]
+    solved = iter(solving_time.seconds(to_solve, budget_s if len(to_solve) == len(parts) else budget_s / 2))
     kinds: dict[str, list[Pack]] = {}
     for part in parts:
         if not part.solved:

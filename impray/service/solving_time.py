@@ -1,14 +1,14 @@
 """How long solving takes: a few problems of each trial, solved, measured and written here, for a limited time.
 
-Cheap trials come first. When the time is up, those that are left are scaled from the last one by p^2 (n + methods rounds), which is what
-drawing a problem and its downdates cost.
+One is run before, for what the first of all takes besides. Cheap trials come first. When the time is up, those that are left are scaled
+from the last one by p^2 (n + methods rounds), which is what drawing a problem and its downdates cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from impray.service.probe import clock, run_part
+from impray.service import probe
 from impray.spec.pack import Pack
 from impray.spec.trial import Lineage
 
@@ -26,13 +26,15 @@ def seconds(packs: Sequence[Pack], budget_s: float) -> list[float]:
         for id, lineages in by_trial.items():
             of_trials.setdefault(id, []).append((place, pack, lineages))
     todo = sorted(of_trials.values(), key=lambda parts: sum(_work(pack, lineages) for _, pack, lineages in parts))
-    begun, total, rate = clock(), [0.0] * len(packs), 0.0
+    if todo:
+        # Imports, caches and what is compiled: they may take longer than the whole budget, and are no part of it.
+        _, pack, lineages = todo[0][0]
+        _probe(pack, lineages, 1)
+    begun, total, rate = probe.clock(), [0.0] * len(packs), 0.0
     for place, parts in enumerate(todo):
         _, pack, lineages = parts[0]
-        if place == 0:
-            _probe(pack, lineages, 1)  # imports and caches
-        if place == 0 or clock() - begun < budget_s:
-            share_s = (budget_s - (clock() - begun)) / (len(todo) - place)
+        if place == 0 or probe.clock() - begun < budget_s:
+            share_s = (budget_s - (probe.clock() - begun)) / (len(todo) - place)
             rate = _of_all(pack, lineages, share_s) / _work(pack, lineages)
         for of_pack, pack, lineages in parts:
             total[of_pack] += rate * _work(pack, lineages)
@@ -64,4 +66,4 @@ def _probe(pack: Pack, lineages: Sequence[Lineage], problems: int) -> float:
     """Seconds that so many problems of a trial take."""
     seeds = sorted({lineage.seed for lineage in lineages})[:problems]
     part = pack.model_copy(update={"lineages": tuple(lineage for lineage in lineages if lineage.seed in seeds)})
-    return run_part(part).seconds
+    return probe.run_part(part).seconds

@@ -3,7 +3,6 @@ end, never a secret, and nothing is written."""
 
 import random
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from impray.service import cost
 
 SHIPPED = sorted((Path(__file__).parent.parent.parent / "sweeps").glob("*.yaml"))
 PLAN = ("--plan", "--where", "here", "--mlflow", "off")
-MOST_EACH_S = 60 / 500  # of processor time, on average: 28 s for 500 on 2 busy cores
 LONGEST_LINE = 2600  # characters: what is told, with all members of a family
 
 
@@ -34,7 +32,7 @@ def _no_time(sweep, packs, slots, *how):
 @pytest.mark.slow
 def test_a_sweep_that_is_nearly_right_is_planned_or_refused():
     texts = [path.read_text() for path in SHIPPED]
-    planned, begun = 0, time.process_time()
+    planned = 0
     for case in cases(500):
         rng = random.Random(f"{SEED}/{case}")
         content = mutated(rng.choice(texts), rng)
@@ -48,7 +46,6 @@ def test_a_sweep_that_is_nearly_right_is_planned_or_refused():
         planned += said.code == 0
     assert 0 < planned < len(cases(500))  # the mutations are neither harmless nor all fatal
     assert there() <= {"x.yaml"}
-    assert time.process_time() - begun < MOST_EACH_S * len(cases(500))
 
 
 def _answered(said, case):
