@@ -29,7 +29,14 @@ def lacking() -> str | None:
 
 @cache
 def wide_registers() -> bool:
-    """Whether a vector of 16 lanes is one register, of 32: a kernel may take larger blocks then, with the same bits."""
+    """Whether a vector of 16 lanes is one register, of 32, on the CPU that numba compiles for; else it is two of 16.
+
+    A kernel may take larger blocks then, with the same bits.
+    """
+    if lacking() is not None:
+        return False
+    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:  # another than this machine's
+        return "+avx512f" in (config.CPU_FEATURES or "")
     return bool(get_host_cpu_features().get("avx512f"))
 
 

@@ -23,13 +23,13 @@ import math
 import numpy as np
 from numba.extending import register_jitable
 
-from impray.kernels.compiled import compiled
+from impray.kernels.compiled import compiled, wide_registers
 from impray.kernels.functions import SIGN, cosine, log_of, sine
 from impray.kernels.integers import low, where, widened
 from impray.kernels.vectors import as_bits, as_float, count, fma, splat, sqrt, store, to_float
 
-LANES = 32
-"""Samples at a time. No result depends on it."""
+LANES = 32 if wide_registers() else 16
+"""Samples at a time, as many as registers hold words of. No result depends on it."""
 _WORD = 0xFFFFFFFF
 FACTORS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 import torch
 from data.test_stimuli import STIMULI
-from narrow_registers import digest_on_haswell
+from narrow_registers import digest_in_other_blocks, digest_on_haswell
 
 from impray.data import open_pack
 from impray.data.base import select
@@ -92,12 +92,18 @@ def digest():
     """Of the numbers of every kind, on this CPU as numba sees it."""
     found = hashlib.sha256()
     for spec in (*STIMULI.values(), *MORE.values()):
-        data = opened([spec], [2], 50, torch.float32)
-        x, labels = data.batch(data.draw(2), 1)
-        found.update(x.contiguous().numpy().tobytes() + labels.numpy().tobytes())
+        for batch in (5, 20, 50):  # fewer than any block has, than some have, and more
+            data = opened([spec], [2], batch, torch.float32)
+            x, labels = data.batch(data.draw(2), 1)
+            found.update(x.contiguous().numpy().tobytes() + labels.numpy().tobytes())
     return found.hexdigest()
 
 
 @pytest.mark.slow  # compiles all of it twice
 def test_narrow_registers_give_the_bits_of_wide_ones():
     assert digest_on_haswell("data.test_one_pass") == digest()
+
+
+@pytest.mark.slow  # compiles all of it twice
+def test_smaller_blocks_give_the_same_bits(tmp_path):
+    assert digest_in_other_blocks("data.test_one_pass", tmp_path) == digest()
