@@ -41,12 +41,6 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
         "impray.bench.neuron:compare_own",
         "impray.bench.neuron:compare_gains",
     ),
-    "jax": (
-        "impray.bench.jax_programs:compare_pack",
-        "impray.bench.jax_programs:compare_pack_shared",
-        "impray.bench.jax_programs:compare_neuron",
-        "impray.bench.jax_programs:compare_neuron_shared",
-    ),
     "ising": ("impray.bench.ising:compare",),
     "torus": (
         "impray.bench.torus:compare",
@@ -60,6 +54,13 @@ BENCHMARKS: dict[str, tuple[str, ...]] = {
     ),
     "relu": ("impray.bench.relu:compare",),
     "overhead": ("impray.bench.overhead:compare",),
+    # The last, for JAX has threads, and warns when a process that has it starts another, as the one above does.
+    "jax": (
+        "impray.bench.jax_programs:compare_pack",
+        "impray.bench.jax_programs:compare_pack_shared",
+        "impray.bench.jax_programs:compare_neuron",
+        "impray.bench.jax_programs:compare_neuron_shared",
+    ),
 }
 
 _SIDE = 2048  # of the matrices whose product says what a core can do
