@@ -113,7 +113,7 @@ def _gradient(d, d_rows, rows, h, h0, count, batch, tail, g, g_rows, blocks):
 
 @specialised
 def _pair_gradient(d, row, other, h, h0, count, first, end, batch, tail, g, out, out_of_other):
-    """As `_row_gradient`, of two rows, which with two inputs are what 16 registers of 8 lanes hold: each is read half as often."""
+    """As `_row_gradient`, of two rows and two inputs at a time, which 16 registers of 8 lanes hold: inputs are read half as often."""
     zero, i = splat(np.float32(0), WIDEST), 0
     while i + 2 <= count:
         j = h0 + i * batch

@@ -1,9 +1,9 @@
 """What is said before a sweep runs: what the folder has, what is left, and what that costs."""
 
 import re
-import sys
 
 import pytest
+from calls import Calls
 from conftest import rows_of, sweep_into, tiny_sweep
 
 from impray.kernels.compiled import lacking
@@ -177,7 +177,7 @@ def test_gpus_are_counted_in_hours(tmp_path):
 
 
 def solved(**changes):
-    """Two trials of linear models that are solved, 6 seeds each."""
+    """Two trials of linear models that are solved."""
     trial = {
         "data": {"kind": "linear", "samples": 12, "features": 6, "nonzero": 2, "law": "signs"},
         "net": {"kind": "linear"},
@@ -226,25 +226,15 @@ def test_solving_takes_what_a_pack_takes_once_and_what_each_problem_takes(
 @pytest.mark.parametrize("name", ["elesedy2020_small", "pilanci2025_small"])
 @pytest.mark.parametrize("budget_s", [cost.WHOLE_S, cost.QUICK_S])
 def test_estimates_are_right_to_a_quarter(tmp_path, monkeypatch, name, budget_s):
-    """Of all that is really run, and counted in calls of functions: these are the same on every machine and every day; seconds are not."""
-    calls = 0
-
-    def count(*_):
-        nonlocal calls
-        calls += 1
-
-    monkeypatch.setattr(probe, "clock", lambda: calls / 3e6)  # about as many as there are in a second
+    """Of all that is really run, and counted in calls of functions: on a busy machine seconds differ by as much."""
     sweep, _ = load_sweep(name, [])
-    sys.setprofile(count)
-    try:
-        expected = (
-            estimate.left(Trials(sweep, Paths(tmp_path / "s"), writes=False), "here").cost("here", budget_s).slot_s
-        )
+    with Calls() as calls:
+        monkeypatch.setattr(probe, "clock", lambda: calls.count / 3e6)  # a second makes some millions
+        trials = Trials(sweep, Paths(tmp_path / "s"), writes=False)
+        expected = estimate.left(trials, "here").cost("here", budget_s).slot_s
         start = probe.clock()
         sweep_into(tmp_path / "s", sweep)
         took = probe.clock() - start
-    finally:
-        sys.setprofile(None)
     assert 0.75 < expected / took < 1.25
 
 
